@@ -1,0 +1,28 @@
+-- One role per process, each with what it needs and no more. Run after every migration; safe to run again.
+
+GRANT USAGE ON SCHEMA {schema} TO aegispay_command, aegispay_relay, aegispay_gateway, aegispay_timers,
+    aegispay_views, aegispay_api, aegispay_audit;
+GRANT USAGE ON SCHEMA {read} TO aegispay_views, aegispay_api, aegispay_audit;
+
+GRANT SELECT ON {schema}.log_generation, {schema}.schema_migrations TO aegispay_command, aegispay_relay,
+    aegispay_gateway, aegispay_timers, aegispay_views, aegispay_api, aegispay_audit;
+
+GRANT SELECT, INSERT ON {schema}.payment_events, {schema}.command_refusals TO aegispay_command;
+GRANT SELECT, INSERT, UPDATE ON {schema}.payment_timers, {schema}.gateway_ids TO aegispay_command;
+GRANT SELECT, INSERT, DELETE ON {schema}.parked_streams, {schema}.parked_records TO aegispay_command;
+GRANT SELECT ON {schema}.parked_streams TO aegispay_timers;
+
+GRANT SELECT ON {schema}.payment_events TO aegispay_relay, aegispay_views, aegispay_api;
+GRANT SELECT, UPDATE ON {schema}.relay_cursor TO aegispay_relay;
+
+GRANT SELECT, UPDATE ON {schema}.payment_timers TO aegispay_timers;
+GRANT SELECT, INSERT, UPDATE ON {schema}.gateway_sends TO aegispay_gateway;
+
+GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {read} TO aegispay_views;
+GRANT SELECT ON ALL TABLES IN SCHEMA {read} TO aegispay_api;
+GRANT SELECT ON {schema}.api_keys TO aegispay_api;
+
+-- `verify`, `parked`, `status`: reads everything but the API keys' hashes.
+GRANT SELECT ON {schema}.payment_events, {schema}.payment_timers, {schema}.command_refusals, {schema}.gateway_ids,
+    {schema}.parked_streams, {schema}.parked_records, {schema}.relay_cursor, {schema}.gateway_sends TO aegispay_audit;
+GRANT SELECT ON ALL TABLES IN SCHEMA {read} TO aegispay_audit;
