@@ -43,3 +43,8 @@ def declared(partitions: int, prefix: str) -> tuple[Topic, ...]:
             (DEAD_LETTERS, 1, 90 * _DAY_MS),
         )
     )
+
+
+def gateway_group(gateway: str) -> str:
+    """The consumer group of a gateway's workers; where it stands tells how far they are."""
+    return f"gateway-{gateway}"

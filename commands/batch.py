@@ -1,0 +1,184 @@
+"""A batch of records into one transaction's writes. Invariant: one payment's records are decided in the order read.
+
+A stream that cannot be read or decided is parked: its records queue behind it, and every other payment goes on.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from eventsourcing.domain import EventSourcingError
+
+from commands.handlers import Context, Decided, Message, check, handle, refused
+from commands.messages import InvalidMessage, Reply, RetryParked, parse_command, parse_outcome
+from commands.ports import Accounts, Loaded, Parking, Store, Writes
+from commands.records import DeadLetter, Record
+
+# What a sick stream or a bug of ours raises in a decision. Anything else is infrastructure and ends the process.
+UNDECIDABLE: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    EventSourcingError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    record: Record
+    message: Message
+
+    @property
+    def payment_id(self) -> UUID:
+        return self.message.payment_id
+
+
+@dataclass(slots=True)
+class Result:
+    """What a batch writes, and what it sends once that is committed."""
+
+    writes: Writes = field(default_factory=Writes)
+    replies: list[Reply] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+
+    def add(self, other: "Result") -> None:
+        self.writes.add(other.writes)
+        self.replies += other.replies
+        self.letters += other.letters
+
+
+class Decider:
+    """`outcomes_topic` tells the two kinds of records apart."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        outcomes_topic: str,
+        clock: Callable[[], datetime],
+        chance: random.Random,
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._outcomes_topic = outcomes_topic
+        self._clock = clock
+        self._chance = chance
+
+    def read(self, records: Sequence[Record]) -> tuple[list[Work], Result]:
+        """The records that are messages, outcomes first; and the dead letters of the others."""
+        works: list[Work] = []
+        rest = Result()
+        for record in sorted(records, key=lambda record: record.topic != self._outcomes_topic):
+            try:
+                works.append(self._work(record))
+            except InvalidMessage as invalid:
+                _refuse(rest, record, invalid, None)
+        return works, rest
+
+    def decide(self, works: Sequence[Work]) -> Result:
+        """Loads the streams and decides; saves nothing."""
+        by_payment: dict[UUID, list[Work]] = {}
+        for work in works:
+            by_payment.setdefault(work.payment_id, []).append(work)
+        loaded = self._store.load(by_payment.keys())
+        result = Result()
+        for payment_id, group in by_payment.items():
+            result.add(self._decide_stream(payment_id, group, loaded[payment_id]))
+        return result
+
+    def _work(self, record: Record) -> Work:
+        raw = record.value or b""
+        message: Message = parse_outcome(raw) if record.topic == self._outcomes_topic else parse_command(raw)
+        if record.key != str(message.payment_id).encode():
+            detail = "the record's key is not the payment's id"
+            raise InvalidMessage("payment_not_found", "payment_id", detail, message.command_id)
+        check(message)
+        return Work(record, message)
+
+    def _decide_stream(self, payment_id: UUID, works: list[Work], loaded: Loaded) -> Result:
+        retries = [work for work in works if isinstance(work.message, RetryParked)]
+        if loaded.parked and not retries:
+            return _queued(payment_id, works)
+        reason = loaded.broken
+        if reason is None:
+            try:
+                waiting = (
+                    [self._work(record) for record in self._store.queue_of(payment_id)]
+                    if loaded.parked
+                    else []
+                )
+                result = self._decide_in_order(waiting + works, loaded)
+            except UNDECIDABLE as error:
+                reason = f"{type(error).__name__} at {_innermost(error)}"
+            else:
+                if loaded.parked:
+                    result.writes.unparked.append(payment_id)
+                return result
+        return self._parked(payment_id, works, reason, already=loaded.parked)
+
+    def _decide_in_order(self, works: Sequence[Work], loaded: Loaded) -> Result:
+        result = Result()
+        payment = loaded.payment
+        timers = {}
+        for work in works:
+            context = Context(
+                now=self._clock(),
+                jitter=self._chance.random(),
+                correlation_id=work.record.header("correlation_id"),
+                traceparent=work.record.header("traceparent"),
+                accounts=self._accounts,
+            )
+            try:
+                decided: Decided = handle(work.message, payment, context)
+            except InvalidMessage as invalid:
+                _refuse(result, work.record, invalid, None)
+                continue
+            payment = decided.payment
+            # Of several messages about one payment, the last one's timer holds, and its events are saved once.
+            timers.update({timer.payment_id: timer for timer in decided.writes.timers})
+            decided.writes.timers.clear()
+            decided.writes.payments.clear()
+            result.add(Result(decided.writes, decided.replies))
+        if payment is not None and payment.pending_events:
+            result.writes.payments.append(payment)
+        result.writes.timers += timers.values()
+        return result
+
+    def _parked(self, payment_id: UUID, works: list[Work], reason: str, *, already: bool) -> Result:
+        result = _queued(payment_id, [work for work in works if not isinstance(work.message, RetryParked)])
+        if not already:
+            result.writes.parked.append(Parking(payment_id, reason))
+        for work in works:
+            if isinstance(work.message, RetryParked):
+                why = InvalidMessage(
+                    "still_parked", None, f"it fails as before: {reason}", work.message.command_id
+                )
+                reply = refused(why, payment_id, work.record.header("correlation_id"))
+                assert reply is not None
+                result.replies.append(reply)
+        return result
+
+
+def _queued(payment_id: UUID, works: Sequence[Work]) -> Result:
+    return Result(Writes(queued=[(payment_id, work.record) for work in works]))
+
+
+def _refuse(result: Result, record: Record, invalid: InvalidMessage, payment_id: UUID | None) -> None:
+    result.letters.append(DeadLetter.of(record, invalid))
+    if (reply := refused(invalid, payment_id, record.header("correlation_id"))) is not None:
+        result.replies.append(reply)
+
+
+def _innermost(error: BaseException) -> str:
+    """The place in our code, never the error's text: that may hold what must not be kept."""
+    trace = error.__traceback__
+    assert trace is not None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"

@@ -1,0 +1,95 @@
+"""What deciding needs from outside. The owner of these interfaces is the one who calls them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from aggregates.operation import PspAccount
+from aggregates.payment import Payment
+from commands.records import Record
+
+
+class Accounts(Protocol):
+    def for_payment(self, merchant_id: str, currency: str) -> PspAccount | None:
+        """Where the merchant's next attempt would run; None where no account takes it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A stream as it stands: `payment` is None where there is none; `broken` says why it cannot be read."""
+
+    payment: Payment | None = None
+    broken: str | None = None
+    parked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    payment_id: UUID
+    version: int
+    wake_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayId:
+    account: str
+    psp_id: str
+    payment_id: UUID
+    operation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    payment_id: UUID
+    command_id: UUID
+    fingerprint: str
+    answer: bytes  # the reply, as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """A stream that is put aside, with the records that wait behind it."""
+
+    payment_id: UUID
+    reason: str
+
+
+@dataclass(slots=True)
+class Writes:
+    """All that a batch changes, in one transaction or not at all."""
+
+    payments: list[Payment] = field(default_factory=list)
+    timers: list[Timer] = field(default_factory=list)
+    gateway_ids: list[GatewayId] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    parked: list[Parking] = field(default_factory=list)
+    queued: list[tuple[UUID, Record]] = field(default_factory=list)
+    unparked: list[UUID] = field(default_factory=list)
+
+    def add(self, other: "Writes") -> None:
+        self.payments += other.payments
+        self.timers += other.timers
+        self.gateway_ids += other.gateway_ids
+        self.refusals += other.refusals
+        self.parked += other.parked
+        self.queued += other.queued
+        self.unparked += other.unparked
+
+
+class Conflict(Exception):
+    """Another writer has saved one of these streams since it was loaded. Nothing of the batch was saved."""
+
+
+class Store(Protocol):
+    def load(self, payment_ids: Collection[UUID]) -> Mapping[UUID, Loaded]: ...
+
+    def queue_of(self, payment_id: UUID) -> Sequence[Record]:
+        """What waits behind a parked stream, in order."""
+        ...
+
+    def save(self, writes: Writes) -> None:
+        """Raises `Conflict`."""
+        ...

@@ -1,0 +1,10 @@
+"""Every PSP that AegisPay speaks to, by the name that settings and topics use."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateways.stripe import Stripe
+
+from gateways.contract import Gateway
+
+ADAPTERS: Final[Mapping[str, Gateway]] = {"stripe": Stripe()}
