@@ -1,0 +1,75 @@
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregates.money import Money
+from aggregates.operation import (
+    ASK_AFTER,
+    ENDED,
+    TRANSITIONS,
+    Operation,
+    OperationState,
+    operation_id,
+    payment_id_of,
+)
+from tests.controls import NOW, PSP
+
+
+def operation(state: OperationState, **other: object) -> Operation:
+    fields = {"expires_at": NOW + timedelta(hours=1)} | other
+    made = Operation("op-s1", "sale", 1, "1", PSP, Money(1099, "EUR"), NOW, **fields)
+    made.state = state
+    return made
+
+
+@given(st.uuids(), st.integers(1, 999))
+def test_an_operations_id_leads_back_to_its_payment_and_fits_every_psp(payment: UUID, ordinal: int):
+    made = operation_id(payment, "sale", ordinal)
+
+    assert payment_id_of(made) == payment
+    assert len(made) <= 40
+    assert made.replace("-", "").isalnum()
+
+
+def test_every_state_has_its_row_and_an_ended_one_leads_nowhere():
+    assert TRANSITIONS.keys() == set(OperationState)
+    assert all(not TRANSITIONS[state] for state in ENDED)
+
+
+def test_an_unanswered_operation_is_asked_after_half_a_minute_and_an_unknown_one_after_5_seconds():
+    assert operation(OperationState.STARTED).next_ask_at() == NOW + timedelta(seconds=30)
+    assert operation(OperationState.UNKNOWN).next_ask_at() == NOW + timedelta(seconds=5)
+
+
+def test_the_questions_become_rarer_and_never_stop():
+    waiting = operation(OperationState.UNKNOWN)
+    gaps = []
+    for asked in range(10):
+        waiting.asked = asked
+        gaps.append(waiting.next_ask_at() - NOW)
+
+    assert gaps[: len(ASK_AFTER)] == list(ASK_AFTER)
+    assert set(gaps[len(ASK_AFTER) :]) == {timedelta(days=1)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "frozen", "how"),
+    [
+        ({}, False, "repeat"),
+        ({}, True, "query"),
+        ({"expires_at": NOW}, False, "query"),
+        ({"repeat_is_useless": True}, False, "query"),
+        ({"first_try_at": NOW - timedelta(hours=23), "expires_at": NOW + timedelta(days=2)}, False, "query"),
+        ({"first_try_at": NOW - timedelta(hours=22), "expires_at": NOW + timedelta(days=2)}, False, "repeat"),
+    ],
+)
+def test_money_moves_again_only_while_the_key_lives_and_the_payment_has_not_expired(changed, frozen, how):
+    assert operation(OperationState.UNKNOWN, **changed).how_to_ask(NOW, frozen=frozen)[0] == how
+
+
+@pytest.mark.parametrize("state", [OperationState.PENDING, OperationState.ACTION_REQUIRED])
+def test_a_call_that_was_answered_is_never_made_again(state):
+    assert operation(state).how_to_ask(NOW, frozen=False)[0] == "query"

@@ -1,0 +1,100 @@
+"""One valid example of everything."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from aggregates.money import Money
+from aggregates.operation import OperationState, PspAccount, Report
+from aggregates.payment import Asked, Cause, Payment
+from commands.messages import CreatePayment, Outcome, RecordOutcome, fingerprint, payment_id
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+PSP = PspAccount("stripe", "sim-eu", 23 * 3600)
+COMMAND_ID = UUID("c0ffee00-0000-4000-8000-000000000001")
+
+
+def create_payment(**other: Any) -> CreatePayment:
+    fields: dict[str, Any] = {
+        "command_id": COMMAND_ID,
+        "merchant_id": "demo",
+        "idempotency_key": "order-1",
+        "amount_minor": 1099,
+        "currency": "EUR",
+        "payment_method": "pm_card_visa",
+        "customer_id": "customer-1",
+        "expires_at": NOW + timedelta(hours=1),
+    } | other
+    fields.setdefault("payment_id", payment_id(fields["merchant_id"], fields["idempotency_key"]))
+    return CreatePayment(**fields)
+
+
+def cause(now: datetime = NOW, command_id: UUID = COMMAND_ID) -> Cause:
+    return Cause(command_id, "correlation-1", None, now)
+
+
+def asked(**other: Any) -> Asked:
+    command = create_payment()
+    fields: dict[str, Any] = {
+        "merchant_id": command.merchant_id,
+        "idempotency_key": command.idempotency_key,
+        "fingerprint": fingerprint(command),
+        "amount": Money(command.amount_minor, command.currency),
+        "payment_method": command.payment_method,
+        "customer_id": command.customer_id,
+        "country": None,
+        "description": None,
+        "metadata": {},
+        "expires_at": command.expires_at,
+    }
+    return Asked(**fields | other)
+
+
+def payment(**other: Any) -> Payment:
+    """Requested, with its first sale started."""
+    return Payment.request(create_payment().payment_id, asked(**other), PSP, cause())
+
+
+def operation_of(payment: Payment) -> str:
+    """The id of its newest operation."""
+    return list(payment.operations)[-1]
+
+
+def report(operation_id: str, state: OperationState = OperationState.APPROVED, **other: Any) -> Report:
+    fields: dict[str, Any] = {
+        "operation_id": operation_id,
+        "step": "1",
+        "state": state,
+        "psp_id": "pi_1",
+        "amount_minor": 1099,
+        "currency": "EUR",
+        "code": None,
+        "detail": None,
+        "hint": None,
+        "action_url": None,
+        "repeat_is_useless": False,
+        "source": "call",
+        "tries": 1,
+        "first_try_at": NOW,
+        "observed_at": NOW + timedelta(seconds=1),
+        "call_ms": 20.0,
+    }
+    return Report(**fields | other)
+
+
+def record_outcome(payment: Payment, **outcome: Any) -> RecordOutcome:
+    fields: dict[str, Any] = {"kind": "APPROVED", "psp_id": "pi_1", "amount_minor": 1099, "currency": "EUR"}
+    return RecordOutcome(
+        command_id=UUID("c0ffee00-0000-4000-8000-000000000002"),
+        payment_id=payment.id,
+        operation_id=operation_of(payment),
+        step="1",
+        gateway=PSP.gateway,
+        account=PSP.account,
+        outcome=Outcome(**fields | outcome),
+        source="call",
+        tries=1,
+        first_try_at=NOW,
+        observed_at=NOW + timedelta(seconds=1),
+        call_ms=20.0,
+    )
