@@ -1,0 +1,98 @@
+"""Kafka's jars, from Maven. Invariant: nothing runs that is not on the list of SHA-256 beside this file, byte for byte."""
+
+import hashlib
+import logging
+import secrets
+import shutil
+from pathlib import Path
+from typing import Final
+
+from infra.local import folders
+from infra.local.problem import LocalProblem
+
+KAFKA_VERSION: Final = "4.4.0"
+# One by one: resolved together, the second one's older bill of materials would set the versions of the first.
+_ENDPOINTS: Final = (
+    f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
+    "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5",  # without it Kafka logs nothing
+)
+_LIST: Final = Path(__file__).with_name("jars.sha256")
+
+
+def kafka_jars() -> Path:
+    """The folder to run Kafka from: downloaded where it is missing, checked every time."""
+    folder = folders.cache_folder() / f"kafka-{KAFKA_VERSION}"
+    if not folder.exists():
+        _download(folder)
+    verify(folder)
+    return folder
+
+
+def verify(folder: Path) -> None:
+    expected = listed()
+    found = {path.name: path for path in folder.iterdir()}
+    wrong = sorted(
+        [f"{name} is missing" for name in expected.keys() - found.keys()]
+        + [f"{name} is not on the list" for name in found.keys() - expected.keys()]
+        + [
+            f"{name} has another content"
+            for name in expected.keys() & found.keys()
+            if sha256(found[name]) != expected[name]
+        ]
+    )
+    if wrong:
+        raise LocalProblem(
+            f"Kafka's jars in {folder} are not those that this version was checked with: {'; '.join(wrong[:5])}",
+            f"Nothing of them was run. If you did not change them yourself, find out who did. Then delete {folder} "
+            "and start again: they are downloaded anew.",
+        )
+
+
+def listed() -> dict[str, str]:
+    pairs = (line.split() for line in _LIST.read_text().splitlines())
+    return {name: digest for digest, name in pairs}
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download(folder: Path) -> None:
+    unfinished = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
+    unfinished.mkdir(parents=True)
+    try:
+        for jar in _resolve(unfinished / "maven"):
+            if jar.name in listed():
+                shutil.copyfile(jar, unfinished / jar.name)
+        shutil.rmtree(unfinished / "maven")
+        verify(unfinished)
+        unfinished.rename(folder)
+    except OSError as error:
+        if not folder.exists():  # else another start was quicker
+            raise LocalProblem(
+                f"{folder} cannot be filled: {error}", "Choose another with AEGISPAY_CACHE"
+            ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _resolve(folder: Path) -> list[Path]:
+    import requests  # noqa: PLC0415  # jgo and requests take 0.3 s, and only the first start needs them
+    from jgo.env import EnvironmentBuilder, LinkStrategy  # noqa: PLC0415
+    from jgo.maven import MavenContext  # noqa: PLC0415
+
+    logging.getLogger("jgo").setLevel(logging.ERROR)
+    builder = EnvironmentBuilder(
+        context=MavenContext(repo_cache=folder / "repository"),
+        cache_dir=folder / "environments",
+        link_strategy=LinkStrategy.HARD,
+    )
+    try:
+        return [jar for endpoint in _ENDPOINTS for jar in builder.from_endpoint(endpoint).all_jars]
+    except (requests.RequestException, RuntimeError) as error:
+        raise LocalProblem(
+            f"Kafka's jars (44 MB, once) could not be downloaded from Maven Central: {type(error).__name__}: {error}",
+            "Check the network (HTTPS_PROXY is heeded) and start again, or copy the folder "
+            f"kafka-{KAFKA_VERSION} from the cache of a machine that has it to {folders.cache_folder()}",
+        ) from error
