@@ -1,0 +1,83 @@
+# Everything runs from here. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+CACHE := $${AEGISPAY_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/aegispay}
+INSTALLED := .venv/installed
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+# The wheels of the lock file are fetched once, checked against their hashes, and kept in the cache: after that
+# an installation needs no network, in another clone either.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+		echo "AegisPay needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || {
+		echo "Python's venv module does not work here; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	wheels="$(CACHE)/wheels/$$($(BIN)/python -c 'import hashlib, pathlib, sys; print(sys.implementation.cache_tag, hashlib.sha256(pathlib.Path("requirements.lock").read_bytes()).hexdigest()[:16], sep="-")')"
+	if [ ! -e "$$wheels/complete" ]; then
+		echo "Fetching the packages of requirements.lock (once; about 250 MB) ..."
+		$(BIN)/pip --disable-pip-version-check wheel --quiet --require-hashes --no-deps -r requirements.lock -w "$$wheels" || {
+			echo "The packages could not be fetched. The first run needs a network and pip's access to a package index; what was fetched so far is kept." >&2; exit 1; }
+		touch "$$wheels/complete"
+	fi
+	echo "Installing into .venv ..."
+	sed -E -e '/^ *(--hash|#)/d' -e 's/ *\\$$//' requirements.lock > .venv/locked.txt
+	$(BIN)/pip --disable-pip-version-check install --quiet --no-index --no-deps --find-links "$$wheels" -r .venv/locked.txt
+	$(BIN)/pip --disable-pip-version-check install --quiet --no-index --no-deps --no-build-isolation -e .
+	touch $@
+
+.PHONY: install
+install: $(INSTALLED) ## The virtual environment, from the lock file
+
+.PHONY: demo
+demo: $(INSTALLED) ## Start everything, run payments end to end, print the verdict, stop
+	@exec $(BIN)/aegispay demo
+
+.PHONY: up
+up: $(INSTALLED) ## Start everything and stay up; Ctrl-C stops it
+	@exec $(BIN)/aegispay up
+
+.PHONY: test
+test: $(INSTALLED) ## Every test: unit, property, system and faults, on a Kafka and a PostgreSQL of their own
+	@$(BIN)/pytest -q
+
+.PHONY: check
+check: $(INSTALLED) ## Lint, types, import contracts, mirrored tests, generated documents
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/mirror.py
+	$(BIN)/python -m infra.asyncapi --check
+	$(BIN)/python -m infra.api.openapi --check
+
+.PHONY: bench
+bench: $(INSTALLED) ## The figures of docs/performance.md: 300 payments/s for 60 s, and 100/s for 30 s
+	@$(BIN)/aegispay bench --rate 300 --seconds 60
+	$(BIN)/aegispay bench --rate 100 --seconds 30
+
+.PHONY: client
+client: $(INSTALLED) ## The producers' client as a wheel, in dist/
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist commands
+
+.PHONY: docs
+docs: $(INSTALLED) ## Write the generated documents anew: AsyncAPI, OpenAPI
+	@$(BIN)/python -m infra.asyncapi
+	$(BIN)/python -m infra.api.openapi
+
+.PHONY: lock
+lock: $(INSTALLED) ## Resolve requirements.lock anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --all-extras pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean: ## Remove the environment, builds and caches of this checkout (not the data of `make up`)
+	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
