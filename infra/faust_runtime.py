@@ -1,0 +1,255 @@
+"""The one Faust runtime: it carries every agent. A record is acknowledged after its handler returned, and after those before it.
+
+    await run_agents(process, settings, "payments-view", [Agent("payments-view", topics.EVENTS, Batched(apply, 500))])
+
+A handler's exception is a failure of the infrastructure: the process ends without acknowledging the record, and reads
+it again after its restart. What is wrong with one record is the handler's own business (a dead letter).
+
+Faust's own acknowledgements stay off, and so its commits: they pass a record that is in flight when offsets have a
+gap, and its streams acknowledge what they drop in a rebalance. The offsets that are committed here come from the
+lines of infra/faust_window.py alone.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import faust
+from faust.types import TP
+from mode import CrashingSupervisor
+from prometheus_client import Gauge
+
+from commands.records import Record
+from infra.faust_window import Batched, Batches, Line, RecordsSkipped, Window, Windowed, Work
+from infra.process import EXIT_CRASHED, Process
+from infra.settings import KafkaSettings
+
+__all__ = ["Agent", "Batched", "Windowed", "run_agents"]
+
+LAG = Gauge("aegispay_agent_lag_records", "Not yet acknowledged, by partition", ["topic", "partition"])
+OLDEST = Gauge("aegispay_agent_oldest_unacknowledged_seconds", "Since it was read", ["agent"])
+
+DRAIN_S: Final = 10.0
+"""A call's deadline (gateways.contract): what is in flight ends by itself within this."""
+
+_EXIT_AFTER_S: Final = 11.5
+_COMMIT_EVERY_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """`topic` without the installation's prefix."""
+
+    name: str
+    topic: str
+    shape: Windowed | Batched
+
+
+class ConsumerEnded(Exception):
+    """Faust stopped by itself."""
+
+
+class _App(faust.App):  # type: ignore[misc]  # Faust is not typed for us
+    def _create_directories(self) -> None:
+        """Nothing is kept on disk."""
+
+
+async def run_agents(process: Process, settings: KafkaSettings, group: str, agents: Sequence[Agent]) -> None:
+    """Until the process is asked to stop. Raises what a handler raised."""
+    runtime = _Runtime(process, _app(settings, group))
+    for agent in agents:
+        runtime.add(agent, settings.topic_prefix + agent.topic)
+    await runtime.run()
+
+
+def _app(settings: KafkaSettings, group: str) -> Any:
+    return _App(
+        id=settings.topic_prefix + group,
+        broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka.split(",")),
+        store="memory://",
+        agent_supervisor=CrashingSupervisor,
+        key_serializer="raw",
+        value_serializer="raw",
+        stream_wait_empty=False,  # every record in flight may be repeated: the group need not wait for it
+        stream_buffer_maxsize=4096,
+        broker_session_timeout=6.0,
+        broker_heartbeat_interval=1.0,
+        broker_max_poll_records=500,
+        producer_request_timeout=30.0,
+        consumer_auto_offset_reset="earliest",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=False,
+    )
+
+
+class _Runtime:
+    def __init__(self, process: Process, app: Any) -> None:
+        self._process = process
+        self._app = app
+        self._works: dict[str, Work] = {}
+        self._agent_of: dict[str, str] = {}
+        self._lines: dict[TP, Line] = {}
+        self._committed: dict[TP, int] = {}
+        self._draining = False
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        app.on_partitions_revoked.connect(self._on_revoked)
+
+    def add(self, agent: Agent, topic: str) -> None:
+        match agent.shape:
+            case Windowed():
+                work: Work = Window(agent.name, agent.shape, self, self._fail)
+            case Batched():
+                work = Batches(agent.name, agent.shape, self._fail)
+        self._works[topic] = work
+        self._agent_of[topic] = agent.name
+        source = self._app.topic(topic, key_serializer="raw", value_serializer="raw", acks=False)
+        self._app.agent(source, name=agent.name, concurrency=1)(self._reader(work))
+
+    async def run(self) -> None:
+        try:
+            starting = asyncio.create_task(self._app.start())
+            asked = asyncio.create_task(self._process.stop.wait())
+            await self._first_of(starting, asked)
+            if not asked.done():
+                ended = asyncio.create_task(self._app.wait_until_stopped())
+                looking = asyncio.create_task(self._look())
+                await self._first_of(ended, looking, asked)
+                looking.cancel()
+            if not asked.done():
+                raise ConsumerEnded("the Kafka consumer stopped") from self._app.crash_reason
+        finally:
+            self._process.not_ready("stopping")
+            await self._drain()
+
+    async def _first_of(self, *tasks: "asyncio.Task[Any]") -> None:
+        """Raises what the first one to end raised, or a handler."""
+        done, _ = await asyncio.wait({*tasks, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    # Records in
+
+    def _reader(self, work: Work) -> Callable[[Any], Awaitable[None]]:
+        async def read(stream: AsyncIterator[Any]) -> None:
+            async for event in stream.noack().events():  # type: ignore[attr-defined]
+                await self._take(work, event.message)
+
+        return read
+
+    async def _take(self, work: Work, message: Any) -> None:
+        if self._draining or message.generation_id != self._app.consumer_generation_id:
+            return
+        line = self._lines.get(message.tp)
+        if line is None:
+            line = self._lines[message.tp] = Line(message.topic, message.partition)
+        record = Record(
+            message.topic,
+            message.partition,
+            message.offset,
+            message.key,
+            message.value,
+            dict(message.headers or ()),
+            int(message.timestamp * 1000),
+        )
+        try:
+            entry = line.add(record)
+        except RecordsSkipped as error:
+            self._fail(error)
+            return
+        if entry is not None:
+            await work.take(entry)
+
+    def hold(self, topic: str, partition: int) -> None:
+        # Not pause_partitions: Faust drops what it had fetched of a partition that is paused in between.
+        self._app.consumer.on_buffer_full(TP(topic, partition))
+
+    def go_on(self, topic: str, partition: int) -> None:
+        self._app.consumer.on_buffer_drop(TP(topic, partition))
+
+    def _fail(self, error: BaseException) -> None:
+        for work in self._works.values():
+            work.stop()
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+    # Offsets out
+
+    async def _commit(self) -> None:
+        offsets = {
+            tp: line.next_offset
+            for tp, line in self._lines.items()
+            if line.next_offset is not None and line.next_offset != self._committed.get(tp)
+        }
+        # False: the group has moved on, and the partitions with it.
+        if offsets and await self._app.consumer._commit(offsets):
+            self._committed.update(offsets)
+
+    async def _on_revoked(self, app: Any, revoked: set[TP], **_: Any) -> None:
+        lines, self._lines = self._lines, {}
+        finished = {tp: line.next_offset for tp, line in lines.items() if line.next_offset is not None}
+        for tp, line in lines.items():
+            line.throw_away()
+            app.consumer.on_buffer_drop(tp)
+        self._committed.clear()
+        if finished:
+            await asyncio.wait([asyncio.ensure_future(app.consumer._commit(finished))], timeout=2)
+
+    async def _look(self) -> None:
+        """Readiness, offsets and gauges."""
+        commit_at = time.monotonic()
+        while True:
+            app = self._app
+            if app.rebalancing or not app.consumer.assignment():
+                self._process.not_ready("waiting for partitions")
+            elif app.tables.recovery.completed.is_set():
+                self._process.ready()
+            if time.monotonic() >= commit_at:
+                commit_at = time.monotonic() + _COMMIT_EVERY_S
+                await self._commit()
+                self._measure()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _measure(self) -> None:
+        now = time.monotonic()
+        LAG.clear()
+        oldest = dict.fromkeys(self._agent_of.values(), 0.0)
+        for tp, line in self._lines.items():
+            end = self._app.consumer.highwater(tp)
+            if end is not None and (next_offset := line.next_offset) is not None:
+                LAG.labels(tp.topic, tp.partition).set(end - next_offset)
+            if (read_at := line.oldest_read_at()) is not None:
+                agent = self._agent_of[tp.topic]
+                oldest[agent] = max(oldest[agent], now - read_at)
+        for agent, age in oldest.items():
+            OLDEST.labels(agent).set(age)
+
+    # The end
+
+    async def _drain(self) -> None:
+        """What is in flight is finished and acknowledged; what was not begun is left to the next owner.
+
+        Whatever hangs here, the process is gone in time: a thread sees to it, since the loop may be stuck.
+        """
+        watchdog = threading.Timer(_EXIT_AFTER_S, os._exit, (EXIT_CRASHED,))
+        watchdog.daemon = True
+        watchdog.start()
+        self._draining = True
+        running: set[asyncio.Task[None]] = set()
+        for work in self._works.values():
+            work.stop()
+            running |= work.running()
+        if running:
+            await asyncio.wait(running, timeout=DRAIN_S)
+        if not self._app.crashed:
+            await asyncio.wait([asyncio.ensure_future(self._commit())], timeout=2)
+        stopping = asyncio.ensure_future(self._app.stop())
+        await asyncio.wait([stopping], timeout=2)
+        if stopping.done():
+            watchdog.cancel()
