@@ -44,6 +44,8 @@ class Call:
 class Credentials:
     base_url: str
     secret: str = field(repr=False)
+    return_url: str | None = None
+    """Where the PSP sends the shopper back after a challenge; without it some PSPs give no address to send them to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,18 @@ class HttpAnswer:
 
 
 class Gateway(Protocol):
-    name: str
-    key_life_s: int
-    """How long a repeat of a step is answered, not done again; 0: the PSP has no keys, so a repeat only asks."""
-    absence_delay_s: float
-    """A "not found" that was asked later than this after the call's end is proof."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def key_life_s(self) -> int:
+        """How long a repeat of a step is answered, not done again; 0: the PSP has no keys, so a repeat only asks."""
+        ...
+
+    @property
+    def absence_delay_s(self) -> float:
+        """A "not found" that was asked later than this after the call's end is proof."""
+        ...
 
     def request(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
         """The call, or NOT_SENT for what the PSP's interface cannot express."""
@@ -79,5 +88,5 @@ class Gateway(Protocol):
         ...
 
     def found(self, call: Call, answer: HttpAnswer) -> Outcome | None:
-        """What the look-up says; None is a definite "not found"."""
+        """What the look-up says; None is a definite "nothing there that was, or will be by itself, executed"."""
         ...

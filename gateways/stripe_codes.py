@@ -1,0 +1,58 @@
+"""What Stripe's decline codes mean for us. Sources: docs.stripe.com/declines/codes; the split into classes is ours."""
+
+# ruff: noqa: SIM905 - a table of codes reads better as a paragraph
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Hint = Literal["RETRY_WITH_3DS", "FIX_INPUT", "CONFIG"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """`DUPLICATE`: an earlier execution may exist. `CONFIG`: the account is not set up for this call."""
+
+    verdict: Literal["SOFT", "HARD", "DUPLICATE", "CONFIG"]
+    hint: Hint | None = None
+
+
+_SOFT: Final = Meaning("SOFT")
+_HARD: Final = Meaning("HARD")
+_FIX_INPUT: Final = Meaning("SOFT", "FIX_INPUT")
+_WITH_3DS: Final = Meaning("SOFT", "RETRY_WITH_3DS")
+
+_BY_ADVICE: Final = {
+    "do_not_try_again": _HARD,
+    "try_again_later": _SOFT,
+    "confirm_card_data": _FIX_INPUT,
+}
+
+_BY_CODE: Final[dict[str, Meaning]] = {
+    **dict.fromkeys(
+        """generic_decline do_not_honor insufficient_funds card_velocity_exceeded withdrawal_count_limit_exceeded
+        try_again_later issuer_not_available processing_error reenter_transaction call_issuer no_action_taken
+        approve_with_id""".split(),
+        _SOFT,
+    ),
+    **dict.fromkeys(
+        "incorrect_cvc invalid_cvc incorrect_zip incorrect_address incorrect_pin".split(), _FIX_INPUT
+    ),
+    **dict.fromkeys(["authentication_required", "authentication_not_handled"], _WITH_3DS),
+    **dict.fromkeys(
+        """lost_card stolen_card pickup_card restricted_card fraudulent merchant_blacklist expired_card
+        invalid_expiry_month invalid_expiry_year incorrect_number invalid_number invalid_account
+        new_account_information_available card_not_supported currency_not_supported invalid_amount
+        transaction_not_allowed not_permitted service_not_allowed security_violation stop_payment_order
+        revocation_of_authorization revocation_of_all_authorizations do_not_try_again pin_try_exceeded""".split(),
+        _HARD,
+    ),
+    "duplicate_transaction": Meaning("DUPLICATE"),
+    "testmode_decline": Meaning("CONFIG", "CONFIG"),
+}
+
+
+def meaning(*, advice_code: str | None, decline_code: str | None, code: str | None) -> Meaning:
+    """The issuer's advice goes before its reason, and that before Stripe's code; a reason that is new is soft."""
+    if advice_code in _BY_ADVICE:
+        return _BY_ADVICE[advice_code]
+    return _BY_CODE.get(decline_code or code or "", _SOFT)
