@@ -16,7 +16,9 @@ CREATE TABLE {read}.payments (
     reason text,
     action_url text,
     frozen boolean NOT NULL DEFAULT false,
+    attempts_ended boolean NOT NULL DEFAULT false,
     gateway text,
+    command_id uuid,                           -- of the create
     correlation_id text NOT NULL DEFAULT '',
     expires_at timestamptz,
     created_at timestamptz,
@@ -38,8 +40,16 @@ CREATE TABLE {read}.operations (
     currency text NOT NULL,
     code text,
     asked integer NOT NULL DEFAULT 0,
-    call_ms real,
+    call_ms double precision,
     started_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX operations_by_payment ON {read}.operations (payment_id, ordinal);
+
+CREATE TABLE {read}.sweep_cursor (             -- the log is compared with the tables above up to here
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    generation smallint NOT NULL,
+    tx xid8 NOT NULL,
+    notification_id bigint NOT NULL
+);
+INSERT INTO {read}.sweep_cursor (generation, tx, notification_id) VALUES (0, '0', 0);

@@ -1,0 +1,138 @@
+"""The read-model worker: every event once onto every table, and a sweep for what Kafka or Faust lost on the way.
+
+A record that is no event of ours becomes a dead letter; any other error ends the process, with nothing acknowledged.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import psycopg
+from prometheus_client import Counter, Gauge, Histogram
+
+from commands.messages import InvalidMessage
+from commands.records import DeadLetter, DeadLetters, Record
+from infra import broker, database, process, topics
+from infra.faust_runtime import Agent, Batched, run_agents
+from infra.process import Process
+from infra.settings import ReadModelSettings
+from infra.startup import ready_to_start
+from projections import batch, events, lag
+
+_BATCH_MAX: Final = 500
+_SWEEP_EVERY_S: Final = 60.0
+_SWEEP_PAGE: Final = 2000
+
+APPLIED = Counter("aegispay_view_events_applied", "Events applied to the read models")
+SKIPPED = Counter("aegispay_view_events_skipped", "Events that had been applied before, or cannot be yet")
+FILLED = Counter("aegispay_view_gaps_filled", "Events that had to be read from the store")
+SWEPT = Counter("aegispay_view_payments_swept", "Payments whose newest events only the sweep found")
+UNKNOWN = Counter(
+    "aegispay_view_events_unknown", "Events of a type that this release does not know", ["type"]
+)
+DEAD = Counter("aegispay_view_dead_letters", "Records that are no event of ours")
+STALE = Counter(
+    "aegispay_view_payments_stale", "Payments with a version missing in the topic and in the store"
+)
+LAG_MS = Histogram(
+    "aegispay_view_lag_ms",
+    "From the event's time to its commit here",
+    buckets=(5, 10, 20, 50, 100, 200, 500, 1_000, 5_000, 30_000, 300_000),
+)
+BATCH_RECORDS = Histogram(
+    "aegispay_view_batch_records", "Records in a batch", buckets=(1, 2, 5, 20, 100, 500)
+)
+SWEPT_AT = Gauge("aegispay_view_swept_timestamp_seconds", "When the last sweep ended")
+
+
+class PaymentsView:
+    """The agent. One batch at a time on `conn`."""
+
+    def __init__(self, conn: psycopg.AsyncConnection, dead_letters: DeadLetters, log: Any) -> None:
+        self._conn = conn
+        self._dead_letters = dead_letters
+        self._log = log
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Returns when all of them are committed or dead letters."""
+        arrived: list[events.Event] = []
+        for record in records:
+            try:
+                arrived.append(events.from_record(record))
+            except InvalidMessage as why:
+                DEAD.inc()
+                self._log.warning("not an event", place=record.place, code=why.code, path=why.path)
+                await self._dead_letters.send(DeadLetter.of(record, why))
+        done = await batch.apply(self._conn, arrived, {}, datetime.now(UTC))
+        BATCH_RECORDS.observe(len(records))
+        now = datetime.now(UTC)
+        for event in arrived:
+            LAG_MS.observe((now - event.body.timestamp).total_seconds() * 1000)
+        _count(done, self._log)
+
+
+class Sweep:
+    """Compares the log with the read models up to where the log stood at the time before: what is younger is still
+    on its way. `run_once` says how many payments had lost events."""
+
+    def __init__(self, conn: psycopg.AsyncConnection, log: Any) -> None:
+        self._conn = conn
+        self._log = log
+        self._horizon: lag.Horizon | None = None
+
+    async def run_once(self) -> int:
+        below, self._horizon = self._horizon, await lag.horizon(self._conn)
+        lost = 0
+        while below is not None:
+            async with self._conn.transaction():
+                heads = await lag.lost_heads(self._conn, below, _SWEEP_PAGE)
+                if heads is None:
+                    break
+                if heads:
+                    _count(await batch.apply(self._conn, [], heads, datetime.now(UTC)), self._log)
+                    lost += len(heads)
+        if lost:
+            SWEPT.inc(lost)
+            self._log.error("events were lost on their way to the read models", payments=lost)
+        SWEPT_AT.set_to_current_time()
+        return lost
+
+    async def run(self, process: Process) -> None:
+        while not await process.stopped_within(_SWEEP_EVERY_S):
+            await self.run_once()
+
+
+def _count(done: batch.Done, log: Any) -> None:
+    APPLIED.inc(done.applied)
+    SKIPPED.inc(done.skipped)
+    FILLED.inc(done.filled)
+    for topic in done.unknown:
+        UNKNOWN.labels(topic).inc()
+        log.warning("unknown type of event", type=topic)
+    for payment_id in done.stale:
+        STALE.inc()
+        log.error("payment is stale: a version is in no topic and not in the store", payment_id=payment_id)
+
+
+async def main(process: Process, settings: ReadModelSettings) -> None:
+    if not await ready_to_start(process, settings):
+        return
+    producer = broker.producer(settings, process.name)
+    await producer.start()
+    try:
+        async with (
+            await database.connect_async(settings, process.name) as agents_own,
+            await database.connect_async(settings, process.name) as sweeps_own,
+            asyncio.TaskGroup() as tasks,
+        ):
+            view = PaymentsView(agents_own, broker.KafkaDeadLetters(producer, settings), process.log)
+            tasks.create_task(Sweep(sweeps_own, process.log).run(process))
+            agent = Agent("payments-view", topics.EVENTS, Batched(view.handle, _BATCH_MAX))
+            await run_agents(process, settings, "read-models", [agent])
+    finally:
+        await producer.stop()
+
+
+if __name__ == "__main__":
+    process.run("read-models", ReadModelSettings, main)

@@ -1,0 +1,143 @@
+"""How does a payment stand? The tables `payments` and `operations`: locked and written by a batch, read one by one."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import fields
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from projections.fold import OperationRow, PaymentRow
+
+# In the order of the row's fields.
+_PAYMENT_TYPES: Final = {
+    "payment_id": "uuid",
+    "version": "bigint",
+    "stale_since": "timestamptz",
+    "merchant_id": "text",
+    "customer_id": "text",
+    "status": "text",
+    "amount_minor": "bigint",
+    "currency": "text",
+    "captured_minor": "bigint",
+    "country": "text",
+    "description": "text",
+    "metadata": "jsonb",
+    "reason": "text",
+    "action_url": "text",
+    "frozen": "boolean",
+    "attempts_ended": "boolean",
+    "gateway": "text",
+    "command_id": "uuid",
+    "correlation_id": "text",
+    "expires_at": "timestamptz",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+}
+_OPERATION_TYPES: Final = {
+    "operation_id": "text",
+    "payment_id": "uuid",
+    "ordinal": "integer",
+    "kind": "text",
+    "state": "text",
+    "gateway": "text",
+    "account": "text",
+    "psp_id": "text",
+    "amount_minor": "bigint",
+    "currency": "text",
+    "code": "text",
+    "asked": "integer",
+    "call_ms": "double precision",
+    "started_at": "timestamptz",
+    "updated_at": "timestamptz",
+}
+assert list(_PAYMENT_TYPES) == [column.name for column in fields(PaymentRow)][:-1]
+assert list(_OPERATION_TYPES) == [column.name for column in fields(OperationRow)]
+
+
+def _read_as(types: dict[str, str]) -> str:
+    return ", ".join(
+        f"{name}::text" if kind in {"uuid", "jsonb"} and name != "command_id" else name
+        for name, kind in types.items()
+    )
+
+
+def _arrays(types: dict[str, str]) -> str:
+    return ", ".join(f"%s::{kind}[]" for kind in types.values())
+
+
+_INSERT: Final = """
+    INSERT INTO payments (payment_id, version) SELECT id, 0 FROM unnest(%s::uuid[]) AS new (id)
+    ON CONFLICT DO NOTHING
+"""
+_LOCK: Final = f"""
+    SELECT {_read_as(_PAYMENT_TYPES)} FROM payments WHERE payment_id = ANY(%s::uuid[])
+    ORDER BY payments.payment_id FOR UPDATE
+"""  # noqa: S608  # columns of ours
+_OPERATIONS: Final = f"""
+    SELECT {_read_as(_OPERATION_TYPES)} FROM operations WHERE payment_id = ANY(%s::uuid[]) ORDER BY ordinal
+"""  # noqa: S608  # columns of ours
+_UPDATE: Final = f"""
+    UPDATE payments SET {", ".join(f"{name} = new.{name}" for name in _PAYMENT_TYPES if name != "payment_id")}
+    FROM unnest({_arrays(_PAYMENT_TYPES)}) AS new ({", ".join(_PAYMENT_TYPES)})
+    WHERE payments.payment_id = new.payment_id
+"""  # noqa: S608  # columns of ours
+_UPSERT: Final = f"""
+    INSERT INTO operations ({", ".join(_OPERATION_TYPES)}) SELECT * FROM unnest({_arrays(_OPERATION_TYPES)})
+    ON CONFLICT (operation_id) DO UPDATE
+    SET {", ".join(f"{name} = excluded.{name}" for name in ("state", "psp_id", "code", "asked", "call_ms", "updated_at"))}
+"""  # noqa: S608  # columns of ours
+
+
+async def lock(conn: psycopg.AsyncConnection, payment_ids: Sequence[str]) -> dict[str, PaymentRow]:
+    """All of them, made where they are new, locked until the transaction ends. `payment_ids` are sorted, so that
+    two batches with the same payments wait for each other instead of locking each other out."""
+    ids = [list(payment_ids)]
+    await conn.execute(_INSERT, ids)
+    locked = await conn.execute(_LOCK, ids)
+    operations = await conn.execute(_OPERATIONS, ids)
+    rows = {row[0]: PaymentRow(*row) for row in await locked.fetchall()}
+    for values in await operations.fetchall():
+        operation = OperationRow(*values)
+        rows[operation.payment_id].operations[operation.operation_id] = operation
+    return rows
+
+
+async def save(
+    conn: psycopg.AsyncConnection, payments: Collection[PaymentRow], operations: Iterable[OperationRow]
+) -> None:
+    await conn.execute(_UPDATE, [[getattr(payment, name) for payment in payments] for name in _PAYMENT_TYPES])
+    if operations := sorted(operations, key=lambda operation: operation.operation_id):
+        await conn.execute(
+            _UPSERT, [[getattr(operation, name) for operation in operations] for name in _OPERATION_TYPES]
+        )
+
+
+_FIND: Final = """
+    SELECT p.*,
+        (SELECT max(originator_version) FROM payment_events WHERE originator_id = p.payment_id) AS stored_version,
+        (SELECT json_agg(json_build_object(
+            'operation_id', o.operation_id, 'kind', o.kind, 'state', o.state, 'gateway', o.gateway,
+            'account', o.account, 'psp_id', o.psp_id, 'amount_minor', o.amount_minor, 'currency', o.currency,
+            'code', o.code, 'asked', o.asked, 'call_ms', o.call_ms, 'started_at', o.started_at,
+            'updated_at', o.updated_at) ORDER BY o.ordinal)::text
+         FROM operations o WHERE o.payment_id = p.payment_id) AS operations
+    FROM payments p WHERE p.payment_id = %s AND p.merchant_id = %s AND p.version > 0
+"""
+
+
+async def find(conn: psycopg.AsyncConnection, payment_id: UUID, merchant_id: str) -> dict[str, Any] | None:
+    """The row, with `operations` as JSON text and `stored_version`, the last version that the event store has."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_FIND, (payment_id, merchant_id))
+        return await cursor.fetchone()
+
+
+async def version(conn: psycopg.AsyncConnection, payment_id: UUID, merchant_id: str) -> int:
+    """0 where the merchant has no such payment."""
+    cursor = await conn.execute(
+        "SELECT version FROM payments WHERE payment_id = %s AND merchant_id = %s", (payment_id, merchant_id)
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else 0
