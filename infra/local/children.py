@@ -49,7 +49,8 @@ class Child:
             self._popen = (
                 subprocess.Popen(  # one system call that takes no lock; setpriv(1) is not everywhere
                     program.argv,
-                    env={name: os.environ[name] for name in _INHERITED if name in os.environ} | program.env,
+                    env={name: os.environ[name] for name in _INHERITED if name in os.environ}
+                    | dict(program.env),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -57,7 +58,8 @@ class Child:
                     user=user and user.pw_uid,
                     group=user and user.pw_gid,
                     extra_groups=user and (),
-                    preexec_fn=_tie_to_parent(program.orphan_signal),
+                    # One system call that takes no lock; setpriv(1) is not everywhere.
+                    preexec_fn=_tie_to_parent(program.orphan_signal),  # noqa: PLW1509
                 )
             )
 

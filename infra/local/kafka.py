@@ -25,6 +25,11 @@ _JAVA_OPTIONS: Final = (
 _LOGGING: Final = Path(__file__).with_name("log4j2.xml")
 
 
+def new_cluster_id() -> str:
+    """16 random bytes, as Kafka writes them."""
+    return secrets.token_urlsafe(16)
+
+
 @dataclass(frozen=True, slots=True)
 class Kafka:
     folder: Path
@@ -62,7 +67,9 @@ class Kafka:
     def _format(self, folder: Path) -> None:
         properties = self._write_properties(folder)
         done = subprocess.run(
-            _java("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(properties)),
+            _java(
+                "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}", "-c", str(properties)
+            ),
             env={"PATH": os.environ.get("PATH", os.defpath)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
