@@ -74,8 +74,12 @@ docs: $(INSTALLED) ## Write the generated documents anew: AsyncAPI, OpenAPI
 	$(BIN)/python -m infra.api.openapi
 
 .PHONY: lock
-lock: $(INSTALLED) ## Resolve requirements.lock anew (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --all-extras pyproject.toml -o requirements.lock
+lock: ## Resolve both lock files anew (needs uv)
+	@options="--quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate"
+	uv pip compile $$options --all-extras pyproject.toml -o requirements.lock
+	sed -E -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.lock > .locked.txt
+	uv pip compile $$options --extra build --constraint .locked.txt pyproject.toml -o infra/image.lock
+	rm .locked.txt
 
 .PHONY: clean
 clean: ## Remove the environment, builds and caches of this checkout (not the data of `make up`)

@@ -1,0 +1,58 @@
+"""Writes what compose.yaml needs and no repository may hold: `.env` and `.compose/`.
+
+`.compose/` is closed to others; the files in it are not, since compose mounts them with their modes and the
+containers run as another user. Existing files are left as they are: the databases were made with these passwords.
+"""
+
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Final
+
+ROLES: Final = ("command", "relay", "gateway", "timers", "views", "api", "audit")
+
+_ACCOUNTS: Final = """\
+[merchants.demo]
+accounts = ["sim-eu"]
+
+[accounts.sim-eu]
+gateway = "stripe"
+base_url = "http://simulator:8200"
+secret_file = "sim-eu.key"
+"""
+
+
+def write(folder: Path) -> list[Path]:
+    """The files written; empty where all were there."""
+    if (folder / ".env").exists():
+        return []
+    passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
+    simulator_key = "sk_test_" + secrets.token_hex(24)
+    variables = {f"{role.upper()}_PASSWORD": password for role, password in passwords.items()}
+    variables |= {"POSTGRES_PASSWORD": secrets.token_urlsafe(24), "SIMULATOR_KEY": simulator_key}
+    kept = folder / ".compose"
+    kept.mkdir(mode=0o700, exist_ok=True)
+    return [
+        _write(
+            kept / "roles.json", json.dumps({f"aegispay_{role}": word for role, word in passwords.items()})
+        ),
+        _write(kept / "accounts.toml", _ACCOUNTS),
+        _write(kept / "sim-eu.key", simulator_key),
+        _write(folder / ".env", "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))),
+    ]
+
+
+def _write(path: Path, text: str) -> Path:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if path.name == ".env" else 0o644)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    return path
+
+
+if __name__ == "__main__":
+    written = write(Path.cwd())
+    sys.stdout.write(
+        "".join(f"wrote {path}\n" for path in written) or "there is an .env already: nothing written\n"
+    )
