@@ -1,0 +1,74 @@
+"""The gateway worker: one Faust group per PSP, which calls it and reports. `python -m infra.gateway_worker`"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+
+from commands.messages import RecordOutcome, dump
+from gateways.agent import Agent as GatewayAgent
+from infra import topics
+from infra.accounts import Accounts
+from infra.adapters import ADAPTERS
+from infra.broker import KafkaDeadLetters, producing
+from infra.claims import PostgresClaims
+from infra.faust_runtime import Agent, Windowed, run_agents
+from infra.http_client import HttpClient
+from infra.process import Misconfigured, Process, run
+from infra.settings import GatewayWorkerSettings, KafkaSettings
+from infra.startup import ready_to_start
+
+_PUBLISH_WITHIN_S: Final = 60.0
+
+
+class KafkaOutcomes:
+    def __init__(self, producer: AIOKafkaProducer, settings: KafkaSettings) -> None:
+        self._producer = producer
+        self._topic = settings.topic_prefix + topics.OUTCOMES
+
+    async def publish(self, outcome: RecordOutcome, headers: Sequence[tuple[str, bytes]]) -> None:
+        key = str(outcome.payment_id).encode()
+        # An idempotent producer tries for ever by itself; a new process has new connections.
+        async with asyncio.timeout(_PUBLISH_WITHIN_S):
+            await self._producer.send_and_wait(self._topic, dump(outcome), key=key, headers=headers)
+
+
+async def main(process: Process, settings: GatewayWorkerSettings) -> None:
+    gateway = ADAPTERS.get(settings.gateway)
+    if gateway is None:
+        raise Misconfigured(
+            f"AEGISPAY_GATEWAY: no gateway is called {settings.gateway}; known: {', '.join(ADAPTERS)}"
+        )
+    accounts = Accounts.load(settings.accounts_file, with_secrets=True)
+    if not await ready_to_start(process, settings):
+        return
+    async with (
+        producing(settings, process.name) as producer,
+        PostgresClaims.open(settings, process.name) as claims,
+        HttpClient.open(settings.calls_max) as http,
+    ):
+        agent = GatewayAgent(
+            gateway,
+            claims=claims,
+            http=http,
+            outcomes=KafkaOutcomes(producer, settings),
+            letters=KafkaDeadLetters(producer, settings),
+            credentials_of=accounts.credentials,
+        )
+        await run_agents(
+            process,
+            settings,
+            f"gateway-{gateway.name}",
+            [
+                Agent(
+                    f"gateway-{gateway.name}",
+                    topics.requests(gateway.name),
+                    Windowed(agent.handle, in_flight_max=settings.calls_max),
+                )
+            ],
+        )
+
+
+if __name__ == "__main__":
+    run("gateway-worker", GatewayWorkerSettings, main)
