@@ -1,7 +1,10 @@
 """Kafka, as every process uses it: idempotent producers, and dead letters."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
+from typing import Final
 
 import orjson
 from aiokafka import AIOKafkaProducer
@@ -11,6 +14,7 @@ from infra import topics
 from infra.settings import KafkaSettings
 
 Headers = Sequence[tuple[str, bytes]]
+_FLUSH_MAX_S: Final = 5.0
 
 
 def producer(settings: KafkaSettings, process: str) -> AIOKafkaProducer:
@@ -24,6 +28,20 @@ def producer(settings: KafkaSettings, process: str) -> AIOKafkaProducer:
         max_batch_size=512 * 1024,
         request_timeout_ms=30_000,
     )
+
+
+@asynccontextmanager
+async def producing(settings: KafkaSettings, process: str) -> AsyncIterator[AIOKafkaProducer]:
+    """A started producer, and its orderly end."""
+    started = producer(settings, process)
+    try:
+        await started.start()
+        yield started
+    finally:
+        # Its flush waits for ever where the broker is away.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_MAX_S):
+                await started.stop()
 
 
 class KafkaDeadLetters:

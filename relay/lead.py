@@ -1,0 +1,33 @@
+"""Who publishes: the one relay whose session holds the schema's advisory lock. The others stand by.
+
+The server ends a session that says nothing for 5 s or takes nothing for 5 s, so a stopped leader loses its lock. When it
+goes on it may publish once more what it had read: duplicates, in order. Its next statement fails, and that ends it.
+"""
+
+from typing import Final
+
+from psycopg import AsyncConnection
+
+SILENCE_MAX_S: Final = 5
+
+# Advisory locks are the database's own; several installations may live in it, each in its schema.
+LOCK: Final = "hashtextextended('aegispay relay of ' || current_schema(), 0)"
+
+
+async def limit_silence(connection: AsyncConnection) -> None:
+    await connection.execute(f"SET idle_session_timeout = '{SILENCE_MAX_S}s'")
+    # For a reader stopped in the middle of a page: its session is not idle, the server waits to write.
+    await connection.execute(f"SET tcp_user_timeout = '{SILENCE_MAX_S}s'")
+    # A lost move of the cursor costs duplicates only.
+    await connection.execute("SET synchronous_commit = off")
+
+
+async def try_to_lead(connection: AsyncConnection) -> bool:
+    """Until the connection ends."""
+    row = await (await connection.execute(f"SELECT pg_try_advisory_lock({LOCK})")).fetchone()
+    return row is not None and bool(row[0])
+
+
+async def stay(connection: AsyncConnection) -> None:
+    """Say something. Raises `psycopg.OperationalError` where the session, and so the lead, is lost."""
+    await connection.execute("SELECT 1", prepare=True)
