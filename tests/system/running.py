@@ -1,0 +1,155 @@
+"""Every process of AegisPay on the test run's servers, in a schema and under a topic prefix of its own."""
+
+import asyncio
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from commands.client import Client
+from gateways.simulator.ledger import Charge, read_charges
+from infra.local import ports
+from infra.local.children import Child, Program
+from infra.verify import Verdict, VerifySettings, verify
+from tests.place import Place
+
+SIMULATOR_KEY: Final = "sk_test_for_tests_only"
+ALL: Final = ("simulator", "command", "relay", "gateway", "timers", "views")
+
+_MODULES: Final = {
+    "simulator": ("infra.simulator", "api"),
+    "command": ("infra.command_worker", "command"),
+    "relay": ("infra.relay_process", "relay"),
+    "gateway": ("infra.gateway_worker", "gateway"),
+    "timers": ("infra.timers", "timers"),
+    "views": ("infra.read_models", "views"),
+    "api": ("infra.api", "api"),
+}
+
+_ACCOUNTS: Final = """
+[merchants.demo]
+accounts = ["sim-eu"]
+[accounts.sim-eu]
+gateway = "stripe"
+base_url = "http://127.0.0.1:{port}"
+secret_file = "sim-eu.key"
+"""
+
+
+async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 60.0) -> None:
+    """Fails where the condition does not come true in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await condition():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:.0f} s: {what}") from None
+
+
+@dataclass
+class Running:
+    place: Place
+    folder: Path
+    latency_ms: float = 5.0
+    children: dict[str, Child] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.simulator_port, self.api_port = ports.free(2)
+        self.ledger = self.folder / "ledger.sqlite"
+        self.accounts = self.folder / "accounts.toml"
+        self.accounts.write_text(_ACCOUNTS.format(port=self.simulator_port))
+        (self.folder / "sim-eu.key").write_text(SIMULATOR_KEY)
+
+    def _program(self, name: str, settings: dict[str, object]) -> Program:
+        kind = name.partition("-")[0]
+        module, role = _MODULES[kind]
+        (metrics_port,) = ports.free(1)
+        env = self.place.env(
+            role,
+            metrics_port=metrics_port,
+            accounts_file=self.accounts,
+            simulator_port=self.simulator_port,
+            simulator_ledger=self.ledger,
+            simulator_key=SIMULATOR_KEY,
+            simulator_latency_ms=self.latency_ms,
+            api_port=self.api_port,
+            **settings,
+        )
+
+        async def ready() -> bool:
+            return await asyncio.to_thread(_answers, f"http://127.0.0.1:{metrics_port}/ready")
+
+        log = self.folder / f"{name}.log"
+        return Program(name, (sys.executable, "-m", module), log, ready, env | {"PYTHONPATH": str(_ROOT)})
+
+    async def start(self, *names: str, **settings: object) -> None:
+        """By kind, with a suffix for a second one: `command`, `command-2`. Returns when they are ready."""
+        for name in names:
+            self.children[name] = Child(self._program(name, settings))
+        await asyncio.gather(*(self.children[name].ready_within(40) for name in names))
+
+    async def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        child = self.children.pop(name)
+        child.signal(number)
+        await child.ended()
+
+    async def restart(self, name: str) -> None:
+        await self.kill(name)
+        await self.start(name)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(child.stop() for child in self.children.values()))
+
+    def client(self, merchant_id: str = "demo") -> Client:
+        return Client(self.place.kafka, merchant_id=merchant_id, topic_prefix=self.place.prefix)
+
+    async def verdict(self, settle_s: float = 120.0) -> Verdict:
+        settings = self.place.settings(VerifySettings, "audit", simulator_ledger=self.ledger)
+        return await verify(settings, settle_s)
+
+    def charges(self) -> list[Charge]:
+        return list(read_charges(self.ledger))
+
+    async def rows(self, query: str, *parameters: object) -> list[tuple]:
+        options = f"-c search_path={self.place.schema},{self.place.schema}_read"
+        async with await psycopg.AsyncConnection.connect(self.place.dsn(), options=options) as connection:
+            return await (await connection.execute(query, parameters)).fetchall()  # type: ignore[arg-type]
+
+    async def settled(self, count: int, seconds: float = 90.0) -> None:
+        """Until so many payments are in the read model, all at rest and none in doubt."""
+
+        async def all_at_rest() -> bool:
+            rows = await self.rows(
+                "SELECT count(*), count(*) FILTER (WHERE status NOT IN ('CAPTURED', 'FAILED', 'REJECTED')) FROM payments"
+            )
+            return rows == [(count, 0)]
+
+        await until(all_at_rest, f"{count} payments at rest", seconds)
+
+
+_ROOT: Final = Path(__file__).parent.parent.parent
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@asynccontextmanager
+async def running(place: Place, folder: Path, *names: str, latency_ms: float = 5.0) -> AsyncIterator[Running]:
+    made = Running(place, folder, latency_ms)
+    try:
+        await made.start(*(names or ALL))
+        yield made
+    finally:
+        await made.stop()
