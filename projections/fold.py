@@ -10,8 +10,6 @@ from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
-import orjson
-
 from aggregates.operation import OperationState
 from aggregates.payment import Status
 from projections import events
@@ -50,7 +48,7 @@ class PaymentRow:
     captured_minor: int = 0
     country: str | None = None
     description: str | None = None
-    metadata: str = "{}"  # JSON
+    metadata: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
     action_url: str | None = None
     frozen: bool = False
@@ -101,7 +99,7 @@ def _requested(payment: PaymentRow, body: events.Requested) -> None:
     payment.currency = body.currency
     payment.country = body.country
     payment.description = body.description
-    payment.metadata = orjson.dumps(body.metadata).decode()
+    payment.metadata = body.metadata
     payment.command_id = body.command_id
     payment.correlation_id = body.correlation_id
     payment.expires_at = body.expires_at

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 import psycopg
 from psycopg.rows import dict_row
 
@@ -58,13 +59,13 @@ assert list(_OPERATION_TYPES) == [column.name for column in fields(OperationRow)
 
 def _read_as(types: dict[str, str]) -> str:
     return ", ".join(
-        f"{name}::text" if kind in {"uuid", "jsonb"} and name != "command_id" else name
-        for name, kind in types.items()
+        f"{name}::text" if kind == "uuid" and name != "command_id" else name for name, kind in types.items()
     )
 
 
-def _arrays(types: dict[str, str]) -> str:
-    return ", ".join(f"%s::{kind}[]" for kind in types.values())
+def _records(types: dict[str, str]) -> str:
+    # One JSON text costs a third of an array for each column.
+    return f"json_to_recordset(%s::json) AS new ({', '.join(map(' '.join, types.items()))})"
 
 
 _INSERT: Final = """
@@ -80,11 +81,11 @@ _OPERATIONS: Final = f"""
 """  # noqa: S608  # columns of ours
 _UPDATE: Final = f"""
     UPDATE payments SET {", ".join(f"{name} = new.{name}" for name in _PAYMENT_TYPES if name != "payment_id")}
-    FROM unnest({_arrays(_PAYMENT_TYPES)}) AS new ({", ".join(_PAYMENT_TYPES)})
+    FROM {_records(_PAYMENT_TYPES)}
     WHERE payments.payment_id = new.payment_id
 """  # noqa: S608  # columns of ours
 _UPSERT: Final = f"""
-    INSERT INTO operations ({", ".join(_OPERATION_TYPES)}) SELECT * FROM unnest({_arrays(_OPERATION_TYPES)})
+    INSERT INTO operations ({", ".join(_OPERATION_TYPES)}) SELECT * FROM {_records(_OPERATION_TYPES)}
     ON CONFLICT (operation_id) DO UPDATE
     SET {", ".join(f"{name} = excluded.{name}" for name in ("state", "psp_id", "code", "asked", "call_ms", "updated_at"))}
 """  # noqa: S608  # columns of ours
@@ -107,11 +108,13 @@ async def lock(conn: psycopg.AsyncConnection, payment_ids: Sequence[str]) -> dic
 async def save(
     conn: psycopg.AsyncConnection, payments: Collection[PaymentRow], operations: Iterable[OperationRow]
 ) -> None:
-    await conn.execute(_UPDATE, [[getattr(payment, name) for payment in payments] for name in _PAYMENT_TYPES])
+    await conn.execute(_UPDATE, [_json(payments, _PAYMENT_TYPES)])
     if operations := sorted(operations, key=lambda operation: operation.operation_id):
-        await conn.execute(
-            _UPSERT, [[getattr(operation, name) for operation in operations] for name in _OPERATION_TYPES]
-        )
+        await conn.execute(_UPSERT, [_json(operations, _OPERATION_TYPES)])
+
+
+def _json(rows: Iterable[PaymentRow | OperationRow], types: dict[str, str]) -> str:
+    return orjson.dumps([{name: getattr(row, name) for name in types} for row in rows]).decode()
 
 
 _FIND: Final = """

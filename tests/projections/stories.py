@@ -1,0 +1,113 @@
+"""Payments that happened, as the event store and the topic have them."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import psycopg
+from eventsourcing.persistence import StoredEvent
+
+from aggregates.operation import OperationState
+from aggregates.payment import Payment
+from commands.messages import payment_id
+from commands.records import Record
+from infra import database
+from infra.event_store import EventMapper
+from infra.settings import ReadModelSettings
+from projections import events
+from projections.events import Event
+from tests import controls
+from tests.place import Place
+
+
+def captured(**asked: Any) -> list[StoredEvent]:
+    """requested, started, approved."""
+    payment = requested(**asked)
+    report = controls.report(
+        controls.operation_of(payment), amount_minor=payment.amount.minor, currency=payment.amount.currency
+    )
+    payment.report(report, 0.0, controls.cause(controls.NOW + timedelta(seconds=1), uuid4()))
+    return stored(payment)
+
+
+def doubtful() -> list[StoredEvent]:
+    """requested, started, unknown, asked, approved."""
+    payment = requested(idempotency_key=str(uuid4()))
+    operation, later = controls.operation_of(payment), controls.NOW + timedelta(minutes=1)
+    unknown = controls.report(
+        operation, OperationState.UNKNOWN, psp_id=None, amount_minor=None, currency=None
+    )
+    payment.report(unknown, 0.0, controls.cause(command_id=uuid4()))
+    payment.wake(controls.PSP, controls.cause(later, uuid4()))
+    payment.report(controls.report(operation), 0.0, controls.cause(later, uuid4()))
+    return stored(payment)
+
+
+def requested(**asked: Any) -> Payment:
+    content = controls.asked(**{"idempotency_key": str(uuid4())} | asked)
+    id_ = payment_id(content.merchant_id, content.idempotency_key)
+    return Payment.request(id_, content, controls.PSP, controls.cause())
+
+
+def stored(payment: Payment) -> list[StoredEvent]:
+    """Those that were not collected before."""
+    return [EventMapper().to_stored_event(event) for event in payment.collect_events()]
+
+
+def event_of(one: StoredEvent) -> Event:
+    return events.from_store(str(one.originator_id), one.originator_version, one.topic, one.state)
+
+
+def record_of(one: StoredEvent, **other: Any) -> Record:
+    """As the relay publishes it."""
+    headers = {
+        "ce_id": f"{one.originator_id}/{one.originator_version}".encode(),
+        "ce_type": one.topic.encode(),
+    }
+    fields: dict[str, Any] = {
+        "topic": "payments.events",
+        "partition": 0,
+        "offset": 7,
+        "key": str(one.originator_id).encode(),
+        "value": one.state,
+        "headers": headers,
+        "timestamp_ms": 0,
+    }
+    return Record(**fields | other)
+
+
+def without(one: StoredEvent, name: str) -> bytes:
+    state = orjson.loads(one.state)
+    del state[name]
+    return orjson.dumps(state)
+
+
+def put_into_store(place: Place, stories: Iterable[StoredEvent]) -> None:
+    with psycopg.connect(place.dsn(), options=f"-c search_path={place.schema}") as conn:
+        conn.cursor().executemany(
+            "INSERT INTO payment_events (originator_id, originator_version, topic, state, generation) "
+            "VALUES (%s, %s, %s, %s, 1)",
+            [(e.originator_id, e.originator_version, e.topic, e.state) for e in stories],
+        )
+
+
+@asynccontextmanager
+async def views_connection(place: Place) -> Iterator[psycopg.AsyncConnection]:
+    settings = place.settings(ReadModelSettings, "views")
+    async with await database.connect_async(settings, "test") as conn:
+        yield conn
+
+
+def read_model(place: Place, payment_id: UUID | str) -> dict[str, Any] | None:
+    """The payment's row with its operations, as the audit sees it."""
+    with psycopg.connect(
+        place.dsn(), options=f"-c search_path={place.schema}_read", row_factory=psycopg.rows.dict_row
+    ) as conn:
+        payment = conn.execute("SELECT * FROM payments WHERE payment_id = %s", [payment_id]).fetchone()
+        operations = conn.execute(
+            "SELECT * FROM operations WHERE payment_id = %s ORDER BY ordinal", [payment_id]
+        ).fetchall()
+    return payment and payment | {"operations": operations}
