@@ -12,7 +12,7 @@ import pytest
 
 from infra.local import ports
 from infra.local.children import Child
-from infra.local.kafka import Kafka, new_cluster_id
+from infra.local.kafka import Kafka, new_cluster_id, train
 from infra.local.postgres import Postgres
 from tests.place import Place, Servers, new_place
 
@@ -61,10 +61,9 @@ def _local_servers() -> Iterator[Servers]:
     children: list[Child] = []
 
     async def start() -> None:
-        kafka.prepare()
-        children.append(Child(kafka.program()))
-        postgres.prepare()
-        children.append(Child(postgres.program()))
+        await train()
+        await asyncio.gather(kafka.prepare(), postgres.prepare())
+        children.extend(Child(server.program()) for server in (kafka, postgres))
         await asyncio.gather(*(child.ready_within(60) for child in children))
 
     async def stop() -> None:

@@ -27,8 +27,8 @@ _INHERITED: Final = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ")
 class Program:
     name: str
     argv: tuple[str, ...]
-    ready: Callable[[], Awaitable[bool]]
     log: Path
+    ready: Callable[[], Awaitable[bool]]
     env: Mapping[str, str] = field(default_factory=dict)
     user: pwd.struct_passwd | None = None
     stop_signal: signal.Signals = signal.SIGTERM
@@ -111,6 +111,22 @@ class Child:
 
     def last_words(self) -> str:
         return f"The end of {self.program.log}:\n{tail(self.program.log)}"
+
+
+async def run_to_end(program: Program) -> None:
+    """Of a program that does one thing; `ready` is not asked."""
+    child = Child(program)
+    try:
+        exit_code = await child.ended()
+    finally:
+        await child.stop()
+    if exit_code:
+        raise LocalProblem(f"{program.name} ended with {exit_code}", child.last_words())
+
+
+async def at_once() -> bool:
+    """For a program that needs no time to be ready, or that only runs to its end."""
+    return True
 
 
 def tail(log: Path, lines: int = 8) -> str:

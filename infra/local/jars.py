@@ -19,18 +19,21 @@ _ENDPOINTS: Final = (
 _LIST: Final = Path(__file__).with_name("jars.sha256")
 
 
+def folder() -> Path:
+    return folders.cache_folder() / f"kafka-{KAFKA_VERSION}"
+
+
 def kafka_jars() -> Path:
     """The folder to run Kafka from: downloaded where it is missing, checked every time."""
-    folder = folders.cache_folder() / f"kafka-{KAFKA_VERSION}"
-    if not folder.exists():
-        _download(folder)
-    verify(folder)
-    return folder
+    if not folder().exists():
+        _download(folder())
+    verify(folder())
+    return folder()
 
 
-def verify(folder: Path) -> None:
+def verify(place: Path) -> None:
     expected = listed()
-    found = {path.name: path for path in folder.iterdir()}
+    found = {path.name: path for path in place.iterdir()}
     wrong = sorted(
         [f"{name} is missing" for name in expected.keys() - found.keys()]
         + [f"{name} is not on the list" for name in found.keys() - expected.keys()]
@@ -42,8 +45,8 @@ def verify(folder: Path) -> None:
     )
     if wrong:
         raise LocalProblem(
-            f"Kafka's jars in {folder} are not those that this version was checked with: {'; '.join(wrong[:5])}",
-            f"Nothing of them was run. If you did not change them yourself, find out who did. Then delete {folder} "
+            f"Kafka's jars in {place} are not those that this version was checked with: {'; '.join(wrong[:5])}",
+            f"Nothing of them was run. If you did not change them yourself, find out who did. Then delete {place} "
             "and start again: they are downloaded anew.",
         )
 
@@ -58,8 +61,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(folder: Path) -> None:
-    unfinished = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
+def _download(target: Path) -> None:
+    unfinished = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
     unfinished.mkdir(parents=True)
     try:
         for jar in _resolve(unfinished / "maven"):
@@ -67,25 +70,25 @@ def _download(folder: Path) -> None:
                 shutil.copyfile(jar, unfinished / jar.name)
         shutil.rmtree(unfinished / "maven")
         verify(unfinished)
-        unfinished.rename(folder)
+        unfinished.rename(target)
     except OSError as error:
-        if not folder.exists():  # else another start was quicker
+        if not target.exists():  # else another start was quicker
             raise LocalProblem(
-                f"{folder} cannot be filled: {error}", "Choose another with AEGISPAY_CACHE"
+                f"{target} cannot be filled: {error}", "Choose another with AEGISPAY_CACHE"
             ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _resolve(folder: Path) -> list[Path]:
+def _resolve(scratch: Path) -> list[Path]:
     import requests  # noqa: PLC0415  # jgo and requests take 0.3 s, and only the first start needs them
     from jgo.env import EnvironmentBuilder, LinkStrategy  # noqa: PLC0415
     from jgo.maven import MavenContext  # noqa: PLC0415
 
     logging.getLogger("jgo").setLevel(logging.ERROR)
     builder = EnvironmentBuilder(
-        context=MavenContext(repo_cache=folder / "repository"),
-        cache_dir=folder / "environments",
+        context=MavenContext(repo_cache=scratch / "repository"),
+        cache_dir=scratch / "environments",
         link_strategy=LinkStrategy.HARD,
     )
     try:

@@ -6,7 +6,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from infra.local import folders
-from infra.local.children import Program
+from infra.local.children import Program, at_once, run_to_end
 from infra.local.ports import HOST
 from infra.local.problem import LocalProblem
 
@@ -43,7 +42,7 @@ class Postgres:
     def dsn(self, user: str = ADMIN, password: str | None = None, database: str = DATABASE) -> str:
         return f"postgresql://{user}:{password or self.password}@{HOST}:{self.port}/{database}"
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Makes the cluster where there is none. Afterwards `program` can be started."""
         user = folders.service_user()
         folders.require_reachable(self.folder.parent, user)
@@ -59,7 +58,7 @@ class Postgres:
             os.chown(unfinished, user.pw_uid, user.pw_gid)
             os.chown(password_file, user.pw_uid, user.pw_gid)
         try:
-            _initdb(binaries(user) / "initdb", unfinished, password_file, user)
+            await run_to_end(self._initdb(unfinished, password_file))
             unfinished.rename(self.folder)
         finally:
             password_file.unlink()
@@ -82,6 +81,26 @@ class Postgres:
             # "Fast shutdown": ends open connections, then writes its checkpoint.
             stop_signal=signal.SIGINT,
             orphan_signal=signal.SIGINT,
+        )
+
+    def _initdb(self, folder: Path, password_file: Path) -> Program:
+        user = folders.service_user()
+        return Program(
+            name="initdb",
+            argv=(
+                str(binaries(user) / "initdb"),
+                f"--pgdata={folder}",
+                f"--username={ADMIN}",
+                f"--pwfile={password_file}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+            ),
+            ready=at_once,
+            log=self.log,
+            user=user,
         )
 
     async def _answers(self) -> bool:
@@ -131,30 +150,3 @@ def _copy(package: Path, target: Path) -> None:
         unfinished.rename(target)
     except OSError:  # another start was quicker
         shutil.rmtree(unfinished)
-
-
-def _initdb(program: Path, folder: Path, password_file: Path, user: pwd.struct_passwd | None) -> None:
-    done = subprocess.run(
-        [
-            program,
-            f"--pgdata={folder}",
-            f"--username={ADMIN}",
-            f"--pwfile={password_file}",
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-            "--locale=C",
-        ],
-        env={"PATH": os.environ.get("PATH", os.defpath), "TZ": "UTC"},
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        user=user and user.pw_uid,
-        group=user and user.pw_gid,
-        extra_groups=user and (),
-    )
-    if done.returncode:
-        raise LocalProblem(f"initdb failed in {folder.parent}", done.stderr.strip())
