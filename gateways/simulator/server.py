@@ -1,0 +1,111 @@
+"""The simulator on a port; and, on loopback only, the calls by which tests change its weather."""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateways.simulator.app import Simulator
+from gateways.simulator.dialect import invalid
+from gateways.simulator.front import Front, Weather
+from gateways.simulator.ledger import Ledger
+from gateways.simulator.payments import Payments
+
+_FINISH_WITHIN_S: Final = 5.0
+
+
+class _Change(BaseModel):
+    """`down_s`: for so long it is away, `refusing` connections or `failing` every call with 503."""
+
+    model_config = ConfigDict(extra="forbid")
+    latency_ms: Annotated[float, Field(ge=0, le=60_000)] | None = None
+    search_lag_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    down_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    down: Literal["refusing", "failing"] = "refusing"
+
+
+@dataclass
+class _Server:
+    runner: web.AppRunner
+    host: str
+    port: int
+    weather: Weather
+    site: web.TCPSite | None = None
+    returning: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def listen(self) -> None:
+        self.site = web.TCPSite(self.runner, self.host, self.port, backlog=1024)
+        await self.site.start()
+        self.port = self.site.port
+
+    async def change(self, request: web.Request) -> web.StreamResponse:
+        try:
+            change = _Change.model_validate_json(await request.read())
+        except ValidationError as error:
+            raise invalid(str(error)) from None
+        if change.latency_ms is not None:
+            self.weather.latency_s = change.latency_ms / 1000
+        if change.search_lag_s is not None:
+            self.weather.search_lag_s = change.search_lag_s
+        answer = web.json_response(change.model_dump(exclude_none=True))
+        if change.down_s is not None and change.down == "failing":
+            self.weather.failing_until = time.monotonic() + change.down_s
+        elif change.down_s is not None:
+            # Answered first: going away cuts this connection too.
+            await answer.prepare(request)
+            await answer.write_eof()
+            await self._refuse(change.down_s)
+        return answer
+
+    async def _refuse(self, seconds: float) -> None:
+        assert self.site is not None
+        await self.site.stop()
+        assert self.runner.server is not None
+        for connection in self.runner.server.connections:
+            if connection.transport is not None:
+                connection.transport.close()
+
+        async def come_back() -> None:
+            await asyncio.sleep(seconds)
+            await self.listen()
+
+        task = asyncio.create_task(come_back())
+        self.returning.add(task)
+        task.add_done_callback(self.returning.discard)
+
+
+@asynccontextmanager
+async def serving(
+    ledger: Ledger, *, secret: str, latency_ms: float, host: str, port: int
+) -> AsyncIterator[str]:
+    """Its base URL. At the end calls in flight get 5 s. Raises OSError when the port is taken."""
+    payments = Payments(ledger)
+    payments.settle(time.time())
+    weather = Weather(latency_s=latency_ms / 1000)
+    app = Simulator(payments, Front(ledger, secret, weather)).application()
+    # No access log: it costs as much as the payment.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FINISH_WITHIN_S, keepalive_timeout=75)
+    server = _Server(runner, host, port, weather)
+    if _is_loopback(host):
+        app.router.add_post("/_simulator", server.change)
+    try:
+        await runner.setup()
+        await server.listen()
+        yield f"http://{host}:{server.port}"
+    finally:
+        for task in server.returning:
+            task.cancel()
+        await runner.cleanup()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,47 @@
+"""The simulator's process. Needs neither Kafka nor PostgreSQL."""
+
+import sqlite3
+from typing import Final
+
+from gateways.simulator.ledger import Ledger
+from gateways.simulator.server import serving
+from infra.process import Misconfigured, Process, run
+from infra.settings import SimulatorSettings
+
+NAME: Final = "simulator"
+
+
+async def main(process: Process, settings: SimulatorSettings) -> None:
+    ledger = _opened(settings)
+    try:
+        async with serving(
+            ledger,
+            secret=settings.simulator_key.get_secret_value(),
+            latency_ms=settings.simulator_latency_ms,
+            host=settings.simulator_host,
+            port=settings.simulator_port,
+        ) as url:
+            process.log.info("listening", url=url)
+            process.ready()
+            await process.stop.wait()
+            process.not_ready("stopping")
+    except OSError as error:
+        text = (
+            f"{settings.simulator_host}:{settings.simulator_port} cannot be listened on ({error.strerror}); "
+            "choose another port with AEGISPAY_SIMULATOR_PORT"
+        )
+        raise Misconfigured(text) from error
+    finally:
+        ledger.close()
+
+
+def _opened(settings: SimulatorSettings) -> Ledger:
+    try:
+        return Ledger(settings.simulator_ledger)
+    except (OSError, sqlite3.DatabaseError) as error:
+        text = f"the ledger {settings.simulator_ledger} cannot be used ({error}); choose another with AEGISPAY_SIMULATOR_LEDGER"
+        raise Misconfigured(text) from error
+
+
+if __name__ == "__main__":
+    run(NAME, SimulatorSettings, main)
