@@ -268,7 +268,7 @@ _OUR_ID: Final = re.compile(r"[0-9a-fA-F-]{32,36}(-[a-z]\d{1,3})?")
 
 def sensitive_path(content: dict[str, Any]) -> str | None:
     """Where the first card number or security code stands, dotted, or None."""
-    for path, name, value in _leaves(content, ()):
+    for path, name, value in _leaves(content):
         if name.lower().replace("_", "").replace("-", "") in _SECURITY_CODE_NAMES or _holds_pan(name):
             return ".".join(map(_printable, path))
         if path[-1] in _OUR_IDS and isinstance(value, str) and _OUR_ID.fullmatch(value):
@@ -278,18 +278,20 @@ def sensitive_path(content: dict[str, Any]) -> str | None:
     return None
 
 
-def _leaves(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, Any]]:
-    match node:
-        case dict():
-            for name, value in node.items():
-                yield (*path, name), name, ""
-                yield from _leaves(value, (*path, name))
-        case list():
-            for place, value in enumerate(node):
-                yield from _leaves(value, (*path, str(place)))
-        case str() | int() | float():
-            if path:
-                yield path, "", node
+def _leaves(root: Any) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+    # No recursion: a record may be nested deeper than Python's stack is.
+    pending: list[tuple[tuple[str, ...], Any]] = [((), root)]
+    while pending:
+        path, node = pending.pop()
+        match node:
+            case dict():
+                yield from (((*path, name), name, "") for name in node)
+                pending.extend(((*path, name), node[name]) for name in reversed(node))
+            case list():
+                pending.extend(((*path, str(place)), node[place]) for place in reversed(range(len(node))))
+            case str() | int() | float():
+                if path:
+                    yield path, "", node
 
 
 def _holds_pan(text: str) -> bool:

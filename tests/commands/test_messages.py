@@ -133,3 +133,12 @@ def test_the_fingerprint_leaves_out_who_asks_and_until_when():
 )
 def test_any_other_content_has_another_fingerprint(other):
     assert fingerprint(create_payment(**other)) != fingerprint(create_payment())
+
+
+def test_a_card_number_nested_deeper_than_the_stack_is_found():
+    deep = b'{"a":' + b"[" * 1020 + b'"4111111111111111"' + b"]" * 1020 + b"}"
+
+    with pytest.raises(InvalidMessage) as refused:
+        parse_command(deep)
+
+    assert refused.value.sensitive
