@@ -1,0 +1,49 @@
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from relay.lead import SILENCE_MAX_S, limit_silence, stay, try_to_lead
+from tests.infra.agents import until
+from tests.place import Place
+from tests.relay.history import session
+
+pytestmark = pytest.mark.stack
+
+
+async def test_one_relay_leads_and_the_next_one_when_its_session_ends(place: Place) -> None:
+    async with session(place) as second:
+        async with session(place) as first:
+            assert await try_to_lead(first)
+            assert not await try_to_lead(second)
+
+        await until(lambda: try_to_lead(second))
+
+
+@pytest.fixture
+def another_place(place_of: Callable[[int], Place]) -> Place:
+    return place_of(1)
+
+
+async def test_each_installation_has_a_leader_of_its_own(place: Place, another_place: Place) -> None:
+    async with session(place) as here, session(another_place) as there:
+        assert await try_to_lead(here)
+        assert await try_to_lead(there)
+
+
+async def test_a_leader_that_falls_silent_loses_its_lead_and_learns_of_it(place: Place) -> None:
+    async with session(place) as second:
+        first = await psycopg.AsyncConnection.connect(
+            place.dsn("relay"), autocommit=True, options=f"-c search_path={place.schema}"
+        )
+        await limit_silence(first)
+        assert await try_to_lead(first)
+        began = time.monotonic()
+
+        await until(lambda: try_to_lead(second))
+
+        assert time.monotonic() - began < SILENCE_MAX_S + 5
+        with pytest.raises(psycopg.OperationalError):
+            await stay(first)
+        await first.close()
