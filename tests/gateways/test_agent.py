@@ -1,0 +1,440 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from commands.messages import Outcome, RecordOutcome
+from commands.records import DeadLetter, Record
+from gateways.agent import Agent
+from gateways.contract import Credentials
+from gateways.ports import Granted, StepId
+from infra.claims import PostgresClaims
+from infra.http_client import HttpClient
+from infra.settings import DatabaseSettings
+from tests.gateways.till import Till, TillServer
+from tests.infra.agents import until
+from tests.place import Place
+
+pytestmark = pytest.mark.stack
+
+PAYMENT = "c0ffee00-0000-4000-8000-000000000001"
+OPERATION = "c0ffee00000040008000000000000001-s1"
+STEP = StepId(OPERATION, "sale")
+
+
+@dataclass
+class Reports:
+    """Where outcomes and dead letters end; `down`: the broker does not take them."""
+
+    outcomes: list[RecordOutcome] = field(default_factory=list)
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    down: bool = False
+
+    async def publish(self, outcome: RecordOutcome, headers: Sequence[tuple[str, bytes]]) -> None:
+        if self.down:
+            raise ConnectionError
+        self.outcomes.append(outcome)
+        self.headers = list(headers)
+
+    async def send(self, letter: DeadLetter) -> None:
+        self.letters.append(letter)
+
+    @property
+    def last(self) -> RecordOutcome:
+        return self.outcomes[-1]
+
+
+@pytest.fixture
+async def claims(place: Place) -> AsyncIterator[PostgresClaims]:
+    async with PostgresClaims.open(place.settings(DatabaseSettings, "gateway"), "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def psp() -> AsyncIterator[TillServer]:
+    async with TillServer().serving() as server:
+        yield server
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+MakeAgent = Callable[..., Agent]
+
+
+@pytest.fixture
+async def make(claims: PostgresClaims, psp: TillServer, reports: Reports) -> AsyncIterator[MakeAgent]:
+    async with HttpClient.open(10) as http:
+
+        def build(gateway: Till | None = None, url: str | None = None) -> Agent:
+            return Agent(
+                gateway or Till(),
+                claims=claims,
+                http=http,
+                outcomes=reports,
+                letters=reports,
+                credentials_of=lambda account: (
+                    Credentials(url or psp.url, "sk_secret") if account == "till-eu" else None
+                ),
+            )
+
+        yield build
+
+
+def started(**other: Any) -> Record:
+    return _request("operation.started.v1", {"key_life_s": 3600}, **other)
+
+
+def asked(how: str, **other: Any) -> Record:
+    return _request("operation.asked.v1", {"how": how}, version=5, **other)
+
+
+def _request(ce_type: str, more: dict[str, Any], version: int = 2, **other: Any) -> Record:
+    body = {
+        "operation_id": OPERATION,
+        "kind": "sale",
+        "step": "sale",
+        "account": "till-eu",
+        "amount_minor": 1099,
+        "currency": "EUR",
+        "payment_method": "pm_card_visa",
+        "expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+        "because": "a field that the agent does not need",
+    }
+    headers = {
+        "ce_type": ce_type.encode(),
+        "ce_id": f"{PAYMENT}/{version}".encode(),
+        "correlation_id": b"order-7",
+        "traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    }
+    value = json.dumps(body | more | other).encode()
+    return Record("gateways.till.requests", 0, version, PAYMENT.encode(), value, headers, 0)
+
+
+def age(place: Place, seconds: float) -> None:
+    """As if the tries had been so much earlier."""
+    with psycopg.connect(place.dsn()) as conn:
+        conn.execute(
+            f"UPDATE {place.schema}.gateway_sends SET first_try_at = first_try_at - make_interval(secs => %(s)s),"
+            " last_try_at = last_try_at - make_interval(secs => %(s)s)",
+            {"s": seconds},
+        )
+
+
+async def test_a_started_operation_is_sent_once_and_reported(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(started())
+
+    report = reports.last
+    assert (report.outcome.kind, report.outcome.psp_id) == ("APPROVED", "ch_1")
+    assert (report.source, report.tries, report.gateway, report.account) == ("call", 1, "till", "till-eu")
+    assert (str(report.payment_id), report.operation_id) == (PAYMENT, OPERATION)
+    assert report.first_try_at is not None
+    assert report.call_ms is not None
+    assert [name for name, _ in reports.headers] == ["correlation_id", "traceparent"]
+    assert psp.charges == {f"{OPERATION}-sale": OPERATION}
+
+
+@pytest.mark.parametrize("says", ["approved", "declined", "pending"])
+async def test_a_request_delivered_again_is_answered_from_the_claim(
+    make: MakeAgent, psp: TillServer, reports: Reports, says: str
+):
+    psp.says.append(says)
+    await make().handle(started())
+    await make().handle(started())
+
+    first, second = reports.outcomes
+    assert (first.source, second.source) == ("call", "stored")
+    assert first.outcome == second.outcome
+    assert first.command_id == second.command_id
+    assert psp.sends == 1
+
+
+async def test_a_request_whose_outcome_was_not_published_is_answered_from_the_claim(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    reports.down = True
+    with pytest.raises(ConnectionError):
+        await make().handle(started())
+    reports.down = False
+
+    await make().handle(started())
+
+    assert (reports.last.outcome.kind, reports.last.source) == ("APPROVED", "stored")
+    assert psp.sends == 1
+
+
+async def test_a_worker_killed_after_its_claim_is_followed_by_a_second_try_with_the_same_key(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    claim = await claims.claim(STEP, datetime.now(UTC) + timedelta(hours=1), 3600)
+    assert isinstance(claim, Granted)
+
+    await make().handle(started())
+
+    assert (reports.last.outcome.kind, reports.last.tries) == ("APPROVED", 2)
+    assert reports.last.first_try_at == claim.first_try_at
+    assert list(psp.charges) == [f"{OPERATION}-sale"]
+
+
+async def test_a_lost_answer_is_unknown_and_the_repeated_call_finds_the_one_charge(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("lost")
+    await make().handle(started())
+    assert (reports.last.outcome.kind, reports.last.source, reports.last.tries) == ("UNKNOWN", "call", 1)
+
+    await make().handle(asked("repeat"))
+
+    assert (reports.last.outcome.kind, reports.last.tries) == ("APPROVED", 2)
+    assert reports.outcomes[0].command_id != reports.outcomes[1].command_id
+    assert len(psp.charges) == 1
+
+
+async def test_a_lost_answer_is_found_by_a_query_and_the_step_is_never_sent_again(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("lost")
+    await make().handle(started())
+
+    await make().handle(asked("query"))
+    assert (reports.last.outcome.kind, reports.last.source) == ("APPROVED", "query")
+
+    await make().handle(started())
+    await make().handle(asked("repeat"))
+    await make().handle(asked("query"))
+    assert [report.source for report in reports.outcomes[2:]] == ["stored"] * 3
+    assert (psp.sends, psp.lookups) == (1, 1)
+
+
+async def test_a_query_closes_the_step_even_when_it_learns_nothing(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("gone")
+    await make().handle(started())
+
+    await make().handle(asked("query"))
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "not_found_yet")
+
+    await make().handle(asked("repeat"))
+    assert (reports.last.outcome.kind, reports.last.source) == ("UNKNOWN", "query")
+    assert psp.sends == 1
+
+
+async def test_a_query_for_what_was_never_sent_ends_it_without_a_call(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(asked("query"))
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "never_sent")
+
+    await make().handle(started())
+
+    assert (reports.last.outcome.code, reports.last.source) == ("never_sent", "none")
+    assert (psp.sends, psp.lookups) == (0, 0)
+
+
+async def test_not_found_is_proof_only_after_the_last_try_can_have_no_effect_any_more(
+    make: MakeAgent, place: Place, psp: TillServer, reports: Reports
+):
+    psp.says.append("gone")
+    await make().handle(started())
+    age(place, 5 + 10 + 59)
+    await make().handle(asked("query"))
+    assert reports.last.outcome.kind == "UNKNOWN"
+
+    age(place, 2)
+    await make().handle(asked("query"))
+    assert reports.last.outcome.kind == "PROVEN_ABSENT"
+
+    await make().handle(started())
+    assert (reports.last.outcome.kind, reports.last.source) == ("PROVEN_ABSENT", "stored")
+    assert psp.sends == 1
+
+
+async def test_a_psp_that_never_proves_absence_leaves_it_unknown(
+    make: MakeAgent, place: Place, psp: TillServer, reports: Reports
+):
+    psp.says.append("gone")
+    till = Till(absence_delay_s=float("inf"))
+    await make(till).handle(started())
+    age(place, 3000)
+
+    await make(till).handle(asked("query"))
+
+    assert reports.last.outcome.kind == "UNKNOWN"
+
+
+async def test_what_could_not_be_written_is_not_sent_and_stays_so(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make(url="http://psp.invalid").handle(started())
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "dns_failed")
+
+    await make().handle(started())
+
+    assert (reports.last.outcome.kind, reports.last.source) == ("NOT_SENT", "stored")
+    assert psp.sends == 0
+
+
+@pytest.mark.parametrize("again", ["dns", "not_taken"])
+async def test_a_repeat_that_was_not_sent_is_unknown_since_the_first_may_have_been_executed(
+    make: MakeAgent, psp: TillServer, reports: Reports, again: str
+):
+    psp.says.extend(["lost", "not_taken"])
+    await make().handle(started())
+
+    await make(url="http://psp.invalid" if again == "dns" else None).handle(asked("repeat"))
+
+    assert (reports.last.outcome.kind, reports.last.tries) == ("UNKNOWN", 2)
+    await make().handle(asked("query"))
+    assert reports.last.outcome.kind == "APPROVED"
+
+
+async def test_what_the_psp_lists_as_not_taken_is_not_sent(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("not_taken")
+    await make().handle(started())
+    await make().handle(started())
+
+    assert [report.outcome.kind for report in reports.outcomes] == ["NOT_SENT", "NOT_SENT"]
+    assert psp.sends == 1
+
+
+async def test_what_the_interface_cannot_express_is_not_sent(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(started(currency="XXX"))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "currency_not_supported")
+    assert psp.sends == 0
+
+
+async def test_an_expired_request_is_not_sent(make: MakeAgent, psp: TillServer, reports: Reports):
+    await make().handle(started(expires_at=(datetime.now(UTC) - timedelta(seconds=1)).isoformat()))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "expired")
+    assert (reports.last.source, reports.last.tries) == ("none", 0)
+    assert psp.sends == 0
+
+
+@pytest.mark.parametrize("why", ["expired", "key"])
+async def test_a_repeat_that_may_not_be_sent_any_more_asks_instead(
+    make: MakeAgent, place: Place, psp: TillServer, reports: Reports, why: str
+):
+    psp.says.append("lost")
+    await make().handle(started())
+    now = datetime.now(UTC)
+    if why == "key":
+        age(place, 3600)
+
+    expires_at = now + timedelta(hours=1 if why == "key" else -1)
+    await make().handle(asked("repeat", expires_at=expires_at.isoformat()))
+
+    assert (reports.last.outcome.kind, reports.last.source) == ("APPROVED", "query")
+    assert psp.sends == 1
+
+
+async def test_a_new_owner_repeats_with_the_same_key_while_the_old_one_is_still_calling(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.hold = asyncio.Event()
+    async with asyncio.TaskGroup() as both:
+        both.create_task(make().handle(started()))
+        await until(lambda: psp.sends == 1)
+        both.create_task(make().handle(started()))
+        await until(lambda: psp.sends == 2)
+        psp.hold.set()
+
+    assert sorted(report.tries for report in reports.outcomes) == [1, 2]
+    assert {report.outcome.kind for report in reports.outcomes} == {"APPROVED"}
+    assert list(psp.charges) == [f"{OPERATION}-sale"]
+
+
+async def test_a_call_that_ends_after_a_query_still_reports_and_keeps_what_it_learnt(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    psp.hold = asyncio.Event()
+    psp.says.append("declined")
+    async with asyncio.TaskGroup() as both:
+        both.create_task(make().handle(started()))
+        await until(lambda: psp.sends == 1)
+        await make().handle(asked("query"))
+        assert reports.last.outcome.code == "not_found_yet"
+        psp.hold.set()
+
+    assert (reports.last.outcome.kind, reports.last.source) == ("DECLINED_SOFT", "call")
+    assert (await claims.end_for_query(STEP)).result == reports.last.outcome
+
+
+async def test_an_answer_that_differs_from_the_stored_one_is_reported(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    psp.hold = asyncio.Event()
+    absent = Outcome(kind="PROVEN_ABSENT", code="not_found")
+    async with asyncio.TaskGroup() as both:
+        both.create_task(make().handle(started()))
+        await until(lambda: psp.sends == 1)
+        await claims.close(STEP, absent, only_try=False)
+        psp.hold.set()
+
+    assert reports.last.outcome.kind == "APPROVED"
+    assert (await claims.end_for_query(STEP)).result == absent
+
+
+async def test_an_account_that_is_not_configured_sends_nothing(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(started(account="elsewhere"))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.hint) == ("NOT_SENT", "CONFIG")
+    assert psp.sends == 0
+
+
+@pytest.mark.parametrize(
+    ("record", "code", "path"),
+    [
+        (
+            Record("r", 0, 1, PAYMENT.encode(), b"{", {"ce_type": b"operation.started.v1"}, 0),
+            "field_invalid",
+            None,
+        ),
+        (
+            Record("r", 0, 1, PAYMENT.encode(), None, {"ce_type": b"operation.started.v1"}, 0),
+            "value_missing",
+            None,
+        ),
+        (
+            Record("r", 0, 1, PAYMENT.encode(), b"{}", {"ce_type": b"payment.requested.v1"}, 0),
+            "type_unknown",
+            "ce_type",
+        ),
+        (Record("r", 0, 1, PAYMENT.encode(), b"{}", {}, 0), "type_unknown", "ce_type"),
+        (started(amount_minor="many"), "field_invalid", "amount_minor"),
+        (started(operation_id="no-operation"), "field_invalid", "operation_id"),
+        (started(operation_id=OPERATION.replace("c", "d")), "wrong_key", None),
+        (_request("operation.asked.v1", {}), "field_missing", "how"),
+    ],
+)
+async def test_a_request_that_cannot_be_read_becomes_a_dead_letter(
+    make: MakeAgent, reports: Reports, record: Record, code: str, path: str | None
+):
+    await make().handle(record)
+
+    (letter,) = reports.letters
+    assert (letter.code, letter.path, letter.topic, letter.offset) == (
+        code,
+        path,
+        record.topic,
+        record.offset,
+    )
+    assert reports.outcomes == []
