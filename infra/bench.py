@@ -1,0 +1,98 @@
+"""The figures: payments on schedule against a running stack, what they cost, how far the reads are behind, the verdict."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from infra.database import connect, connect_async
+from infra.local.state import StackState
+from infra.measure import cpu, machine
+from infra.measure.open_loop import OpenLoop, Run, prepared
+from infra.measure.quantiles import quantiles
+from infra.measure.view_lag import ViewLag
+from infra.shop import orders
+from infra.target import MERCHANT, of_stack
+from infra.verify import Verdict, VerifySettings, verify
+
+_DRAIN_S: Final = 60.0
+_SETTLE_S: Final = 120.0
+_WARM_UP_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    rate: float
+    seconds: float
+    run: Run
+    simulator_latency_ms: float
+    cpu_ms_per_payment: dict[str, float]
+    lag: ViewLag
+    verdict: Verdict
+    machine: dict[str, str | int | float]
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict.ok and not self.run.unsettled
+
+    def as_json(self) -> dict[str, Any]:
+        """Times are in milliseconds, counted from when a payment was due to when its end was read from Kafka."""
+        run = self.run
+        settled = len(run.latencies_ms)
+        return {
+            "ok": self.ok,
+            "offered_rate": round(run.offered / run.offered_s, 2),
+            "achieved_rate": round(settled / max(run.settled_s, run.offered_s), 2),
+            "seconds": self.seconds,
+            "payments": run.offered,
+            "settled": settled,
+            "unsettled": len(run.unsettled),
+            "by_status": dict(sorted(run.by_status.items())),
+            "latency_ms": quantiles(run.latencies_ms),
+            "added_latency_ms": quantiles(ms - self.simulator_latency_ms for ms in run.latencies_ms),
+            "simulator_latency_ms": self.simulator_latency_ms,
+            "cpu_ms_per_payment": self.cpu_ms_per_payment,
+            "load_generator_cpu_ms_per_payment": round(run.own_cpu_s * 1000 / max(settled, 1), 3),
+            "sent_late": run.late,
+            "read_model_lag_ms": quantiles(self.lag.samples_ms) | {"gave_up": self.lag.gave_up},
+            "verdict": self.verdict.as_json(),
+            "machine": self.machine,
+        }
+
+
+async def run_bench(
+    stack: StackState, *, rate: float, seconds: float, seed: int, settled: Callable[[int], None]
+) -> Bench:
+    """A short warm-up that does not count, the run, then the verdict. `settled` is called with how many have."""
+    settings = of_stack(VerifySettings, stack, "audit")
+    name = f"bench-{time.time_ns() // 1_000_000}"
+    processes = {process.name: process.pid for process in stack.processes}
+    async with await connect_async(settings, "audit") as audit:
+        warm = orders(
+            seed=seed + 1, count=int(rate * _WARM_UP_S), rate=rate, run=f"{name}-warm", weather="calm"
+        )
+        lag = ViewLag(audit)
+        await OpenLoop(settings, lag.settled, lambda _: None).run(
+            prepared(list(warm), MERCHANT, timedelta(minutes=10)), _DRAIN_S
+        )
+        await lag.finish()
+        lag = ViewLag(audit)
+        paid = orders(seed=seed, count=round(rate * seconds), rate=rate, run=name, weather="calm")
+        dues = prepared(list(paid), MERCHANT, timedelta(seconds=seconds + 2 * _DRAIN_S))
+        before = cpu.used_s(processes)
+        run = await OpenLoop(settings, lag.settled, settled).run(dues, _DRAIN_S)
+        after = cpu.used_s(processes)
+        await lag.finish()
+    with connect(settings, "audit") as connection:
+        described = machine.describe(connection)
+    return Bench(
+        rate=rate,
+        seconds=seconds,
+        run=run,
+        simulator_latency_ms=stack.simulator_latency_ms,
+        cpu_ms_per_payment=cpu.per_payment_ms(before, after, len(run.latencies_ms)),
+        lag=lag,
+        verdict=await verify(settings, _SETTLE_S),
+        machine=described,
+    )

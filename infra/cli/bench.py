@@ -1,0 +1,63 @@
+"""`aegispay bench`."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from infra.cli.options import Data, JsonFile
+from infra.cli.output import write_json
+
+if TYPE_CHECKING:
+    from infra.bench import Bench
+
+
+def bench(
+    rate: Annotated[float, typer.Option(min=0.1, help="Payments a second, on average.")] = 100.0,
+    seconds: Annotated[float, typer.Option(min=1, help="For how long.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same payments.")] = 1,
+    json: JsonFile = None,
+    data: Data = None,
+) -> None:
+    """Payments on schedule (open loop): rates, latency, CPU by process, how far the reads are behind, the verdict.
+
+    Uses the stack that runs, or starts one and stops it again. Exit code 1: the verdict is not clean.
+    """
+    from infra.bench import run_bench
+    from infra.cli.progress import counting, stack_for
+    from infra.cli.verdict import show
+
+    console = Console(stderr=json == "-")
+
+    async def run() -> "Bench":
+        async with stack_for(console, data, fresh=False) as stack:
+            with counting(console, "Payments settled", round(rate * seconds)) as settled:
+                return await run_bench(stack, rate=rate, seconds=seconds, seed=seed, settled=settled)
+
+    result = asyncio.run(run())
+    content = result.as_json()
+    _show(content, console)
+    show(result.verdict, console)
+    if json is not None:
+        write_json(content, json)
+    raise typer.Exit(0 if result.ok else 1)
+
+
+def _show(content: dict[str, Any], console: Console) -> None:
+    def say(name: str, value: object) -> None:
+        console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
+
+    def spread(name: str) -> str:
+        return ", ".join(f"{part} {value}" for part, value in content[name].items())
+
+    say("offered, payments/s", content["offered_rate"])
+    say("achieved, payments/s", content["achieved_rate"])
+    say("settled", f"{content['settled']} of {content['payments']}")
+    say("latency, ms", spread("latency_ms"))
+    say("added latency, ms", spread("added_latency_ms"))
+    say("read models behind, ms", spread("read_model_lag_ms"))
+    say("CPU per payment, ms", spread("cpu_ms_per_payment"))
+    say("CPU of the load generator, ms", content["load_generator_cpu_ms_per_payment"])
+    say("sent more than 50 ms late", content["sent_late"])
+    say("machine", spread("machine"))

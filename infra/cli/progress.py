@@ -1,0 +1,64 @@
+"""A stack to work on, and how far the work is: a bar on a terminal, a plain line now and then without one."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from infra.local.stack import Stack
+from infra.local.state import StackState
+from infra.target import stack_settings
+
+_LINE_EVERY_S: Final = 2.0
+
+
+@asynccontextmanager
+async def stack_for(console: Console, data: Path | None, *, fresh: bool) -> AsyncIterator[StackState]:
+    """The one that runs, or one that is started now and stopped at the end. Raises `LocalProblem`."""
+    settings = stack_settings(data)
+    running = None if fresh else StackState.find(settings.data)
+    if running is not None:
+        console.print(f"Using the stack that runs in {running.data}", highlight=False)
+        yield running
+        return
+    task = asyncio.current_task()
+    assert task is not None, "inside a coroutine there is a task"
+    # SIGINT does this by itself; what was started has to be stopped on SIGTERM too.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    began = time.monotonic()
+    async with Stack(settings, fresh=fresh, say=lambda text: console.print(text, highlight=False)) as stack:
+        console.print(f"Ready after {time.monotonic() - began:.1f} s", highlight=False)
+        yield stack.state
+        console.print("Stopping", highlight=False)
+
+
+@contextmanager
+def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Call what it gives with how many are done."""
+    if not console.is_terminal:
+        yield _Lines(console, what, total).count
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+class _Lines:
+    def __init__(self, console: Console, what: str, total: int) -> None:
+        self._console = console
+        self._what = what
+        self._total = total
+        self._said_at = time.monotonic()
+
+    def count(self, done: int) -> None:
+        now = time.monotonic()
+        if done == self._total or now - self._said_at >= _LINE_EVERY_S:
+            self._said_at = now
+            self._console.print(f"{self._what}: {done} of {self._total}", highlight=False)

@@ -1,0 +1,52 @@
+"""A verdict for people: every number, and under each that is not zero the payments behind it."""
+
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.verify import Verdict
+
+_LISTED_MAX: Final = 10
+_MEANS: Final = {
+    "double_charges": "charged more than once",
+    "lost_payments": "taken, but not carried out as recorded",
+    "amount_mismatches": "amounts differ between the sources",
+    "content_mismatches": "recorded with other content than asked for",
+    "read_model_mismatches": "the read models say something else",
+    "unasked_payments": "recorded, but nobody asked",
+    "unsettled": "still in flight",
+    "in_doubt": "in doubt: the PSP is being asked, or a person has to look (no fault)",
+}
+
+
+def show(verdict: Verdict, console: Console) -> None:
+    numbers: list[tuple[str, int]] = [
+        ("payments asked for", verdict.payments),
+        *((f"  {status}", count) for status, count in sorted(verdict.by_status.items())),
+        ("charges at the gateway", verdict.gateway_charges),
+        *((_MEANS[kind], len(payments)) for kind, payments in verdict.found.items()),
+    ]
+    if console.is_terminal:
+        table = Table(show_header=False, box=None)
+        table.add_column()
+        table.add_column(justify="right")
+        for name, count in numbers:
+            table.add_row(name, str(count), style="red" if count and name in _FAULTS else None)
+        console.print(table)
+    else:
+        for name, count in numbers:
+            console.print(f"{name}: {count}", highlight=False)
+    for kind, payments in verdict.found.items():
+        for payment_id, whys in list(payments.items())[:_LISTED_MAX]:
+            console.print(f"{kind}: {payment_id}: {'; '.join(whys)}", highlight=False, soft_wrap=True)
+        if len(payments) > _LISTED_MAX:
+            console.print(f"{kind}: and {len(payments) - _LISTED_MAX} more: --json lists them all")
+    if verdict.settled_s is None:
+        console.print("Something was still in flight when the time was up: give it more with --settle.")
+    console.print(
+        "Verdict: clean" if verdict.ok else "Verdict: NOT CLEAN", style="green" if verdict.ok else "red"
+    )
+
+
+_FAULTS: Final = frozenset(text for kind, text in _MEANS.items() if kind != "in_doubt")

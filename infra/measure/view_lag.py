@@ -1,0 +1,44 @@
+"""How far the read models are behind, as a producer sees it: from the reply to the row with that version."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+import psycopg
+
+_POLL_S: Final = 0.005
+_PATIENCE_S: Final = 30.0
+_SHOWN: Final = "SELECT version >= %s FROM payments WHERE payment_id = %s"
+
+
+@dataclass(slots=True)
+class ViewLag:
+    """Looks at one payment at a time: a sample, so that looking costs little."""
+
+    connection: psycopg.AsyncConnection
+    samples_ms: list[float] = field(default_factory=list)
+    gave_up: int = 0
+    _looking: "asyncio.Task[None] | None" = None
+
+    def settled(self, payment_id: UUID, version: int) -> None:
+        """A reply was just read. Looks for its row, unless it is still looking for another."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(payment_id, version, time.monotonic()))
+
+    async def finish(self) -> None:
+        if self._looking is not None:
+            await self._looking
+
+    async def _look(self, payment_id: UUID, version: int, since: float) -> None:
+        while time.monotonic() - since < _PATIENCE_S:
+            row = await (
+                await self.connection.execute(_SHOWN, (version, payment_id), prepare=True)
+            ).fetchone()
+            if row is not None and row[0]:
+                self.samples_ms.append((time.monotonic() - since) * 1000)
+                await asyncio.sleep(20 * _POLL_S)
+                return
+            await asyncio.sleep(_POLL_S)
+        self.gave_up += 1
