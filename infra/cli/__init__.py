@@ -1,0 +1,49 @@
+"""The command `aegispay`. Each module holds the commands of one kind and imports what they need when they run."""
+
+import sys
+
+import typer
+
+from infra.cli import admin, audit, bench, demo, operate, payments, stack
+from infra.local.problem import LocalProblem
+
+_EXIT_LOCAL_PROBLEM = 69
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+for command in (
+    stack.up,
+    stack.status,
+    stack.doctor,
+    demo.demo,
+    audit.verify,
+    bench.bench,
+    payments.pay,
+    payments.show,
+    admin.migrate,
+    admin.topics,
+):
+    app.command()(command)
+app.add_typer(operate.parked, name="parked")
+app.add_typer(operate.dead_letters, name="dead-letters")
+app.add_typer(operate.relay, name="relay")
+
+
+@app.callback()
+def _about() -> None:
+    """AegisPay: a payment orchestrator on Kafka and PostgreSQL."""
+
+
+def main() -> None:
+    try:
+        app()
+    except LocalProblem as problem:
+        sys.stderr.write(f"aegispay: {problem.what}\n{problem.remedy}\n")
+        sys.exit(_EXIT_LOCAL_PROBLEM)
+    except Exception as error:
+        # Imported here, so that --help does not wait for Kafka's and PostgreSQL's clients.
+        from infra.process import EXIT_MISCONFIGURED, Misconfigured
+
+        if not isinstance(error, Misconfigured):
+            raise
+        sys.stderr.write(f"aegispay: {error}\n")
+        sys.exit(EXIT_MISCONFIGURED)

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import secrets
 import shutil
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -99,3 +100,10 @@ def _resolve(scratch: Path) -> list[Path]:
             "Check the network (HTTPS_PROXY is heeded) and start again, or copy the folder "
             f"kafka-{KAFKA_VERSION} from the cache of a machine that has it to {folders.cache_folder()}",
         ) from error
+
+
+if __name__ == "__main__":
+    try:
+        kafka_jars()
+    except LocalProblem as problem:
+        sys.exit(f"{problem.what}\n{problem.remedy}")

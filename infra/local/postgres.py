@@ -110,11 +110,7 @@ class Postgres:
                 found = await conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
                 if not await found.fetchone():
                     await conn.execute(f"CREATE DATABASE {DATABASE}")
-        except psycopg.OperationalError as error:
-            if "authentication failed" in str(error):
-                raise LocalProblem(
-                    f"PostgreSQL on port {self.port} is not the one of {self.folder}", "Choose another port"
-                ) from error
+        except psycopg.OperationalError:
             return False
         return True
 

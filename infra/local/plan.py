@@ -1,0 +1,171 @@
+"""Where everything of one stack is and what it is started with: decided before anything starts."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from infra import migrate
+from infra.local import ports, processes
+from infra.local.children import Program
+from infra.local.data import DataFolder, write_private
+from infra.local.kafka import Kafka
+from infra.local.ports import HOST
+from infra.local.postgres import Postgres
+from infra.local.settings import StackSettings
+from infra.settings import DatabaseSettings, KafkaSettings
+
+SCHEMA: Final = "aegispay"
+MERCHANTS: Final = ("demo", "other")
+# One account for both: what keeps merchants apart must not be the account.
+_ACCOUNTS: Final = """\
+[merchants.demo]
+accounts = ["sim-eu"]
+
+[merchants.other]
+accounts = ["sim-eu"]
+
+[accounts.sim-eu]
+gateway = "stripe"
+base_url = "{simulator_url}"
+secret_file = "sim-eu.key"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    settings: StackSettings
+    folder: Path
+    cluster_id: str
+    ports: Mapping[str, int]
+    passwords: Mapping[str, str]  # of `postgres` and of each role
+    simulator_key: str
+
+    @classmethod
+    def make(cls, settings: StackSettings, data: DataFolder) -> "Plan":
+        kept = _kept_secrets(data.path)
+        return cls(
+            settings=settings,
+            folder=data.path,
+            cluster_id=data.id,
+            ports=_choose_ports(settings, data),
+            passwords=kept["passwords"],
+            simulator_key=kept["simulator"]["key"],
+        )
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def postgres(self) -> Postgres:
+        return Postgres(
+            self.folder / "postgres",
+            self.ports["postgres"],
+            self.passwords["postgres"],
+            self.logs / "postgres.log",
+        )
+
+    @property
+    def kafka(self) -> Kafka:
+        return Kafka(
+            self.folder / "kafka",
+            self.ports["kafka"],
+            self.ports["controller"],
+            self.cluster_id,
+            self.logs / "kafka.log",
+        )
+
+    @property
+    def admin(self) -> DatabaseSettings:
+        return DatabaseSettings.model_validate(
+            {"database_url": self.postgres.dsn(), "database_schema": SCHEMA}
+        )
+
+    @property
+    def bus(self) -> KafkaSettings:
+        return KafkaSettings(kafka=self.kafka.bootstrap, topic_prefix="", partitions=self.settings.partitions)
+
+    @property
+    def role_passwords(self) -> dict[str, str]:
+        return {role: self.passwords[role] for role in migrate.ROLES}
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{HOST}:{self.ports['api']}"
+
+    @property
+    def simulator_url(self) -> str:
+        return f"http://{HOST}:{self.ports['simulator']}"
+
+    @property
+    def simulator_ledger(self) -> Path:
+        return self.folder / "simulator.sqlite"
+
+    @property
+    def accounts_file(self) -> Path:
+        return self.folder / "accounts.toml"
+
+    def dsn(self, role: str) -> str:
+        name = f"aegispay_{role}"
+        return self.postgres.dsn(name, self.passwords[name])
+
+    def write_accounts(self) -> None:
+        write_private(self.accounts_file, _ACCOUNTS.format(simulator_url=self.simulator_url))
+        write_private(self.folder / "sim-eu.key", self.simulator_key)
+
+    def programs(self) -> list[Program]:
+        shared = {
+            "kafka": self.kafka.bootstrap,
+            "partitions": str(self.settings.partitions),
+            "database_schema": SCHEMA,
+            "accounts_file": str(self.accounts_file),
+            "api_port": str(self.ports["api"]),
+            "simulator_port": str(self.ports["simulator"]),
+            "simulator_ledger": str(self.simulator_ledger),
+            "simulator_key": self.simulator_key,
+            "simulator_latency_ms": str(self.settings.simulator_latency_ms),
+        }
+        return [
+            processes.program(
+                name,
+                kind,
+                metrics_port=self.ports[metrics(name)],
+                shared=shared,
+                database_url=self.dsn(kind.role) if kind.role else None,
+                logs=self.logs,
+            )
+            for name, kind in processes.names(self.settings)
+        ]
+
+
+def metrics(name: str) -> str:
+    """The name, among the ports, of a process' port for metrics."""
+    return f"{name} metrics"
+
+
+def _choose_ports(settings: StackSettings, data: DataFolder) -> dict[str, int]:
+    wanted = {
+        "postgres": settings.postgres_port,
+        "kafka": settings.kafka_port,
+        "api": settings.api_port,
+        "simulator": settings.simulator_port,
+        "controller": 0,
+        **{metrics(name): 0 for name, _ in processes.names(settings)},
+    }
+    chosen = ports.choose(wanted, data.remembered("ports") or {})
+    data.remember(ports=chosen)
+    return chosen
+
+
+def _kept_secrets(folder: Path) -> dict[str, dict[str, str]]:
+    """Made once for a data folder."""
+    file = folder / "secrets.json"
+    if not file.exists():
+        passwords = {name: secrets.token_hex(24) for name in ("postgres", *migrate.ROLES)}
+        simulator = {"key": f"sk_test_{secrets.token_hex(24)}"}
+        write_private(file, json.dumps({"passwords": passwords, "simulator": simulator}))
+    kept: dict[str, dict[str, str]] = json.loads(file.read_text())
+    return kept

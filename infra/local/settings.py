@@ -1,0 +1,25 @@
+"""What can be chosen about the local stack, by AEGISPAY_… variables."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from infra.local import folders
+
+
+class StackSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="AEGISPAY_", extra="ignore", frozen=True)
+
+    data: Path = Field(default_factory=folders.default_data_folder)
+    partitions: int = Field(default=4, ge=1, le=1000)
+    # 0: a free one, or that of the last start in the same folder while it is free.
+    postgres_port: int = Field(default=0, ge=0, le=65535)
+    kafka_port: int = Field(default=0, ge=0, le=65535)
+    api_port: int = Field(default=0, ge=0, le=65535)
+    simulator_port: int = Field(default=0, ge=0, le=65535)
+    simulator_latency_ms: float = Field(default=20.0, ge=0)
+    command_workers: int = Field(default=1, ge=1, le=64)
+    gateway_workers: int = Field(default=1, ge=1, le=64)
+    relays: int = Field(default=1, ge=1, le=8)
+    read_model_workers: int = Field(default=1, ge=1, le=64)

@@ -1,0 +1,174 @@
+"""The whole of AegisPay on one machine: servers, schema, topics, keys, accounts and every process, under one supervisor."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Final, Self
+
+from infra import migrate, topic_admin
+from infra.database import connect
+from infra.local import doctor, jars, kafka
+from infra.local.children import Child, Program, at_once, tail
+from infra.local.data import DataFolder, write_private
+from infra.local.plan import MERCHANTS, SCHEMA, Plan, metrics
+from infra.local.ports import HOST
+from infra.local.problem import LocalProblem
+from infra.local.processes import PYTHON
+from infra.local.settings import StackSettings
+from infra.local.state import ProcessState, StackState
+from infra.local.supervisor import Supervisor
+
+_SERVERS_WITHIN_S: Final = 60.0
+_PROCESSES_WITHIN_S: Final = 60.0
+
+
+class Stack:
+    """`async with Stack(settings) as stack:` is up inside. `say` is told what happens, in words for a person."""
+
+    def __init__(
+        self, settings: StackSettings, *, fresh: bool = False, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._settings = settings
+        self._fresh = fresh
+        self._say = say
+        self._supervisor = Supervisor(self._changed)
+        self._data: DataFolder | None = None
+        self._state: StackState | None = None
+
+    @property
+    def state(self) -> StackState:
+        assert self._state, "not started"
+        return self._state
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Raises `LocalProblem`; then nothing is left running."""
+        doctor.require_room(self._settings.data)
+        self._data = DataFolder(self._settings.data.absolute(), fresh=self._fresh)
+        try:
+            plan = Plan.make(self._settings, self._data)
+            await self._start_servers(plan, self._data)
+            keys = await self._provision(plan)
+            await self._start_processes(plan)
+            self._state = _state(plan, keys)
+            self._write_state()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        self._state = None
+        await self._supervisor.stop()
+        if self._data:
+            StackState.remove(self._data.path)
+            self._data.close()
+            self._data = None
+
+    async def _start_servers(self, plan: Plan, data: DataFolder) -> None:
+        if not jars.folder().exists():
+            self._say(f"Downloading Kafka {jars.KAFKA_VERSION} (44 MB, once)")
+        await _provide_jars(plan)
+        if not kafka.trained().exists():
+            self._say("Preparing Java's cache for Kafka (once)")
+        await kafka.train()
+        self._say("Starting PostgreSQL and Kafka")
+        await asyncio.gather(plan.kafka.prepare(), plan.postgres.prepare())
+        data.completed()
+        servers = (plan.postgres.program(), plan.kafka.program())
+        await self._supervisor.start(*servers, within_s=_SERVERS_WITHIN_S)
+
+    async def _provision(self, plan: Plan) -> dict[str, str]:
+        self._say("Applying migrations and creating topics")
+        await asyncio.gather(
+            asyncio.to_thread(migrate.migrate, plan.admin, plan.role_passwords), topic_admin.create(plan.bus)
+        )
+        plan.write_accounts()
+        return await asyncio.to_thread(_api_keys, plan)
+
+    async def _start_processes(self, plan: Plan) -> None:
+        programs = plan.programs()
+        self._say(f"Starting {', '.join(program.name for program in programs)}")
+        await self._supervisor.start(*programs, within_s=_PROCESSES_WITHIN_S)
+
+    def _changed(self, name: str, what: str) -> None:
+        self._say(f"{name}: {what}")
+        if self._state:
+            self._write_state()
+
+    def _write_state(self) -> None:
+        """The addresses stay; what runs behind them may have been started again."""
+        assert self._state
+        assert self._data
+        ports = self._data.remembered("ports")
+        running = tuple(
+            ProcessState(
+                name=one.program.name,
+                pid=one.child.pid,
+                state=one.state,
+                restarts=one.restarts,
+                metrics_url=f"http://{HOST}:{port}"
+                if (port := ports.get(metrics(one.program.name)))
+                else None,
+                log=one.program.log,
+            )
+            for one in self._supervisor.watched
+        )
+        self._state = self._state.model_copy(update={"processes": running})
+        self._state.write()
+
+
+def _state(plan: Plan, keys: dict[str, str]) -> StackState:
+    return StackState(
+        pid=os.getpid(),
+        data=plan.folder,
+        kafka=plan.kafka.bootstrap,
+        topic_prefix=plan.bus.topic_prefix,
+        partitions=plan.bus.partitions,
+        api_url=plan.api_url,
+        api_key=keys["demo"],
+        api_key_other=keys["other"],
+        database_url=plan.dsn("audit"),
+        database_admin_url=plan.postgres.dsn(),
+        database_schema=SCHEMA,
+        simulator_url=plan.simulator_url,
+        simulator_ledger=plan.simulator_ledger,
+        simulator_latency_ms=plan.settings.simulator_latency_ms,
+        accounts_file=plan.accounts_file,
+        processes=(),
+    )
+
+
+async def _provide_jars(plan: Plan) -> None:
+    """In a process of its own, so that Ctrl-C ends a download at once."""
+    log = plan.logs / "download.log"
+    log.unlink(missing_ok=True)
+    program = Program("download", (sys.executable, "-m", "infra.local.jars"), log, at_once, PYTHON)
+    child = Child(program)
+    try:
+        if await child.ended():
+            what, _, remedy = tail(log, lines=20).partition("\n")
+            raise LocalProblem(what, remedy)
+    finally:
+        await child.stop()
+
+
+def _api_keys(plan: Plan) -> dict[str, str]:
+    """One for each merchant, made once: only their hashes are in PostgreSQL, so they are kept beside it."""
+    from infra.api import keys  # noqa: PLC0415  # FastAPI takes its time, and only the first start needs it
+
+    file = plan.folder / "api_keys.json"
+    kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    with connect(plan.admin, "local") as conn:
+        for merchant in MERCHANTS:
+            if merchant not in kept:
+                kept[merchant] = keys.create(conn, merchant, ("payments:read", "payments:write"))
+                write_private(file, json.dumps(kept))
+    return kept
