@@ -5,9 +5,8 @@ from typing import Final
 
 import pytest
 
-from commands.client import Client, NoAnswer
-from infra.shop import Order, orders
-from tests.system.running import ALL, Running, running
+from infra.shop import orders
+from tests.system.running import ALL, running, shop
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -15,37 +14,10 @@ _PAYMENTS: Final = 1000
 _RATE: Final = 50.0
 
 
-async def _shop(stack: Running, wanted: list[Order]) -> None:
-    """Orders on schedule, whatever is down; each is sent again with its key until it is answered."""
-    clock = asyncio.get_running_loop().time
-    async with stack.client() as client, asyncio.TaskGroup() as group:
-        begin = clock()
-        for order in wanted:
-            await asyncio.sleep(max(0.0, begin + order.arrives_s - clock()))
-            group.create_task(_order(client, order))
-
-
-async def _order(client: Client, order: Order) -> None:
-    while True:
-        try:
-            await client.create_payment(
-                idempotency_key=order.idempotency_key,
-                amount_minor=order.amount_minor,
-                currency=order.currency,
-                payment_method=order.payment_method,
-                customer_id=order.customer_id,
-                country=order.country,
-                description=order.description,
-            )
-        except NoAnswer:
-            continue
-        return
-
-
 async def test_every_process_killed_in_turn_under_load_loses_and_doubles_nothing(place, tmp_path):
     wanted = list(orders(seed=7, count=_PAYMENTS, rate=_RATE, run="kills"))
     async with running(place, tmp_path, latency_ms=20.0) as stack:
-        shopping = asyncio.create_task(_shop(stack, wanted))
+        shopping = asyncio.create_task(shop(stack, wanted))
         for name in ALL:
             await asyncio.sleep(_PAYMENTS / _RATE / (len(ALL) + 1))  # the load between two kills
             await stack.restart(name)

@@ -5,7 +5,7 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Final
 
 import psycopg
 
-from commands.client import Client
+from commands.client import Client, NoAnswer
 from gateways.simulator.ledger import Charge, read_charges
 from infra.local import ports
 from infra.local.children import Child, Program
+from infra.shop import Order
 from infra.verify import Verdict, VerifySettings, verify
 from tests.place import Place
 
@@ -47,7 +48,7 @@ async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: 
     """Fails where the condition does not come true in time."""
     try:
         async with asyncio.timeout(seconds):
-            while not await condition():
+            while not await condition():  # noqa: ASYNC110  # what is waited for is in another process
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"not within {seconds:.0f} s: {what}") from None
@@ -132,6 +133,33 @@ class Running:
             return rows == [(count, 0)]
 
         await until(all_at_rest, f"{count} payments at rest", seconds)
+
+
+async def shop(stack: Running, wanted: Sequence[Order]) -> None:
+    """Orders on schedule, whatever is down; each is sent again with its key until it is answered."""
+    clock = asyncio.get_running_loop().time
+    async with stack.client() as client, asyncio.TaskGroup() as group:
+        begin = clock()
+        for order in wanted:
+            await asyncio.sleep(max(0.0, begin + order.arrives_s - clock()))
+            group.create_task(_order(client, order))
+
+
+async def _order(client: Client, order: Order) -> None:
+    while True:
+        try:
+            await client.create_payment(
+                idempotency_key=order.idempotency_key,
+                amount_minor=order.amount_minor,
+                currency=order.currency,
+                payment_method=order.payment_method,
+                customer_id=order.customer_id,
+                country=order.country,
+                description=order.description,
+            )
+        except NoAnswer:
+            continue
+        return
 
 
 _ROOT: Final = Path(__file__).parent.parent.parent
