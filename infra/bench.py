@@ -1,6 +1,5 @@
 """The figures: payments on schedule against a running stack, what they cost, how far the reads are behind, the verdict."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +11,7 @@ from infra.measure import cpu, machine
 from infra.measure.open_loop import OpenLoop, Run, prepared
 from infra.measure.quantiles import quantiles
 from infra.measure.view_lag import ViewLag
-from infra.shop import orders
+from infra.shop import orders, run_name
 from infra.target import MERCHANT, of_stack
 from infra.verify import Verdict, VerifySettings, verify
 
@@ -66,7 +65,7 @@ async def run_bench(
 ) -> Bench:
     """A short warm-up that does not count, the run, then the verdict. `settled` is called with how many have."""
     settings = of_stack(VerifySettings, stack, "audit")
-    name = f"bench-{time.time_ns() // 1_000_000}"
+    name = f"bench-{run_name()}"
     processes = {process.name: process.pid for process in stack.processes}
     async with await connect_async(settings, "audit") as audit:
         warm = orders(

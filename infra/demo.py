@@ -11,7 +11,7 @@ import aiohttp
 
 from commands.client import SETTLED, Client, NoAnswer, NotSettled, Refused
 from infra.local.state import StackState
-from infra.shop import Order, orders
+from infra.shop import Order, orders, run_name
 from infra.target import MERCHANT, of_stack
 from infra.verify import Verdict, VerifySettings, verify
 
@@ -51,7 +51,7 @@ async def run_demo(
     stack: StackState, *, payments: int, rate: float, seed: int, settled: Callable[[int], None]
 ) -> Demo:
     """`settled` is called with how many orders have ended. Returns with the verdict on all that the stack ever did."""
-    shop = list(orders(seed=seed, count=payments, rate=rate, run=f"demo-{time.time_ns() // 1_000_000}"))
+    shop = list(orders(seed=seed, count=payments, rate=rate, run=f"demo-{run_name()}"))
     demo = Demo(orders=len(shop))
     began = time.monotonic()
     async with (

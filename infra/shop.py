@@ -4,6 +4,8 @@ How an order ends is chosen by its payment token, which only the simulator knows
 """
 
 import random
+import string
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -74,6 +76,15 @@ _GOODS: Final = (
     "two books",
     "a toy train",
 )
+
+
+def run_name() -> str:
+    """Of a run that starts now, in letters: a long run of digits in a key may look like a card number, and is refused."""
+    number, letters = time.time_ns() // 1_000_000, ""
+    while number:
+        number, place = divmod(number, 26)
+        letters = string.ascii_lowercase[place] + letters
+    return letters
 
 
 def orders(

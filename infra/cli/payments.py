@@ -3,7 +3,7 @@
 import asyncio
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -29,6 +29,7 @@ def pay(
     from commands.client import Client, ClientError
     from commands.messages import Reply
     from infra.settings import KafkaSettings
+    from infra.shop import run_name
     from infra.target import settings_of
 
     amount_minor = _minor(amount, currency.upper())
@@ -38,7 +39,7 @@ def pay(
         async with Client(settings.kafka, merchant_id=merchant, topic_prefix=settings.topic_prefix) as client:
             return await client.pay(
                 timeout_s=wait,
-                idempotency_key=key or f"cli-{uuid4().hex}",
+                idempotency_key=key or f"cli-{run_name()}",
                 amount_minor=amount_minor,
                 currency=currency.upper(),
                 payment_method=method,

@@ -1,7 +1,8 @@
 from collections import Counter
 
 from aggregates.money import Money, exponent
-from infra.shop import orders
+from commands.messages import sensitive_path
+from infra.shop import orders, run_name
 
 
 def test_one_seed_gives_the_same_orders_and_another_gives_others():
@@ -26,6 +27,12 @@ def test_a_shop_takes_currencies_with_none_two_and_three_decimals_and_some_order
     ends = Counter(order.ends for order in many)
     assert 0.04 < ends["FAILED"] / len(many) < 0.15
     assert {"pm_sim_slow", "pm_sim_lost", "pm_sim_500_once"} < {order.payment_method for order in many}
+
+
+def test_no_order_looks_as_if_it_held_a_card_number():
+    for order in orders(seed=2, count=2000, rate=20, run=f"demo-{run_name()}"):
+        content = {"idempotency_key": order.idempotency_key, "customer_id": order.customer_id}
+        assert sensitive_path(content) is None
 
 
 def test_every_amount_is_payable_and_a_card_can_carry_it():
