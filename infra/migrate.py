@@ -172,6 +172,7 @@ def passwords_from_environment() -> dict[str, str]:
         raise Misconfigured(
             f"AEGISPAY_ROLE_PASSWORDS_FILE: {chosen} is no JSON object that can be read"
         ) from error
-    if not isinstance(passwords, dict) or not passwords.keys() <= set(ROLES):
+    known = isinstance(passwords, dict) and passwords.keys() <= set(ROLES)
+    if not known or not all(isinstance(password, str) for password in passwords.values()):
         raise Misconfigured(f"AEGISPAY_ROLE_PASSWORDS_FILE: role to password, of: {', '.join(ROLES)}")
     return passwords

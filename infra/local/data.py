@@ -31,11 +31,15 @@ class DataFolder:
                 "Choose another folder with --data or AEGISPAY_DATA",
             ) from error
         self._take_lock()
-        if fresh or not self._note().get("complete"):
-            # What never was complete holds nothing of value: its first start was interrupted.
-            self._empty()
-        self.id = str(self._note().get("id") or self._new())
-        self._require_together()
+        try:
+            if fresh or not self._note().get("complete"):
+                # What never was complete holds nothing of value: its first start was interrupted.
+                self._empty()
+            self.id = str(self._note().get("id") or self._new())
+            self._require_together()
+        except BaseException:
+            self.close()
+            raise
 
     def remembered(self, name: str) -> Any:
         return self._note().get(name)
