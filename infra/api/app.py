@@ -6,7 +6,6 @@ from typing import Final
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from commands.messages import MESSAGE_BYTES_MAX
 from infra.api import creates, problems, reads
 from infra.api.door import answer, door_of
 from infra.api.envelope import Envelope
@@ -23,7 +22,6 @@ def build() -> FastAPI:
         description=_DESCRIPTION,
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
-        max_body_size=MESSAGE_BYTES_MAX,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are in the envelope
     )

@@ -92,6 +92,8 @@ async def _command(request: Request, merchant_id: str) -> CreatePayment:
         Money.payable(command.amount_minor, command.currency)
     except InvalidMessage as invalid:
         raise Problem.of(invalid) from None
+    except orjson.JSONEncodeError:
+        raise Problem("request_invalid", "the body is nested too deeply") from None
     except MoneyRefused as refused:
         raise Problem(refused.code, str(refused), path=refused.path) from None
     # Not earlier: the search for card numbers comes before everything else.

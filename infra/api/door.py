@@ -15,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from starlette.responses import Response
 
+from commands.messages import MESSAGE_BYTES_MAX
 from infra.api.bus import Bus
 from infra.api.keys import Keys, Principal
 from infra.api.problems import Problem
@@ -89,13 +90,13 @@ def preferred_wait_s(request: Request) -> int | None:
 
 
 async def json_body(request: Request) -> dict[str, Any]:
-    """Its size is bounded by the application. Raises `Problem`."""
+    """Raises `Problem`."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem("media_type", "send Content-Type: application/json")
     try:
         async with asyncio.timeout(_BODY_WITHIN_S):
-            raw = await request.body()
+            raw = await _bounded(request)
         content = orjson.loads(raw)
     except TimeoutError:
         raise Problem("body_too_slow", f"it has {_BODY_WITHIN_S:.0f} s") from None
@@ -104,6 +105,16 @@ async def json_body(request: Request) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise Problem("not_an_object", "the body is not a JSON object")
     return content
+
+
+async def _bounded(request: Request) -> bytes:
+    """Not what Starlette bounds by itself: its 413 is no problem document."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MESSAGE_BYTES_MAX:
+            raise Problem("message_too_large", f"the body may have {MESSAGE_BYTES_MAX} bytes")
+    return bytes(raw)
 
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
