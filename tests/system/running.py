@@ -85,7 +85,7 @@ class Running:
         )
 
         async def ready() -> bool:
-            return await asyncio.to_thread(_answers, f"http://127.0.0.1:{metrics_port}/ready")
+            return await asyncio.to_thread(answers, f"http://127.0.0.1:{metrics_port}/ready")
 
         log = self.folder / f"{name}.log"
         return Program(name, (sys.executable, "-m", module), log, ready, env | {"PYTHONPATH": str(_ROOT)})
@@ -165,7 +165,7 @@ async def _order(client: Client, order: Order) -> None:
 _ROOT: Final = Path(__file__).parent.parent.parent
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
