@@ -4,6 +4,8 @@ import fcntl
 import json
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from infra.local.problem import LocalProblem
 
 _MARKER: Final = "aegispay.json"
 _LOCK: Final = "lock"
+_LOCK_TRIES: Final = 20
 _PARTS: Final = ("postgres", "kafka")
 
 
@@ -56,15 +59,19 @@ class DataFolder:
         self._lock.close()
 
     def _take_lock(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        # `holder` takes it too, for an instant.
+        for _ in range(_LOCK_TRIES):
+            with suppress(BlockingIOError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(0.02)
+        else:
             owner = holder(self.path)
-            self._lock.close()
+            self.close()
             raise LocalProblem(
                 f"{self.path} belongs to a running stack (process {owner})",
                 f"Use that one (aegispay status), stop it (kill {owner}), or choose another folder with --data",
-            ) from None
+            )
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()

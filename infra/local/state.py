@@ -47,9 +47,12 @@ class StackState(BaseModel):
     def find(cls, folder: Path) -> Self | None:
         """Of the stack that runs in this folder; None: none does, or it is not yet up."""
         file = folder / _FILE
-        if data.holder(folder) is None or not file.exists():
+        owner = data.holder(folder)
+        if owner is None or not file.exists():
             return None
-        return cls.model_validate_json(file.read_text())
+        found = cls.model_validate_json(file.read_text())
+        # A stack that was killed leaves its file, which the next one replaces when it is up.
+        return found if found.pid == owner else None
 
     @classmethod
     def require(cls, folder: Path) -> Self:
