@@ -25,6 +25,7 @@ REPLIES: Final = "payments.replies"
 SETTLED: Final = frozenset({"CAPTURED", "FAILED", "REJECTED", "REQUIRES_ACTION"})
 """Nothing more happens to such a payment by itself. IN_DOUBT is not among them: the PSP is still being asked."""
 
+_REQUEST_TIMEOUT_MS: Final = 10_000
 _WAITING_MAX: Final = 1_000
 _WATCHED_MAX: Final = 10_000
 
@@ -102,7 +103,7 @@ class Client:
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
-            request_timeout_ms=30_000,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
             **self._kafka,
         )
         # Without a group, every partition: any client's replies may be in any of them.
@@ -113,6 +114,7 @@ class Client:
             enable_auto_commit=False,
             auto_offset_reset="latest",
             fetch_max_wait_ms=100,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
             **self._kafka,
         )
         try:
@@ -217,8 +219,7 @@ class Client:
         again = "It is safe to send it again with the same key and content"
         try:
             async with asyncio.timeout(self._answer_timeout_s):
-                key = str(command.payment_id).encode()
-                await self._producer.send_and_wait(self._commands, raw, key=key, headers=headers)
+                await self._send(command, raw, headers, answer)
                 await asyncio.wait({answer})
         except TimeoutError:
             waited = f"no answer within {self._answer_timeout_s:g} s about payment {command.payment_id}"
@@ -231,6 +232,25 @@ class Client:
         if answer.cancelled():
             raise NoAnswer(f"{self._lost()}. {again}")
         return answer.result()
+
+    async def _send(
+        self,
+        command: CreatePayment,
+        raw: bytes,
+        headers: list[tuple[str, bytes]],
+        answer: "asyncio.Future[Reply]",
+    ) -> None:
+        """Until the broker has it, or there is nothing left to wait for: a producer that was stopped never says so."""
+        key = str(command.payment_id).encode()
+        sending = asyncio.create_task(
+            self._producer.send_and_wait(self._commands, raw, key=key, headers=headers)
+        )
+        try:
+            await asyncio.wait({sending, answer}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            sending.cancel()
 
     def _watch(self, payment: UUID) -> _Watch:
         if self._reader.done():
