@@ -39,7 +39,6 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f
         "message_too_large",
         "media_type",
         "sensitive_data",
-        "request_invalid",
         "kafka_unavailable",
     ),
     openapi_extra=shapes.CREATE,

@@ -196,14 +196,13 @@ class ProblemDocument(BaseModel):
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """The answers that a route gives beside those that every route may give, one example for each code."""
+    schema = ProblemDocument.model_json_schema()
     found: dict[int | str, dict[str, Any]] = {}
-    for code in ("unauthorized", "scope_missing", "database_unavailable", *codes):
+    for code in ("unauthorized", "scope_missing", "request_invalid", "database_unavailable", *codes):
         status, title = TITLES[code]
         example = {"type": f"urn:aegispay:problem:{code}", "title": title, "status": status, "code": code}
-        answer = found.setdefault(
-            status,
-            {"model": ProblemDocument, "description": title, "content": {MEDIA_TYPE: {"examples": {}}}},
-        )
+        content = {MEDIA_TYPE: {"schema": schema, "examples": {}}}
+        answer = found.setdefault(status, {"description": title, "content": content})
         answer["content"][MEDIA_TYPE]["examples"][code] = {"value": example}
     return found
 

@@ -1,6 +1,6 @@
 """Payments that happened, as the event store and the topic have them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -95,7 +95,7 @@ def put_into_store(place: Place, stories: Iterable[StoredEvent]) -> None:
 
 
 @asynccontextmanager
-async def views_connection(place: Place) -> Iterator[psycopg.AsyncConnection]:
+async def views_connection(place: Place) -> AsyncIterator[psycopg.AsyncConnection]:
     settings = place.settings(ReadModelSettings, "views")
     async with await database.connect_async(settings, "test") as conn:
         yield conn
