@@ -30,7 +30,7 @@ _LEASE_MAX_S: Final = 3600
 _BATCH: Final = 500
 _SLEEP_MAX_S: Final = 1.0
 _SLEEP_MIN_S: Final = 0.005
-_ACK_MAX_S: Final = 10.0
+_BROKER_MAX_S: Final = 10.0
 
 WAKES = Counter("aegispay_timers_wakes", "Wakes that the broker acknowledged")
 STUCK = Counter(
@@ -105,11 +105,10 @@ class Timers:
 
     async def _publish(self, due: Sequence[Leased]) -> None:
         """A row whose wake is lost on the way is leased again after its lease."""
-        acks = [await self._send(row) for row in due]
-        async with asyncio.timeout(_ACK_MAX_S):
-            for ack in acks:
+        async with asyncio.timeout(_BROKER_MAX_S):
+            for ack in [await self._send(row) for row in due]:
                 await ack
-        WAKES.inc(len(acks))
+        WAKES.inc(len(due))
 
     async def _send(self, row: Leased) -> "asyncio.Future[object]":
         # A new id each time: a wake that came to nothing must not make the next one a repeat. Without a

@@ -14,9 +14,9 @@ from relay import log
 from relay.lead import SILENCE_MAX_S, stay
 from relay.publish import Ack, Publisher
 
-_ACK_MAX_S: Final = 10.0
+_BROKER_MAX_S: Final = 10.0
 _STAY_EVERY_S: Final = SILENCE_MAX_S / 5
-# What a killed relay's successor publishes again, at most. A statement for each small page would be a fifth of the CPU.
+# What a killed relay's successor publishes again, at most. For each small page, it would cost as much as reading it.
 _SAVE_EVERY_S: Final = 0.05
 
 RECORDS = Counter("aegispay_relay_records", "Records that the broker acknowledged")
@@ -63,8 +63,12 @@ class Relay:
             await self.save()
             return 0
         LAG.set(_age_s(entries[0].state))
-        records, acks = await self._publisher.send(entries)
-        await self._acknowledged(acks)
+        try:
+            async with asyncio.timeout(_BROKER_MAX_S):
+                records, acks = await self._publisher.send(entries)
+                await self._acknowledged(acks)
+        except TimeoutError as error:
+            raise BrokerSilent(f"Kafka has not taken a page within {_BROKER_MAX_S:.0f} s") from error
         self._published = entries[-1].position
         if began - self._saved_at > _SAVE_EVERY_S:
             await self.save()
@@ -81,7 +85,6 @@ class Relay:
 
     async def _acknowledged(self, acks: Sequence[Ack]) -> None:
         waiting = set(acks)
-        deadline = time.monotonic() + _ACK_MAX_S
         while waiting:
             done, waiting = await asyncio.wait(
                 waiting, timeout=_STAY_EVERY_S, return_when=asyncio.FIRST_EXCEPTION
@@ -90,8 +93,6 @@ class Relay:
                 ack.result()
             if waiting:
                 await stay(self._connection)
-                if time.monotonic() > deadline:
-                    raise BrokerSilent(f"Kafka has not acknowledged a page within {_ACK_MAX_S:.0f} s")
 
     async def watch(self) -> float:
         """Sets the gauges of what holds the log's end back. The age of the oldest running transaction id, in s."""

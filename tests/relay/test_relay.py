@@ -1,9 +1,22 @@
+import asyncio
+
 import pytest
 from prometheus_client import REGISTRY
 
-from relay.log import CursorMoved, Position, load_cursor, move_cursor
+from relay.log import CursorMoved, Position, load_cursor, move_cursor, page
 from tests.place import Place
-from tests.relay.history import connect, drain, ids_of, payments, records_of, relay_of, session, write
+from tests.relay.history import (
+    Written,
+    connect,
+    drain,
+    ids_of,
+    in_order_per_payment,
+    payments,
+    records_of,
+    relay_of,
+    session,
+    write,
+)
 
 pytestmark = pytest.mark.stack
 
@@ -46,6 +59,28 @@ async def test_a_relay_whose_cursor_was_moved_by_another_stops(place: Place) -> 
 
             with pytest.raises(CursorMoved):
                 await drain(relay)
+
+
+async def test_a_leader_that_was_overtaken_with_a_page_in_hand_adds_repeats_in_order_and_stops(
+    place: Place,
+) -> None:
+    ids = payments(8)
+    with connect(place) as connection:
+        write(connection, [Written(event.payment_id, version) for version in (1, 2) for event in ids])
+        async with relay_of(place) as zombie, relay_of(place) as other:
+            in_hand = await page(zombie._connection, zombie._published, 1, 500)
+            write(connection, [Written(event.payment_id, 3) for event in ids])
+            await drain(other)
+
+            _, acks = await zombie._publisher.send(in_hand)
+            await asyncio.gather(*acks)
+            zombie._published = in_hand[-1].position
+            with pytest.raises(CursorMoved):
+                await zombie.save()
+
+    published = ids_of(await records_of(place))
+    assert len(published) == 8 * 5
+    assert in_order_per_payment(published)
 
 
 async def test_a_relay_that_loses_its_session_stops(place: Place) -> None:
