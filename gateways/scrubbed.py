@@ -8,7 +8,7 @@ from typing import Final
 
 _TEXT_MAX: Final = 400
 _SEARCHED_MAX: Final = 4 * _TEXT_MAX
-_CARD: Final = re.compile(r"[0-9](?:[ ._/-]?[0-9]){12,}")
+_CARD: Final = re.compile(r"[0-9](?:[ ._/-]{0,2}[0-9]){12,}")
 _SECRET: Final = re.compile(
     r"\b(?:sk|rk|pk|whsec)_[^\s'\"]+|\w*_secret_\w+|\b(?:bearer|basic)\s+[^\s'\"]+",
     re.IGNORECASE,

@@ -12,7 +12,7 @@ from aiohttp import web
 from prometheus_client import Counter, Histogram
 
 from gateways.simulator import forms
-from gateways.simulator.dialect import StripeError, invalid
+from gateways.simulator.dialect import StripeError, invalid, new_id
 from gateways.simulator.ledger import Ledger
 from gateways.simulator.payments import Keyed
 
@@ -66,6 +66,7 @@ class Front:
             answer = json_answer(413, invalid("Request body too large.", status=413).body)
         version = request.headers.get("Stripe-Version", VERSION)
         answer.headers["Stripe-Version"] = version if re.fullmatch(r"[\w.-]{1,40}", version) else VERSION
+        answer.headers["Request-Id"] = new_id("req", time.time())
         await self._until(arrived + self.weather.latency_s)
         CALLS.labels(operation, answer.status).inc()
         CALL_S.labels(operation).observe(time.monotonic() - arrived)

@@ -1,7 +1,7 @@
 """What happens to payment intents: decided and committed here, before anybody is answered. No I/O but the ledger."""
 
 import hmac
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import orjson
@@ -99,8 +99,8 @@ class Payments:
             unfit = invalid(text, code="payment_intent_unexpected_state")
             unfit.error["payment_intent"] = self.shown(intent)
             raise unfit
-        canceled = replace(
-            intent, status="canceled", action_url=None, canceled_at=int(now), cancellation_reason=reason
+        canceled = intent._replace(
+            status="canceled", action_url=None, canceled_at=int(now), cancellation_reason=reason
         )
         answer = 200, orjson.dumps(intent_object(canceled, None))
         with self.ledger.writing():
@@ -116,7 +116,7 @@ class Payments:
         failure = intent.failure if passed else "authentication_failed"
         if failure is None:
             return self._charge(intent, now)
-        refused = replace(intent, status="requires_payment_method", action_url=None, failure=failure)
+        refused = intent._replace(status="requires_payment_method", action_url=None, failure=failure)
         self.ledger.change_intent(refused)
         return refused
 
@@ -132,7 +132,7 @@ class Payments:
             self._charge(intent, now)
 
     def _charge(self, intent: Intent, now: float) -> Intent:
-        charged = replace(intent, status="succeeded", action_url=None, settles_at=None)
+        charged = intent._replace(status="succeeded", action_url=None, settles_at=None)
         with self.ledger.writing():
             self.ledger.change_intent(charged)
             self.ledger.add_charge(new_id("ch", now), charged, now)

@@ -58,6 +58,7 @@ class _Server:
             self.weather.failing_until = time.monotonic() + change.down_s
         elif change.down_s is not None:
             # Answered first: going away cuts this connection too.
+            answer.force_close()
             await answer.prepare(request)
             await answer.write_eof()
             await self._refuse(change.down_s)
