@@ -7,73 +7,69 @@ circle. All times are the server's.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
-import psycopg
-from psycopg.rows import TupleRow
+import orjson
 
 from commands.messages import Outcome, dump
 from gateways.ports import FINAL, Closed, Ended, Granted, MayOnlyAsk, StepId
-from infra.database import connect_async
+from infra.prepared import PreparedStatements, Row
 from infra.settings import DatabaseSettings
 
 _GROUP_MAX: Final = 200
 _NEVER_SENT: Final = dump(Outcome(kind="NOT_SENT", code="never_sent", detail="asked for before it was sent"))
 _EXPIRED: Final = dump(Outcome(kind="NOT_SENT", code="expired", detail="not sent before its expires_at"))
 
+_ASKED: Final = "json_to_recordset($1::json) AS asked (operation_id text, step text"
+
 # A row that is proposed as closed comes from a request that is past its expires_at.
-_CLAIM: Final = """
+_CLAIM: Final = f"""
 INSERT INTO gateway_sends AS sent (operation_id, step, state, tries, first_try_at, last_try_at, result)
 SELECT operation_id, step,
        CASE WHEN now < expires_at THEN 'open' ELSE 'closed' END,
        CASE WHEN now < expires_at THEN 1 ELSE 0 END,
        CASE WHEN now < expires_at THEN now END,
        CASE WHEN now < expires_at THEN now END,
-       CASE WHEN now >= expires_at THEN %(expired)s::jsonb END
-FROM unnest(%(operations)s::text[], %(steps)s::text[], %(expire)s::timestamptz[])
-         AS asked (operation_id, step, expires_at),
-     (SELECT clock_timestamp() AS now) AS clock
+       CASE WHEN now >= expires_at THEN $3::jsonb END
+FROM {_ASKED}, expires_at timestamptz), (SELECT clock_timestamp() AS now) AS clock
 ORDER BY operation_id, step
 ON CONFLICT (operation_id, step) DO UPDATE
     SET tries = sent.tries + 1, last_try_at = clock_timestamp()
     WHERE sent.state = 'open' AND excluded.state = 'open'
-      AND clock_timestamp() < sent.first_try_at + make_interval(secs => %(key_life_s)s)
+      AND clock_timestamp() < sent.first_try_at + make_interval(secs => $2::double precision)
 RETURNING operation_id, step, state, tries, first_try_at, last_try_at, result
-"""
+"""  # noqa: S608  # parts of our own
 
-_READ: Final = """
-SELECT operation_id, step, state, tries, first_try_at, result
-FROM unnest(%(operations)s::text[], %(steps)s::text[]) AS asked (operation_id, step)
-JOIN gateway_sends USING (operation_id, step)
-"""
+_READ: Final = f"""
+SELECT operation_id, step, state, tries, first_try_at, last_try_at, result
+FROM {_ASKED}) JOIN gateway_sends USING (operation_id, step)
+"""  # noqa: S608
 
 # There is a row always; `tries` of the proposed one says how often the step may have been sent for this answer to
 # close it.
-_CLOSE: Final = """
+_CLOSE: Final = f"""
 INSERT INTO gateway_sends AS sent (operation_id, step, state, tries, result)
 SELECT operation_id, step, 'closed', tries_max, result
-FROM unnest(%(operations)s::text[], %(steps)s::text[], %(tries_max)s::smallint[], %(results)s::jsonb[])
-         AS answered (operation_id, step, tries_max, result)
+FROM {_ASKED}, tries_max smallint, result jsonb)
 ORDER BY operation_id, step
 ON CONFLICT (operation_id, step) DO UPDATE
     SET state = 'closed', result = excluded.result
     WHERE CASE WHEN excluded.tries < 32767 THEN sent.state = 'open' AND sent.tries <= excluded.tries
                ELSE sent.result IS NULL OR sent.result ->> 'kind' IN ('PENDING', 'ACTION_REQUIRED') END
 RETURNING operation_id, step
-"""
+"""  # noqa: S608
 _ANY_NUMBER: Final = 32767  # the largest smallint
 
-_END: Final = """
+_END: Final = f"""
 INSERT INTO gateway_sends AS sent (operation_id, step, state, tries, result)
-SELECT operation_id, step, 'closed', 0, %(never_sent)s::jsonb
-FROM unnest(%(operations)s::text[], %(steps)s::text[]) AS ended (operation_id, step)
+SELECT operation_id, step, 'closed', 0, $2::jsonb FROM {_ASKED})
 ORDER BY operation_id, step
 ON CONFLICT (operation_id, step) DO UPDATE SET state = 'closed'
-RETURNING operation_id, step, tries, first_try_at, last_try_at, result, clock_timestamp()
-"""
+RETURNING operation_id, step, state, tries, first_try_at, last_try_at, result, clock_timestamp()
+"""  # noqa: S608
 
 
 class _Asked(Protocol):
@@ -153,15 +149,14 @@ class _Groups(Generic[A, R]):
 
 
 class PostgresClaims:
-    """Implements `gateways.ports.Claims`. Any error of the connection is fatal for the process."""
+    """Implements `gateways.ports.Claims`. Any error of a connection is fatal for the process."""
 
     def __init__(
-        self,
-        claiming: psycopg.AsyncConnection[TupleRow],
-        closing: psycopg.AsyncConnection[TupleRow],
+        self, claiming: PreparedStatements, closing: PreparedStatements, ending: PreparedStatements
     ) -> None:
         self._claiming = claiming
         self._closing = closing
+        self._ending = ending
         self._claims = _Groups[_Claim, Granted | Closed | MayOnlyAsk](self._claim_group)
         self._answers = _Groups[_Answer, bool](self._close_group)
         self._queries = _Groups[_Query, Ended](self._end_group)
@@ -169,13 +164,12 @@ class PostgresClaims:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: DatabaseSettings, process: str) -> AsyncIterator[Self]:
-        async with AsyncExitStack() as stack:
-            connections = [
-                await stack.enter_async_context(await connect_async(settings, process)) for _ in range(2)
-            ]
-            for connection in connections:
-                connection.prepare_threshold = 0
-            yield cls(*connections)
+        async with (
+            PreparedStatements.open(settings, process, {"claim": _CLAIM, "read": _READ}) as claiming,
+            PreparedStatements.open(settings, process, {"close": _CLOSE}) as closing,
+            PreparedStatements.open(settings, process, {"end": _END}) as ending,
+        ):
+            yield cls(claiming, closing, ending)
 
     async def claim(
         self, step: StepId, expires_at: datetime, key_life_s: int
@@ -191,66 +185,82 @@ class PostgresClaims:
     async def _claim_group(self, group: Sequence[_Claim]) -> dict[StepId, Granted | Closed | MayOnlyAsk]:
         results: dict[StepId, Granted | Closed | MayOnlyAsk] = {}
         for key_life_s in {asked.key_life_s for asked in group}:
-            same = [asked for asked in group if asked.key_life_s == key_life_s]
-            rows = await self._rows(
-                self._claiming,
-                _CLAIM,
-                same,
-                expire=[asked.expires_at for asked in same],
-                key_life_s=key_life_s,
-                expired=_EXPIRED.decode(),
-            )
-            for operation, step, state, tries, first, last, result in rows:
-                results[StepId(operation, step)] = (
-                    Granted(tries, first, last)
-                    if state == "open"
-                    else Closed(Outcome.model_validate(result), tries, first)
+            same = [
+                _fields(asked.step) | {"expires_at": asked.expires_at}
+                for asked in group
+                if asked.key_life_s == key_life_s
+            ]
+            values = [orjson.dumps(same), str(key_life_s).encode(), _EXPIRED]
+            for row in await self._claiming.run("claim", values):
+                step, sent = _sent(row)
+                results[step] = (
+                    Granted(sent.tries, sent.first_try_at, sent.last_try_at)
+                    if sent.state == b"open" and sent.first_try_at and sent.last_try_at
+                    else _refused(sent)
                 )
-        refused = [asked for asked in group if asked.step not in results]
-        if refused:
-            for operation, step, state, tries, first, result in await self._rows(
-                self._claiming, _READ, refused
-            ):
-                answered = state == "closed" and result is not None
-                results[StepId(operation, step)] = (
-                    Closed(Outcome.model_validate(result), tries, first) if answered else MayOnlyAsk()
-                )
+        if refused := [_fields(asked.step) for asked in group if asked.step not in results]:
+            for row in await self._claiming.run("read", [orjson.dumps(refused)]):
+                step, sent = _sent(row)
+                results[step] = _refused(sent)
         return results
 
     async def _close_group(self, group: Sequence[_Answer]) -> dict[StepId, bool]:
-        rows = await self._rows(
-            self._closing,
-            _CLOSE,
-            group,
-            tries_max=[answer.tries_max for answer in group],
-            results=[dump(answer.result).decode() for answer in group],
-        )
-        closed = {StepId(operation, step) for operation, step in rows}
+        answers = [
+            _fields(answer.step)
+            | {"tries_max": answer.tries_max, "result": orjson.Fragment(dump(answer.result))}
+            for answer in group
+        ]
+        rows = await self._closing.run("close", [orjson.dumps(answers)])
+        closed = {_step(row) for row in rows}
         return {answer.step: answer.step in closed for answer in group}
 
     async def _end_group(self, group: Sequence[_Query]) -> dict[StepId, Ended]:
-        rows = await self._rows(self._claiming, _END, group, never_sent=_NEVER_SENT.decode())
-        return {
-            StepId(operation, step): Ended(_final(result), tries, first, last, now)
-            for operation, step, tries, first, last, result, now in rows
-        }
-
-    async def _rows(
-        self,
-        connection: psycopg.AsyncConnection[TupleRow],
-        statement: Any,
-        group: Sequence[_Asked],
-        **more: Any,
-    ) -> list[TupleRow]:
-        asked = {
-            "operations": [one.step.operation_id for one in group],
-            "steps": [one.step.step for one in group],
-        }
-        cursor = await connection.execute(statement, asked | more)
-        return await cursor.fetchall()
+        steps = orjson.dumps([_fields(query.step) for query in group])
+        results = {}
+        for row in await self._ending.run("end", [steps, _NEVER_SENT]):
+            step, sent = _sent(row)
+            now = _time(row[7])
+            assert now is not None
+            results[step] = Ended(_final(sent.result), sent.tries, sent.first_try_at, sent.last_try_at, now)
+        return results
 
 
-def _final(result: Any) -> Outcome | None:
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    state: bytes | None
+    tries: int
+    first_try_at: datetime | None
+    last_try_at: datetime | None
+    result: Outcome | None
+
+
+def _fields(step: StepId) -> dict[str, Any]:
+    return {"operation_id": step.operation_id, "step": step.step}
+
+
+def _step(row: Row) -> StepId:
+    operation_id, step, *_ = row
+    assert operation_id is not None
+    assert step is not None
+    return StepId(operation_id.decode(), step.decode())
+
+
+def _sent(row: Row) -> tuple[StepId, _Sent]:
+    _, _, state, tries, first_try_at, last_try_at, result, *_ = row
+    outcome = None if result is None else Outcome.model_validate_json(result)
+    return _step(row), _Sent(state, int(tries or 0), _time(first_try_at), _time(last_try_at), outcome)
+
+
+def _time(text: bytes | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text.decode())
+
+
+def _refused(sent: _Sent) -> Closed | MayOnlyAsk:
+    if sent.state == b"closed" and sent.result is not None:
+        return Closed(sent.result, sent.tries, sent.first_try_at)
+    return MayOnlyAsk()
+
+
+def _final(result: Outcome | None) -> Outcome | None:
     """PENDING and ACTION_REQUIRED answer a send, but not the question how it ended."""
-    outcome = None if result is None else Outcome.model_validate(result)
-    return outcome if outcome is not None and outcome.kind in FINAL else None
+    return result if result is not None and result.kind in FINAL else None
