@@ -21,7 +21,8 @@ async def ask(
 ) -> dict[UUID, Reply | None]:
     """By payment. None: no answer in time; the command stands on Kafka and is acted on when it is read."""
     answers: dict[UUID, Reply | None] = {command.payment_id: None for command in commands}
-    waiting = {command.command_id for command in commands}
+    # A refusal of what was never decided names no payment: only the command tells whose it is.
+    waiting = {command.command_id: command.payment_id for command in commands}
     consumer = AIOKafkaConsumer(
         settings.topic_prefix + topics.REPLIES,
         bootstrap_servers=settings.kafka,
@@ -45,9 +46,8 @@ async def ask(
             for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
                 for record in records:
                     reply = _reply(record.value)
-                    if reply is not None and reply.command_id in waiting and reply.payment_id is not None:
-                        answers[reply.payment_id] = reply
-                        waiting.discard(reply.command_id)
+                    if reply is not None and (payment := waiting.pop(reply.command_id, None)) is not None:
+                        answers[payment] = reply
             await asyncio.sleep(0)
     return answers
 

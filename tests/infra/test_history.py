@@ -1,0 +1,61 @@
+import pytest
+
+from aggregates.operation import OperationState
+from commands.messages import payment_id
+from commands.ports import Timer, Writes
+from infra.database import connect
+from infra.event_store import PaymentStore, Recorder
+from infra.history import history
+from infra.settings import DatabaseSettings
+from tests.controls import NOW, cause, operation_of, payment, report
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def audit(place):
+    with connect(place.settings(DatabaseSettings, "audit"), "test") as connection:
+        yield connection
+
+
+def _save(place, made):
+    with connect(place.settings(DatabaseSettings, "command"), "test") as connection:
+        store = PaymentStore(Recorder.for_this_cluster(connection))
+        store.save(Writes(payments=[made], timers=[Timer(made.id, made.version, NOW)]))
+
+
+def test_a_payment_is_told_from_its_stream_with_every_event_and_its_reason(place, audit):
+    made = payment()
+    made.report(report(operation_of(made), OperationState.UNKNOWN, code="timeout"), 0.5, cause())
+    _save(place, made)
+
+    told = history(audit, made.id)
+
+    assert told is not None
+    assert (told["status"], told["amount"], told["version"]) == ("IN_DOUBT", "10.99 EUR", 3)
+    assert [event["type"] for event in told["events"]] == [
+        "payment.requested.v1",
+        "operation.started.v1",
+        "operation.unknown.v1",
+    ]
+    assert told["events"][1]["data"]["because"]
+    assert told["operations"][0]["state"] == "UNKNOWN"
+    assert told["timer"]["wake_at"] == NOW
+    assert told["parked"] is told["read_model"] is None
+
+
+def test_a_stream_that_cannot_be_replayed_still_shows_its_events(place, audit):
+    made = payment()
+    _save(place, made)
+    with connect(place.settings(DatabaseSettings, "admin"), "test") as admin:
+        admin.execute("DELETE FROM payment_events WHERE originator_version = 1")
+
+    told = history(audit, made.id)
+
+    assert told is not None
+    assert told["status"] == "UNREADABLE"
+    assert [event["version"] for event in told["events"]] == [2]
+
+
+def test_there_is_no_history_of_what_nobody_asked_for(audit):
+    assert history(audit, payment_id("demo", "never")) is None
