@@ -83,7 +83,9 @@ class Recorder(AggregateRecorder):
     def for_this_cluster(cls, connection: psycopg.Connection) -> "Recorder":
         """Raises `Misconfigured` on a cluster whose transaction ids the log does not know."""
         row = connection.execute(
+            # The newest, not any: a log that came back to a cluster that it had left has another one.
             "SELECT generation FROM log_generation JOIN pg_control_system() USING (system_identifier)"
+            " WHERE generation = (SELECT max(generation) FROM log_generation)"
         ).fetchone()
         if row is None:
             text = "this PostgreSQL cluster is not the one that the event log was written in: stop every process of "

@@ -135,7 +135,7 @@ async def _supervised(
     try:
         await main(process, settings)
     except Misconfigured as error:
-        process.log.error("misconfigured", error=str(error))
+        process.log.error("misconfigured", error=str(error))  # noqa: TRY400  # what to do, not where it was raised
         return EXIT_MISCONFIGURED
     except Exception:
         process.log.exception("crashed")

@@ -7,7 +7,7 @@ CREATE TABLE {schema}.log_generation (
     since timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE {schema}.log_generation IS
-    'One row per PostgreSQL cluster that this log has lived in: transaction ids are comparable within one only';
+    'One row per PostgreSQL cluster that this log has lived in, with its last stay there: transaction ids are comparable within one only';
 INSERT INTO {schema}.log_generation (generation, system_identifier)
     SELECT 1, system_identifier FROM pg_control_system();
 
