@@ -1,4 +1,4 @@
-"""The application: routes, error documents, the envelope. It works once `app.state.door` is set."""
+"""The application: routes and error documents. It works once `app.state.door` is set."""
 
 from importlib.metadata import version
 from typing import Final
@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from infra.api import creates, problems, reads
 from infra.api.door import answer, door_of
-from infra.api.envelope import Envelope
 
 _DESCRIPTION: Final = """Payments that are never lost and never charged twice.
 
@@ -26,7 +25,6 @@ def build() -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are in the envelope
     )
     problems.install(app)
-    app.add_middleware(Envelope)
     app.include_router(reads.router)
     app.include_router(creates.router)
     app.add_api_route("/live", _live, tags=["process"], summary="Whether the process runs")

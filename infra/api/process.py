@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from infra.api.app import build
 from infra.api.bus import Bus
 from infra.api.door import Door, Pool
+from infra.api.envelope import Envelope
 from infra.api.keys import Keys
 from infra.database import conninfo
 from infra.process import Misconfigured, Process
@@ -50,7 +51,7 @@ async def _serve(process: Process, door: Door, listening: socket.socket) -> None
     app.state.door = door
     server = _Server(
         uvicorn.Config(
-            app,
+            Envelope(app),  # around the handler of faults too
             http="httptools",
             ws="none",
             lifespan="off",

@@ -237,3 +237,14 @@ async def test_it_says_that_it_is_ready(api):
     answer = await api.get("/ready")
 
     assert (answer.status, answer.body) == (200, {"state": "ready"})
+
+
+async def test_a_fault_of_ours_is_a_problem_document_without_its_cause(place, api):
+    with psycopg.connect(place.dsn()) as conn:
+        conn.execute(f"REVOKE SELECT ON {place.schema}_read.payments FROM aegispay_api")
+
+    answer = await api.get("/v1/customers/customer-1/payments", **{"X-Correlation-Id": "mine-1"})
+
+    assert (answer.status, answer.body["code"]) == (500, "internal_error")
+    assert answer.headers["X-Correlation-Id"] == "mine-1"
+    assert b"permission" not in answer.raw
