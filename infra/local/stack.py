@@ -150,7 +150,9 @@ async def _provide_jars(plan: Plan) -> None:
     """In a process of its own, so that Ctrl-C ends a download at once."""
     log = plan.logs / "download.log"
     log.unlink(missing_ok=True)
-    program = Program("download", (sys.executable, "-m", "infra.local.jars"), log, at_once, PYTHON)
+    # With the whole environment: it says how the network is reached.
+    env = dict(os.environ) | PYTHON
+    program = Program("download", (sys.executable, "-m", "infra.local.jars"), log, at_once, env)
     child = Child(program)
     try:
         if await child.ended():
