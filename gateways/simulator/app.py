@@ -51,8 +51,9 @@ class Simulator:
                 return _cut(request, reset=True)
             if scenario.charges_last:
                 await asyncio.sleep(scenario.answer_after_s)
-            status, body = self.payments.create(asked, str(request.url.origin()), keyed, time.time())
-            if asked.scenario.status == "processing":
+            origin = str(request.url.origin()) if scenario.status == "requires_action" else ""
+            status, body = self.payments.create(asked, origin, keyed, time.time())
+            if scenario.status == "processing":
                 asyncio.get_running_loop().call_later(
                     SETTLES_AFTER_S, lambda: self.payments.settle(time.time())
                 )

@@ -4,7 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from gateways import stripe_amounts
 from gateways.simulator.dialect import invalid
@@ -45,8 +45,14 @@ class Create:
 
 
 def pairs(raw: bytes) -> Pairs:
-    text = raw.decode("utf-8", errors="replace")
-    return [(_INDEX.sub("[]", name), value) for name, value in parse_qsl(text, keep_blank_values=True)]
+    """As `urllib.parse.parse_qsl` with blank values; that one decodes what has nothing to decode, which costs more
+    than all the rest of a form."""
+    split = (part.partition("=") for part in raw.decode("utf-8", errors="replace").split("&") if part)
+    return [(_INDEX.sub("[]", _decoded(name)), _decoded(value)) for name, _, value in split]
+
+
+def _decoded(part: str) -> str:
+    return unquote_plus(part) if "%" in part or "+" in part else part
 
 
 def fingerprint(method: str, path: str, sent: Pairs) -> str:

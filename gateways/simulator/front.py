@@ -6,8 +6,9 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+import structlog
 from aiohttp import web
 from prometheus_client import Counter, Histogram
 
@@ -27,6 +28,8 @@ CALL_S: Final = Histogram(
     ["operation"],
     buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 5, 20),
 )
+
+_log: Any = structlog.get_logger(simulator="stripe")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Work = Callable[[forms.Pairs, Keyed | None], Awaitable[web.StreamResponse]]
@@ -68,13 +71,15 @@ class Front:
         answer.headers["Stripe-Version"] = version if re.fullmatch(r"[\w.-]{1,40}", version) else VERSION
         answer.headers["Request-Id"] = new_id("req", time.time())
         await self._until(arrived + self.weather.latency_s)
+        took_s = time.monotonic() - arrived
         CALLS.labels(operation, answer.status).inc()
-        CALL_S.labels(operation).observe(time.monotonic() - arrived)
+        CALL_S.labels(operation).observe(took_s)
+        _log.debug("answered", operation=operation, status=answer.status, ms=round(took_s * 1000, 1))
         return answer
 
     def _admit(self, request: web.Request, now: float) -> None:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(secret.encode(), self.secret.encode()):
+        if scheme.lower() != "bearer" or not hmac.compare_digest(_bytes(secret), _bytes(self.secret)):
             raise invalid("Invalid API Key provided.", status=401)
         if now < self.weather.failing_until and not request.path.startswith("/_simulator"):
             raise StripeError(503, {"type": "api_error", "message": "Stripe is temporarily unavailable."})
@@ -94,8 +99,8 @@ class Front:
         key = request.headers.get("Idempotency-Key")
         if key is None:
             return await work(sent, None)
-        if not 0 < len(key) <= _KEY_MAX:
-            raise invalid("Idempotency keys can have up to 255 characters.")
+        if not 0 < len(key) <= _KEY_MAX or not key.isascii():
+            raise invalid("Idempotency keys can have up to 255 characters, in ASCII.")
         if key in self.running:
             text = "There is currently another in-progress request using this Idempotent Key."
             raise invalid(text, code="idempotency_key_in_use", status=409)
@@ -120,3 +125,7 @@ class Front:
 
 def json_answer(status: int, body: bytes) -> web.Response:
     return web.Response(status=status, body=body, content_type="application/json")
+
+
+def _bytes(header: str) -> bytes:
+    return header.encode("utf-8", errors="surrogateescape")

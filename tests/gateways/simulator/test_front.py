@@ -98,8 +98,9 @@ async def test_calls_without_a_key_each_charge(simulator: Client, ledger_file: P
     assert count(ledger_file) == 2
 
 
-async def test_a_key_that_is_too_long_is_refused(simulator: Client):
-    assert (await simulator.create(key="k" * 256)).status == 400
+@pytest.mark.parametrize("key", ["k" * 256, "", "schlüssel"])
+async def test_a_key_that_is_too_long_or_no_ascii_is_refused(simulator: Client, key: str):
+    assert (await simulator.create(key=key)).status == 400
 
 
 async def test_fifty_calls_at_once_with_one_key_charge_once(simulator: Client, ledger_file: Path):
