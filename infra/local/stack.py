@@ -19,6 +19,7 @@ from infra.local.processes import PYTHON
 from infra.local.settings import StackSettings
 from infra.local.state import ProcessState, StackState
 from infra.local.supervisor import Supervisor
+from infra.process import Misconfigured
 
 _SERVERS_WITHIN_S: Final = 60.0
 _PROCESSES_WITHIN_S: Final = 60.0
@@ -87,9 +88,14 @@ class Stack:
 
     async def _provision(self, plan: Plan) -> dict[str, str]:
         self._say("Applying migrations and creating topics")
-        await asyncio.gather(
-            asyncio.to_thread(migrate.migrate, plan.admin, plan.role_passwords), topic_admin.create(plan.bus)
-        )
+        try:
+            await asyncio.gather(
+                asyncio.to_thread(migrate.migrate, plan.admin, plan.role_passwords),
+                topic_admin.create(plan.bus),
+            )
+        except Misconfigured as error:
+            remedy = f"Or empty {plan.folder} with --fresh: its payments are gone then"
+            raise LocalProblem(str(error), remedy) from error
         plan.write_accounts()
         return await asyncio.to_thread(_api_keys, plan)
 
