@@ -113,22 +113,29 @@ class _Runtime:
         self._app.agent(source, name=agent.name, concurrency=1)(self._reader(work))
 
     async def run(self) -> None:
+        tasks: list[asyncio.Task[Any]] = []
         try:
-            starting = asyncio.create_task(self._app.start())
-            asked = asyncio.create_task(self._process.stop.wait())
-            await self._first_of(starting, asked)
-            if not asked.done():
-                ended = asyncio.create_task(self._app.wait_until_stopped())
-                looking = asyncio.create_task(self._look())
-                await self._first_of(ended, looking, asked)
-                looking.cancel()
-            if not asked.done():
-                raise ConsumerEnded("the Kafka consumer stopped") from self._app.crash_reason
+            await self._run_until_asked(tasks)
         finally:
             self._process.not_ready("stopping")
             await self._drain()
+            for task in tasks:
+                task.cancel()
+        if self._failure.done():  # of a handler, on the way out
+            self._failure.result()
 
-    async def _first_of(self, *tasks: "asyncio.Task[Any]") -> None:
+    async def _run_until_asked(self, tasks: list["asyncio.Task[Any]"]) -> None:
+        tasks += map(asyncio.create_task, (self._process.stop.wait(), self._app.start()))
+        asked, _ = tasks
+        await self._first_of(tasks)
+        if asked.done():
+            return
+        tasks[1:] = map(asyncio.create_task, (self._app.wait_until_stopped(), self._look()))
+        await self._first_of(tasks)
+        if not asked.done():
+            raise ConsumerEnded("the Kafka consumer stopped") from self._app.crash_reason
+
+    async def _first_of(self, tasks: Sequence["asyncio.Task[Any]"]) -> None:
         """Raises what the first one to end raised, or a handler."""
         done, _ = await asyncio.wait({*tasks, self._failure}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
