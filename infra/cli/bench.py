@@ -1,6 +1,5 @@
 """`aegispay bench`."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,7 +24,7 @@ def bench(
     Uses the stack that runs, or starts one and stops it again. Exit code 1: the verdict is not clean.
     """
     from infra.bench import run_bench
-    from infra.cli.progress import counting, stack_for
+    from infra.cli.progress import counting, stack_for, to_its_end
     from infra.cli.verdict import show
 
     console = Console(stderr=json == "-")
@@ -35,7 +34,7 @@ def bench(
             with counting(console, "Payments settled", round(rate * seconds)) as settled:
                 return await run_bench(stack, rate=rate, seconds=seconds, seed=seed, settled=settled)
 
-    result = asyncio.run(run())
+    result = to_its_end(run())
     content = result.as_json()
     _show(content, console)
     show(result.verdict, console)

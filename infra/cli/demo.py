@@ -1,6 +1,5 @@
 """`aegispay demo`."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,7 +25,7 @@ def demo(
 
     Uses the stack that runs, or starts one and stops it again.
     """
-    from infra.cli.progress import counting, stack_for
+    from infra.cli.progress import counting, stack_for, to_its_end
     from infra.cli.verdict import show
     from infra.demo import run_demo
 
@@ -37,7 +36,7 @@ def demo(
             with counting(console, "Orders settled", payments) as settled:
                 return await run_demo(stack, payments=payments, rate=rate, seed=seed, settled=settled)
 
-    result = asyncio.run(run())
+    result = to_its_end(run())
     assert result.verdict is not None
     show(result.verdict, console)
     for surprise in result.surprises:

@@ -1,13 +1,16 @@
 """A stack to work on, and how far the work is: a bar on a terminal, a plain line now and then without one."""
 
 import asyncio
+import os
 import signal
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -16,6 +19,33 @@ from infra.local.state import StackState
 from infra.target import stack_settings
 
 _LINE_EVERY_S: Final = 2.0
+_EXIT_INTERRUPTED: Final = 130
+
+T = TypeVar("T")
+
+
+def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Runs it. On Ctrl-C or a kill it is cancelled, which stops what it had started, and the exit code is 130."""
+
+    async def run() -> T:
+        task = asyncio.current_task()
+        assert task is not None, "inside a coroutine there is a task"
+
+        def asked() -> None:
+            if task.cancelling():
+                # A second time: at once. The kernel ends the children.
+                os._exit(_EXIT_INTERRUPTED)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, asked)
+        return await work
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        sys.stderr.write("aegispay: stopped before its end\n")
+        raise typer.Exit(_EXIT_INTERRUPTED) from None
 
 
 @asynccontextmanager
@@ -27,10 +57,6 @@ async def stack_for(console: Console, data: Path | None, *, fresh: bool) -> Asyn
         console.print(f"Using the stack that runs in {running.data}", highlight=False)
         yield running
         return
-    task = asyncio.current_task()
-    assert task is not None, "inside a coroutine there is a task"
-    # SIGINT does this by itself; what was started has to be stopped on SIGTERM too.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     began = time.monotonic()
     async with Stack(settings, fresh=fresh, say=lambda text: console.print(text, highlight=False)) as stack:
         console.print(f"Ready after {time.monotonic() - began:.1f} s", highlight=False)

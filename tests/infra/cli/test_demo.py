@@ -1,0 +1,74 @@
+"""`aegispay demo` as a newcomer runs it: with a stack of its own, which is gone afterwards, however it ends."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+
+ROOT = Path(__file__).parent.parent.parent.parent
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="aegispay demo "))
+    folder.chmod(0o711)  # as root, PostgreSQL runs as another user
+    yield folder / "data"
+    shutil.rmtree(folder)
+
+
+def _demo(data: Path, *arguments: str) -> subprocess.Popen[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AEGISPAY_")}
+    kept = {"AEGISPAY_CACHE": cache} if (cache := os.environ.get("AEGISPAY_CACHE")) else {}
+    return subprocess.Popen(
+        [sys.executable, "-c", "from infra.cli import main; main()", "demo", "--data", data, *arguments],
+        cwd=ROOT,
+        env=clean | kept | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _left_in(data: Path) -> list[str]:
+    """Processes that have anything to do with the folder."""
+    return [
+        " ".join(process.cmdline())
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and any(str(data) in part for part in process.cmdline())
+    ]
+
+
+def test_an_interrupted_demo_leaves_no_process_and_the_next_one_is_clean(data, tmp_path):
+    first = _demo(data, "--payments", "500", "--rate", "20")
+    assert first.stdout is not None
+    for line in first.stdout:
+        if line.startswith("Orders settled"):
+            break
+    else:
+        pytest.fail(f"ended with {first.wait()} before an order had settled")
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=60)
+    assert first.returncode == 130, said
+    assert "Traceback" not in said
+    assert _left_in(data) == []
+
+    second = _demo(data, "--payments", "30", "--rate", "20", "--json", str(tmp_path / "demo.json"))
+    said, _ = second.communicate(timeout=300)
+
+    assert second.returncode == 0, said
+    assert _left_in(data) == []
+    told = json.loads((tmp_path / "demo.json").read_text())
+    assert told["orders"] == sum(told["ended"].values()) == 30
+    # What the first run had sent was acted on too.
+    assert told["verdict"]["payments"] > 30
+    assert told["verdict"]["ok"]
