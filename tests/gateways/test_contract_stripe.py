@@ -77,7 +77,7 @@ def said(outcome: Outcome | None) -> Outcome | None:
     return outcome and outcome.model_copy(update={"detail": None})
 
 
-def charges(ledger_file: Path) -> list[tuple[str, int, str]]:
+def charges(ledger_file: Path) -> list[tuple[str, int | None, str]]:
     return [(charge.reference, charge.amount_minor, charge.currency) for charge in read_charges(ledger_file)]
 
 

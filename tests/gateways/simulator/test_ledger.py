@@ -56,6 +56,18 @@ def test_charges_are_read_after_the_ledger_was_closed(path: Path):
     assert len(list(read_charges(path))) == 1
 
 
+def test_a_charge_that_is_no_amount_of_ours_is_shown_as_such(path: Path):
+    ledger = Ledger(path)
+    odd = intent(1, amount=550, reference=None)
+    ledger.add_intent(odd)
+    ledger.add_charge("ch_1", odd, 1000)
+
+    charge = next(read_charges(path))
+
+    assert (charge.reference, charge.amount_minor, charge.currency) == ("", None, "ISK")
+    ledger.close()
+
+
 def test_reading_charges_does_not_make_a_ledger(path: Path):
     with pytest.raises(sqlite3.OperationalError):
         list(read_charges(path))
