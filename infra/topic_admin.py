@@ -58,21 +58,24 @@ async def _check(admin: AIOKafkaAdminClient, wanted: tuple[Topic, ...]) -> None:
     if missing:
         raise Misconfigured(f"Kafka lacks the topics {', '.join(missing)}: run `aegispay topics`")
     cleanups = await _cleanup_policies(admin, wanted)
-    wrong = []
-    for topic in wanted:
-        partitions = len(found[topic.name]["partitions"])
-        if partitions != topic.partitions:
-            wrong.append(
-                f"{topic.name} has {partitions} partitions, not {topic.partitions}: set AEGISPAY_PARTITIONS to what the "
-                "topics were created with; it cannot be changed without breaking the order per payment"
-            )
-        if cleanups[topic.name] != topic.cleanup:
-            wrong.append(
-                f"{topic.name} has cleanup.policy={cleanups[topic.name]}, not {topic.cleanup}: set it back with "
-                "kafka-configs.sh --alter"
-            )
-    if wrong:
-        raise Misconfigured("; ".join(wrong))
+    counts = {name: len(topic["partitions"]) for name, topic in found.items()}
+    miscounted = [
+        f"{topic.name} has {counts[topic.name]} partitions, not {topic.partitions}"
+        for topic in wanted
+        if counts[topic.name] != topic.partitions
+    ]
+    if miscounted:
+        raise Misconfigured(
+            f"{'; '.join(miscounted)}: set AEGISPAY_PARTITIONS to what the topics were created with, "
+            "it cannot be changed without breaking the order per payment"
+        )
+    mistreated = [
+        f"{topic.name} has cleanup.policy={cleanups[topic.name]}, not {topic.cleanup}"
+        for topic in wanted
+        if cleanups[topic.name] != topic.cleanup
+    ]
+    if mistreated:
+        raise Misconfigured(f"{'; '.join(mistreated)}: set it back with kafka-configs.sh --alter")
 
 
 async def _found(admin: AIOKafkaAdminClient, wanted: tuple[Topic, ...]) -> dict[str, dict[str, Any]]:

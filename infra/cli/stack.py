@@ -81,12 +81,15 @@ async def _up(settings: "StackSettings", *, fresh: bool, as_json: bool) -> None:
     since = time.monotonic()
 
     def say(text: str) -> None:
-        console.print(f"{time.monotonic() - since:6.1f} s  {text}", highlight=False, markup=False)
+        console.print(
+            f"{time.monotonic() - since:6.1f} s  {text}", highlight=False, markup=False, soft_wrap=True
+        )
 
     stop = _stop_on_signals()
     stack = Stack(settings, fresh=fresh, say=say)
-    if not await _started(stack, stop):
-        return
+    with console.status("starting"):
+        if not await _started(stack, stop):
+            return
     try:
         say("ready; Ctrl-C stops it")
         if as_json:

@@ -20,6 +20,7 @@ from infra.local.problem import LocalProblem
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG: Final = 1
 _LOG_BYTES_MAX: Final = 20_000_000
+_LINE_MAX: Final = 600
 _INHERITED: Final = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ")
 
 
@@ -132,7 +133,9 @@ async def at_once() -> bool:
 def tail(log: Path, lines: int = 8) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 8192))
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        return "\n".join(
+            line[:_LINE_MAX] for line in file.read().decode(errors="replace").splitlines()[-lines:]
+        )
 
 
 def _tie_to_parent(orphan_signal: signal.Signals) -> Callable[[], None]:

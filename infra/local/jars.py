@@ -17,6 +17,7 @@ _ENDPOINTS: Final = (
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
     "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5",  # without it Kafka logs nothing
 )
+_SCRATCH: Final = "maven"
 _LIST: Final = Path(__file__).with_name("jars.sha256")
 
 
@@ -30,6 +31,12 @@ def kafka_jars() -> Path:
         _download(folder())
     verify(folder())
     return folder()
+
+
+def downloaded_bytes() -> int:
+    """Of the jars, by a download that is under way."""
+    under_way = folder().parent.glob(f"{folder().name}.*/{_SCRATCH}/repository/**/*.jar")
+    return sum(jar.stat().st_size for jar in under_way)
 
 
 def verify(place: Path) -> None:
@@ -66,10 +73,10 @@ def _download(target: Path) -> None:
     unfinished = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
     unfinished.mkdir(parents=True)
     try:
-        for jar in _resolve(unfinished / "maven"):
+        for jar in _resolve(unfinished / _SCRATCH):
             if jar.name in listed():
                 shutil.copyfile(jar, unfinished / jar.name)
-        shutil.rmtree(unfinished / "maven")
+        shutil.rmtree(unfinished / _SCRATCH)
         verify(unfinished)
         unfinished.rename(target)
     except OSError as error:

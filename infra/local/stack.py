@@ -21,6 +21,7 @@ from infra.local.state import ProcessState, StackState
 from infra.local.supervisor import Supervisor
 from infra.process import Misconfigured
 
+_TELL_EVERY_S: Final = 3.0
 _SERVERS_WITHIN_S: Final = 60.0
 _PROCESSES_WITHIN_S: Final = 60.0
 
@@ -74,9 +75,7 @@ class Stack:
             self._data = None
 
     async def _start_servers(self, plan: Plan, data: DataFolder) -> None:
-        if not jars.folder().exists():
-            self._say(f"Downloading Kafka {jars.KAFKA_VERSION} (44 MB, once)")
-        await _provide_jars(plan)
+        await self._provide_jars(plan)
         if not kafka.trained().exists():
             self._say("Preparing Java's cache for Kafka (once)")
         await kafka.train()
@@ -85,6 +84,27 @@ class Stack:
         data.completed()
         servers = (plan.postgres.program(), plan.kafka.program())
         await self._supervisor.start(*servers, within_s=_SERVERS_WITHIN_S)
+
+    async def _provide_jars(self, plan: Plan) -> None:
+        """In a process of its own, so that Ctrl-C ends a download at once."""
+        if jars.folder().exists():
+            return
+        self._say(f"Downloading Kafka {jars.KAFKA_VERSION} (44 MB, once)")
+        log = plan.logs / "download.log"
+        log.unlink(missing_ok=True)
+        # With the whole environment: it says how the network is reached.
+        env = dict(os.environ) | PYTHON
+        child = Child(Program("download", (sys.executable, "-m", "infra.local.jars"), log, at_once, env))
+        ended = asyncio.create_task(child.ended())
+        try:
+            while not (await asyncio.wait((ended,), timeout=_TELL_EVERY_S))[0]:
+                self._say(f"Downloading Kafka: {jars.downloaded_bytes() / 1e6:.0f} MB")
+        finally:
+            ended.cancel()
+            await child.stop()
+        if child.exit_code:
+            what, _, remedy = tail(log, lines=20).partition("\n")
+            raise LocalProblem(what, remedy)
 
     async def _provision(self, plan: Plan) -> dict[str, str]:
         self._say("Applying migrations and creating topics")
@@ -150,22 +170,6 @@ def _state(plan: Plan, keys: dict[str, str]) -> StackState:
         accounts_file=plan.accounts_file,
         processes=(),
     )
-
-
-async def _provide_jars(plan: Plan) -> None:
-    """In a process of its own, so that Ctrl-C ends a download at once."""
-    log = plan.logs / "download.log"
-    log.unlink(missing_ok=True)
-    # With the whole environment: it says how the network is reached.
-    env = dict(os.environ) | PYTHON
-    program = Program("download", (sys.executable, "-m", "infra.local.jars"), log, at_once, env)
-    child = Child(program)
-    try:
-        if await child.ended():
-            what, _, remedy = tail(log, lines=20).partition("\n")
-            raise LocalProblem(what, remedy)
-    finally:
-        await child.stop()
 
 
 def _api_keys(plan: Plan) -> dict[str, str]:
