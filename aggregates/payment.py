@@ -207,7 +207,7 @@ class Payment(Aggregate):
             operation = payment.operations[self.operation_id]
             operation.state = self.state
             operation.psp_id = self.psp_id or operation.psp_id
-            operation.repeat_is_useless = self.repeat_is_useless
+            operation.repeat_is_useless |= self.repeat_is_useless
             operation.last_news_at = self.timestamp
             if self.first_try_at is not None:
                 operation.first_try_at = datetime.fromisoformat(self.first_try_at)

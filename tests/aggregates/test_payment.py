@@ -212,6 +212,16 @@ def test_a_repeated_wake_asks_once():
     assert len(made.pending_events) == before
 
 
+def test_once_a_repeat_is_known_to_be_useless_the_psp_is_only_queried():
+    made = payment()
+    made.report(report(operation_of(made), S.UNKNOWN, repeat_is_useless=True), 0.5, cause())
+    later = NOW + timedelta(minutes=1)
+    made.report(report(operation_of(made), S.UNKNOWN, source="query", observed_at=later), 0.5, cause(later))
+    made.wake(PSP, cause(made.next_wake_at(later)))
+
+    assert made.pending_events[-1].how == "query"
+
+
 # Properties
 
 reports = st.builds(
