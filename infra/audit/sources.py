@@ -1,9 +1,7 @@
 """The four sources, each read in the order of payment ids, so that no more than the commands is held at once."""
 
 import asyncio
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -20,7 +18,7 @@ from aggregates.payment import Payment
 from commands.batch import UNDECIDABLE
 from commands.handlers import check
 from commands.messages import CreatePayment, InvalidMessage, fingerprint, parse_command
-from gateways import stripe_amounts
+from gateways.simulator.ledger import read_charges
 from infra import topics
 from infra.audit.facts import Asked, Charge, OperationFacts, Parked, Recorded, Shown
 from infra.command_worker import GROUP
@@ -204,17 +202,15 @@ _BEHIND: Final = """
 
 def charges(ledger: Path) -> list[tuple[UUID, Charge]]:
     """By the payment whose reference the PSP was given; what has none of ours stands under the id of zeros."""
-    with closing(sqlite3.connect(f"{ledger.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        rows = db.execute("SELECT reference, intent, amount, currency FROM charges").fetchall()
-    found = []
-    for reference, psp_id, wire, code in rows:
-        amount_minor = stripe_amounts.from_wire(wire, code.upper())
-        found.append((_payment_of(reference), Charge(reference or "", psp_id, amount_minor, code.upper())))
+    found = (
+        (_payment_of(one.reference), Charge(one.reference, one.intent_id, one.amount_minor, one.currency))
+        for one in read_charges(ledger)
+    )
     return sorted(found, key=itemgetter(0))
 
 
-def _payment_of(reference: str | None) -> UUID:
+def _payment_of(reference: str) -> UUID:
     try:
-        return payment_id_of(reference or "")
+        return payment_id_of(reference)
     except ValueError:
         return UUID(int=0)
