@@ -4,38 +4,38 @@ Invariant: what is recorded in `schema_migrations` is what the files of this ver
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, LiteralString
+from typing import Any, Final, Literal, LiteralString, get_args
 
 import psycopg
 from psycopg import sql
+from pydantic import TypeAdapter, ValidationError
 
 from infra.process import Misconfigured
 from infra.settings import DatabaseSettings
 
 _FOLDER: Final = Path(__file__).with_name("migrations")
 _ADVISORY_LOCK: Final = 0x_A3C1_5B4E  # one for the cluster: roles are the cluster's
-_RELAY: Final = "aegispay_relay"
-ROLES: Final = (
+Role = Literal[
     "aegispay_command",
-    _RELAY,
+    "aegispay_relay",
     "aegispay_gateway",
     "aegispay_timers",
     "aegispay_views",
     "aegispay_api",
     "aegispay_audit",
-)
+]
+ROLES: Final[tuple[str, ...]] = get_args(Role)
 # A forgotten transaction holds back the relay, which reads only below the oldest one.
 _LIMITS: Final = {"transaction_timeout": "30s", "idle_in_transaction_session_timeout": "10s"}
 _LIMITS_OF: Final = {
     # `verify` and the rebuild of read models read long; they are few, and watched.
     "aegispay_audit": {"transaction_timeout": "10min"},
     # A leader that was stopped loses its session, and with it the lock.
-    _RELAY: {"idle_session_timeout": "5s"},
+    "aegispay_relay": {"idle_session_timeout": "5s"},
 }
 
 
@@ -167,12 +167,10 @@ def passwords_from_environment() -> dict[str, str]:
     if not chosen:
         return {}
     try:
-        passwords = json.loads(Path(chosen).read_text())
-    except (OSError, ValueError) as error:
+        passwords = TypeAdapter(dict[Role, str]).validate_json(Path(chosen).read_bytes(), strict=True)
+    except (OSError, ValidationError):
         raise Misconfigured(
-            f"AEGISPAY_ROLE_PASSWORDS_FILE: {chosen} is no JSON object that can be read"
-        ) from error
-    known = isinstance(passwords, dict) and passwords.keys() <= set(ROLES)
-    if not known or not all(isinstance(password, str) for password in passwords.values()):
-        raise Misconfigured(f"AEGISPAY_ROLE_PASSWORDS_FILE: role to password, of: {', '.join(ROLES)}")
-    return passwords
+            f"AEGISPAY_ROLE_PASSWORDS_FILE: {chosen} is no JSON object of role to password that can be read; "
+            f"the roles are {', '.join(ROLES)}"
+        ) from None  # the cause would show passwords
+    return dict(passwords.items())

@@ -30,13 +30,15 @@ class Finding:
 
 
 def require_room(data: Path) -> None:
-    for finding in (_disk(data), _memory()):
+    """Raises `LocalProblem` where a start could not end well."""
+    for look in (_system, _packages, _memory, lambda: _disk(data)):
+        finding = look()
         if finding.remedy:
-            raise LocalProblem(f"Too little {finding.what}: {finding.found}", finding.remedy)
+            raise LocalProblem(f"Not enough for a start: {finding.what}: {finding.found}", finding.remedy)
 
 
 def examine(settings: StackSettings) -> Iterator[Finding]:
-    yield _python()
+    yield _system()
     yield _packages()
     yield _memory()
     yield _disk(settings.data)
@@ -49,7 +51,7 @@ def examine(settings: StackSettings) -> Iterator[Finding]:
         yield from _ports(settings)
 
 
-def _python() -> Finding:
+def _system() -> Finding:
     linux = sys.platform == "linux"
     found = f"Python {'.'.join(map(str, sys.version_info[:3]))} on {sys.platform}"
     return Finding(

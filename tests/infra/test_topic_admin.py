@@ -1,5 +1,7 @@
 """The topics, on a real Kafka."""
 
+import asyncio
+
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -48,8 +50,14 @@ async def test_another_cleanup_policy_is_refused(place: Place):
     finally:
         await admin.close()
 
+    async def check_until_refused() -> None:
+        # The broker learns of it a little later than the controller.
+        async with asyncio.timeout(30):
+            while True:
+                await topic_admin.check(_settings(place))
+
     with pytest.raises(Misconfigured, match=r"payments\.events has cleanup\.policy=compact, not delete"):
-        await topic_admin.check(_settings(place))
+        await check_until_refused()
 
 
 async def test_missing_topics_are_named_with_what_to_do(servers: Servers):

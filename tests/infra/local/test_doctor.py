@@ -23,14 +23,14 @@ def test_a_disk_that_is_nearly_full_is_refused_with_what_to_do(
 ):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(10**9))
 
-    with pytest.raises(LocalProblem, match=r"(?s)Too little disk: 1\.0 GB free.*AEGISPAY_DATA"):
+    with pytest.raises(LocalProblem, match=r"(?s)disk: 1\.0 GB free.*AEGISPAY_DATA"):
         require_room(tmp_path / "not" / "yet" / "there")
 
 
 def test_too_little_memory_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: _Memory(10**9))
 
-    with pytest.raises(LocalProblem, match=r"(?s)Too little memory: 1\.0 GB available.*Close other programs"):
+    with pytest.raises(LocalProblem, match=r"(?s)memory: 1\.0 GB available.*Close other programs"):
         require_room(tmp_path)
 
 
