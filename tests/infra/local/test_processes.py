@@ -1,0 +1,60 @@
+from pathlib import Path
+
+from infra.local import processes
+from infra.local.settings import StackSettings
+
+_SHARED = {
+    "kafka": "127.0.0.1:9092",
+    "partitions": "4",
+    "database_schema": "aegispay",
+    "accounts_file": "accounts.toml",
+    "api_port": "8000",
+    "simulator_port": "8200",
+    "simulator_ledger": "ledger.sqlite",
+    "simulator_key": "sk_test_secret",
+    "simulator_latency_ms": "20",
+}
+
+
+def _environments(settings: StackSettings) -> dict[str, dict[str, str]]:
+    made = {}
+    for name, kind in processes.names(settings):
+        url = f"postgresql://aegispay_{kind.role}:secret@127.0.0.1/aegispay" if kind.role else None
+        program = processes.program(
+            name, kind, metrics_port=1, shared=_SHARED, database_url=url, logs=Path("logs")
+        )
+        assert "secret" not in " ".join(program.argv)
+        made[name] = dict(program.env)
+    return made
+
+
+def test_several_of_one_kind_have_names_of_their_own():
+    settings = StackSettings(command_workers=3, relays=2)
+
+    found = [name for name, _ in processes.names(settings)]
+
+    assert [name for name in found if name.startswith("command")] == ["command", "command-2", "command-3"]
+    assert [name for name in found if name.startswith("relay")] == ["relay", "relay-2"]
+
+
+def test_each_process_has_its_own_role():
+    roles = {
+        name: env.get("AEGISPAY_DATABASE_URL", "none").partition(":secret")[0].rpartition("_")[2]
+        for name, env in _environments(StackSettings()).items()
+    }
+
+    assert roles == {
+        "simulator": "none",
+        "gateway": "gateway",
+        "relay": "relay",
+        "command": "command",
+        "timers": "timers",
+        "views": "views",
+        "api": "api",
+    }
+
+
+def test_only_the_simulator_is_told_its_key():
+    told = [name for name, env in _environments(StackSettings()).items() if "AEGISPAY_SIMULATOR_KEY" in env]
+
+    assert told == ["simulator"]
