@@ -6,6 +6,7 @@ is cut from this file. No message may carry a card number or a security code; `p
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -260,7 +261,21 @@ def _printable(name: str) -> str:
 _SECURITY_CODE_NAMES: Final = frozenset(
     {"cvv", "cvc", "cvv2", "cvc2", "cid", "csc", "securitycode", "cardnumber", "pan"}
 )
-_DIGIT_RUN: Final = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,}")
+# Digits with single separators between them; not a telephone number, which opens with a plus.
+_DIGIT_RUN: Final = re.compile(r"(?<![0-9+])[0-9](?:[ ._/-]?[0-9]){12,}")
+# UUIDs and digests: a run of digits in them says nothing, and is there in one of a hundred.
+_HEXADECIMAL: Final = re.compile(
+    r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b(?=[0-9]*[a-f])[0-9a-f]{32,128}\b", re.IGNORECASE
+)
+# Issuers' prefixes by the length of their card numbers (ISO/IEC 7812; the schemes' public ranges).
+_SIXTEEN: Final = r"4|5[0-8]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|220[0-4]|35(?:2[89]|[3-8])|6"  # Visa, Mastercard, Mir, JCB, others
+_ISSUERS: Final = {
+    13: re.compile("4"),
+    14: re.compile(r"3(?:0[0-5]|[689])"),
+    15: re.compile("3[47]"),
+    16: re.compile(_SIXTEEN),
+    **{length: re.compile("4|5[06-8]|6") for length in (17, 18, 19)},
+}
 # Ids that we make ourselves: hexadecimal, so that a run of digits in them says nothing.
 _OUR_IDS: Final = frozenset({"command_id", "payment_id", "operation_id"})
 _OUR_ID: Final = re.compile(r"[0-9a-fA-F-]{32,36}(-[a-z]\d{1,3})?")
@@ -297,17 +312,25 @@ def _leaves(root: Any) -> Iterator[tuple[tuple[str, ...], str, Any]]:
 def _holds_pan(text: str) -> bool:
     if len(text) < 13:
         return False
-    return any(_run_holds_pan(re.sub(r"\D", "", run)) for run in _DIGIT_RUN.findall(text))
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    runs = _DIGIT_RUN.findall(_HEXADECIMAL.sub(" x ", text))
+    return any(_run_holds_pan(re.sub(r"\D", "", run)) for run in runs)
 
 
 def _run_holds_pan(digits: str) -> bool:
-    """A card number may stand inside a longer run: every window of 13 to 19 digits that a run of up to 40 has."""
-    if len(digits) <= 19:
-        return _luhn(digits)
-    digits = digits[:40]
-    return any(
-        digits[start] in "3456" and _luhn(digits[start : start + 16]) for start in range(len(digits) - 15)
+    """As a whole, or, in the lengths that nearly all cards have, inside a longer run: a security code may follow."""
+    if _is_pan(digits):
+        return True
+    windows = (
+        digits[start : start + length] for length in (15, 16) for start in range(len(digits) - length + 1)
     )
+    return any(map(_is_pan, windows))
+
+
+def _is_pan(digits: str) -> bool:
+    issuer = _ISSUERS.get(len(digits))
+    return issuer is not None and issuer.match(digits) is not None and _luhn(digits)
 
 
 def _luhn(digits: str) -> bool:

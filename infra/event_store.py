@@ -18,6 +18,7 @@ from eventsourcing.persistence import AggregateRecorder, EventStore, Mapper, Sto
 from psycopg.types.json import Jsonb
 
 from aggregates.payment import EVENTS, Payment
+from commands.batch import UNDECIDABLE
 from commands.ports import Conflict, Loaded, Writes
 from commands.records import Record
 from infra.process import Misconfigured
@@ -160,7 +161,7 @@ class PaymentStore:
         try:
             for row in stored:
                 payment = self._mapper.to_domain_event(row).mutate(payment)  # type: ignore[attr-defined]
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except UNDECIDABLE as error:
             version = row.originator_version
             return Loaded(broken=f"{type(error).__name__} at version {version}, {row.topic}", parked=parked)
         return Loaded(payment, parked=parked)

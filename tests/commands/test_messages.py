@@ -3,7 +3,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commands.messages import (
@@ -106,6 +106,36 @@ def test_our_own_ids_are_never_taken_for_card_numbers(command, payment):
 @given(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=12))
 def test_a_card_number_is_found_wherever_it_stands_in_a_text(text):
     assert sensitive_path({"note": f"a {text} {VISA} b"}) == "note" or text[-1].isdigit()
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "378282246310005",
+        "5555555555554444",
+        "6011111111111117",
+        "3530111333300000",
+        "30569309025904",
+        "4222222222222",
+    ]
+    + ["4242 4242 4242 4242", "4242-4242-4242-4242", "4242.4242.4242.4242", f"{VISA}123", f"{VISA} 1226 123"]
+    + ["\uff14\uff12" * 8, f"order{VISA}"],
+)
+def test_a_card_number_of_each_scheme_and_writing_is_found(number):
+    assert sensitive_path({"note": f"card {number}"}) == "note"
+
+
+@pytest.mark.parametrize(
+    "text", ["1795381200123", "2026-11-22 12:00:00.123456", "+4917012345678", "0" * 16, "1" * 40]
+)
+def test_dates_epochs_and_telephone_numbers_pass(text):
+    assert sensitive_path({"note": text}) is None
+
+
+@given(st.uuids(), st.binary(min_size=32, max_size=32))
+@settings(max_examples=2000)
+def test_uuids_and_digests_pass_as_keys(key, digest):
+    assert sensitive_path({"idempotency_key": str(key), "metadata": {"sha": "a" + digest.hex()}}) is None
 
 
 def test_one_key_of_one_merchant_is_one_payment():

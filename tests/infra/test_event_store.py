@@ -153,6 +153,22 @@ def test_a_stored_topic_that_is_not_registered_breaks_that_stream_alone(place, s
     assert loaded[sound.id].payment == sound
 
 
+def test_a_stream_with_a_version_missing_breaks_that_stream_alone(place, store):
+    broken, sound = new(), new()
+    broken.report(report(operation_of(broken)), 0.5, cause())
+    store.save(Writes(payments=[broken, sound]))
+    with psycopg.connect(place.dsn("admin"), autocommit=True) as admin:
+        admin.execute(
+            f"DELETE FROM {place.schema}.payment_events WHERE originator_id = %s AND originator_version = 2",
+            (broken.id,),
+        )
+
+    loaded = store.load([broken.id, sound.id])
+
+    assert "version 3" in loaded[broken.id].broken
+    assert loaded[sound.id].payment == sound
+
+
 def timer(connection: psycopg.Connection, payment_id: UUID) -> tuple:
     return connection.execute(
         "SELECT version, wake_at, leases, suspended FROM payment_timers WHERE payment_id = %s", (payment_id,)
