@@ -38,7 +38,7 @@ DRAIN_S: Final = 10.0
 
 _EXIT_AFTER_S: Final = 11.5
 _COMMIT_EVERY_S: Final = 1.0
-_LOOK_EVERY_S: Final = 0.25
+_LOOK_EVERY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,10 @@ class _Runtime:
         try:
             await self._run_until_asked(tasks)
         finally:
-            self._process.not_ready("stopping")
-            await self._drain()
             for task in tasks:
                 task.cancel()
+            self._process.not_ready("stopping")
+            await self._drain()
         if self._failure.done():  # of a handler, on the way out
             self._failure.result()
 
@@ -130,7 +130,9 @@ class _Runtime:
         await self._first_of(tasks)
         if asked.done():
             return
-        tasks[1:] = map(asyncio.create_task, (self._app.wait_until_stopped(), self._look()))
+        tasks[1:] = map(
+            asyncio.create_task, (self._app.wait_until_stopped(), self._look(), self._acknowledge())
+        )
         await self._first_of(tasks)
         if not asked.done():
             raise ConsumerEnded("the Kafka consumer stopped") from self._app.crash_reason
@@ -208,20 +210,28 @@ class _Runtime:
         if finished:
             await asyncio.wait([asyncio.ensure_future(app.consumer._commit(finished))], timeout=2)
 
-    async def _look(self) -> None:
-        """Readiness, offsets and gauges."""
-        commit_at = time.monotonic()
+    async def _acknowledge(self) -> None:
+        """Apart from `_look`: a commit waits for as long as Kafka is away."""
         while True:
-            app = self._app
-            if app.rebalancing or not app.consumer.assignment():
-                self._process.not_ready("waiting for partitions")
-            elif app.tables.recovery.completed.is_set():
-                self._process.ready()
-            if time.monotonic() >= commit_at:
-                commit_at = time.monotonic() + _COMMIT_EVERY_S
-                await self._commit()
-                self._measure()
+            await asyncio.sleep(_COMMIT_EVERY_S)
+            await self._commit()
+
+    async def _look(self) -> None:
+        """Readiness and gauges."""
+        while True:
+            self._tell_readiness()
+            self._measure()
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _tell_readiness(self) -> None:
+        app = self._app
+        kafka = app.consumer._thread._consumer
+        if kafka is None or kafka._coordinator.coordinator_id is None:
+            self._process.not_ready("waiting for Kafka")
+        elif app.rebalancing or not app.consumer.assignment() or not app.tables.recovery.completed.is_set():
+            self._process.not_ready("waiting for partitions")
+        else:
+            self._process.ready()
 
     def _measure(self) -> None:
         now = time.monotonic()
