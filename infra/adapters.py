@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gateways.stripe import Stripe
-
 from gateways.contract import Gateway
+from gateways.stripe import Stripe
 
 ADAPTERS: Final[Mapping[str, Gateway]] = {"stripe": Stripe()}

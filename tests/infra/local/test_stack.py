@@ -18,6 +18,8 @@ import psutil
 import psycopg
 import pytest
 
+from infra.local.state import StackState
+
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
 _READY_WITHIN_S = 150
@@ -83,10 +85,14 @@ def _until(condition: Callable[[], Any], what: str, seconds: float = _READY_WITH
 def _until_up(process: "subprocess.Popen[bytes]", folder: Path) -> dict[str, Any]:
     def found() -> dict[str, Any] | None:
         assert process.poll() is None, (folder.parent / "up.log").read_text()
-        state = _status(folder)
-        return state if state["up"] else None
+        return _state(folder)
 
     return dict(_until(found, "the stack is up"))
+
+
+def _state(folder: Path) -> dict[str, Any] | None:
+    found = StackState.find(folder)
+    return found and found.model_dump(mode="json")
 
 
 def _alive(pids: list[int]) -> list[int]:
@@ -152,7 +158,7 @@ def test_the_stack_comes_back_after_every_kind_of_end(folder: Path, up: Up):
     os.kill(timers["pid"], signal.SIGKILL)
 
     def timers_again() -> bool:
-        now = next(process for process in _status(folder)["processes"] if process["name"] == "timers")
+        now = next(one for one in (_state(folder) or state)["processes"] if one["name"] == "timers")
         return now["restarts"] == 1 and now["state"] == "ready" and now["pid"] != timers["pid"]
 
     _until(timers_again, "the killed process is ready again")
