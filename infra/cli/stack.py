@@ -137,7 +137,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 def _show(state: "StackState", console: Console) -> None:
     lines = [
-        ("API", f"{state.api_url}  (to read and try: {state.api_url}/docs)"),
+        ("API", f"{state.api_url}  (described at {state.api_url}/openapi.json)"),
         ("API key", state.api_key),
         ("Kafka", state.kafka),
         ("PostgreSQL", state.database_url),
