@@ -36,6 +36,7 @@ from infra.startup import ready_to_start
 
 GROUP: Final = "commands"
 _PARKED_A_MINUTE_MAX: Final = 20
+_COMMIT_EVERY_S: Final = 0.2
 
 RECORDS = Counter("aegispay_command_records", "Records read", ["topic"])
 REPLIES = Counter("aegispay_command_replies", "Replies sent", ["kind", "result", "code"])
@@ -149,16 +150,46 @@ def _by_payment(works: Sequence[Work]) -> list[list[Work]]:
     return list(groups.values())
 
 
+class Progress:
+    """The offsets behind finished batches. Committed a few times a second, not for each batch: a commit costs a record
+    on Kafka, and what a killed worker did not commit is only read again."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._done: dict[TopicPartition, int] = {}
+        self._committed_at = time.monotonic()
+
+    def finished(self, read: dict[TopicPartition, list[Any]]) -> None:
+        self._done |= {place: messages[-1].offset + 1 for place, messages in read.items()}
+
+    async def commit_when_due(self) -> None:
+        if self._done and time.monotonic() - self._committed_at >= _COMMIT_EVERY_S:
+            await self.commit()
+
+    async def commit(self) -> None:
+        done, self._done = self._done, {}
+        self._committed_at = time.monotonic()
+        if not done:
+            return
+        try:
+            await self._consumer.commit(done)
+        except (CommitFailedError, IllegalStateError):
+            # The partitions are another worker's by now: it reads these records again, and they change nothing.
+            return
+
+
 class _Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Partitions are given up between batches only: `busy` is held while one runs."""
 
-    def __init__(self, busy: asyncio.Lock, process: Process) -> None:
+    def __init__(self, busy: asyncio.Lock, progress: Progress, process: Process) -> None:
         self._busy = busy
+        self._progress = progress
         self._process = process
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         async with self._busy:
             self._process.not_ready("rebalancing")
+            await self._progress.commit()
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         self._process.ready()
@@ -183,7 +214,8 @@ async def consume(
     busy = asyncio.Lock()
     commands = settings.topic_prefix + topics.COMMANDS
     outcomes = settings.topic_prefix + topics.OUTCOMES
-    consumer.subscribe([commands, outcomes], listener=_Ownership(busy, process))
+    progress = Progress(consumer)
+    consumer.subscribe([commands, outcomes], listener=_Ownership(busy, progress, process))
     backlog = Backlog(settings, process)
     watching = asyncio.create_task(backlog.watch())
     try:
@@ -192,27 +224,24 @@ async def consume(
                 watching.result()
             _hold_back(consumer, commands, hold=backlog.too_old)
             read = await consumer.getmany(timeout_ms=200, max_records=settings.batch_max)
-            if not read:
-                continue
+            # Nothing is awaited between reading and taking the lock: the partitions are still ours.
             async with busy:
-                await _run(read, worker, consumer)
+                if read:
+                    await _run(read, worker)
+                    progress.finished(read)
+                await progress.commit_when_due()
     finally:
         watching.cancel()
+        async with busy:
+            await progress.commit()
 
 
-async def _run(
-    read: dict[TopicPartition, list[Any]], worker: CommandWorker, consumer: AIOKafkaConsumer
-) -> None:
+async def _run(read: dict[TopicPartition, list[Any]], worker: CommandWorker) -> None:
     records = [record_of(message) for messages in read.values() for message in messages]
     for place, messages in read.items():
         RECORDS.labels(place.topic).inc(len(messages))
     AGE.set(time.time() - min(record.timestamp_ms for record in records) / 1000)
     await worker.run_batch(records)
-    try:
-        await consumer.commit({place: messages[-1].offset + 1 for place, messages in read.items()})
-    except (CommitFailedError, IllegalStateError):
-        # The partitions are another worker's by now: it reads these records again, and they change nothing.
-        return
 
 
 def _hold_back(consumer: AIOKafkaConsumer, commands: str, *, hold: bool) -> None:

@@ -5,6 +5,7 @@ back-off for what is away. Nothing is acknowledged on the way out that was not d
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import psycopg
 import structlog
+import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge, make_wsgi_app
@@ -121,7 +123,11 @@ def run(
             sys.stderr.write(f"aegispay {name}: AEGISPAY_{field}: {problem['msg']}\n")
         sys.exit(EXIT_MISCONFIGURED)
     configure_logs(chosen.log_format, chosen.log_level)
-    sys.exit(asyncio.run(_supervised(name=name, settings=chosen, main=main)))
+    # What a start has made lives as long as the process: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    sys.exit(uvloop.run(_supervised(name=name, settings=chosen, main=main)))
 
 
 async def _supervised(
