@@ -122,7 +122,7 @@ def test_a_card_number_is_found_wherever_it_stands_in_a_text(text):
         "4242.4242.4242.4242",
         f"{VISA}123",
         f"{VISA} 1226 123",
-        "４２" * 8,
+        "".join(chr(0xFF10 + int(digit)) for digit in VISA),  # full-width digits
         f"order{VISA}",
     ],
 )
