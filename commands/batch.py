@@ -108,17 +108,14 @@ class Decider:
         reason = loaded.broken
         if reason is None:
             try:
-                waiting = (
-                    [self._work(record) for record in self._store.queue_of(payment_id)]
-                    if loaded.parked
-                    else []
-                )
+                queue = self._store.queue_of(payment_id) if loaded.parked else ()
+                waiting = [self._work(record) for record in queue]
                 result = self._decide_in_order(waiting + works, loaded)
             except UNDECIDABLE as error:
                 reason = f"{type(error).__name__} at {_innermost(error)}"
             else:
                 if loaded.parked:
-                    result.writes.unparked.append(payment_id)
+                    result.writes.unparked.append((payment_id, len(queue)))
                 return result
         return self._parked(payment_id, works, reason, already=loaded.parked)
 
@@ -131,7 +128,7 @@ class Decider:
                 now=self._clock(),
                 jitter=self._chance.random(),
                 correlation_id=work.record.header("correlation_id"),
-                traceparent=work.record.header("traceparent"),
+                traceparent=work.record.traceparent,
                 accounts=self._accounts,
             )
             try:

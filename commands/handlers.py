@@ -109,7 +109,7 @@ def create_payment(command: CreatePayment, payment: Payment | None, context: Con
 
 def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -> Decided:
     cause = context.cause(message.command_id, payment.correlation_id)
-    before = payment.status
+    before, version = payment.status, payment.version
     outcome = message.outcome
     report = Report(
         operation_id=message.operation_id,
@@ -135,7 +135,9 @@ def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -
         decided.writes.gateway_ids.append(
             GatewayId(message.account, outcome.psp_id, payment.id, message.operation_id)
         )
-    if payment.status in RESTING and payment.status is not before:
+    # A report that changed nothing may be one that was read before: whoever read it may have been killed before it
+    # could tell. Twice told is harmless.
+    if payment.status in RESTING and (payment.status is not before or payment.version == version):
         decided.replies.append(_update(payment))
     return decided
 

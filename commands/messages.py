@@ -33,7 +33,11 @@ Token = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r
 Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
-Amount = Annotated[int, Field(strict=True)]
+Amount = Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)]
+# Of this century: PostgreSQL and Python disagree about the years at the ends.
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2100, 1, 1, tzinfo=UTC))
+]
 
 OutcomeKind = Literal[
     "APPROVED",
@@ -72,7 +76,7 @@ class CreatePayment(_Message):
     country: Country | None = None
     description: Text | None = None
     metadata: dict[Id, Text] = Field(default_factory=dict, max_length=20)
-    expires_at: AwareDatetime
+    expires_at: Moment
 
 
 class Wake(_Message):
@@ -124,7 +128,7 @@ class RecordOutcome(_Message):
     account: Id
     outcome: Outcome
     source: Literal["call", "query", "stored", "none"]
-    tries: int
+    tries: Annotated[int, Field(ge=0, le=2**31 - 1)]
     first_try_at: AwareDatetime | None
     observed_at: AwareDatetime
     call_ms: float | None = Field(
@@ -255,14 +259,20 @@ def _explain(kind: str, loc: tuple[int | str, ...]) -> tuple[str, str, str]:
 
 def _printable(name: str) -> str:
     """A field's name, unless it was made to smuggle something: then only that it was there."""
-    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,40}|\[key\]|\d{1,3}", name) else "(unprintable)"
+    plain = not holds_pan(name)
+    return (
+        name
+        if plain and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,40}|\[key\]|\d{1,3}", name)
+        else "(unprintable)"
+    )
 
 
 _SECURITY_CODE_NAMES: Final = frozenset(
     {"cvv", "cvc", "cvv2", "cvc2", "cid", "csc", "securitycode", "cardnumber", "pan"}
 )
-# Digits with single separators between them; not a telephone number, which opens with a plus.
-_DIGIT_RUN: Final = re.compile(r"(?<![0-9+])[0-9](?:[ ._/-]?[0-9]){12,}")
+# Digits with one or two separators between them; not colons, which would join a date and its time.
+_DIGIT_RUN: Final = re.compile(r"(\+?)(?<![0-9])([0-9](?:[ ,._/\u2013\u2014-]{0,2}[0-9]){12,})")
+_TELEPHONE_DIGITS_MAX: Final = 15  # E.164, and it opens with a plus
 # UUIDs and digests: a run of digits in them says nothing, and is there in one of a hundred.
 _HEXADECIMAL: Final = re.compile(
     r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b(?=[0-9]*[a-f])[0-9a-f]{32,128}\b", re.IGNORECASE
@@ -284,11 +294,11 @@ _OUR_ID: Final = re.compile(r"[0-9a-fA-F-]{32,36}(-[a-z]\d{1,3})?")
 def sensitive_path(content: dict[str, Any]) -> str | None:
     """Where the first card number or security code stands, dotted, or None."""
     for path, name, value in _leaves(content):
-        if name.lower().replace("_", "").replace("-", "") in _SECURITY_CODE_NAMES or _holds_pan(name):
+        if name.lower().replace("_", "").replace("-", "") in _SECURITY_CODE_NAMES or holds_pan(name):
             return ".".join(map(_printable, path))
         if path[-1] in _OUR_IDS and isinstance(value, str) and _OUR_ID.fullmatch(value):
             continue
-        if _holds_pan(str(value)):
+        if holds_pan(str(value)):
             return ".".join(map(_printable, path))
     return None
 
@@ -309,13 +319,17 @@ def _leaves(root: Any) -> Iterator[tuple[tuple[str, ...], str, Any]]:
                     yield path, "", node
 
 
-def _holds_pan(text: str) -> bool:
+def holds_pan(text: str) -> bool:
+    """Whether a card number stands in it: by its issuer's prefix, its length and its check digit."""
     if len(text) < 13:
         return False
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-    runs = _DIGIT_RUN.findall(_HEXADECIMAL.sub(" x ", text))
-    return any(_run_holds_pan(re.sub(r"\D", "", run)) for run in runs)
+    for plus, run in _DIGIT_RUN.findall(_HEXADECIMAL.sub(" x ", text)):
+        digits = re.sub(r"\D", "", run)
+        if not (plus and len(digits) <= _TELEPHONE_DIGITS_MAX) and _run_holds_pan(digits):
+            return True
+    return False
 
 
 def _run_holds_pan(digits: str) -> bool:

@@ -67,7 +67,7 @@ class Writes:
     refusals: list[Refusal] = field(default_factory=list)
     parked: list[Parking] = field(default_factory=list)
     queued: list[tuple[UUID, Record]] = field(default_factory=list)
-    unparked: list[UUID] = field(default_factory=list)
+    unparked: list[tuple[UUID, int]] = field(default_factory=list)  # with how many records were decided
 
     def add(self, other: "Writes") -> None:
         self.payments += other.payments

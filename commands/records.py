@@ -1,11 +1,14 @@
 """A Kafka record as read, and where a record that cannot be used goes."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
-from commands.messages import InvalidMessage
+from commands.messages import InvalidMessage, holds_pan
+
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,18 @@ class Record:
         return f"{self.topic}/{self.partition}/{self.offset}"
 
     def header(self, name: str) -> str | None:
-        """None where it is absent, too long to pass on, or not plain text."""
+        """None where it may not be passed on: absent, too long, not plain text, or with a card number in it."""
         raw = self.headers.get(name)
         if raw is None or len(raw) > 200 or not raw.isascii():
             return None
         text = raw.decode("ascii")
-        return text if text.isprintable() else None
+        return text if text.isprintable() and not holds_pan(text) else None
+
+    @property
+    def traceparent(self) -> str | None:
+        """W3C trace context, where it is one."""
+        text = self.header("traceparent")
+        return text if text is not None and _TRACEPARENT.fullmatch(text) else None
 
 
 @dataclass(frozen=True, slots=True)

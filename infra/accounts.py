@@ -58,13 +58,15 @@ class Accounts:
                 for name, account in content.accounts.items()
             }
         except OSError as error:
-            raise Misconfigured(
-                f"AEGISPAY_ACCOUNTS_FILE: cannot read {error.filename}: {error.strerror}"
-            ) from error
-        except (tomllib.TOMLDecodeError, ValidationError) as error:
-            raise Misconfigured(
-                f"AEGISPAY_ACCOUNTS_FILE: {path} is not as infra/accounts.py says: {error}"
-            ) from error
+            # Neither text may quote the file: somebody may have put a secret where its file's name belongs.
+            text = f"AEGISPAY_ACCOUNTS_FILE: {path}, or a secret_file that it names, cannot be read: {error.strerror}"
+            raise Misconfigured(text) from None
+        except tomllib.TOMLDecodeError:
+            raise Misconfigured(f"AEGISPAY_ACCOUNTS_FILE: {path} is not TOML") from None
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise Misconfigured(f"AEGISPAY_ACCOUNTS_FILE: {path}: {place}: {first['msg']}") from None
         accounts: dict[str, PspAccount] = {}
         for name, account in content.accounts.items():
             if account.gateway not in ADAPTERS:

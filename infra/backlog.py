@@ -12,6 +12,7 @@ from infra.process import Process
 from infra.settings import CommandWorkerSettings
 
 _LOOK_EVERY_S: Final = 2.0
+_READ_MAX_S: Final = 1.0
 
 WAITING = Gauge(
     "aegispay_gateway_oldest_request_age_seconds", "Of requests that no worker has acknowledged", ["gateway"]
@@ -37,7 +38,7 @@ class Backlog:
         try:
             while not await self._process.stopped_within(_LOOK_EVERY_S):
                 ages = [await self._age_s(gateway, admin, reader) for gateway in topics.GATEWAYS]
-                self._turn(max(ages) > self._settings.pause_when_requests_wait_s)
+                self.too_old = max(ages) > self._settings.pause_when_requests_wait_s
         finally:
             await reader.stop()
             await admin.close()
@@ -62,12 +63,9 @@ class Backlog:
         reader.assign(list(behind))
         for place, offset in behind.items():
             reader.seek(place, offset)
-        read = await reader.getmany(timeout_ms=1000, max_records=len(behind) * 50)
-        stamps = [messages[0].timestamp for messages in read.values() if messages]
-        return max(0.0, time.time() - min(stamps) / 1000) if stamps else 0.0
-
-    def _turn(self, too_old: bool) -> None:
-        if too_old != self.too_old:
-            text = "commands held back: the gateway is behind" if too_old else "commands go on"
-            self._process.log.warning(text)
-        self.too_old = too_old
+        stamps: dict[TopicPartition, int] = {}
+        give_up_at = time.monotonic() + _READ_MAX_S
+        while behind.keys() - stamps.keys() and time.monotonic() < give_up_at:
+            for place, messages in (await reader.getmany(timeout_ms=200)).items():
+                stamps.setdefault(place, messages[0].timestamp)
+        return max(0.0, time.time() - min(stamps.values()) / 1000) if stamps else 0.0

@@ -8,7 +8,6 @@ a repeat adds no event and gets the same answer.
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -76,7 +75,6 @@ class CommandWorker:
         self._broker = broker
         self._letters = letters
         self._replies_topic = replies_topic
-        self._parked_at: deque[float] = deque()
 
     async def run_batch(self, records: Sequence[Record]) -> None:
         """Returns when everything that follows from the records is committed and acknowledged by the broker."""
@@ -86,7 +84,6 @@ class CommandWorker:
         self._count(result)
         with SECONDS.labels("publish").time():
             await self._publish(result)
-        self._watch_parked(len(result.writes.parked))
 
     def _decide_and_save(self, records: Sequence[Record]) -> Result:
         works, result = self._decider.read(records)
@@ -103,6 +100,7 @@ class CommandWorker:
 
     def _save(self, works: Sequence[Work]) -> Result:
         decided = self._decider.decide(works)
+        self._refuse_to_park_many(len(decided.writes.parked))
         kinds = [get_topic(type(e)) for payment in decided.writes.payments for e in payment.pending_events]
         self._store.save(decided.writes)
         for kind in kinds:
@@ -125,20 +123,17 @@ class CommandWorker:
         return future
 
     def _count(self, result: Result) -> None:
+        PARKED.inc(len(result.writes.parked))
         for reply in result.replies:
             REPLIES.labels(reply.kind, reply.result, reply.code if reply.result == "refused" else "").inc()
         for letter in result.letters:
             LETTERS.labels(letter.code).inc()
 
-    def _watch_parked(self, parked: int) -> None:
-        now = time.monotonic()
-        PARKED.inc(parked)
-        self._parked_at.extend([now] * parked)
-        while self._parked_at and self._parked_at[0] < now - 60:
-            self._parked_at.popleft()
-        if len(self._parked_at) > _PARKED_A_MINUTE_MAX:
+    def _refuse_to_park_many(self, parked: int) -> None:
+        """Before anything is saved: counted in the store, since a process that ended for it starts again."""
+        if parked and (many := parked + self._store.parked_within_a_minute()) > _PARKED_A_MINUTE_MAX:
             raise TooManyParked(
-                f"{len(self._parked_at)} payments were parked within a minute (`aegispay parked list`): "
+                f"{many} payments would be parked within a minute (`aegispay parked list`): "
                 "this release cannot decide them; put the one before back"
             )
 
@@ -222,7 +217,7 @@ async def consume(
         while not process.stop.is_set():
             if watching.done():
                 watching.result()
-            _hold_back(consumer, commands, hold=backlog.too_old)
+            _hold_back(process, consumer, commands, hold=backlog.too_old)
             read = await consumer.getmany(timeout_ms=200, max_records=settings.batch_max)
             # Nothing is awaited between reading and taking the lock: the partitions are still ours.
             async with busy:
@@ -244,14 +239,16 @@ async def _run(read: dict[TopicPartition, list[Any]], worker: CommandWorker) -> 
     await worker.run_batch(records)
 
 
-def _hold_back(consumer: AIOKafkaConsumer, commands: str, *, hold: bool) -> None:
+def _hold_back(process: Process, consumer: AIOKafkaConsumer, commands: str, *, hold: bool) -> None:
     """No new work for a gateway that has not come to what it has; outcomes are read on."""
     ours = [place for place in consumer.assignment() if place.topic == commands]
     paused = consumer.paused()
     if hold and (fresh := [place for place in ours if place not in paused]):
         consumer.pause(*fresh)
+        process.log.warning("commands held back: the gateway is behind", partitions=len(fresh))
     elif not hold and (held := [place for place in ours if place in paused]):
         consumer.resume(*held)
+        process.log.warning("commands go on", partitions=len(held))
 
 
 async def main(process: Process, settings: CommandWorkerSettings) -> None:

@@ -179,6 +179,13 @@ class PaymentStore:
             for topic, partition, offset, correlation, trace, message in rows
         ]
 
+    def parked_within_a_minute(self) -> int:
+        row = self._connection.execute(
+            "SELECT count(*) FROM parked_streams WHERE since > clock_timestamp() - interval '1 minute'"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def save(self, writes: Writes) -> None:
         events = [
             self._mapper.to_stored_event(event)
@@ -236,7 +243,7 @@ def _queued(writes: Writes) -> tuple[list[Any], ...]:
                 record.partition,
                 record.offset,
                 record.header("correlation_id") or "",
-                record.header("traceparent"),
+                record.traceparent,
                 record.value,
             )
             for payment_id, record in writes.queued
@@ -245,7 +252,7 @@ def _queued(writes: Writes) -> tuple[list[Any], ...]:
 
 
 def _unparked(writes: Writes) -> tuple[list[Any], ...]:
-    return (sorted(writes.unparked),) if writes.unparked else ()
+    return _columns(sorted(writes.unparked))
 
 
 _SIDE_WRITES: Final[tuple[tuple[str, Callable[[Writes], tuple[list[Any], ...]]], ...]] = (
@@ -254,7 +261,11 @@ _SIDE_WRITES: Final[tuple[tuple[str, Callable[[Writes], tuple[list[Any], ...]]],
         INSERT INTO payment_timers AS t (payment_id, version, wake_at)
         SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::timestamptz[])
         ON CONFLICT (payment_id) DO UPDATE
-        SET version = excluded.version, wake_at = excluded.wake_at, leased_until = NULL, leases = 0, stuck_since = NULL
+        SET version = excluded.version, wake_at = excluded.wake_at,
+            -- A wake that moved nothing keeps its lease: two clocks that differ must not make it come at once again.
+            leased_until = CASE WHEN (t.version, t.wake_at) = (excluded.version, excluded.wake_at) THEN t.leased_until END,
+            leases = CASE WHEN (t.version, t.wake_at) = (excluded.version, excluded.wake_at) THEN t.leases ELSE 0 END,
+            stuck_since = CASE WHEN (t.version, t.wake_at) = (excluded.version, excluded.wake_at) THEN t.stuck_since END
         WHERE t.version <= excluded.version
         """,
         _timers,
@@ -293,7 +304,13 @@ _SIDE_WRITES: Final[tuple[tuple[str, Callable[[Writes], tuple[list[Any], ...]]],
     ),
     (
         """
-        WITH gone AS (DELETE FROM parked_streams WHERE payment_id = ANY(%s) RETURNING payment_id)
+        -- Only with all that was read of its queue: a record that came since keeps the stream parked.
+        WITH gone AS (
+            DELETE FROM parked_streams p USING unnest(%s::uuid[], %s::int[]) AS drained (payment_id, records)
+            WHERE p.payment_id = drained.payment_id
+              AND drained.records = (SELECT count(*) FROM parked_records r WHERE r.payment_id = p.payment_id)
+            RETURNING p.payment_id
+        )
         UPDATE payment_timers t SET suspended = false FROM gone WHERE t.payment_id = gone.payment_id
         """,
         _unparked,

@@ -51,6 +51,15 @@ def place(place_of: Callable[[int], Place]) -> Place:
     return place_of(4)
 
 
+@pytest.fixture
+def database(servers: Servers) -> Iterator[Place]:
+    """A place without topics: for what only needs PostgreSQL."""
+    place = new_place(servers, 4)
+    place.make_schema()
+    yield place
+    place.remove_schema()
+
+
 def _local_servers() -> Iterator[Servers]:
     _remove_folders_of_killed_runs()
     folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDERS}{os.getpid()}-"))

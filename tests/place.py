@@ -66,15 +66,21 @@ class Place:
         }
 
     def make(self) -> None:
-        passwords = dict.fromkeys(migrate.ROLES, _ROLE_PASSWORD)
-        migrate.migrate(self.settings(DatabaseSettings, "admin"), passwords)
+        self.make_schema()
         asyncio.run(topic_admin.create(self.settings(KafkaSettings, "admin")))
 
+    def make_schema(self) -> None:
+        passwords = dict.fromkeys(migrate.ROLES, _ROLE_PASSWORD)
+        migrate.migrate(self.settings(DatabaseSettings, "admin"), passwords)
+
     def remove(self) -> None:
+        self.remove_schema()
+        asyncio.run(self._delete_topics())
+
+    def remove_schema(self) -> None:
         with psycopg.connect(self.dsn(), autocommit=True) as conn:
             for schema in (self.schema, f"{self.schema}_read"):
                 conn.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
-        asyncio.run(self._delete_topics())
 
     async def _delete_topics(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)

@@ -25,7 +25,7 @@ IN_FLIGHT = Gauge("aegispay_api_requests_in_flight", "Not answered yet")
 CORRELATION_ID: Final[ContextVar[str]] = ContextVar("correlation_id")
 
 _ID: Final = re.compile(r"[\x21-\x7e]{1,100}")
-_UUID: Final = re.compile(r"[0-9a-fA-F-]{32,36}")
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

@@ -75,7 +75,7 @@ async def payment(
 )
 async def of_customer(
     request: Request,
-    customer_id: Annotated[str, Path(max_length=64, examples=["customer-7"])],
+    customer_id: Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9._:-]+$", examples=["customer-7"])],
     principal: Reader,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=200, description="next_cursor of the page before")] = None,

@@ -19,6 +19,12 @@ from tests.controls import NOW, PSP, asked, cause, create_payment, record_outcom
 
 pytestmark = pytest.mark.stack
 
+
+@pytest.fixture
+def place(database):
+    return database
+
+
 COMMANDS, OUTCOMES = "payments.commands", "gateways.outcomes"
 
 
@@ -187,13 +193,14 @@ def test_an_approval_captures_and_tells_the_one_who_created_the_payment(desk):
     assert rows == [("sim-eu", "pi_1", command.payment_id)]
 
 
-def test_a_repeated_outcome_writes_nothing_and_tells_nobody(desk):
+def test_a_repeated_outcome_writes_nothing_and_tells_again(desk):
+    """Whoever read it before may have been killed between its commit and its reply."""
     payment = captured(desk)
     before = desk.versions()
     result = desk.run(desk.record(record_outcome(desk.payment(payment)), topic=OUTCOMES))
 
     assert desk.versions() == before
-    assert result.replies == []
+    assert [(reply.kind, reply.status) for reply in result.replies] == [("update", "CAPTURED")]
 
 
 def test_an_outcome_of_an_unknown_payment_is_a_dead_letter(desk):
@@ -202,6 +209,18 @@ def test_an_outcome_of_an_unknown_payment_is_a_dead_letter(desk):
 
     assert result.letters[0].code == "payment_not_found"
     assert desk.versions() == 0
+
+
+def test_a_header_that_may_not_be_passed_on_enters_no_event(desk):
+    record = desk.record(create_payment())
+    card = b"4242424242424242"
+    headers = {"correlation_id": b"order " + card, "traceparent": card + b" 123"}
+    result = desk.run(Record(record.topic, 0, 99, record.key, record.value, headers, 0))
+
+    assert "4242" not in repr(result.replies)
+    states = desk.connection.execute("SELECT state FROM payment_events").fetchall()
+    assert states
+    assert not any(card in state for (state,) in states)
 
 
 # Wake
@@ -219,6 +238,22 @@ def test_a_wake_that_is_due_asks_the_psp_and_one_that_is_not_only_moves_the_time
     assert desk.versions() == 3
     wake_at = desk.connection.execute("SELECT wake_at FROM payment_timers").fetchone()[0]
     assert wake_at > desk.now
+
+
+def test_a_wake_that_moved_nothing_keeps_its_lease(desk, place):
+    """With a clock behind the database's the timer is due there and not here: it must not come at once again."""
+    command = create_payment()
+    desk.run(desk.record(command))
+    with psycopg.connect(place.dsn("admin"), autocommit=True) as admin:
+        admin.execute(
+            f"UPDATE {place.schema}.payment_timers SET leases = 3, leased_until = clock_timestamp() + interval '1 hour'"
+        )
+    desk.run(desk.record(Wake(command_id=uuid4(), payment_id=command.payment_id, due_at=NOW)))
+
+    assert desk.connection.execute("SELECT leases, leased_until IS NULL FROM payment_timers").fetchone() == (
+        3,
+        False,
+    )
 
 
 # Parked streams

@@ -64,6 +64,9 @@ def test_what_is_written_is_read_back():
         (changed(card_number="1"), "sensitive_data", "card_number"),
         (changed(**{VISA: "1"}), "sensitive_data", "(unprintable)"),
         (changed(command_id=VISA), "sensitive_data", "command_id"),
+        (changed(metadata={f"card_{VISA}": "x"}), "sensitive_data", "metadata.(unprintable)"),
+        (changed(expires_at="9999-12-31T23:59:59-12:00"), "field_invalid", "expires_at"),
+        (changed(expires_at="0001-01-01T00:00:00+12:00"), "field_invalid", "expires_at"),
     ],
 )
 def test_a_record_that_is_no_message_is_refused_with_its_code_and_field(raw, code, path):
@@ -124,6 +127,9 @@ def test_a_card_number_is_found_wherever_it_stands_in_a_text(text):
         f"{VISA} 1226 123",
         "".join(chr(0xFF10 + int(digit)) for digit in VISA),  # full-width digits
         f"order{VISA}",
+        f"+{VISA}",
+        "4242  4242  4242  4242",
+        "4242, 4242, 4242, 4242",
     ],
 )
 def test_a_card_number_of_each_scheme_and_writing_is_found(number):

@@ -15,6 +15,12 @@ from tests.place import Place
 
 pytestmark = pytest.mark.stack
 
+
+@pytest.fixture
+def place(database):
+    return database
+
+
 STEP = StepId("c0ffee00c0ffee00c0ffee00c0ffee00-s1", "sale")
 DAY_S = 24 * 3600
 APPROVED = Outcome(kind="APPROVED", psp_id="pi_1", amount_minor=100, currency="EUR")

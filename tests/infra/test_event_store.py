@@ -22,6 +22,11 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
+def place(database):
+    return database
+
+
+@pytest.fixture
 def connection(place):
     with connect(place.settings(DatabaseSettings, "command"), "test") as connection:
         yield connection
@@ -205,7 +210,10 @@ def test_a_parked_stream_queues_its_records_in_order_and_once_and_suspends_its_t
     assert store.queue_of(made.id)[0].header("correlation_id") == "c-1"
     assert timer(connection, made.id)[3]
 
-    store.save(Writes(unparked=[made.id]))
+    store.save(Writes(unparked=[(made.id, 2)]))
+    assert store.load([made.id])[made.id].parked, "a record came since its queue was read"
+
+    store.save(Writes(unparked=[(made.id, 3)]))
 
     assert not store.load([made.id])[made.id].parked
     assert store.queue_of(made.id) == []

@@ -8,6 +8,12 @@ from tests.place import Place
 
 pytestmark = pytest.mark.stack
 
+
+@pytest.fixture
+def place(database):
+    return database
+
+
 ECHO = {"echo": "SELECT $1::text, NULL", "fail": "SELECT 1 / $1::int"}
 
 

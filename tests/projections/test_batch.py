@@ -20,6 +20,11 @@ from tests.projections.stories import (
 pytestmark = pytest.mark.stack
 
 
+@pytest.fixture
+def place(database):
+    return database
+
+
 async def apply(place: Place, stories, heads=None) -> Done:
     async with views_connection(place) as conn:
         return await batch.apply(conn, map(event_of, stories), heads or {}, NOW)
