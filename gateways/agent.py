@@ -261,7 +261,8 @@ class Agent:
                 "the PSP refuses our configuration", operation_id=request.operation_id, code=outcome.code
             )
         OUTCOMES.labels(self._gateway.name, outcome.kind, known.source).inc()
-        _log.debug(
+        # One line for each call: with it a payment is found in the logs by its producer's correlation id.
+        _log.info(
             "outcome",
             correlation_id=record.header("correlation_id"),
             operation_id=request.operation_id,

@@ -126,7 +126,6 @@ _CODES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (aiohttp.InvalidURL, "url_invalid"),
     (OSError, "connection_lost"),
 )
-CODES: Final = frozenset(code for _, code in _CODES) | {"http_failed"}
 
 
 def _code(error: BaseException) -> str:

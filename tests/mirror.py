@@ -1,4 +1,4 @@
-"""Fails where a folder of tests mirrors no folder of code, or a test module no module: `make check` runs it."""
+"""Fails where a folder of tests mirrors no folder of code, or a folder of code has none: `make check` runs it."""
 
 import sys
 from pathlib import Path

@@ -27,7 +27,6 @@ _REMEMBERED_MAX: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    key_id: str
     merchant_id: str
     scopes: frozenset[str]
 
@@ -89,4 +88,4 @@ class Keys:
             row = await found.fetchone()
         if row is None or not hmac.compare_digest(row[0], digest):
             return None
-        return Principal(key_id, row[1], frozenset(row[2]))
+        return Principal(row[1], frozenset(row[2]))

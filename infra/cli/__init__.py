@@ -21,6 +21,7 @@ for command in (
     payments.show,
     admin.migrate,
     admin.topics,
+    admin.api_key,
 ):
     app.command()(command)
 app.add_typer(operate.parked, name="parked")

@@ -1,4 +1,4 @@
-"""`aegispay migrate` and `aegispay topics`: once for each release, before its processes start."""
+"""What an installation needs before and beside its processes: schema, topics, API keys."""
 
 import asyncio
 
@@ -30,6 +30,22 @@ def topics(*, json: AsJson = False) -> None:
 
     created = asyncio.run(topic_admin.create(settings_of(KafkaSettings, "admin")))
     _tell("created", created, as_json=json)
+
+
+def api_key(merchant: str, *, read_only: bool = False, json: AsJson = False) -> None:
+    """Make an API key for a merchant. It is shown this once; only its hash is kept."""
+    from infra.api import keys
+    from infra.database import connect
+    from infra.settings import DatabaseSettings
+    from infra.target import settings_of
+
+    scopes: list[keys.Scope] = ["payments:read"] if read_only else ["payments:read", "payments:write"]
+    with connect(settings_of(DatabaseSettings, "admin"), "api-key") as connection:
+        key = keys.create(connection, merchant, scopes)
+    if json:
+        write_json({"merchant": merchant, "scopes": scopes, "api_key": key})
+    else:
+        typer.echo(key)
 
 
 def _tell(what: str, names: tuple[str, ...], *, as_json: bool) -> None:

@@ -108,8 +108,13 @@ class Running:
     async def stop(self) -> None:
         await asyncio.gather(*(child.stop() for child in self.children.values()))
 
-    def client(self, merchant_id: str = "demo") -> Client:
-        return Client(self.place.kafka, merchant_id=merchant_id, topic_prefix=self.place.prefix)
+    def client(self, answer_timeout_s: float = 10) -> Client:
+        return Client(
+            self.place.kafka,
+            merchant_id="demo",
+            topic_prefix=self.place.prefix,
+            answer_timeout_s=answer_timeout_s,
+        )
 
     async def verdict(self, settle_s: float = 120.0) -> Verdict:
         settings = self.place.settings(VerifySettings, "audit", simulator_ledger=self.ledger)
