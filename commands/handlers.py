@@ -135,20 +135,16 @@ def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -
         decided.writes.gateway_ids.append(
             GatewayId(message.account, outcome.psp_id, payment.id, message.operation_id)
         )
-    # A report that changed nothing may be one that was read before: whoever read it may have been killed before it
-    # could tell. Twice told is harmless.
-    if payment.status in RESTING and (payment.status is not before or payment.version == version):
-        decided.replies.append(_update(payment))
+    decided.replies += _news(payment, before, version)
     return decided
 
 
 def wake(message: Wake, payment: Payment, context: Context) -> Decided:
     cause = context.cause(message.command_id, payment.correlation_id)
-    before = payment.status
+    before, version = payment.status, payment.version
     payment.wake(context.accounts.for_payment(payment.merchant_id, payment.amount.currency), cause)
     decided = _changed(payment, context.now)
-    if payment.status in RESTING and payment.status is not before:
-        decided.replies.append(_update(payment))
+    decided.replies += _news(payment, before, version)
     return decided
 
 
@@ -219,6 +215,17 @@ def _answer(command_id: UUID, payment: Payment, correlation_id: str | None) -> R
         version=payment.version,
         correlation_id=correlation_id,
     )
+
+
+def _news(payment: Payment, before: Status, version: int) -> list[Reply]:
+    """To the one who created the payment, when it came to rest.
+
+    A message that changed nothing may have been read before, by a worker that was killed before it could tell. Twice
+    told is harmless.
+    """
+    if payment.status not in RESTING or (payment.status is before and payment.version != version):
+        return []
+    return [_update(payment)]
 
 
 def _update(payment: Payment) -> Reply:

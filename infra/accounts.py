@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 from aggregates.operation import PspAccount
 from gateways.contract import Credentials
 from infra.adapters import ADAPTERS
-from infra.process import Misconfigured
+from infra.misconfigured import Misconfigured
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 

@@ -21,7 +21,7 @@ from aggregates.payment import EVENTS, Payment
 from commands.batch import UNDECIDABLE
 from commands.ports import Conflict, Loaded, Writes
 from commands.records import Record
-from infra.process import Misconfigured
+from infra.misconfigured import Misconfigured
 
 
 class UnknownEvent(ValueError):

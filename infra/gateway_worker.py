@@ -15,7 +15,8 @@ from infra.broker import KafkaDeadLetters, producing
 from infra.claims import PostgresClaims
 from infra.faust_runtime import Agent, Windowed, run_agents
 from infra.http_client import HttpClient
-from infra.process import Misconfigured, Process, run
+from infra.misconfigured import Misconfigured
+from infra.process import Process, run
 from infra.settings import GatewayWorkerSettings, KafkaSettings
 from infra.startup import ready_to_start
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from pydantic import TypeAdapter, ValidationError
 
-from infra.process import Misconfigured
+from infra.misconfigured import Misconfigured
 from infra.settings import DatabaseSettings
 
 _FOLDER: Final = Path(__file__).with_name("migrations")

@@ -23,19 +23,15 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Gauge, make_wsgi_app
 from pydantic import ValidationError
 
+from infra.misconfigured import EXIT_MISCONFIGURED, Misconfigured
 from infra.settings import ProcessSettings
 
 EXIT_CRASHED: Final = 70
-EXIT_MISCONFIGURED: Final = 78
 _BACK_OFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 READY = Gauge("aegispay_ready", "1 while the process takes work")
 
 T = TypeVar("T")
-
-
-class Misconfigured(Exception):
-    """A start that no waiting would mend. Its text says what to do."""
 
 
 class Process:

@@ -9,7 +9,8 @@ from psycopg import AsyncConnection
 from infra import topics
 from infra.broker import producing
 from infra.database import connect_async
-from infra.process import Misconfigured, Process, run
+from infra.misconfigured import Misconfigured
+from infra.process import Process, run
 from infra.settings import RelaySettings
 from infra.startup import ready_to_start
 from relay import generation

@@ -5,7 +5,8 @@ from typing import Final
 
 from gateways.simulator.ledger import Ledger
 from gateways.simulator.server import serving
-from infra.process import Misconfigured, Process, run
+from infra.misconfigured import Misconfigured
+from infra.process import Process, run
 from infra.settings import SimulatorSettings
 
 NAME: Final = "simulator"

@@ -5,7 +5,8 @@ from aiokafka.errors import KafkaError
 
 from infra import migrate, topic_admin
 from infra.database import connect_async, conninfo
-from infra.process import Misconfigured, Process
+from infra.misconfigured import Misconfigured
+from infra.process import Process
 from infra.settings import DatabaseSettings, KafkaSettings, ProcessSettings
 
 

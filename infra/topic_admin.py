@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from infra.process import Misconfigured
+from infra.misconfigured import Misconfigured
 from infra.settings import KafkaSettings
 from infra.topics import Topic, declared
 

@@ -16,7 +16,8 @@ from infra.api.door import Door, Pool
 from infra.api.envelope import Envelope
 from infra.api.keys import Keys
 from infra.database import conninfo
-from infra.process import Misconfigured, Process
+from infra.misconfigured import Misconfigured
+from infra.process import Process
 from infra.settings import ApiSettings
 from infra.startup import ready_to_start
 

@@ -6,6 +6,7 @@ import typer
 
 from infra.cli import admin, audit, bench, demo, operate, payments, stack
 from infra.local.problem import LocalProblem
+from infra.misconfigured import EXIT_MISCONFIGURED, Misconfigured
 
 _EXIT_LOCAL_PROBLEM = 69
 
@@ -40,11 +41,6 @@ def main() -> None:
     except LocalProblem as problem:
         sys.stderr.write(f"aegispay: {problem.what}\n{problem.remedy}\n")
         sys.exit(_EXIT_LOCAL_PROBLEM)
-    except Exception as error:
-        # Imported here, so that --help does not wait for Kafka's and PostgreSQL's clients.
-        from infra.process import EXIT_MISCONFIGURED, Misconfigured
-
-        if not isinstance(error, Misconfigured):
-            raise
+    except Misconfigured as error:
         sys.stderr.write(f"aegispay: {error}\n")
         sys.exit(EXIT_MISCONFIGURED)

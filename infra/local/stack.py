@@ -19,7 +19,7 @@ from infra.local.processes import PYTHON
 from infra.local.settings import StackSettings
 from infra.local.state import ProcessState, StackState
 from infra.local.supervisor import Supervisor
-from infra.process import Misconfigured
+from infra.misconfigured import Misconfigured
 
 _TELL_EVERY_S: Final = 3.0
 _SERVERS_WITHIN_S: Final = 60.0

@@ -256,6 +256,21 @@ def test_a_wake_that_moved_nothing_keeps_its_lease(desk, place):
     )
 
 
+def test_a_wake_that_ended_the_payment_and_is_read_again_tells_again(desk):
+    command = create_payment()
+    desk.run(desk.record(command))
+    refused = record_outcome(
+        desk.payment(command.payment_id), kind="NOT_SENT", code="connect_failed", psp_id=None
+    )
+    desk.run(desk.record(refused, topic=OUTCOMES))
+    desk.now = NOW + timedelta(hours=2)
+    wake = desk.record(Wake(command_id=uuid4(), payment_id=command.payment_id, due_at=NOW))
+
+    told = [desk.run(wake).replies for _ in range(2)]
+
+    assert [[reply.status for reply in replies] for replies in told] == [["FAILED"], ["FAILED"]]
+
+
 # Parked streams
 
 

@@ -14,7 +14,7 @@ from commands.ports import Conflict, Parking, Timer, Writes
 from commands.records import Record
 from infra.database import connect
 from infra.event_store import EventMapper, PaymentStore, Recorder, repository
-from infra.process import Misconfigured
+from infra.misconfigured import Misconfigured
 from infra.settings import DatabaseSettings
 from tests.controls import NOW, PSP, asked, cause, operation_of, report
 

@@ -8,7 +8,7 @@ import pytest
 
 from infra import migrate
 from infra.database import connect, connect_async
-from infra.process import Misconfigured
+from infra.misconfigured import Misconfigured
 from infra.settings import DatabaseSettings
 from tests.place import Place, Servers
 

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from infra import relay_process
-from infra.process import EXIT_CRASHED, Misconfigured, Process
+from infra.misconfigured import Misconfigured
+from infra.process import EXIT_CRASHED, Process
 from infra.settings import RelaySettings
 from tests.infra.agents import until
 from tests.place import Place

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from infra.local import ports
-from infra.process import Misconfigured, Process
+from infra.misconfigured import Misconfigured
+from infra.process import Process
 from infra.settings import RelaySettings
 from infra.startup import ready_to_start
 from tests.place import Place

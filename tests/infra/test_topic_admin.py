@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra import topic_admin
-from infra.process import Misconfigured
+from infra.misconfigured import Misconfigured
 from infra.settings import KafkaSettings
 from infra.topics import COMMANDS, EVENTS, declared
 from tests.place import Place, Servers, new_place

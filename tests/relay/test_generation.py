@@ -17,7 +17,8 @@ from infra import relay_process
 from infra.local import folders, ports
 from infra.local.children import Child
 from infra.local.postgres import Postgres, binaries
-from infra.process import Misconfigured, Process
+from infra.misconfigured import Misconfigured
+from infra.process import Process
 from infra.settings import RelaySettings
 from relay import generation
 from relay.generation import LogMoved, StillRunning

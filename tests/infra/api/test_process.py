@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from infra.local import ports
-from infra.process import EXIT_MISCONFIGURED
+from infra.misconfigured import EXIT_MISCONFIGURED
 from tests.infra.api.conftest import Api
 from tests.infra.api.test_creates import BODY
 
