@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import Gauge
 
-from infra import topics
+from infra import clock, topics
 from infra.process import Process
 from infra.settings import CommandWorkerSettings
 
@@ -68,4 +68,4 @@ class Backlog:
         while behind.keys() - stamps.keys() and time.monotonic() < give_up_at:
             for place, messages in (await reader.getmany(timeout_ms=200)).items():
                 stamps.setdefault(place, messages[0].timestamp)
-        return max(0.0, time.time() - min(stamps.values()) / 1000) if stamps else 0.0
+        return max(0.0, clock.now().timestamp() - min(stamps.values()) / 1000) if stamps else 0.0

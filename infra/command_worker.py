@@ -9,7 +9,6 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import psycopg
@@ -20,10 +19,11 @@ from eventsourcing.utils import get_topic
 from prometheus_client import Counter, Gauge, Histogram
 
 from commands.batch import Decider, Result, Work
+from commands.crash_points import reached
 from commands.messages import Reply, dump
 from commands.ports import Conflict
 from commands.records import Record
-from infra import topics
+from infra import clock, topics
 from infra.accounts import Accounts
 from infra.backlog import Backlog
 from infra.broker import KafkaDeadLetters, producer
@@ -84,6 +84,7 @@ class CommandWorker:
         self._count(result)
         with SECONDS.labels("publish").time():
             await self._publish(result)
+        reached("command.after_replies")
 
     def _decide_and_save(self, records: Sequence[Record]) -> Result:
         works, result = self._decider.read(records)
@@ -102,7 +103,9 @@ class CommandWorker:
         decided = self._decider.decide(works)
         self._refuse_to_park_many(len(decided.writes.parked))
         kinds = [get_topic(type(e)) for payment in decided.writes.payments for e in payment.pending_events]
+        reached("command.before_save")
         self._store.save(decided.writes)
+        reached("command.after_save")
         for kind in kinds:
             EVENTS.labels(kind).inc()
         return decided
@@ -235,7 +238,7 @@ async def _run(read: dict[TopicPartition, list[Any]], worker: CommandWorker) -> 
     records = [record_of(message) for messages in read.values() for message in messages]
     for place, messages in read.items():
         RECORDS.labels(place.topic).inc(len(messages))
-    AGE.set(time.time() - min(record.timestamp_ms for record in records) / 1000)
+    AGE.set(clock.now().timestamp() - min(record.timestamp_ms for record in records) / 1000)
     await worker.run_batch(records)
 
 
@@ -274,7 +277,7 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
         store,
         accounts,
         settings.topic_prefix + topics.OUTCOMES,
-        lambda: datetime.now(UTC),
+        clock.now,
         random.Random(),  # noqa: S311  # spreads retries; guards nothing
     )
     worker = CommandWorker(

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from commands.messages import RecordOutcome, dump
 from gateways.agent import Agent as GatewayAgent
-from infra import topics
+from infra import clock, topics
 from infra.accounts import Accounts
 from infra.adapters import ADAPTERS
 from infra.broker import KafkaDeadLetters, producing
@@ -56,6 +56,7 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
             outcomes=KafkaOutcomes(producer, settings),
             letters=KafkaDeadLetters(producer, settings),
             credentials_of=accounts.credentials,
+            now=clock.now,
         )
         await run_agents(
             process,

@@ -23,6 +23,8 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Gauge, make_wsgi_app
 from pydantic import ValidationError
 
+from commands import crash_points
+from infra import clock
 from infra.misconfigured import EXIT_MISCONFIGURED, Misconfigured
 from infra.settings import ProcessSettings
 
@@ -117,6 +119,12 @@ def run(
         for problem in invalid.errors(include_url=False, include_input=False):
             field = "_".join(map(str, problem["loc"])).upper()
             sys.stderr.write(f"aegispay {name}: AEGISPAY_{field}: {problem['msg']}\n")
+        sys.exit(EXIT_MISCONFIGURED)
+    try:
+        crash_points.arm(chosen.crash_points, chosen.crash_marks)
+        clock.set_offset(chosen.clock_offset_s)
+    except ValueError as bad:
+        sys.stderr.write(f"aegispay {name}: AEGISPAY_CRASH_POINTS or AEGISPAY_CLOCK_OFFSET_S: {bad}\n")
         sys.exit(EXIT_MISCONFIGURED)
     configure_logs(chosen.log_format, chosen.log_level)
     # What a start has made lives as long as the process: the collector need not look at it again and again.

@@ -5,7 +5,6 @@ A record that is no event of ours becomes a dead letter; any other error ends th
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import psycopg
@@ -13,7 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from commands.messages import InvalidMessage
 from commands.records import DeadLetter, DeadLetters, Record
-from infra import broker, database, process, topics
+from infra import broker, clock, database, process, topics
 from infra.faust_runtime import Agent, Batched, run_agents
 from infra.process import Process
 from infra.settings import ReadModelSettings
@@ -64,9 +63,9 @@ class PaymentsView:
                 DEAD.inc()
                 self._log.warning("not an event", place=record.place, code=why.code, path=why.path)
                 await self._dead_letters.send(DeadLetter.of(record, why))
-        done = await batch.apply(self._conn, arrived, {}, datetime.now(UTC))
+        done = await batch.apply(self._conn, arrived, {}, clock.now())
         BATCH_RECORDS.observe(len(records))
-        now = datetime.now(UTC)
+        now = clock.now()
         for event in arrived:
             LAG_MS.observe((now - event.body.timestamp).total_seconds() * 1000)
         _count(done, self._log)
@@ -90,7 +89,7 @@ class Sweep:
                 if heads is None:
                     break
                 if heads:
-                    _count(await batch.apply(self._conn, [], heads, datetime.now(UTC)), self._log)
+                    _count(await batch.apply(self._conn, [], heads, clock.now()), self._log)
                     lost += len(heads)
         if lost:
             SWEPT.inc(lost)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PostgresDsn, SecretStr
+from pydantic import Field, PostgresDsn, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -21,6 +21,16 @@ class ProcessSettings(_Settings):
     )
     metrics_host: str = "127.0.0.1"
     environment: Literal["production", "development", "test"] = "production"
+    crash_points: str = Field(default="", description="Only in `test`: see commands/crash_points.py")
+    crash_marks: Path = Field(default=Path(), description="Only in `test`: the folder of what has fired")
+    clock_offset_s: str = Field(default="", description="Only in `test`: see infra/clock.py")
+
+    @field_validator("crash_points", "clock_offset_s")
+    @classmethod
+    def _only_in_tests(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("environment") != "test":
+            raise ValueError("only where AEGISPAY_ENVIRONMENT is test; a real process must not have it")
+        return value
 
 
 class KafkaSettings(_Settings):

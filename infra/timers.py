@@ -15,6 +15,7 @@ from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from commands.crash_points import reached
 from commands.messages import Wake, dump
 from infra import topics
 from infra.broker import producing
@@ -92,6 +93,8 @@ class Timers:
         await cursor.execute(_LEASE, _LEASE_FIGURES, prepare=True)
         due = await cursor.fetchall()
         LATE.set(max((row.late_s for row in due), default=0))
+        if due:
+            reached("timers.after_lease")
         for row in due:
             if row.stuck:
                 STUCK.inc()
@@ -101,6 +104,8 @@ class Timers:
                     wakes=LEASES_MAX,
                 )
         await self._publish([row for row in due if not row.stuck])
+        if due:
+            reached("timers.after_publish")
         return len(due)
 
     async def _publish(self, due: Sequence[Leased]) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 import psycopg
 
+from commands.crash_points import reached
 from commands.messages import InvalidMessage
 from projections import events, fold, payments
 from projections.events import Event
@@ -59,6 +60,8 @@ async def apply(
         changed, operations = _fold(rows, known, wanted, now, done)
         if changed:
             await payments.save(conn, changed, operations)
+        reached("views.before_commit")
+    reached("views.after_commit")
     done.skipped = max(arrived + done.filled - done.applied, 0)
     return done
 

@@ -10,6 +10,7 @@ import orjson
 from prometheus_client import Counter, Gauge, Histogram
 from psycopg import AsyncConnection
 
+from commands.crash_points import reached
 from relay import log
 from relay.lead import SILENCE_MAX_S, stay
 from relay.publish import Ack, Publisher
@@ -63,12 +64,14 @@ class Relay:
             await self.save()
             return 0
         LAG.set(_age_s(entries[0].state))
+        reached("relay.before_send")
         try:
             async with asyncio.timeout(_BROKER_MAX_S):
                 records, acks = await self._publisher.send(entries)
                 await self._acknowledged(acks)
         except TimeoutError as error:
             raise BrokerSilent(f"Kafka has not taken a page within {_BROKER_MAX_S:.0f} s") from error
+        reached("relay.after_send")
         self._published = entries[-1].position
         if began - self._saved_at > _SAVE_EVERY_S:
             await self.save()

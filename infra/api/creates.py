@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from aggregates.money import Money, MoneyRefused
 from commands.messages import CreatePayment, InvalidMessage, Reply, parse_command, payment_id
+from infra import clock
 from infra.api import reads, shapes
 from infra.api.bus import Expected, Unreachable
 from infra.api.door import Door, Writer, answer, door_of, json_body, preferred_wait_s
@@ -73,7 +74,7 @@ async def _command(request: Request, merchant_id: str) -> CreatePayment:
     key = request.headers.get("idempotency-key")
     if not key:
         raise Problem("idempotency_key_missing", "a key of your own for this payment", path="Idempotency-Key")
-    expires_at = (datetime.now(UTC) + _EXPIRES_AFTER).isoformat()
+    expires_at = (clock.now() + _EXPIRES_AFTER).isoformat()
     content = (
         {"expires_at": expires_at}
         | body

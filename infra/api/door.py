@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
@@ -16,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from starlette.responses import Response
 
 from commands.messages import MESSAGE_BYTES_MAX
+from infra import clock
 from infra.api.bus import Bus
 from infra.api.keys import Keys, Principal
 from infra.api.problems import Problem
@@ -57,7 +57,7 @@ class Door:
         if time.monotonic() >= self._lag_until:
             self._lag_until = time.monotonic() + _LAG_FOR_S
             oldest = await lag.oldest_missing(conn)
-            age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
+            age = (clock.now() - oldest).total_seconds() if oldest else 0.0
             self._lag_ms = max(round(age * 1000, 1), 0.0)
         return self._lag_ms
 
