@@ -11,6 +11,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from aggregates.money import Money
+from aggregates.retry import PspAccount
 
 
 class OperationState(StrEnum):
@@ -30,13 +31,14 @@ S = OperationState
 ENDED: Final = frozenset(
     {S.APPROVED, S.DECLINED_SOFT, S.DECLINED_HARD, S.NOT_SENT, S.PROVEN_ABSENT, S.EXPIRED}
 )
-NOT_CHARGED: Final = ENDED - {S.APPROVED}
+NOT_EXECUTED: Final = ENDED - {S.APPROVED}
 
 TRANSITIONS: Final[dict[OperationState, frozenset[OperationState]]] = {
     S.STARTED: ENDED | {S.ACTION_REQUIRED, S.PENDING, S.UNKNOWN},
     S.UNKNOWN: ENDED | {S.ACTION_REQUIRED, S.PENDING},
-    S.PENDING: ENDED,
-    S.ACTION_REQUIRED: ENDED | {S.PENDING},
+    S.PENDING: ENDED | {S.UNKNOWN},
+    # UNKNOWN: a cancel of the challenge was sent, and nobody knows what became of it.
+    S.ACTION_REQUIRED: ENDED | {S.PENDING, S.UNKNOWN},
     **dict.fromkeys(ENDED, frozenset()),
 }
 
@@ -51,9 +53,22 @@ ASK_AFTER: Final = (
     timedelta(hours=6),
     timedelta(days=1),
 )
+PERSON_AFTER: Final = timedelta(hours=24)
+"""In doubt for so long, an operation also stands in the queue of those that a person looks at."""
 
-Kind = Literal["sale"]
-_LETTERS: Final[dict[Kind, str]] = {"sale": "s"}
+Kind = Literal["authorize", "sale", "capture", "void", "refund"]
+TAKING: Final[frozenset[Kind]] = frozenset({"authorize", "sale"})
+"""Attempts at the payment itself: at most one of them may be executed."""
+
+How = Literal["repeat", "query", "cancel"]
+
+_LETTERS: Final[dict[Kind, str]] = {
+    "authorize": "a",
+    "sale": "s",
+    "capture": "c",
+    "void": "v",
+    "refund": "r",
+}
 
 
 def operation_id(payment_id: UUID, kind: Kind, ordinal: int) -> str:
@@ -67,17 +82,8 @@ def payment_id_of(operation: str) -> UUID:
 
 
 @dataclass(frozen=True, slots=True)
-class PspAccount:
-    """Where an operation may run. `key_life_s`: how long the PSP remembers an idempotency key; 0 where it has none."""
-
-    gateway: str
-    account: str
-    key_life_s: int
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
-    """What a gateway worker says of a step."""
+    """What is said of a step: by a gateway worker, or by a person."""
 
     operation_id: str
     step: str
@@ -99,39 +105,90 @@ class Report:
 
 @dataclass(slots=True)
 class Operation:
+    """`late`: an approval that came when the operation had ended without one. `confirmed`: what a look-up said
+    when it was asked whether a second charge is real; None until then. `extra`: its money is given back, and is in
+    no sum; so is what gives it back."""
+
     id: str
     kind: Kind
     ordinal: int
+    attempt: int
     step: str
     psp: PspAccount
     amount: Money
+    command_id: str
     started_at: datetime
     expires_at: datetime
+    action_until: datetime | None = None
+    target: str | None = None
+    final: bool = False
+    three_ds: bool = False
+    extra: bool = False
     state: OperationState = OperationState.STARTED
+    approved_minor: int = 0
+    approved_at: datetime | None = None
     psp_id: str | None = None
     first_try_at: datetime | None = None
     repeat_is_useless: bool = False
+    queried: bool = False  # which has closed its claim: no byte of it is sent any more
+    told_to_end: bool = False
+    challenged: bool = False
     asked: int = 0
     last_news_at: datetime | None = None  # of the last question or answer
+    unknown_since: datetime | None = None
+    person_asked: bool = False
+    late: Report | None = None
+    confirming: bool = False
+    confirmed: bool | None = None
+
+    @property
+    def taking(self) -> bool:
+        return self.kind in TAKING
+
+    @property
+    def open(self) -> bool:
+        return self.state not in ENDED
 
     def next_ask_at(self) -> datetime | None:
-        """When the PSP should be asked, were there no news until then."""
-        if self.state in ENDED:
+        """When the PSP should be asked, or told to end a challenge, were there no news until then."""
+        if self.confirming:
+            return self._ask_at(0)
+        if not self.open:
             return None
-        first = 1 if self.state is S.STARTED else 0
+        due = self._ask_at(1 if self.state is S.STARTED else 0)
+        if self.state is S.ACTION_REQUIRED and self.action_until is not None and not self.told_to_end:
+            return min(due, self.action_until)
+        return due
+
+    def _ask_at(self, first: int) -> datetime:
         gap = ASK_AFTER[min(first + self.asked, len(ASK_AFTER) - 1)]
         return (self.last_news_at or self.started_at) + gap
 
-    def how_to_ask(self, now: datetime, *, frozen: bool) -> tuple[Literal["repeat", "query"], str]:
+    def person_at(self) -> datetime | None:
+        """When a person should look, were it in doubt until then."""
+        if self.state is not S.UNKNOWN or self.unknown_since is None or self.person_asked:
+            return None
+        return self.unknown_since + PERSON_AFTER
+
+    def how_to_ask(self, now: datetime, *, frozen: bool, canceled: bool) -> tuple[How, str]:
         """The same call again while that is the surest answer, else a look-up; and why."""
+        if self.confirming:
+            return "query", "two charges were reported: each has to be confirmed by the PSP"
+        if self.state is S.ACTION_REQUIRED and self.psp_id is not None:
+            if canceled:
+                return "cancel", "the payment was cancelled: the PSP has to end the open challenge"
+            if self.action_until is not None and now >= self.action_until:
+                return "cancel", "the customer did not come back in time: the PSP has to end the challenge"
         if self.state in {S.PENDING, S.ACTION_REQUIRED}:
             return "query", f"the PSP answered {self.state}: the call is done, its end is not known"
         if frozen:
             return "query", "the payment is frozen: nothing that moves money may be sent"
+        if self.told_to_end or self.queried:
+            return "query", "nothing is sent again once it was looked up"
         if self.repeat_is_useless:
             return "query", "the PSP repeats a stored answer that says nothing"
         if now >= self.expires_at:
-            return "query", "the payment expired: nothing that moves money may be sent"
+            return "query", "the time in which it may be sent is over"
         key_from = self.first_try_at or self.started_at
         if now >= key_from + timedelta(seconds=self.psp.key_life_s):
             return "query", "the idempotency key is no longer sure to live at the PSP"

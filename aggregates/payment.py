@@ -1,281 +1,52 @@
-"""A payment. Invariant: at most one operation that takes money is not proven uncharged, and no sum passes what was asked.
+"""A payment: its state, and what may be recorded of it. Invariant: at most one operation that takes money is not proven
+unexecuted, and no sum passes what was asked for.
 
-Public methods decide; an event's `apply` only records, since it runs again at every replay.
-Events are a storage format: a field that has been stored stays.
+The rules stand beside it, one file for each kind of message: attempts, merchant, reports, doubt, wakes. They decide and
+then call a method of this one, which only records.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
+from aggregates import events
+from aggregates.asked import Cause
 from aggregates.money import Money
 from aggregates.operation import (
-    NOT_CHARGED,
+    NOT_EXECUTED,
+    How,
+    Kind,
     Operation,
     OperationState,
-    PspAccount,
     Report,
     operation_id,
 )
+from aggregates.retry import PspAccount
+from aggregates.status import Ended, Marks, Part, Status, Sums, status, sums
 
-ATTEMPTS_MAX: Final = 3
-_RETRY_FIRST_S: Final = 1.0
-_RETRY_FACTOR: Final = 2.0
-_RETRY_MAX_S: Final = 30.0
+ACTION_LIFE: Final = timedelta(hours=1)
+"""How long a customer has for a challenge, were the payment not to expire before."""
 
-
-class Status(StrEnum):
-    REQUESTED = "REQUESTED"
-    REJECTED = "REJECTED"
-    PROCESSING = "PROCESSING"
-    REQUIRES_ACTION = "REQUIRES_ACTION"
-    IN_DOUBT = "IN_DOUBT"
-    CAPTURED = "CAPTURED"
-    FAILED = "FAILED"
-
-
-RESTING: Final = frozenset(Status) - {Status.REQUESTED, Status.PROCESSING}
+_REFUND_LIFE: Final = timedelta(days=7)
+_WARNING: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a merchant asks for when it creates a payment. `Money.payable` has passed its amount."""
+class Retry:
+    """An operation that was not executed, and when the next one takes its place."""
 
-    merchant_id: str
-    idempotency_key: str
-    fingerprint: str
-    amount: Money
-    payment_method: str
-    customer_id: str | None
-    country: str | None
-    description: str | None
-    metadata: dict[str, str]
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why events are written: the message that was read, and the chain that it belongs to."""
-
-    command_id: UUID
-    correlation_id: str
-    traceparent: str | None
-    now: datetime
-
-    def fields(self) -> dict[str, Any]:
-        """Of every event."""
-        return {
-            "command_id": str(self.command_id),
-            "correlation_id": self.correlation_id,
-            "traceparent": self.traceparent,
-            "timestamp": self.now,
-        }
+    operation: Operation
+    at: datetime
+    account: str
+    three_ds: bool
 
 
 class Payment(Aggregate):
     TOPIC: ClassVar[str] = "payment"
-
-    class Event(Aggregate.Event):
-        TOPIC: ClassVar[str] = "payment.event"
-        command_id: str
-        correlation_id: str
-        traceparent: str | None
-
-    class Created(Event, Aggregate.Created):
-        TOPIC: ClassVar[str] = "payment.created"
-
-    class Requested(Created):
-        TOPIC: ClassVar[str] = "payment.requested.v1"
-        merchant_id: str
-        idempotency_key: str
-        fingerprint: str
-        amount_minor: int
-        currency: str
-        payment_method: str
-        customer_id: str | None
-        country: str | None
-        description: str | None
-        metadata: dict[str, str]
-        expires_at: str
-
-        def apply(self, payment: "Payment") -> None:
-            payment.merchant_id = self.merchant_id
-            payment.idempotency_key = self.idempotency_key
-            payment.fingerprint = self.fingerprint
-            payment.create_command_id = UUID(self.command_id)
-            payment.correlation_id = self.correlation_id
-            payment.amount = Money(self.amount_minor, self.currency)
-            payment.payment_method = self.payment_method
-            payment.expires_at = datetime.fromisoformat(self.expires_at)
-            payment.customer_id = self.customer_id
-            payment.description = self.description
-
-    class Rejected(Event):
-        """No operation was started, and none will be."""
-
-        TOPIC: ClassVar[str] = "payment.rejected.v1"
-        code: str
-        detail: str
-
-        def apply(self, payment: "Payment") -> None:
-            payment.rejected = self.code
-            payment.reason = self.code
-
-    class OperationStarted(Event):
-        """Recorded before the call: it is also the request that a gateway worker reads."""
-
-        TOPIC: ClassVar[str] = "operation.started.v1"
-        operation_id: str
-        kind: str
-        ordinal: int
-        attempt: int
-        step: str
-        gateway: str
-        account: str
-        key_life_s: int
-        merchant_id: str
-        amount_minor: int
-        currency: str
-        payment_method: str
-        description: str | None
-        expires_at: str
-        because: str
-
-        def apply(self, payment: "Payment") -> None:
-            payment.attempt = self.attempt
-            payment.retry_at = None
-            payment.operations[self.operation_id] = Operation(
-                id=self.operation_id,
-                kind="sale",
-                ordinal=self.ordinal,
-                step=self.step,
-                psp=PspAccount(self.gateway, self.account, self.key_life_s),
-                amount=Money(self.amount_minor, self.currency),
-                started_at=self.timestamp,
-                expires_at=datetime.fromisoformat(self.expires_at),
-            )
-
-    class OperationAsked(Event):
-        """The PSP is asked how an operation ended: `repeat` sends the same call again, `query` looks it up."""
-
-        TOPIC: ClassVar[str] = "operation.asked.v1"
-        operation_id: str
-        kind: str
-        how: str
-        ask: int
-        step: str
-        gateway: str
-        account: str
-        merchant_id: str
-        amount_minor: int
-        currency: str
-        payment_method: str
-        description: str | None
-        psp_id: str | None
-        expires_at: str
-        because: str
-
-        def apply(self, payment: "Payment") -> None:
-            operation = payment.operations[self.operation_id]
-            operation.asked = self.ask
-            operation.last_news_at = self.timestamp
-
-    class _Reported(Event):
-        TOPIC: ClassVar[str] = "operation.reported"
-        operation_id: str
-        step: str
-        psp_id: str | None
-        amount_minor: int | None
-        currency: str | None
-        code: str | None
-        detail: str | None
-        hint: str | None
-        action_url: str | None
-        repeat_is_useless: bool
-        source: str
-        tries: int
-        first_try_at: str | None
-        observed_at: str
-        call_ms: float | None
-        state: ClassVar[OperationState]
-
-        def apply(self, payment: "Payment") -> None:
-            operation = payment.operations[self.operation_id]
-            operation.state = self.state
-            operation.psp_id = self.psp_id or operation.psp_id
-            operation.repeat_is_useless |= self.repeat_is_useless
-            operation.last_news_at = self.timestamp
-            if self.first_try_at is not None:
-                operation.first_try_at = datetime.fromisoformat(self.first_try_at)
-            payment.reason = self.code
-
-    class OperationApproved(_Reported):
-        TOPIC: ClassVar[str] = "operation.approved.v1"
-        state = OperationState.APPROVED
-
-    class OperationDeclinedSoft(_Reported):
-        TOPIC: ClassVar[str] = "operation.declined_soft.v1"
-        state = OperationState.DECLINED_SOFT
-
-    class OperationDeclinedHard(_Reported):
-        TOPIC: ClassVar[str] = "operation.declined_hard.v1"
-        state = OperationState.DECLINED_HARD
-
-    class OperationNotSent(_Reported):
-        TOPIC: ClassVar[str] = "operation.not_sent.v1"
-        state = OperationState.NOT_SENT
-
-    class OperationActionRequired(_Reported):
-        TOPIC: ClassVar[str] = "operation.action_required.v1"
-        state = OperationState.ACTION_REQUIRED
-
-    class OperationPending(_Reported):
-        TOPIC: ClassVar[str] = "operation.pending.v1"
-        state = OperationState.PENDING
-
-    class OperationUnknown(_Reported):
-        TOPIC: ClassVar[str] = "operation.unknown.v1"
-        state = OperationState.UNKNOWN
-
-    class OperationProvenAbsent(_Reported):
-        TOPIC: ClassVar[str] = "operation.proven_absent.v1"
-        state = OperationState.PROVEN_ABSENT
-
-    class OperationExpired(_Reported):
-        TOPIC: ClassVar[str] = "operation.expired.v1"
-        state = OperationState.EXPIRED
-
-    class Contradicted(_Reported):
-        """A report that cannot be true beside what is recorded. It changes no sum; a person has to look."""
-
-        TOPIC: ClassVar[str] = "payment.contradicted.v1"
-        reported: str
-        why: str
-
-        def apply(self, payment: "Payment") -> None:
-            payment.frozen = True
-            payment.contradictions.add((self.operation_id, self.reported, self.psp_id))
-
-    class RetryScheduled(Event):
-        TOPIC: ClassVar[str] = "payment.retry_scheduled.v1"
-        attempt: int
-        retry_at: str
-        because: str
-
-        def apply(self, payment: "Payment") -> None:
-            payment.retry_at = datetime.fromisoformat(self.retry_at)
-
-    class AttemptsEnded(Event):
-        TOPIC: ClassVar[str] = "payment.attempts_ended.v1"
-        because: str
-
-        def apply(self, payment: "Payment") -> None:
-            payment.attempts_ended = True
-            payment.retry_at = None
 
     def __init__(self) -> None:
         self.merchant_id = ""
@@ -284,229 +55,247 @@ class Payment(Aggregate):
         self.create_command_id = UUID(int=0)
         self.correlation_id = ""
         self.amount = Money(0, "USD")
+        self.capture = "automatic"
         self.payment_method = ""
-        self.expires_at = datetime.min.replace(tzinfo=UTC)
-        self.customer_id: str | None = None
+        self.stored_credential: dict[str, str | None] | None = None
         self.description: str | None = None
+        self.statement_text: str | None = None
+        self.return_page: str | None = None
+        self.expires_at = datetime.min.replace(tzinfo=UTC)
+        self.commands: dict[str, str] = {}  # fingerprints of those that were accepted
         self.operations: dict[str, Operation] = {}
+        self.retries: dict[str, Retry] = {}
         self.rejected: str | None = None
         self.reason: str | None = None
-        self.frozen = False
+        self.ended: Ended | None = None
+        self.cancel_requested = False
+        self.returned: set[str] = set()
+        self.frozen_by: set[str] = set()  # operations
         self.contradictions: set[tuple[str, str, str | None]] = set()
-        self.attempt = 0
-        self.attempts_ended = False
-        self.retry_at: datetime | None = None
+        self.disputes: dict[str, tuple[str, int]] = {}  # state, amount
+        self.expiry_warned = False
+        self.authorization_expired = False
 
     # What it is
 
     @property
-    def status(self) -> Status:
-        if self.rejected is not None:
-            return Status.REJECTED
-        states = {operation.state for operation in self.operations.values()}
-        if OperationState.APPROVED in states:
-            return Status.CAPTURED
-        if OperationState.UNKNOWN in states or OperationState.PENDING in states:
-            return Status.IN_DOUBT if OperationState.UNKNOWN in states else Status.PROCESSING
-        if OperationState.ACTION_REQUIRED in states:
-            return Status.REQUIRES_ACTION
-        if self.attempts_ended:
-            return Status.FAILED
-        return Status.PROCESSING if states else Status.REQUESTED
+    def frozen(self) -> bool:
+        """Nothing that moves money starts but by a person; questions, cancels and timers go on."""
+        return bool(self.frozen_by)
 
     @property
-    def captured(self) -> Money:
-        total = Money(0, self.amount.currency)
-        for operation in self.operations.values():
-            if operation.state is OperationState.APPROVED:
-                total += operation.amount
-        return total
+    def parts(self) -> tuple[Part, ...]:
+        return tuple(
+            Part(o.kind, o.state, o.amount.minor, o.approved_minor, o.final, o.extra)
+            for o in self.operations.values()
+        )
+
+    @property
+    def marks(self) -> Marks:
+        return Marks(
+            rejected=self.rejected is not None,
+            ended=self.ended,
+            authorization_expired=self.authorization_expired,
+            disputed_minor=sum(minor for state, minor in self.disputes.values() if state != "won"),
+            retrying=tuple((retry.operation.kind, retry.operation.amount.minor) for retry in self._waiting()),
+        )
+
+    def _waiting(self) -> Iterator[Retry]:
+        return (retry for retry in self.retries.values() if not retry.operation.extra)
+
+    @property
+    def status(self) -> Status:
+        return status(self.parts, self.marks)
+
+    @property
+    def sums(self) -> Sums:
+        return sums(self.parts, self.marks)
+
+    @property
+    def attempts(self) -> list[Operation]:
+        return [operation for operation in self.operations.values() if operation.taking]
+
+    @property
+    def taken_by(self) -> Operation | None:
+        """The attempt that succeeded."""
+        approved = (o for o in self.attempts if o.state is OperationState.APPROVED and not o.extra)
+        return next(approved, None)
+
+    @property
+    def authorization_until(self) -> datetime | None:
+        """Until when what was authorized may be captured; None where nothing waits for a capture."""
+        taken = self.taken_by
+        if taken is None or taken.kind != "authorize" or taken.approved_at is None:
+            return None
+        return taken.approved_at + timedelta(seconds=taken.psp.authorization_life_s)
+
+    def under_way(self, kind: Kind) -> list[Operation]:
+        waiting = [retry.operation for retry in self.retries.values()]
+        started = [operation for operation in self.operations.values() if operation.open]
+        return [operation for operation in started + waiting if operation.kind == kind]
+
+    def expiry_at(self) -> datetime | None:
+        """When the warning, or the end itself, of what can be captured is due; None while it is being captured."""
+        until, total = self.authorization_until, self.sums
+        if until is None or self.authorization_expired or not total.capturable or total.capturing:
+            return None
+        taken = self.taken_by
+        assert taken is not None
+        if self.expiry_warned:
+            return until
+        return until - min(_WARNING, timedelta(seconds=taken.psp.authorization_life_s) / 4)
+
+    def due(self) -> list[datetime]:
+        """When something will change by itself."""
+        if self.rejected is not None:
+            return []
+        moments = [o.next_ask_at() for o in self.operations.values()]
+        moments += [o.person_at() for o in self.operations.values()]
+        moments.append(self.expiry_at())
+        if not self.frozen:
+            moments += [retry.at for retry in self.retries.values()]
+        return [moment for moment in moments if moment is not None]
 
     def next_wake_at(self, now: datetime) -> datetime | None:
         """Later than `now`, or None when nothing will change by itself."""
-        if self.rejected is not None:
-            return None
-        due = [moment for operation in self.operations.values() if (moment := operation.next_ask_at())]
-        if self.retry_at is not None:
-            due.append(self.retry_at)
+        due = self.due()
         return max(min(due), now + timedelta(milliseconds=1)) if due else None
 
-    # Decisions
+    # What is recorded
 
-    @classmethod
-    def request(cls, payment_id: UUID, asked: Asked, psp: PspAccount | None, cause: Cause) -> Self:
-        """A well-formed create always writes the stream, even when all that follows is the rejection."""
-        payment = cls._create(
-            cls.Requested,
-            id=payment_id,
-            merchant_id=asked.merchant_id,
-            idempotency_key=asked.idempotency_key,
-            fingerprint=asked.fingerprint,
-            amount_minor=asked.amount.minor,
-            currency=asked.amount.currency,
-            payment_method=asked.payment_method,
-            customer_id=asked.customer_id,
-            country=asked.country,
-            description=asked.description,
-            metadata=asked.metadata,
-            expires_at=asked.expires_at.isoformat(),
-            **cause.fields(),
-        )
-        if cause.now >= asked.expires_at:
-            payment._reject(
-                "expired", f"the command was read after its expires_at, {asked.expires_at.isoformat()}", cause
-            )
-        elif psp is None:
-            payment._reject(
-                "no_psp_account", "the merchant has no PSP account that takes this payment", cause
-            )
-        else:
-            payment._start_sale(psp, "first attempt: the merchant's first PSP account", cause)
-        return payment
-
-    def report(self, report: Report, jitter: float, cause: Cause) -> None:
-        """Take in what a gateway worker says. `jitter` in [0, 1) spreads the retries. A repeat changes nothing."""
-        operation = self.operations.get(report.operation_id)
-        if operation is None:
-            self._contradict(report, "the payment has no such operation", cause)
-            return
-        if (why := self._contradiction(operation, report)) is not None:
-            self._contradict(report, why, cause)
-            return
-        if not operation.takes(report.state) and not self._is_news(operation, report):
-            return
-        self._record(_EVENT_OF[report.state], report, cause)
-        if report.state in NOT_CHARGED:
-            self._after_uncharged(operation, report, jitter, cause)
-
-    def wake(self, now_psp: PspAccount | None, cause: Cause) -> None:
-        """Do what is due by now; nothing when nothing is. `now_psp`: where a new attempt would run."""
-        if self.rejected is not None:
-            return
-        for operation in self.operations.values():
-            ask_at = operation.next_ask_at()
-            if ask_at is not None and ask_at <= cause.now:
-                self._ask(operation, cause)
-        if self.retry_at is not None and self.retry_at <= cause.now:
-            if cause.now >= self.expires_at:
-                self._end_attempts("no further attempt because the payment has expired", cause)
-            elif now_psp is None or self.frozen:
-                self._end_attempts("no further attempt because no PSP account may take it", cause)
-            else:
-                self._start_sale(
-                    now_psp, f"attempt {self.attempt + 1}: the one before was proven not sent", cause
-                )
-
-    # Parts of decisions
-
-    def _contradiction(self, operation: Operation, report: Report) -> str | None:
-        approved = report.state is OperationState.APPROVED
-        if approved and (report.currency, report.amount_minor) != (
-            operation.amount.currency,
-            operation.amount.minor,
-        ):
-            return "approved for another amount or currency than was asked for"
-        if operation.state is OperationState.APPROVED:
-            if approved and report.psp_id not in {None, operation.psp_id}:
-                return "a second charge for one operation"
-            if report.source == "query" and report.state in NOT_CHARGED:
-                return "the PSP no longer knows a charge that it had approved"
-            return None
-        if operation.state in NOT_CHARGED and approved:
-            return f"approved, after it was recorded as {operation.state}"
-        return None
-
-    @staticmethod
-    def _is_news(operation: Operation, report: Report) -> bool:
-        """An answer to a question that leaves the state as it was, e.g. still unknown: it moves the next question."""
-        same = operation.state is report.state and operation.state not in NOT_CHARGED | {
-            OperationState.APPROVED
-        }
-        return same and operation.last_news_at is not None and report.observed_at > operation.last_news_at
-
-    def _after_uncharged(self, operation: Operation, report: Report, jitter: float, cause: Cause) -> None:
-        if report.state is not OperationState.NOT_SENT:
-            self._end_attempts(f"no further attempt because the PSP's answer is {report.state}", cause)
-        elif report.hint == "CONFIG":
-            self._end_attempts("no further attempt because the PSP account is not set up for it", cause)
-        elif self.attempt >= ATTEMPTS_MAX:
-            self._end_attempts(f"no further attempt because {ATTEMPTS_MAX} were made", cause)
-        elif cause.now >= self.expires_at:
-            self._end_attempts("no further attempt because the payment has expired", cause)
-        elif report.code in _FINAL_REFUSALS:
-            self._end_attempts(f"no further attempt because it would be refused again: {report.code}", cause)
-        else:
-            delay_s = min(_RETRY_FIRST_S * _RETRY_FACTOR ** (self.attempt - 1), _RETRY_MAX_S) * (
-                0.5 + jitter / 2
-            )
-            self.trigger_event(
-                self.RetryScheduled,
-                attempt=self.attempt + 1,
-                retry_at=(cause.now + timedelta(seconds=delay_s)).isoformat(),
-                because=f"{operation.id} was proven not sent: {report.code}",
-                **cause.fields(),
-            )
-
-    def _start_sale(self, psp: PspAccount, because: str, cause: Cause) -> None:
-        charged = [o for o in self.operations.values() if o.state not in NOT_CHARGED]
-        assert not charged, "an attempt may only start when every earlier one is proven uncharged"
+    def start(
+        self,
+        kind: Kind,
+        psp: PspAccount,
+        amount_minor: int,
+        cause: Cause,
+        *,
+        because: str,
+        target: Operation | None = None,
+        final: bool = False,
+        three_ds: bool = False,
+        extra: bool = False,
+        retry_of: Operation | None = None,
+    ) -> None:
         ordinal = len(self.operations) + 1
+        taking = target is None
+        assert not taking or all(o.state in NOT_EXECUTED for o in self.attempts), (
+            "an attempt may only start when every earlier one is proven not executed"
+        )
         self.trigger_event(
-            self.OperationStarted,
-            operation_id=operation_id(self.id, "sale", ordinal),
-            kind="sale",
+            events.OperationStarted,
             ordinal=ordinal,
-            attempt=self.attempt + 1,
-            step="1",
-            gateway=psp.gateway,
-            account=psp.account,
-            key_life_s=psp.key_life_s,
-            merchant_id=self.merchant_id,
-            amount_minor=self.amount.minor,
-            currency=self.amount.currency,
-            payment_method=self.payment_method,
-            description=self.description,
-            expires_at=self.expires_at.isoformat(),
-            because=because,
+            attempt=retry_of.attempt + 1 if retry_of is not None else 1,
+            authorization_life_s=psp.authorization_life_s,
+            overcapture_percent=psp.overcapture_percent,
+            completed_by=psp.completed_by,
+            retry_of=None if retry_of is None else retry_of.id,
+            extra=extra,
+            **self._request(
+                operation_id(self.id, kind, ordinal),
+                kind,
+                psp,
+                amount_minor,
+                target=target,
+                final=final,
+                three_ds=three_ds,
+                expires_at=self._may_be_sent_until(target, kind, cause),
+                action_until=min(cause.now + ACTION_LIFE, self.expires_at) if taking else None,
+                because=because,
+            ),
             **cause.fields(),
         )
 
-    def _ask(self, operation: Operation, cause: Cause) -> None:
-        how, because = operation.how_to_ask(cause.now, frozen=self.frozen)
+    def _may_be_sent_until(self, target: Operation | None, kind: Kind, cause: Cause) -> datetime:
+        if target is None:
+            return self.expires_at
+        until = self.authorization_until
+        return until if kind == "capture" and until is not None else cause.now + _REFUND_LIFE
+
+    def ask(self, operation: Operation, cause: Cause, *, only_query: bool = False) -> None:
+        how, because = operation.how_to_ask(cause.now, frozen=self.frozen, canceled=self.cancel_requested)
+        if only_query and how == "repeat":
+            how, because = "query", "a look-up was asked for"
+        self.ask_by(how, operation, cause, because)
+
+    def ask_by(self, how: How, operation: Operation, cause: Cause, because: str) -> None:
+        first_cancel = how == "cancel" and not operation.told_to_end
+        late = operation.late
         self.trigger_event(
-            self.OperationAsked,
-            operation_id=operation.id,
-            kind=operation.kind,
+            events.OperationAsked,
             how=how,
-            ask=operation.asked + 1,
-            step=operation.step,
-            gateway=operation.psp.gateway,
-            account=operation.psp.account,
-            merchant_id=self.merchant_id,
-            amount_minor=operation.amount.minor,
-            currency=operation.amount.currency,
-            payment_method=self.payment_method,
-            description=self.description,
-            psp_id=operation.psp_id,
-            expires_at=self.expires_at.isoformat(),
-            because=because,
+            # Ending a challenge is a matter of its own: it is asked for again as soon as a new question would be.
+            ask=1 if first_cancel else operation.asked + 1,
+            psp_id=late.psp_id if late is not None and late.psp_id is not None else operation.psp_id,
+            **self._request(
+                operation.id,
+                operation.kind,
+                operation.psp,
+                operation.amount.minor,
+                target=None if operation.target is None else self.operations[operation.target],
+                final=operation.final,
+                three_ds=operation.three_ds,
+                expires_at=operation.expires_at,
+                action_until=operation.action_until,
+                because=because,
+            ),
             **cause.fields(),
         )
 
-    # Recorders
+    def _request(
+        self,
+        name: str,
+        kind: Kind,
+        psp: PspAccount,
+        amount_minor: int,
+        *,
+        target: Operation | None,
+        final: bool,
+        three_ds: bool,
+        expires_at: datetime,
+        action_until: datetime | None,
+        because: str,
+    ) -> dict[str, Any]:
+        return {
+            "operation_id": name,
+            "kind": kind,
+            "step": "1",
+            "gateway": psp.gateway,
+            "account": psp.account,
+            "merchant_id": self.merchant_id,
+            "amount_minor": amount_minor,
+            "currency": self.amount.currency,
+            "payment_method": self.payment_method,
+            "description": self.description,
+            "statement_text": self.statement_text,
+            "three_ds": three_ds,
+            "stored_credential": self.stored_credential,
+            "target_operation_id": None if target is None else target.id,
+            "target_psp_id": None if target is None else target.psp_id,
+            "final": final,
+            "multicapture": psp.multicapture,
+            "key_life_s": psp.key_life_s,
+            "expires_at": expires_at.isoformat(),
+            "action_until": None if action_until is None else action_until.isoformat(),
+            "because": because,
+        }
 
-    def _reject(self, code: str, detail: str, cause: Cause) -> None:
-        self.trigger_event(self.Rejected, code=code, detail=detail, **cause.fields())
+    def outcome(self, report: Report, cause: Cause) -> None:
+        self._reported(_OUTCOME_OF[report.state], report, cause)
 
-    def _end_attempts(self, because: str, cause: Cause) -> None:
-        self.trigger_event(self.AttemptsEnded, because=because, **cause.fields())
+    def confirm(self, report: Report, cause: Cause) -> None:
+        self._reported(events.OperationConfirmed, report, cause, confirms=report.state.value)
 
-    def _contradict(self, report: Report, why: str, cause: Cause) -> None:
+    def contradict(self, report: Report, why: str, cause: Cause, *, late_charge: bool = False) -> None:
         if (report.operation_id, report.state.value, report.psp_id) in self.contradictions:
             return
-        self._record(self.Contradicted, report, cause, reported=report.state.value, why=why)
+        self._reported(
+            events.Contradicted, report, cause, reported=report.state.value, why=why, late_charge=late_charge
+        )
 
-    def _record(self, event: type["Payment._Reported"], report: Report, cause: Cause, **more: str) -> None:
+    def _reported(
+        self, event: type[events.Reported], report: Report, cause: Cause, **more: str | bool
+    ) -> None:
         self.trigger_event(
             event,
             operation_id=report.operation_id,
@@ -528,37 +317,42 @@ class Payment(Aggregate):
             **cause.fields(),
         )
 
+    def end_attempts(self, ended: Ended, because: str, cause: Cause) -> None:
+        self.trigger_event(
+            events.AttemptsEnded,
+            ended=ended,
+            because=f"no further attempt because {because}",
+            **cause.fields(),
+        )
 
-# Codes of ours for what no PSP was asked: the same request would be refused again.
-_FINAL_REFUSALS: Final = frozenset(
-    {"amount_not_expressible", "currency_not_supported", "invalid_request", "expired"}
-)
+    def schedule_retry(
+        self,
+        operation: Operation,
+        at: datetime,
+        account: str,
+        cause: Cause,
+        *,
+        because: str,
+        three_ds: bool = False,
+    ) -> None:
+        self.trigger_event(
+            events.RetryScheduled,
+            operation_id=operation.id,
+            attempt=operation.attempt + 1,
+            retry_at=at.isoformat(),
+            account=account,
+            three_ds=three_ds,
+            because=because,
+            **cause.fields(),
+        )
 
-_REPORTS: Final[tuple[type[Payment._Reported], ...]] = (
-    Payment.OperationApproved,
-    Payment.OperationDeclinedSoft,
-    Payment.OperationDeclinedHard,
-    Payment.OperationNotSent,
-    Payment.OperationActionRequired,
-    Payment.OperationPending,
-    Payment.OperationUnknown,
-    Payment.OperationProvenAbsent,
-    Payment.OperationExpired,
-)
-_EVENT_OF: Final = {event.state: event for event in _REPORTS}
+    # Called by events
 
-_EVENTS: Final[tuple[type[Payment.Event], ...]] = (
-    Payment.Requested,
-    Payment.Rejected,
-    Payment.OperationStarted,
-    Payment.OperationAsked,
-    Payment.Contradicted,
-    Payment.RetryScheduled,
-    Payment.AttemptsEnded,
-    *_REPORTS,
-)
-EVENTS: Final = {event.TOPIC: event for event in _EVENTS}
-"""Every event that may stand in the store, by its stored topic."""
+    def wait_for_retry(self, operation: str, at: datetime, account: str, *, three_ds: bool) -> None:
+        self.retries[operation] = Retry(self.operations[operation], at, account, three_ds)
 
-REQUEST_TOPICS: Final = frozenset({Payment.OperationStarted.TOPIC, Payment.OperationAsked.TOPIC})
-"""Events that are also requests to the gateway they name."""
+    def drop_retries_of_attempts(self) -> None:
+        self.retries = {name: retry for name, retry in self.retries.items() if not retry.operation.taking}
+
+
+_OUTCOME_OF: Final = {event.state: event for event in events.OUTCOMES}

@@ -12,8 +12,16 @@ from uuid import UUID
 
 from eventsourcing.domain import EventSourcingError
 
-from commands.handlers import Context, Decided, Message, check, handle, refused
-from commands.messages import InvalidMessage, Reply, RetryParked, parse_command, parse_outcome
+from commands.answers import refused
+from commands.handlers import Context, Message, check, handle
+from commands.messages import (
+    InvalidMessage,
+    MerchantCommand,
+    Reply,
+    RetryParked,
+    parse_command,
+    parse_outcome,
+)
 from commands.ports import Accounts, Loaded, Parking, Store, Writes
 from commands.records import DeadLetter, Record
 
@@ -86,7 +94,8 @@ class Decider:
         by_payment: dict[UUID, list[Work]] = {}
         for work in works:
             by_payment.setdefault(work.payment_id, []).append(work)
-        loaded = self._store.load(by_payment.keys())
+        commands = [work.message.command_id for work in works if isinstance(work.message, MerchantCommand)]
+        loaded = self._store.load(by_payment.keys(), commands)
         result = Result()
         for payment_id, group in by_payment.items():
             result.add(self._decide_stream(payment_id, group, loaded[payment_id]))
@@ -122,6 +131,7 @@ class Decider:
     def _decide_in_order(self, works: Sequence[Work], loaded: Loaded) -> Result:
         result = Result()
         payment = loaded.payment
+        refusals = dict(loaded.refusals)
         timers = {}
         for work in works:
             context = Context(
@@ -130,13 +140,15 @@ class Decider:
                 correlation_id=work.record.header("correlation_id"),
                 traceparent=work.record.traceparent,
                 accounts=self._accounts,
+                refusals=refusals,
             )
             try:
-                decided: Decided = handle(work.message, payment, context)
+                decided = handle(work.message, payment, context)
             except InvalidMessage as invalid:
                 _refuse(result, work.record, invalid, None)
                 continue
             payment = decided.payment
+            refusals |= {refusal.command_id: refusal for refusal in decided.writes.refusals}
             # Of several messages about one payment, the last one's timer holds, and its events are saved once.
             timers.update({timer.payment_id: timer for timer in decided.writes.timers})
             decided.writes.timers.clear()

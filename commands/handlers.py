@@ -1,27 +1,46 @@
 """One function per message: check, decide, answer. No I/O: what is saved and sent stands in what they return."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, assert_never
 from uuid import UUID
 
+from aggregates import attempts, doubt, merchant, reports, wakes
+from aggregates.asked import Asked, Cause
+from aggregates.asked import Refused as RuleSaysNo
 from aggregates.money import Money, MoneyRefused
 from aggregates.operation import OperationState, Report
-from aggregates.payment import RESTING, Asked, Cause, Payment, Status
+from aggregates.payment import Payment
+from aggregates.retry import Route
+from aggregates.status import RESTING
+from commands import answers
 from commands.messages import (
+    AnyCommand,
+    AnyReport,
+    CancelPayment,
+    CapturePayment,
+    CompleteAction,
     CreatePayment,
     InvalidMessage,
+    MerchantCommand,
+    RecordDispute,
     RecordOutcome,
+    RefundPayment,
     Reply,
+    ResolvePayment,
     RetryParked,
+    RetryStatusQuery,
+    VoidPayment,
     Wake,
     dump,
     fingerprint,
+    parse_reply,
     payment_id,
 )
 from commands.ports import Accounts, GatewayId, Refusal, Timer, Writes
 
-Message = CreatePayment | RecordOutcome | Wake | RetryParked
+Message = AnyCommand | AnyReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +52,21 @@ class Context:
     correlation_id: str | None
     traceparent: str | None
     accounts: Accounts
+    refusals: Mapping[UUID, Refusal]
 
-    def cause(self, command_id: UUID, correlation_id: str) -> Cause:
-        return Cause(command_id, self.correlation_id or correlation_id, self.traceparent, self.now)
+    def cause(self, command_id: UUID, correlation_id: str, given: str | None = None) -> Cause:
+        """`given`: the fingerprint of a producer's command."""
+        return Cause(
+            command_id,
+            given,
+            self.correlation_id or correlation_id,
+            self.traceparent,
+            self.now,
+            self.jitter,
+        )
+
+    def route(self, payment: Payment) -> Route:
+        return self.accounts.for_payment(payment.merchant_id, payment.amount.currency)
 
 
 @dataclass(slots=True)
@@ -60,7 +91,20 @@ def check(message: Message) -> None:
                 raise InvalidMessage(refused.code, refused.path, str(refused), message.command_id) from None
             if message.payment_id != payment_id(message.merchant_id, message.idempotency_key):
                 raise InvalidMessage("payment_not_found", "payment_id", _NOT_FOUND, message.command_id)
-        case RecordOutcome() | Wake() | RetryParked():
+        case CapturePayment() | RefundPayment() | ResolvePayment():
+            if message.amount_minor is not None and message.amount_minor <= 0:
+                text = "amount_minor must be above 0"
+                raise InvalidMessage("amount_not_positive", "amount_minor", text, message.command_id)
+        case (
+            VoidPayment()
+            | CompleteAction()
+            | CancelPayment()
+            | RetryStatusQuery()
+            | RecordOutcome()
+            | RecordDispute()
+            | Wake()
+            | RetryParked()
+        ):
             pass
         case _:
             assert_never(message)
@@ -68,43 +112,121 @@ def check(message: Message) -> None:
 
 def handle(message: Message, payment: Payment | None, context: Context) -> Decided:
     """Raises `InvalidMessage` where the message is about a payment that does not exist."""
+    if isinstance(message, CreatePayment):
+        return create_payment(message, payment, context)
+    existing = _existing(payment, message.command_id)
     match message:
-        case CreatePayment():
-            return create_payment(message, payment, context)
         case RecordOutcome():
-            return record_outcome(message, _existing(payment, message.command_id), context)
+            return record_outcome(message, existing, context)
+        case RecordDispute():
+            return record_dispute(message, existing, context)
         case Wake():
-            return wake(message, _existing(payment, message.command_id), context)
+            return wake(message, existing, context)
         case RetryParked():
-            return retry_parked(message, _existing(payment, message.command_id), context)
+            return retry_parked(message, existing, context)
         case _:
-            assert_never(message)
+            return merchant_command(message, existing, context)
 
 
 def create_payment(command: CreatePayment, payment: Payment | None, context: Context) -> Decided:
-    cause = context.cause(command.command_id, str(command.command_id))
-    asked = Asked(
-        merchant_id=command.merchant_id,
-        idempotency_key=command.idempotency_key,
-        fingerprint=fingerprint(command),
-        amount=Money(command.amount_minor, command.currency),
-        payment_method=command.payment_method,
-        customer_id=command.customer_id,
-        country=command.country,
-        description=command.description,
-        metadata=dict(command.metadata),
-        expires_at=command.expires_at,
-    )
+    given = fingerprint(command)
+    cause = context.cause(command.command_id, str(command.command_id), given)
     if payment is None:
-        psp = context.accounts.for_payment(command.merchant_id, command.currency)
-        decided = _changed(Payment.request(command.payment_id, asked, psp, cause), context.now)
-    elif payment.fingerprint != asked.fingerprint:
-        return _mismatch(command, payment, asked.fingerprint, cause)
+        stored = command.stored_credential
+        asked = Asked(
+            merchant_id=command.merchant_id,
+            idempotency_key=command.idempotency_key,
+            amount=Money(command.amount_minor, command.currency),
+            capture=command.capture,
+            payment_method=command.payment_method,
+            stored_credential=None if stored is None else stored.model_dump(),
+            customer_id=command.customer_id,
+            country=command.country,
+            description=command.description,
+            statement_text=command.statement_text,
+            return_page=command.return_page,
+            metadata=dict(command.metadata),
+            expires_at=command.expires_at,
+        )
+        route = context.accounts.for_payment(command.merchant_id, command.currency)
+        decided = _changed(attempts.request(command.payment_id, asked, route, cause), context.now)
+    elif payment.fingerprint != given:
+        detail = (
+            "this idempotency key was used before, for a payment with other content; the first one stands"
+        )
+        reply = answers.mismatch(command.command_id, payment, "idempotency_key", detail, cause)
+        refusal = Refusal(payment.id, command.command_id, given, dump(reply))
+        return Decided(payment, Writes(refusals=[refusal]), [reply])
     else:
         decided = Decided(payment)
     assert decided.payment is not None
-    decided.replies.append(_answer(command.command_id, decided.payment, cause.correlation_id))
+    decided.replies.append(answers.answer(command.command_id, decided.payment, cause.correlation_id))
     return decided
+
+
+def merchant_command(command: MerchantCommand, payment: Payment, context: Context) -> Decided:
+    """Load, repeat?, decide. Another merchant's payment is one that does not exist."""
+    if command.merchant_id != payment.merchant_id:
+        raise InvalidMessage("payment_not_found", "payment_id", _NOT_FOUND, command.command_id)
+    given = fingerprint(command)
+    cause = context.cause(command.command_id, payment.correlation_id, given)
+    if (repeated := _repeated(command.command_id, given, payment, context, cause)) is not None:
+        return Decided(payment, replies=[repeated])
+    before = payment.status
+    try:
+        _decide(command, payment, cause)
+    except RuleSaysNo as no:
+        reply = answers.rule_says_no(command.command_id, payment, cause.correlation_id, no)
+        refusal = Refusal(payment.id, command.command_id, given, dump(reply))
+        return Decided(payment, Writes(refusals=[refusal]), [reply])
+    decided = _changed(payment, context.now)
+    decided.replies.append(answers.answer(command.command_id, payment, cause.correlation_id))
+    if payment.status is not before and payment.status in RESTING:
+        decided.replies.append(answers.update(payment))
+    return decided
+
+
+def _repeated(command_id: UUID, given: str, payment: Payment, context: Context, cause: Cause) -> Reply | None:
+    """The answer that the command had, with the present state beside it."""
+    refused_before = context.refusals.get(command_id)
+    first = refused_before.fingerprint if refused_before else payment.commands.get(str(command_id))
+    if first is None:
+        return None
+    if first != given:
+        detail = "this command_id was used before, for another command; the first one stands"
+        return answers.mismatch(command_id, payment, "command_id", detail, cause)
+    if refused_before is None:
+        return answers.answer(command_id, payment, cause.correlation_id)
+    stored = parse_reply(refused_before.answer)
+    return stored.model_copy(update={"status": payment.status, "version": payment.version})
+
+
+def _decide(command: MerchantCommand, payment: Payment, cause: Cause) -> None:
+    match command:
+        case CapturePayment():
+            merchant.capture(payment, command.amount_minor, cause, final=command.final)
+        case VoidPayment():
+            merchant.void(payment, cause)
+        case RefundPayment():
+            merchant.refund(payment, command.amount_minor, cause, reason=command.reason)
+        case CompleteAction():
+            merchant.customer_returned(payment, command.operation_id, cause)
+        case CancelPayment():
+            merchant.cancel(payment, cause)
+        case ResolvePayment():
+            doubt.resolve(
+                payment,
+                command.operation_id,
+                command.decision,
+                command.amount_minor,
+                evidence=command.evidence,
+                who=command.who,
+                cause=cause,
+            )
+        case RetryStatusQuery():
+            doubt.ask_now(payment, command.operation_id, cause)
+        case _:
+            assert_never(command)
 
 
 def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -> Decided:
@@ -129,46 +251,51 @@ def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -
         observed_at=message.observed_at,
         call_ms=message.call_ms,
     )
-    payment.report(report, context.jitter, cause)
+    reports.take(payment, report, context.route(payment), cause)
     decided = _changed(payment, context.now)
     if outcome.psp_id is not None and payment.pending_events:
         decided.writes.gateway_ids.append(
             GatewayId(message.account, outcome.psp_id, payment.id, message.operation_id)
         )
-    decided.replies += _news(payment, before, version)
+    decided.replies += answers.news(payment, before, version)
+    decided.replies += answers.operation_news(payment, message.operation_id)
+    return decided
+
+
+def record_dispute(message: RecordDispute, payment: Payment, context: Context) -> Decided:
+    cause = context.cause(message.command_id, payment.correlation_id)
+    before, version = payment.status, payment.version
+    reports.dispute(
+        payment,
+        dispute_id=message.dispute_id,
+        operation_id=message.operation_id,
+        state=message.state,
+        amount_minor=message.amount_minor,
+        currency=message.currency,
+        reason=message.reason,
+        respond_by=message.respond_by.isoformat() if message.respond_by else None,
+        observed_at=message.observed_at.isoformat(),
+        cause=cause,
+    )
+    decided = _changed(payment, context.now)
+    decided.replies += answers.news(payment, before, version)
     return decided
 
 
 def wake(message: Wake, payment: Payment, context: Context) -> Decided:
     cause = context.cause(message.command_id, payment.correlation_id)
     before, version = payment.status, payment.version
-    payment.wake(context.accounts.for_payment(payment.merchant_id, payment.amount.currency), cause)
+    wakes.wake(payment, context.route(payment), cause)
     decided = _changed(payment, context.now)
-    decided.replies += _news(payment, before, version)
+    decided.replies += answers.news(payment, before, version)
     return decided
 
 
 def retry_parked(message: RetryParked, payment: Payment, context: Context) -> Decided:
     """The stream can be read again: what waited behind it is decided by the batch, before this answer."""
     decided = _changed(payment, context.now)
-    decided.replies.append(_answer(message.command_id, payment, context.correlation_id))
+    decided.replies.append(answers.answer(message.command_id, payment, context.correlation_id))
     return decided
-
-
-def refused(invalid: InvalidMessage, payment: UUID | None, correlation_id: str | None) -> Reply | None:
-    """To the sender of what was not decided; None where nobody could know the reply for his own."""
-    if invalid.command_id is None:
-        return None
-    return Reply(
-        kind="answer",
-        command_id=invalid.command_id,
-        payment_id=payment,
-        result="refused",
-        code=invalid.code,
-        detail=invalid.detail,
-        path=invalid.path,
-        correlation_id=correlation_id,
-    )
 
 
 def _existing(payment: Payment | None, command_id: UUID) -> Payment:
@@ -183,59 +310,3 @@ def _changed(payment: Payment, now: datetime) -> Decided:
     if payment.pending_events:
         writes.payments.append(payment)
     return Decided(payment, writes)
-
-
-def _mismatch(command: CreatePayment, payment: Payment, given: str, cause: Cause) -> Decided:
-    reply = Reply(
-        kind="answer",
-        command_id=command.command_id,
-        payment_id=payment.id,
-        result="refused",
-        code="idempotency_mismatch",
-        detail="this idempotency key was used before, for a payment with other content; the first one stands",
-        path="idempotency_key",
-        status=payment.status,
-        version=payment.version,
-        correlation_id=cause.correlation_id,
-    )
-    refusal = Refusal(payment.id, command.command_id, given, dump(reply))
-    return Decided(payment, Writes(refusals=[refusal]), [reply])
-
-
-def _answer(command_id: UUID, payment: Payment, correlation_id: str | None) -> Reply:
-    rejected = payment.status is Status.REJECTED
-    return Reply(
-        kind="answer",
-        command_id=command_id,
-        payment_id=payment.id,
-        result="refused" if rejected else "accepted",
-        code=payment.rejected,
-        detail="the payment was rejected before anything was sent" if rejected else None,
-        status=payment.status,
-        version=payment.version,
-        correlation_id=correlation_id,
-    )
-
-
-def _news(payment: Payment, before: Status, version: int) -> list[Reply]:
-    """To the one who created the payment, when it came to rest.
-
-    A message that changed nothing may have been read before, by a worker that was killed before it could tell. Twice
-    told is harmless.
-    """
-    if payment.status not in RESTING or (payment.status is before and payment.version != version):
-        return []
-    return [_update(payment)]
-
-
-def _update(payment: Payment) -> Reply:
-    return Reply(
-        kind="update",
-        command_id=payment.create_command_id,
-        payment_id=payment.id,
-        result="accepted",
-        code=payment.reason,
-        status=payment.status,
-        version=payment.version,
-        correlation_id=payment.correlation_id,
-    )

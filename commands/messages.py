@@ -6,8 +6,6 @@ is cut from this file. No message may carry a card number or a security code; `p
 
 import hashlib
 import re
-import unicodedata
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Final, Literal
@@ -24,6 +22,8 @@ from pydantic import (
     ValidationError,
 )
 
+from .sensitive import printable, sensitive_path
+
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 _PAYMENTS: Final = UUID("6f9c2d0e-6f1b-5c0e-9d8a-3f2b7a514e11")
 
@@ -32,6 +32,17 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^
 Token = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._:|/+=-]+$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+StatementText = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=22, pattern=r"^[A-Za-z0-9 .,_+-]*[A-Za-z][A-Za-z0-9 .,_+-]*$"),
+]
+Page = Annotated[
+    str,
+    StringConstraints(
+        max_length=500,
+        pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])[A-Za-z0-9.:_~/?&=%#+,;@!-]+$",
+    ),
+]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Amount = Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)]
 # Of this century: PostgreSQL and Python disagree about the years at the ends.
@@ -56,8 +67,16 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class StoredCredential(_Message):
+    """For a card that is, or was, kept for later payments."""
+
+    use: Literal["store", "reuse"]
+    initiator: Literal["customer", "merchant"]
+    customer_token: Token | None = Field(default=None, description="The customer's id at the PSP")
+
+
 class CreatePayment(_Message):
-    """Take `amount_minor` from a PSP's payment token, captured at once.
+    """Take `amount_minor` from a PSP's payment token, captured at once or, with `manual`, authorized only.
 
     `expires_at`: no call that moves money is sent later than this.
     """
@@ -71,12 +90,98 @@ class CreatePayment(_Message):
         description="In the currency's minor unit: 1099 is 10.99 USD, 500 is 500 JPY."
     )
     currency: Currency
+    capture: Literal["automatic", "manual"] = "automatic"
     payment_method: Token = Field(description="A PSP's token. Never a card number.")
+    stored_credential: StoredCredential | None = None
     customer_id: Id | None = None
     country: Country | None = None
     description: Text | None = None
+    statement_text: StatementText | None = Field(
+        default=None, description="What the customer reads on the card's statement, beside the shop's name"
+    )
+    return_page: Page | None = Field(
+        default=None, description="The shop's page for a customer who comes back from a challenge"
+    )
     metadata: dict[Id, Text] = Field(default_factory=dict, max_length=20)
     expires_at: Moment
+
+
+class CapturePayment(_Message):
+    """Capture what was authorized. `final`: what is left after it is released."""
+
+    type: Literal["capture_payment.v1"] = "capture_payment.v1"
+    command_id: UUID
+    payment_id: UUID
+    merchant_id: Id
+    amount_minor: Amount | None = Field(default=None, description="None: all that is left")
+    final: bool = False
+
+
+class VoidPayment(_Message):
+    """Release what is authorized and not captured."""
+
+    type: Literal["void_payment.v1"] = "void_payment.v1"
+    command_id: UUID
+    payment_id: UUID
+    merchant_id: Id
+
+
+class RefundPayment(_Message):
+    """Give back what was captured."""
+
+    type: Literal["refund_payment.v1"] = "refund_payment.v1"
+    command_id: UUID
+    payment_id: UUID
+    merchant_id: Id
+    amount_minor: Amount | None = Field(default=None, description="None: all that is left")
+    reason: Text | None = None
+
+
+class CompleteAction(_Message):
+    """The customer came back from a challenge or a redirect."""
+
+    type: Literal["complete_action.v1"] = "complete_action.v1"
+    command_id: UUID
+    payment_id: UUID
+    merchant_id: Id
+    operation_id: Id | None = Field(default=None, description="None: the newest that sent the customer away")
+
+
+class CancelPayment(_Message):
+    """Nothing is to be taken: refused once something was captured."""
+
+    type: Literal["cancel_payment.v1"] = "cancel_payment.v1"
+    command_id: UUID
+    payment_id: UUID
+    merchant_id: Id
+
+
+class ResolvePayment(_Message):
+    """A person's decision about an operation in doubt, or one whose reports contradict the record."""
+
+    type: Literal["resolve_payment.v1"] = "resolve_payment.v1"
+    command_id: UUID
+    payment_id: UUID
+    merchant_id: Id
+    operation_id: Id
+    decision: Literal["charged", "not_charged"] = Field(
+        description="Whether the operation was executed at the PSP"
+    )
+    amount_minor: Amount | None = Field(
+        default=None, description="What the PSP executed, where it is not what was asked for"
+    )
+    evidence: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x7f]+$")]
+    who: Text
+
+
+class RetryStatusQuery(_Message):
+    """Ask the PSP now, without waiting for the schedule."""
+
+    type: Literal["retry_status_query.v1"] = "retry_status_query.v1"
+    command_id: UUID
+    payment_id: UUID
+    merchant_id: Id
+    operation_id: Id | None = Field(default=None, description="None: every operation without an outcome")
 
 
 class Wake(_Message):
@@ -116,7 +221,7 @@ class RecordOutcome(_Message):
     """A gateway worker reports. Sent on `gateways.outcomes`.
 
     `tries` counts the claims for the step so far; `source` is where the outcome comes from: the call, a query,
-    the claim's stored answer, or none where nothing was sent.
+    the claim's stored answer, a webhook, or none where nothing was sent.
     """
 
     type: Literal["record_outcome.v1"] = "record_outcome.v1"
@@ -127,7 +232,7 @@ class RecordOutcome(_Message):
     gateway: Id
     account: Id
     outcome: Outcome
-    source: Literal["call", "query", "stored", "none"]
+    source: Literal["call", "query", "stored", "webhook", "none"]
     tries: Annotated[int, Field(ge=0, le=2**31 - 1)]
     first_try_at: AwareDatetime | None
     observed_at: AwareDatetime
@@ -136,14 +241,45 @@ class RecordOutcome(_Message):
     )
 
 
-Command = Annotated[CreatePayment | Wake | RetryParked, Field(discriminator="type")]
+class RecordDispute(_Message):
+    """The PSP says that the cardholder disputes a charge. Sent on `gateways.outcomes`."""
+
+    type: Literal["record_dispute.v1"] = "record_dispute.v1"
+    command_id: UUID
+    payment_id: UUID
+    operation_id: Id
+    dispute_id: Token
+    state: Literal["opened", "won", "lost"]
+    amount_minor: Annotated[int, Field(strict=True, gt=0, le=2**53)]
+    currency: Currency
+    reason: str | None = Field(default=None, max_length=100)
+    respond_by: AwareDatetime | None = None
+    observed_at: AwareDatetime
+
+
+MerchantCommand = (
+    CapturePayment
+    | VoidPayment
+    | RefundPayment
+    | CompleteAction
+    | CancelPayment
+    | ResolvePayment
+    | RetryStatusQuery
+)
+"""What a merchant asks of a payment that exists."""
+AnyCommand = CreatePayment | MerchantCommand | Wake | RetryParked
+AnyReport = RecordOutcome | RecordDispute
+
+Command = Annotated[AnyCommand, Field(discriminator="type")]
+OutcomeMessage = Annotated[AnyReport, Field(discriminator="type")]
 
 
 class Reply(_Message):
     """On `payments.replies`, to the one who sent `command_id`.
 
     `answer`: the command was decided; a repeat of the command gets the same result again, beside the present
-    state. `update`: the payment that this command created has come to rest in another status since.
+    state. `update`: the payment that this command created has come to rest in another status since, or the operation
+    that it started has ended.
     """
 
     type: Literal["reply.v1"] = "reply.v1"
@@ -154,6 +290,11 @@ class Reply(_Message):
     code: str | None = Field(default=None, description="Why it was refused, e.g. idempotency_mismatch")
     detail: str | None = None
     path: str | None = Field(default=None, description="The field at fault, dotted")
+    amounts: dict[str, int] | None = Field(
+        default=None, description="Of a refusal, minor units: what was asked for, what stands, what is left"
+    )
+    operation_id: str | None = Field(default=None, description="What the command started, if anything")
+    operation_state: str | None = Field(default=None, description="How that stands")
     status: str | None = Field(default=None, description="The payment's status when this was sent")
     version: int | None = Field(default=None, description="The payment's version when this was sent")
     correlation_id: str | None = None
@@ -180,9 +321,9 @@ def payment_id(merchant_id: str, idempotency_key: str) -> UUID:
     return uuid5(_PAYMENTS, orjson.dumps([merchant_id, idempotency_key]).decode())
 
 
-def fingerprint(command: CreatePayment) -> str:
+def fingerprint(command: CreatePayment | MerchantCommand) -> str:
     """Of what was asked for: the whole depth, but not when it expires nor which command asked. Hex SHA-256."""
-    content = command.model_dump(mode="json", exclude={"type", "command_id", "expires_at"})
+    content = command.model_dump(mode="json", exclude={"command_id", "expires_at"})
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -192,19 +333,19 @@ def dump(message: _Message) -> bytes:
 
 @cache
 def _adapter(topic: Literal["commands", "outcomes", "replies"]) -> TypeAdapter[Any]:
-    kinds: dict[str, Any] = {"commands": Command, "outcomes": RecordOutcome, "replies": Reply}
+    kinds: dict[str, Any] = {"commands": Command, "outcomes": OutcomeMessage, "replies": Reply}
     return TypeAdapter(kinds[topic])
 
 
-def parse_command(raw: bytes) -> CreatePayment | Wake | RetryParked:
+def parse_command(raw: bytes) -> AnyCommand:
     """Raises `InvalidMessage`."""
-    message: CreatePayment | Wake | RetryParked = _parse(raw, "commands")
+    message: AnyCommand = _parse(raw, "commands")
     return message
 
 
-def parse_outcome(raw: bytes) -> RecordOutcome:
+def parse_outcome(raw: bytes) -> AnyReport:
     """Raises `InvalidMessage`."""
-    message: RecordOutcome = _parse(raw, "outcomes")
+    message: AnyReport = _parse(raw, "outcomes")
     return message
 
 
@@ -252,101 +393,6 @@ _CODES: Final = {
 
 def _explain(kind: str, loc: tuple[int | str, ...]) -> tuple[str, str, str]:
     # Pydantic puts the union's tag in front of the field's own path.
-    path = ".".join(_printable(str(part)) for part in loc if not re.fullmatch(r"[a-z_]+\.v\d+", str(part)))
+    path = ".".join(printable(str(part)) for part in loc if not re.fullmatch(r"[a-z_]+\.v\d+", str(part)))
     code, detail = _CODES.get(kind, ("field_invalid", f"not valid here ({kind})"))
     return code, path or "type", detail
-
-
-def _printable(name: str) -> str:
-    """A field's name, unless it was made to smuggle something: then only that it was there."""
-    plain = not holds_pan(name)
-    return (
-        name
-        if plain and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,40}|\[key\]|\d{1,3}", name)
-        else "(unprintable)"
-    )
-
-
-_SECURITY_CODE_NAMES: Final = frozenset(
-    {"cvv", "cvc", "cvv2", "cvc2", "cid", "csc", "securitycode", "cardnumber", "pan"}
-)
-# Digits with one or two separators between them; not colons, which would join a date and its time.
-_DIGIT_RUN: Final = re.compile(r"(\+?)(?<![0-9])([0-9](?:[ ,._/\u2013\u2014-]{0,2}[0-9]){12,})")
-_TELEPHONE_DIGITS_MAX: Final = 15  # E.164, and it opens with a plus
-# UUIDs and digests: a run of digits in them says nothing, and is there in one of a hundred.
-_HEXADECIMAL: Final = re.compile(
-    r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b(?=[0-9]*[a-f])[0-9a-f]{32,128}\b", re.IGNORECASE
-)
-# Issuers' prefixes by the length of their card numbers (ISO/IEC 7812; the schemes' public ranges).
-_SIXTEEN: Final = r"4|5[0-8]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|220[0-4]|35(?:2[89]|[3-8])|6"  # Visa, Mastercard, Mir, JCB, others
-_ISSUERS: Final = {
-    13: re.compile("4"),
-    14: re.compile(r"3(?:0[0-5]|[689])"),
-    15: re.compile("3[47]"),
-    16: re.compile(_SIXTEEN),
-    **{length: re.compile("4|5[06-8]|6") for length in (17, 18, 19)},
-}
-# Ids that we make ourselves: hexadecimal, so that a run of digits in them says nothing.
-_OUR_IDS: Final = frozenset({"command_id", "payment_id", "operation_id"})
-_OUR_ID: Final = re.compile(r"[0-9a-fA-F-]{32,36}(-[a-z]\d{1,3})?")
-
-
-def sensitive_path(content: dict[str, Any]) -> str | None:
-    """Where the first card number or security code stands, dotted, or None."""
-    for path, name, value in _leaves(content):
-        if name.lower().replace("_", "").replace("-", "") in _SECURITY_CODE_NAMES or holds_pan(name):
-            return ".".join(map(_printable, path))
-        if path[-1] in _OUR_IDS and isinstance(value, str) and _OUR_ID.fullmatch(value):
-            continue
-        if holds_pan(str(value)):
-            return ".".join(map(_printable, path))
-    return None
-
-
-def _leaves(root: Any) -> Iterator[tuple[tuple[str, ...], str, Any]]:
-    # No recursion: a record may be nested deeper than Python's stack is.
-    pending: list[tuple[tuple[str, ...], Any]] = [((), root)]
-    while pending:
-        path, node = pending.pop()
-        match node:
-            case dict():
-                yield from (((*path, name), name, "") for name in node)
-                pending.extend(((*path, name), node[name]) for name in reversed(node))
-            case list():
-                pending.extend(((*path, str(place)), node[place]) for place in reversed(range(len(node))))
-            case str() | int() | float():
-                if path:
-                    yield path, "", node
-
-
-def holds_pan(text: str) -> bool:
-    """Whether a card number stands in it: by its issuer's prefix, its length and its check digit."""
-    if len(text) < 13:
-        return False
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    for plus, run in _DIGIT_RUN.findall(_HEXADECIMAL.sub(" x ", text)):
-        digits = re.sub(r"\D", "", run)
-        if not (plus and len(digits) <= _TELEPHONE_DIGITS_MAX) and _run_holds_pan(digits):
-            return True
-    return False
-
-
-def _run_holds_pan(digits: str) -> bool:
-    """As a whole, or, in the lengths that nearly all cards have, inside a longer run: a security code may follow."""
-    if _is_pan(digits):
-        return True
-    windows = (
-        digits[start : start + length] for length in (15, 16) for start in range(len(digits) - length + 1)
-    )
-    return any(map(_is_pan, windows))
-
-
-def _is_pan(digits: str) -> bool:
-    issuer = _ISSUERS.get(len(digits))
-    return issuer is not None and issuer.match(digits) is not None and _luhn(digits)
-
-
-def _luhn(digits: str) -> bool:
-    doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return (sum(map(int, digits[-1::-2])) + sum(doubled)) % 10 == 0

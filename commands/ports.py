@@ -6,24 +6,15 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from aggregates.operation import PspAccount
 from aggregates.payment import Payment
+from aggregates.retry import Route
 from commands.records import Record
 
 
 class Accounts(Protocol):
-    def for_payment(self, merchant_id: str, currency: str) -> PspAccount | None:
-        """Where the merchant's next attempt would run; None where no account takes it."""
+    def for_payment(self, merchant_id: str, currency: str) -> Route:
+        """Where the merchant's attempts may run, and how often."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A stream as it stands: `payment` is None where there is none; `broken` says why it cannot be read."""
-
-    payment: Payment | None = None
-    broken: str | None = None
-    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +38,17 @@ class Refusal:
     command_id: UUID
     fingerprint: str
     answer: bytes  # the reply, as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A stream as it stands: `payment` is None where there is none; `broken` says why it cannot be read. `refusals`:
+    of those commands that were asked for with it, by command id."""
+
+    payment: Payment | None = None
+    broken: str | None = None
+    parked: bool = False
+    refusals: Mapping[UUID, Refusal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,9 @@ class Conflict(Exception):
 
 
 class Store(Protocol):
-    def load(self, payment_ids: Collection[UUID]) -> Mapping[UUID, Loaded]: ...
+    def load(self, payment_ids: Collection[UUID], command_ids: Collection[UUID]) -> Mapping[UUID, Loaded]:
+        """With the refusals of these commands."""
+        ...
 
     def queue_of(self, payment_id: UUID) -> Sequence[Record]:
         """What waits behind a parked stream, in order."""

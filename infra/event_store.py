@@ -5,6 +5,7 @@ writing transaction begins, and that transaction has no savepoint: a later versi
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
@@ -17,9 +18,10 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import AggregateRecorder, EventStore, Mapper, StoredEvent, Transcoder
 from psycopg.types.json import Jsonb
 
-from aggregates.payment import EVENTS, Payment
+from aggregates.events import EVENTS, Created
+from aggregates.payment import Payment
 from commands.batch import UNDECIDABLE
-from commands.ports import Conflict, Loaded, Writes
+from commands.ports import Conflict, Loaded, Refusal, Writes
 from commands.records import Record
 from infra.misconfigured import Misconfigured
 
@@ -56,7 +58,7 @@ class EventMapper(Mapper[UUID]):
         state["timestamp"] = datetime.fromisoformat(state["timestamp"])
         state["originator_id"] = stored_event.originator_id
         state["originator_version"] = stored_event.originator_version
-        if issubclass(kind, Payment.Created):
+        if issubclass(kind, Created):
             state["originator_topic"] = Payment.TOPIC
         event = object.__new__(kind)
         event.__dict__.update(state)
@@ -66,6 +68,10 @@ class EventMapper(Mapper[UUID]):
 _SELECT: Final = "SELECT originator_id, originator_version, topic, state FROM payment_events"
 _SELECT_STREAMS: Final = f"{_SELECT} WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
 _SELECT_PARKED: Final = "SELECT payment_id FROM parked_streams WHERE payment_id = ANY(%s)"
+_SELECT_REFUSALS: Final = """
+    SELECT payment_id, command_id, fingerprint, answer::text FROM command_refusals
+    WHERE payment_id = ANY(%s) AND command_id = ANY(%s)
+"""
 _INSERT_EVENTS: Final = """
     INSERT INTO payment_events (originator_id, originator_version, topic, state, generation)
     SELECT e.id, e.version, e.topic, e.state, %s
@@ -144,16 +150,24 @@ class PaymentStore:
         self._connection = recorder.connection
         self._mapper = EventMapper()
 
-    def load(self, payment_ids: Collection[UUID]) -> Mapping[UUID, Loaded]:
+    def load(self, payment_ids: Collection[UUID], command_ids: Collection[UUID]) -> Mapping[UUID, Loaded]:
         ids = list(payment_ids)
+        refusals: dict[UUID, dict[UUID, Refusal]] = {}
         with self._connection.pipeline():
             parked_rows = self._connection.execute(_SELECT_PARKED, (ids,), prepare=True)
+            if command_ids:
+                rows = self._connection.execute(_SELECT_REFUSALS, (ids, list(command_ids)), prepare=True)
             events = self._recorder.select_streams(ids)
         parked = {row[0] for row in parked_rows}
+        if command_ids:
+            for payment_id, command_id, fingerprint, answer in rows:
+                refusal = Refusal(payment_id, command_id, fingerprint, answer.encode())
+                refusals.setdefault(payment_id, {})[command_id] = refusal
         loaded = {payment_id: Loaded(parked=payment_id in parked) for payment_id in ids}
         for originator, stored in groupby(events, key=lambda event: event.originator_id):
             assert isinstance(originator, UUID)
-            loaded[originator] = self._replay(list(stored), parked=originator in parked)
+            replayed = self._replay(list(stored), parked=originator in parked)
+            loaded[originator] = replace(replayed, refusals=refusals.get(originator, {}))
         return loaded
 
     def _replay(self, stored: Sequence[StoredEvent], *, parked: bool) -> Loaded:

@@ -1,16 +1,32 @@
 """One valid example of everything."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from aggregates import attempts, reports
+from aggregates.asked import Asked, Cause
 from aggregates.money import Money
-from aggregates.operation import OperationState, PspAccount, Report
-from aggregates.payment import Asked, Cause, Payment
+from aggregates.operation import OperationState, Report
+from aggregates.payment import Payment
+from aggregates.retry import PspAccount, RetryPolicy, Route
 from commands.messages import CreatePayment, Outcome, RecordOutcome, fingerprint, payment_id
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-PSP = PspAccount("stripe", "sim-eu", 23 * 3600)
+PSP = PspAccount(
+    gateway="stripe",
+    account="sim-eu",
+    key_life_s=23 * 3600,
+    authorization_life_s=7 * 24 * 3600,
+    multicapture=False,
+    overcapture_percent=0,
+    completed_by="psp",
+)
+SECOND_PSP = replace(PSP, account="sim-us", multicapture=True)
+ROUTE = Route((PSP,), RetryPolicy())
+TWO_ACCOUNTS = Route((PSP, SECOND_PSP), RetryPolicy())
+MULTICAPTURE = Route((SECOND_PSP,), RetryPolicy())
 COMMAND_ID = UUID("c0ffee00-0000-4000-8000-000000000001")
 
 
@@ -29,8 +45,14 @@ def create_payment(**other: Any) -> CreatePayment:
     return CreatePayment(**fields)
 
 
-def cause(now: datetime = NOW, command_id: UUID = COMMAND_ID) -> Cause:
-    return Cause(command_id, "correlation-1", None, now)
+def cause(
+    now: datetime = NOW,
+    command_id: UUID = COMMAND_ID,
+    *,
+    fingerprint: str | None = None,
+    jitter: float = 0.5,
+) -> Cause:
+    return Cause(command_id, fingerprint, "correlation-1", None, now, jitter)
 
 
 def asked(**other: Any) -> Asked:
@@ -38,21 +60,40 @@ def asked(**other: Any) -> Asked:
     fields: dict[str, Any] = {
         "merchant_id": command.merchant_id,
         "idempotency_key": command.idempotency_key,
-        "fingerprint": fingerprint(command),
         "amount": Money(command.amount_minor, command.currency),
+        "capture": "automatic",
         "payment_method": command.payment_method,
+        "stored_credential": None,
         "customer_id": command.customer_id,
         "country": None,
         "description": None,
+        "statement_text": None,
+        "return_page": None,
         "metadata": {},
         "expires_at": command.expires_at,
     }
     return Asked(**fields | other)
 
 
-def payment(**other: Any) -> Payment:
-    """Requested, with its first sale started."""
-    return Payment.request(create_payment().payment_id, asked(**other), PSP, cause())
+def payment(route: Route = ROUTE, **other: Any) -> Payment:
+    """Requested, with its first attempt started."""
+    command = create_payment()
+    begin = cause(fingerprint=fingerprint(command))
+    return attempts.request(command.payment_id, asked(**other), route, begin)
+
+
+def authorized(route: Route = ROUTE, **other: Any) -> Payment:
+    """For manual capture, and approved in full at NOW + 1 s."""
+    made = payment(route, capture="manual", **other)
+    reports.take(made, report(operation_of(made)), route, cause(NOW + timedelta(seconds=1)))
+    return made
+
+
+def captured(route: Route = ROUTE, **other: Any) -> Payment:
+    """By one sale."""
+    made = payment(route, **other)
+    reports.take(made, report(operation_of(made)), route, cause(NOW + timedelta(seconds=1)))
+    return made
 
 
 def operation_of(payment: Payment) -> str:

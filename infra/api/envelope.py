@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from commands.messages import sensitive_path
+from commands.sensitive import sensitive_path
 
 REQUESTS = Counter("aegispay_api_requests", "Answered", ["method", "route", "status"])
 SECONDS = Histogram(

@@ -1,7 +1,7 @@
 from collections import Counter
 
 from aggregates.money import Money, exponent
-from commands.messages import sensitive_path
+from commands.sensitive import sensitive_path
 from infra.shop import orders, run_name
 
 

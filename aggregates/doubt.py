@@ -1,0 +1,128 @@
+"""What is not known, and who decides it: questions to the PSP, two charges for one payment, a person's word.
+
+Invariant: an extra charge is given back only when the PSP, or a person, has confirmed both.
+"""
+
+from aggregates import events
+from aggregates.asked import Cause, Refused
+from aggregates.attempts import give_back
+from aggregates.operation import Operation, OperationState
+from aggregates.payment import Payment
+
+_JUST_NOW_S = 5.0
+
+
+def ask_now(payment: Payment, operation_id: str | None, cause: Cause) -> None:
+    """Raises `Refused`."""
+    open_ones = [o for o in payment.operations.values() if o.open and operation_id in {None, o.id}]
+    if not open_ones:
+        named = f"{operation_id} is not" if operation_id else "no operation is"
+        raise Refused("nothing_in_doubt", f"{named} waiting for its outcome; the payment is {payment.status}")
+    since = min((cause.now - (o.last_news_at or o.started_at)).total_seconds() for o in open_ones)
+    if since < _JUST_NOW_S:
+        raise Refused(
+            "asked_just_now", f"the PSP was asked {since:.1f} s ago; ask again after {_JUST_NOW_S} s"
+        )
+    for operation in open_ones:
+        payment.ask(operation, cause, only_query=True)
+
+
+def resolve(
+    payment: Payment,
+    operation_id: str,
+    decision: str,
+    amount_minor: int | None,
+    *,
+    evidence: str,
+    who: str,
+    cause: Cause,
+) -> None:
+    """A person's decision: `charged` (executed) or `not_charged`. Raises `Refused`."""
+    operation = payment.operations.get(operation_id)
+    _check(payment, operation_id, operation, decision)
+    if amount_minor is None and operation is not None:
+        late = operation.late
+        amount_minor = late.amount_minor if late is not None else operation.amount.minor
+    payment.trigger_event(
+        events.Resolved,
+        operation_id=operation_id,
+        decision=decision,
+        amount_minor=amount_minor or 0,
+        evidence=evidence,
+        who=who,
+        frozen=bool(payment.frozen_by - {operation_id}),
+        **cause.fields(),
+    )
+    if operation is not None and operation.taking:
+        _after_person(payment, operation, cause)
+
+
+def _check(payment: Payment, operation_id: str, operation: Operation | None, decision: str) -> None:
+    if operation_id not in payment.frozen_by and (operation is None or not operation.open):
+        known = ", ".join(o.id for o in payment.operations.values() if o.open) or "none"
+        raise Refused(
+            "not_in_doubt", f"{operation_id} is not in doubt; operations without an outcome: {known}"
+        )
+    if operation is None and decision == "charged":
+        text = (
+            "AegisPay has no such operation: give the money back at the PSP, then resolve it as not charged"
+        )
+        raise Refused("operation_unknown", text)
+    if operation is not None and operation.open and decision == "not_charged" and not operation.queried:
+        text = (
+            "the PSP was not looked up yet, so the call may still be repeated: send retry_status_query first"
+        )
+        raise Refused("not_asked_yet", text)
+
+
+def _after_person(payment: Payment, operation: Operation, cause: Cause) -> None:
+    if operation.state is OperationState.APPROVED:
+        others = [o for o in _charged(payment) if o is not operation]
+        if others:
+            _give_back_extra(payment, operation, others[0], "person", cause)
+        elif payment.cancel_requested:
+            give_back(payment, operation, cause, because="the payment was cancelled before", extra=False)
+    if payment.ended is None and not any(o.open for o in payment.attempts):
+        charged = operation.state is OperationState.APPROVED
+        why = (
+            "a person decided that the customer was charged"
+            if charged
+            else "a person decided that nothing was charged"
+        )
+        payment.end_attempts("canceled" if payment.cancel_requested else "failed", why, cause)
+
+
+def weigh(payment: Payment, cause: Cause) -> None:
+    """Where two charges were reported, both are looked up; where both are confirmed, the late one is given back."""
+    late = next((o for o in payment.attempts if o.late is not None), None)
+    first = next((o for o in _charged(payment) if o is not late), None)
+    if late is None or first is None:
+        return
+    if late.confirmed and first.confirmed:
+        _give_back_extra(payment, late, first, "psp", cause)
+        return
+    for operation in (late, first):
+        if operation.confirmed is None and not operation.confirming:
+            because = "two charges were reported: each has to be confirmed by the PSP"
+            payment.ask_by("query", operation, cause, because)
+
+
+def _charged(payment: Payment) -> list[Operation]:
+    return [o for o in payment.attempts if o.state is OperationState.APPROVED and not o.extra]
+
+
+def _give_back_extra(payment: Payment, extra: Operation, other: Operation, by: str, cause: Cause) -> None:
+    late = extra.late
+    amount_minor = late.amount_minor if late is not None else extra.approved_minor
+    payment.trigger_event(
+        events.ExtraChargeConfirmed,
+        operation_id=extra.id,
+        other_operation_id=other.id,
+        psp_id=late.psp_id if late is not None else extra.psp_id,
+        amount_minor=amount_minor or 0,
+        by=by,
+        frozen=bool(payment.frozen_by - {extra.id}),
+        **cause.fields(),
+    )
+    because = f"an extra charge, beside {other.id}: it is given back"
+    give_back(payment, extra, cause, because=because, extra=True)

@@ -1,0 +1,140 @@
+"""What a merchant asks of a payment that exists: capture, void, refund, cancel, and the customer's return.
+
+All raise `Refused`, which says the rule, the amounts and what would be allowed. Amounts are in minor units; None means
+all that is left.
+"""
+
+from aggregates import events
+from aggregates.asked import Cause, Refused
+from aggregates.operation import Operation, OperationState
+from aggregates.payment import Payment
+
+
+def capture(payment: Payment, amount_minor: int | None, cause: Cause, *, final: bool) -> None:
+    """`final`: the rest of the authorization is released."""
+    _not_frozen(payment)
+    authorization = _authorization(payment, "capture", cause)
+    total = payment.sums
+    under_way = payment.under_way("capture")
+    if under_way and (final or not authorization.psp.multicapture or any(o.final for o in under_way)):
+        text = f"{under_way[0].id} is under way, and the first capture to succeed would release the rest"
+        raise Refused("capture_in_flight", text, amounts(payment))
+    asked = total.capturable if amount_minor is None else amount_minor
+    more = total.authorized * authorization.psp.overcapture_percent // 100
+    if not total.capturable or asked > total.capturable + more:
+        text = f"{asked} was asked for; at most {total.capturable + more if total.capturable else 0} can be captured"
+        raise Refused("capture_exceeds_authorization", text, amounts(payment, asked))
+    closes = final or not authorization.psp.multicapture or (asked >= total.capturable and not under_way)
+    because = f"the merchant captures {asked} of {total.capturable}"
+    payment.start(
+        "capture", authorization.psp, asked, cause, because=because, target=authorization, final=closes
+    )
+
+
+def void(payment: Payment, cause: Cause) -> None:
+    _not_frozen(payment)
+    authorization = _authorization(payment, "void", cause)
+    if under_way := payment.under_way("capture"):
+        text = f"{under_way[0].id} is under way: void what is left when it has ended"
+        raise Refused("capture_in_flight", text, amounts(payment))
+    left = payment.sums.capturable
+    because = f"the merchant voids the {left} that are left"
+    payment.start("void", authorization.psp, left, cause, because=because, target=authorization)
+
+
+def refund(payment: Payment, amount_minor: int | None, cause: Cause, *, reason: str | None) -> None:
+    _not_frozen(payment)
+    taken, total = payment.taken_by, payment.sums
+    if taken is None or not total.captured:
+        text = f"nothing was captured: the payment is {payment.status}"
+        raise Refused("nothing_captured", text, amounts(payment, amount_minor))
+    asked = total.refundable if amount_minor is None else amount_minor
+    if not total.refundable or asked > total.refundable:
+        text = f"{asked} was asked for; at most {total.refundable} can be refunded"
+        raise Refused("refund_exceeds_captured", text, amounts(payment, asked))
+    because = f"the merchant refunds {asked} of {total.refundable}"
+    because += f": {reason}" if reason else ""
+    payment.start("refund", taken.psp, asked, cause, because=because, target=taken)
+
+
+def cancel(payment: Payment, cause: Cause) -> None:
+    """Nothing is to be taken, however far it got before a capture."""
+    _not_frozen(payment)
+    total = payment.sums
+    if total.captured or total.capturing:
+        text = "it was captured, or is being captured: refund it instead"
+        raise Refused("already_captured", text, amounts(payment))
+    if payment.cancel_requested:
+        raise Refused("already_canceled", f"it was cancelled before; the payment is {payment.status}")
+    if payment.taken_by is not None:
+        authorization = _authorization(payment, "void", cause)
+        payment.trigger_event(events.CancelRequested, **cause.fields())
+        because = "the merchant cancelled the payment"
+        payment.start(
+            "void", authorization.psp, total.capturable, cause, because=because, target=authorization
+        )
+        return
+    if payment.rejected or payment.ended is not None:
+        raise Refused("nothing_to_cancel", f"nothing is under way: the payment is {payment.status}")
+    payment.trigger_event(events.CancelRequested, **cause.fields())
+    open_ones = [o for o in payment.attempts if o.open]
+    if not open_ones:
+        payment.end_attempts("canceled", "the payment was cancelled", cause)
+    for operation in open_ones:
+        if operation.state is OperationState.ACTION_REQUIRED and not operation.told_to_end:
+            payment.ask(operation, cause)
+
+
+def customer_returned(payment: Payment, operation_id: str | None, cause: Cause) -> None:
+    """From a challenge or a redirect. It proves nothing: the PSP is asked at once, unless it has told already."""
+    challenged = [o for o in payment.attempts if o.challenged and operation_id in {None, o.id}]
+    if not challenged:
+        named = f"{operation_id} has" if operation_id else "no operation of this payment has"
+        raise Refused("no_action_required", f"{named} sent the customer anywhere")
+    operation = challenged[-1]
+    payment.trigger_event(events.CustomerReturned, operation_id=operation.id, **cause.fields())
+    if operation.open:
+        payment.ask(operation, cause, only_query=True)
+
+
+def _not_frozen(payment: Payment) -> None:
+    if payment.frozen:
+        held = ", ".join(sorted(payment.frozen_by))
+        text = f"reports about {held} contradict the record: a person has to resolve them first (resolve_payment)"
+        raise Refused("payment_frozen", text)
+
+
+def _authorization(payment: Payment, what: str, cause: Cause) -> Operation:
+    taken, total = payment.taken_by, payment.sums
+    if taken is None or taken.kind != "authorize":
+        if total.captured:
+            raise Refused(
+                f"nothing_to_{what}", "it was captured at once: refund it instead", amounts(payment)
+            )
+        text = f"it is not authorized: the payment is {payment.status}"
+        raise Refused("not_authorized", text, amounts(payment))
+    if total.voiding:
+        raise Refused("void_in_flight", "what is left is being voided", amounts(payment))
+    until = payment.authorization_until
+    if payment.authorization_expired or (until is not None and cause.now >= until):
+        text = f"the authorization ended at {until.isoformat() if until else 'an unknown time'}"
+        raise Refused("authorization_expired", text, amounts(payment))
+    if not total.capturable and not total.capturing:
+        text = f"nothing of the authorization is left: the payment is {payment.status}"
+        raise Refused(f"nothing_to_{what}", text, amounts(payment))
+    return taken
+
+
+def amounts(payment: Payment, requested_minor: int | None = None) -> dict[str, int]:
+    """As a refusal tells them."""
+    total = payment.sums
+    told = {} if requested_minor is None else {"requested_minor": requested_minor}
+    return told | {
+        "authorized_minor": total.authorized,
+        "captured_minor": total.captured,
+        "refunded_minor": total.refunded,
+        "disputed_minor": total.disputed,
+        "reserved_minor": total.capturing + total.refunding,
+        "capturable_minor": total.capturable,
+        "refundable_minor": total.refundable,
+    }

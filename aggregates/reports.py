@@ -1,0 +1,178 @@
+"""What a gateway worker, a webhook or a query says of an operation. A repeat changes nothing.
+
+Invariant: what contradicts the record is recorded beside it and never into a sum; it freezes the payment.
+"""
+
+from dataclasses import replace
+
+from aggregates import events
+from aggregates.asked import Cause
+from aggregates.attempts import give_back, go_on
+from aggregates.doubt import weigh
+from aggregates.operation import ENDED, NOT_EXECUTED, Operation, OperationState, Report
+from aggregates.payment import Payment
+from aggregates.retry import Route
+
+S = OperationState
+
+
+def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
+    operation = payment.operations.get(report.operation_id)
+    if operation is None:
+        payment.contradict(report, "the payment has no such operation", cause)
+    elif (why := _contradiction(payment, operation, report)) is not None:
+        late = operation.taking and report.state is S.APPROVED and _fits(operation, report)
+        payment.contradict(report, why, cause, late_charge=late and operation.state is not S.APPROVED)
+        weigh(payment, cause)
+    elif operation.confirming and report.source == "query":
+        if report.state in ENDED:
+            payment.confirm(report, cause)
+            weigh(payment, cause)
+    elif _lapsed(payment, operation, report):
+        expire_authorization(payment, operation, f"the PSP says {report.state} ({report.code})", cause)
+    elif report.source == "webhook" and report.state in NOT_EXECUTED:
+        _ask_instead(payment, operation, cause)
+    elif operation.takes(report.state) or _is_news(operation, report):
+        _take(payment, operation, report, route, cause)
+
+
+def _take(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
+    payment.outcome(_with_amount(operation, report), cause)
+    if report.state in NOT_EXECUTED:
+        go_on(payment, operation, report, route, cause)
+    elif report.state is S.ACTION_REQUIRED and payment.cancel_requested and not operation.told_to_end:
+        payment.ask(operation, cause)
+    elif report.state is S.APPROVED and operation.taking and payment.cancel_requested:
+        give_back(payment, operation, cause, because="the payment was cancelled before", extra=False)
+    if report.state is S.APPROVED and (why := _broken_sum(payment, operation)) is not None:
+        payment.contradict(report, why, cause)
+
+
+def _contradiction(payment: Payment, operation: Operation, report: Report) -> str | None:
+    if report.state is not S.APPROVED:
+        gone = report.source == "query" and report.state in NOT_EXECUTED and not operation.confirming
+        if operation.state is S.APPROVED and gone and not _lapsed_or_released(payment, operation, report):
+            return "the PSP no longer knows what it had approved"
+        return None
+    if not _fits(operation, report):
+        return "approved for another amount or currency than was asked for"
+    if operation.state is S.APPROVED:
+        if report.psp_id not in {None, operation.psp_id}:
+            return "executed twice: another id at the PSP for one operation"
+        if operation.kind != "void" and report.amount_minor != operation.approved_minor:
+            return "approved again, for another amount"
+        return None
+    if operation.late is not None:
+        return None
+    if operation.state in NOT_EXECUTED:
+        return f"approved, after it was recorded as {operation.state}"
+    if operation.taking and payment.taken_by is not None:
+        return f"approved, beside {payment.taken_by.id}"
+    return None
+
+
+def _fits(operation: Operation, report: Report) -> bool:
+    """A part of what was asked for may be approved, but not of a refund. What a void releases is the PSP's to say."""
+    if report.currency != operation.amount.currency or report.amount_minor is None:
+        return operation.kind == "void" and report.currency in {None, operation.amount.currency}
+    if operation.kind == "void":
+        return True
+    if operation.kind == "refund":
+        return report.amount_minor == operation.amount.minor
+    return 0 < report.amount_minor <= operation.amount.minor
+
+
+def _with_amount(operation: Operation, report: Report) -> Report:
+    if operation.kind != "void" or report.state is not S.APPROVED:
+        return report
+    return replace(report, amount_minor=operation.amount.minor, currency=operation.amount.currency)
+
+
+def _lapsed(payment: Payment, operation: Operation, report: Report) -> bool:
+    """The PSP let an authorization go that is still to be captured."""
+    return (
+        operation is payment.taken_by
+        and operation.kind == "authorize"
+        and report.state is S.EXPIRED
+        and report.source in {"query", "webhook"}
+        and payment.sums.capturable > 0
+    )
+
+
+def _lapsed_or_released(payment: Payment, operation: Operation, report: Report) -> bool:
+    released = operation.kind == "authorize" and report.state is S.EXPIRED
+    return _lapsed(payment, operation, report) or released or operation.extra
+
+
+def expire_authorization(payment: Payment, operation: Operation, because: str, cause: Cause) -> None:
+    payment.trigger_event(
+        events.AuthorizationExpired,
+        operation_id=operation.id,
+        released_minor=payment.sums.capturable,
+        because=because,
+        **cause.fields(),
+    )
+
+
+def _ask_instead(payment: Payment, operation: Operation, cause: Cause) -> None:
+    """A hint: what ends an operation without an approval is asked for, not taken on trust."""
+    just_asked = operation.asked and operation.last_news_at == cause.now
+    if operation.open and not just_asked:
+        payment.ask(operation, cause, only_query=True)
+
+
+def _is_news(operation: Operation, report: Report) -> bool:
+    """An answer to a question that leaves the state as it was, e.g. still unknown: it moves the next question."""
+    same = operation.state is report.state and operation.open
+    return same and operation.last_news_at is not None and report.observed_at > operation.last_news_at
+
+
+def _broken_sum(payment: Payment, operation: Operation) -> str | None:
+    total = payment.sums
+    more = total.authorized * operation.psp.overcapture_percent // 100
+    if total.captured > total.authorized + more:
+        return f"captured {total.captured}, and only {total.authorized} was authorized"
+    if total.refunded + total.disputed > total.captured:
+        return (
+            f"refunded {total.refunded} and disputed {total.disputed}, and only {total.captured} was captured"
+        )
+    return None
+
+
+def dispute(
+    payment: Payment,
+    *,
+    dispute_id: str,
+    operation_id: str,
+    state: str,
+    amount_minor: int,
+    currency: str,
+    reason: str | None,
+    respond_by: str | None,
+    observed_at: str,
+    cause: Cause,
+) -> None:
+    """Recorded as the PSP says it; frozen where it passes what was captured. A dispute that is over does not reopen."""
+    before = payment.disputes.get(dispute_id)
+    if before is not None and (before[0] != "opened" or before[0] == state):
+        return
+    total = payment.sums
+    others = total.disputed - (before[1] if before is not None else 0)
+    contradicts = None
+    if currency != payment.amount.currency:
+        contradicts = f"disputed in {currency}, paid in {payment.amount.currency}"
+    elif state != "won" and amount_minor + others + total.refunded > total.captured:
+        contradicts = f"disputed {amount_minor}, of {total.captured} captured and {total.refunded} refunded"
+    payment.trigger_event(
+        events.DisputeChanged,
+        dispute_id=dispute_id,
+        operation_id=operation_id,
+        state=state,
+        amount_minor=amount_minor,
+        currency=currency,
+        reason=reason,
+        respond_by=respond_by,
+        observed_at=observed_at,
+        contradicts=contradicts,
+        **cause.fields(),
+    )
