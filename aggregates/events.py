@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
+from eventsourcing.utils import register_topic
 
 from aggregates.money import Money
 from aggregates.operation import Kind, Operation, OperationState, Report
@@ -501,6 +502,8 @@ _EVENTS: Final[tuple[type[Event], ...]] = (
 )
 EVENTS: Final = {event.TOPIC: event for event in _EVENTS}
 """Every event that may stand in the store, by its stored topic."""
+for _topic, _event in EVENTS.items():
+    register_topic(_topic, _event)
 
 REQUEST_TOPICS: Final = frozenset({OperationStarted.TOPIC, OperationAsked.TOPIC})
 """Events that are also requests to the gateway they name."""

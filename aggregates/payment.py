@@ -47,6 +47,8 @@ class Retry:
 
 class Payment(Aggregate):
     TOPIC: ClassVar[str] = "payment"
+    Event = events.Event
+    Created = events.Created
 
     def __init__(self) -> None:
         self.merchant_id = ""
