@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from infra.cli import admin, audit, bench, demo, operate, payments, stack
+from infra.cli import admin, audit, bench, chaos, demo, operate, payments, stack
 from infra.local.problem import LocalProblem
 from infra.misconfigured import EXIT_MISCONFIGURED, Misconfigured
 
@@ -18,6 +18,7 @@ for command in (
     demo.demo,
     audit.verify,
     bench.bench,
+    chaos.chaos,
     payments.pay,
     payments.show,
     admin.migrate,

@@ -18,7 +18,7 @@ from infra.local.problem import LocalProblem
 from infra.local.processes import PYTHON
 from infra.local.settings import StackSettings
 from infra.local.state import ProcessState, StackState
-from infra.local.supervisor import Supervisor
+from infra.local.supervisor import Supervisor, Watched
 from infra.misconfigured import Misconfigured
 
 _TELL_EVERY_S: Final = 3.0
@@ -27,14 +27,21 @@ _PROCESSES_WITHIN_S: Final = 60.0
 
 
 class Stack:
-    """`async with Stack(settings) as stack:` is up inside. `say` is told what happens, in words for a person."""
+    """`async with Stack(settings) as stack:` is up inside. `say` is told what happens, in words for a person; `dress`
+    may change a process before it is started."""
 
     def __init__(
-        self, settings: StackSettings, *, fresh: bool = False, say: Callable[[str], None] = lambda _: None
+        self,
+        settings: StackSettings,
+        *,
+        fresh: bool = False,
+        say: Callable[[str], None] = lambda _: None,
+        dress: Callable[[Program], Program] = lambda program: program,
     ) -> None:
         self._settings = settings
         self._fresh = fresh
         self._say = say
+        self._dress = dress
         self._supervisor = Supervisor(self._changed)
         self._data: DataFolder | None = None
         self._state: StackState | None = None
@@ -43,6 +50,10 @@ class Stack:
     def state(self) -> StackState:
         assert self._state, "not started"
         return self._state
+
+    @property
+    def watched(self) -> tuple[Watched, ...]:
+        return self._supervisor.watched
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -120,7 +131,7 @@ class Stack:
         return await asyncio.to_thread(_api_keys, plan)
 
     async def _start_processes(self, plan: Plan) -> None:
-        programs = plan.programs()
+        programs = [self._dress(program) for program in plan.programs()]
         self._say(f"Starting {', '.join(program.name for program in programs)}")
         await self._supervisor.start(*programs, within_s=_PROCESSES_WITHIN_S)
 

@@ -31,6 +31,8 @@ class Watched:
     state: Literal["starting", "ready", "down"] = "starting"
     restarts: int = 0
     ready_once: asyncio.Event = field(default_factory=asyncio.Event)
+    # Cleared, it stays down once it has ended.
+    may_start: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
 
@@ -50,6 +52,7 @@ class Supervisor:
         begun = [Watched(program, Child(program)) for program in programs]
         self._watched.extend(begun)
         for one in begun:
+            one.may_start.set()
             one.task = asyncio.create_task(self._keep(one), name=one.program.name)
         await asyncio.gather(*(self._first_ready(one, within_s) for one in begun))
 
@@ -95,6 +98,7 @@ class Supervisor:
                 f"ended with {exit_code}, starts again in {pause_s:g} s; see {one.program.log}",
             )
             await asyncio.sleep(pause_s)
+            await one.may_start.wait()
             one.restarts += 1
             one.state = "starting"
             one.child = Child(one.program)

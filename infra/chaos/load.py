@@ -1,0 +1,267 @@
+"""A shop that goes on ordering whatever is down: every order is sent again, with its key, until it is answered.
+
+One in ten comes by HTTP. When each was due, taken, settled and shown is what the recovery is measured by.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, Self
+from uuid import UUID
+
+import aiohttp
+import orjson
+import psycopg
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from psycopg import sql
+
+from commands.client import SETTLED, Client, ClientError, NoAnswer, Refused
+from commands.messages import payment_id
+from infra import topics
+from infra.local.state import StackState
+from infra.shop import Order, orders
+from infra.target import MERCHANT
+
+_ONE_IN_BY_HTTP: Final = 10
+_AGAIN_AFTER_S: Final = 0.25
+_ANSWER_TIMEOUT_S: Final = 5.0
+_LOST_AT_ONCE_S: Final = 0.5
+_LOOK_EVERY_S: Final = 0.1
+_CALM: Final = frozenset(
+    {"pm_card_visa", "pm_card_visa_chargeDeclined", "pm_card_visa_chargeDeclinedInsufficientFunds"}
+)
+_STORM: Final = (
+    "pm_sim_slow",
+    "pm_sim_timeout",
+    "pm_sim_lost",
+    "pm_sim_garbage",
+    "pm_sim_wrong_amount",
+    "pm_sim_wrong_currency",
+    "pm_sim_500_once",
+    "pm_sim_reset_before",
+)
+_STORM_SHARE: Final = 0.15
+
+
+@dataclass(slots=True)
+class Sale:
+    """Times are monotonic. `calm`: the PSP would answer it at once."""
+
+    order: Order
+    by_http: bool
+    due_s: float
+    taken_s: float | None = None
+    settled_s: float | None = None
+    shown_s: float | None = None
+    ended: str | None = None
+    tries: int = 0
+
+    @property
+    def calm(self) -> bool:
+        return self.order.payment_method in _CALM
+
+
+def shop_of(
+    seed: int, count: int, rate: float, weather: Literal["calm", "rough", "storm"], run: str
+) -> list[Order]:
+    """`storm`: `rough`, and more of what a PSP may do to us."""
+    made = orders(
+        seed=seed, count=count, rate=rate, run=run, weather="calm" if weather == "calm" else "rough"
+    )
+    return list(_storm(made, random.Random(seed)) if weather == "storm" else made)  # noqa: S311  # no secrets
+
+
+def _storm(made: Iterable[Order], chance: random.Random) -> Iterator[Order]:
+    for order in made:
+        stormy = chance.random() < _STORM_SHARE
+        yield replace(order, payment_method=chance.choice(_STORM), ends="CAPTURED") if stormy else order
+
+
+class Load:
+    """`async with Load(...) as load: await load.run(...)`; the replies are read until the end of the block."""
+
+    def __init__(self, stack: StackState, expires_in: timedelta) -> None:
+        self._stack = stack
+        self._expires_in = expires_in
+        self._client: Client | None = None
+        self._opening = asyncio.Lock()
+        self._by_payment: dict[UUID, Sale] = {}
+        self.sales: list[Sale] = []
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(
+            base_url=self._stack.api_url,
+            headers={"Authorization": f"Bearer {self._stack.api_key}"},
+            timeout=aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S),
+        )
+        self._consumer = await self._reader()
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._look())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        await self._consumer.stop()
+        if self._client is not None:
+            await self._client.__aexit__(None, None, None)
+        await self._http.close()
+
+    async def run(self, wanted: list[Order], taken: Callable[[int], None]) -> None:
+        """Returns when every order is taken. `taken` is called with how many are."""
+        began = time.monotonic()
+        done = 0
+        async with asyncio.TaskGroup() as customers:
+            for number, order in enumerate(wanted):
+                await asyncio.sleep(max(0.0, began + order.arrives_s - time.monotonic()))
+                sale = Sale(order, number % _ONE_IN_BY_HTTP == 0, began + order.arrives_s)
+                self.sales.append(sale)
+                self._by_payment[payment_id(MERCHANT, order.idempotency_key)] = sale
+
+                def one_more(_: Any) -> None:
+                    nonlocal done
+                    done += 1
+                    taken(done)
+
+                customers.create_task(self._serve(sale)).add_done_callback(one_more)
+
+    async def _serve(self, sale: Sale) -> None:
+        ask = self._by_http if sale.by_http else self._by_kafka
+        while not await ask(sale):  # noqa: ASYNC110  # the shop's own patience
+            await asyncio.sleep(_AGAIN_AFTER_S)
+        sale.taken_s = time.monotonic()
+
+    async def _by_kafka(self, sale: Sale) -> bool:
+        """Whether it was answered."""
+        asked_s, client = time.monotonic(), None
+        sale.tries += 1
+        try:
+            client = await self._connected()
+            await client.create_payment(
+                idempotency_key=sale.order.idempotency_key,
+                expires_in=self._expires_in,
+                **_content(sale.order),
+            )
+        except Refused as refused:
+            sale.ended = f"refused: {refused.code}"
+        except NoAnswer:
+            if time.monotonic() - asked_s < _LOST_AT_ONCE_S:
+                await self._reopen(client)
+            return False
+        except ClientError:
+            return False
+        return True
+
+    async def _connected(self) -> Client:
+        async with self._opening:
+            if self._client is None:
+                client = Client(
+                    self._stack.kafka,
+                    merchant_id=MERCHANT,
+                    topic_prefix=self._stack.topic_prefix,
+                    answer_timeout_s=_ANSWER_TIMEOUT_S,
+                )
+                self._client = await client.__aenter__()
+            return self._client
+
+    async def _reopen(self, lost: Client | None) -> None:
+        """A client that has lost its connection says so at once."""
+        async with self._opening:
+            if lost is not None and self._client is lost:
+                self._client = None
+                await lost.__aexit__(None, None, None)
+
+    async def _by_http(self, sale: Sale) -> bool:
+        """Whether it was answered."""
+        sale.tries += 1
+        expires_at = (datetime.now(UTC) + self._expires_in).isoformat()
+        headers = {"Idempotency-Key": sale.order.idempotency_key}
+        body = _content(sale.order) | {"expires_at": expires_at}
+        try:
+            async with self._http.post("/v1/payments", json=body, headers=headers) as answer:
+                if answer.status < 300:
+                    return True
+                if answer.status < 500 and answer.status not in {408, 425, 429}:
+                    sale.ended = f"refused: HTTP {answer.status}"
+                    return True
+                return False
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    # The replies
+
+    async def _reader(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            self._stack.topic_prefix + topics.REPLIES,
+            bootstrap_servers=self._stack.kafka,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",  # the stack is new
+        )
+        await consumer.start()
+        return consumer
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                for records in (await self._consumer.getmany(timeout_ms=200)).values():
+                    now_s = time.monotonic()
+                    for record in records:
+                        self._take(orjson.loads(record.value), now_s)
+            except KafkaError:
+                await self._consumer.stop()
+                with suppress(KafkaError):
+                    self._consumer = await self._reader()
+
+    def _take(self, reply: dict[str, Any], now_s: float) -> None:
+        if reply["status"] not in SETTLED or reply["payment_id"] is None:
+            return
+        sale = self._by_payment.get(UUID(reply["payment_id"]))
+        if sale is not None and sale.settled_s is None:
+            sale.settled_s = now_s
+            sale.ended = sale.ended or reply["status"]
+
+    # The read models
+
+    async def _look(self) -> None:
+        """When a reader of the query API would have seen each end."""
+        while True:
+            with suppress(psycopg.OperationalError):
+                async with await psycopg.AsyncConnection.connect(
+                    self._stack.database_url, autocommit=True, connect_timeout=5
+                ) as connection:
+                    while True:
+                        await self._look_once(connection)
+                        await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_AGAIN_AFTER_S)
+
+    async def _look_once(self, connection: psycopg.AsyncConnection) -> None:
+        wanted = [
+            name
+            for name, sale in self._by_payment.items()
+            if sale.settled_s is not None and sale.shown_s is None
+        ]
+        if not wanted:
+            return
+        query = sql.SQL("SELECT payment_id FROM {}.payments WHERE payment_id = ANY(%s) AND status = ANY(%s)")
+        schema = sql.Identifier(f"{self._stack.database_schema}_read")
+        cursor = await connection.execute(query.format(schema), (wanted, list(SETTLED)))
+        now_s = time.monotonic()
+        for (name,) in await cursor.fetchall():
+            self._by_payment[name].shown_s = now_s
+
+
+def _content(order: Order) -> dict[str, Any]:
+    return {
+        "amount_minor": order.amount_minor,
+        "currency": order.currency,
+        "payment_method": order.payment_method,
+        "customer_id": order.customer_id,
+        "country": order.country,
+        "description": order.description,
+    }
