@@ -13,88 +13,62 @@ from typing import Any, Final, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import structlog
-from prometheus_client import Counter, Histogram
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from aggregates.operation import payment_id_of
-from commands.messages import Amount, Currency, Id, InvalidMessage, Outcome, RecordOutcome, Token, dump
+from commands.crash_points import reached
+from commands.messages import InvalidMessage, Outcome, RecordOutcome, dump
 from commands.records import DeadLetter, DeadLetters, Record
-from gateways.contract import DEADLINE_S, FIRST_BYTE_WITHIN_S, Call, Credentials, Gateway
+from gateways import agent_metrics as metrics
+from gateways.contract import (
+    DEADLINE_S,
+    FIRST_BYTE_WITHIN_S,
+    Call,
+    Credentials,
+    Gateway,
+    HttpAnswer,
+    HttpRequest,
+)
 from gateways.ports import (
     FINAL,
     Answered,
     Claims,
     Closed,
     CredentialsOf,
+    Ended,
     Granted,
     Http,
     Lost,
     MayOnlyAsk,
     NotWritten,
     Outcomes,
+    ReturnUrlOf,
     StepId,
 )
-
-STARTED: Final = "operation.started.v1"
-ASKED: Final = "operation.asked.v1"
-
-OUTCOMES = Counter(
-    "aegispay_gateway_outcomes", "Reported, by where they come from", ["gateway", "kind", "source"]
-)
-CALLS = Counter("aegispay_gateway_calls", "HTTP calls, by what came back", ["gateway", "what", "result"])
-CALL_SECONDS = Histogram(
-    "aegispay_gateway_call_seconds",
-    "From a call's first byte to its answer's last",
-    ["gateway", "what"],
-    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
-)
-CLAIMS = Counter("aegispay_gateway_claims", "Claims, by result", ["gateway", "result"])
-CONFIG_ALARMS = Counter(
-    "aegispay_gateway_config_alarms",
-    "A PSP refused our credentials or permissions: a person must look",
-    ["gateway"],
-)
-LETTERS = Counter("aegispay_gateway_dead_letters", "Requests that could not be read", ["code"])
+from gateways.request import CANCEL_STEP, MONEY_STEP, Request, read
 
 _ANSWERED: Final = FINAL - {"NOT_SENT"} | {"PENDING", "ACTION_REQUIRED"}
 """What the PSP itself says of a step: it closes the claim whatever the number of tries."""
+_ENDS: Final = frozenset({"EXPIRED", "APPROVED", "DECLINED_SOFT", "DECLINED_HARD"})
+"""How an operation can stand when the PSP was told to end it."""
 
 _log: Any = structlog.get_logger(agent="gateway")
 
 Source = Literal["call", "query", "stored", "none"]
 
 
-class Request(BaseModel):
-    """What the agent needs of `operation.started.v1` and `operation.asked.v1`; an event may have more fields."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    operation_id: Id
-    kind: Literal["sale"]
-    step: Id
-    account: Id
-    amount_minor: Amount
-    currency: Currency
-    payment_method: Token
-    description: str | None = None
-    psp_id: Token | None = None
-    expires_at: AwareDatetime
-    key_life_s: int | None = None
-    how: Literal["repeat", "query"] | None = None
-
-
-_REQUEST: Final = TypeAdapter(Request)
-
-
 @dataclass(frozen=True, slots=True)
 class _Known:
     """An outcome, and how it came to be known."""
 
+    step: str
     outcome: Outcome
     source: Source
     tries: int
     first_try_at: datetime | None
     call_ms: float | None = None
+
+    @classmethod
+    def stored(cls, step: str, outcome: Outcome, claim: Closed | Ended) -> "_Known":
+        return cls(step, outcome, "stored" if claim.tries else "none", claim.tries, claim.first_try_at)
 
 
 class Agent:
@@ -107,6 +81,7 @@ class Agent:
         outcomes: Outcomes,
         letters: DeadLetters,
         credentials_of: CredentialsOf,
+        return_url_of: ReturnUrlOf,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._gateway = gateway
@@ -115,41 +90,49 @@ class Agent:
         self._outcomes = outcomes
         self._letters = letters
         self._credentials_of = credentials_of
+        self._return_url_of = return_url_of
         self._now = now
 
     async def handle(self, record: Record) -> None:
         """Returns when the outcome, or the dead letter, is with the broker: then the record may be acknowledged."""
         try:
-            request, payment_id = _read(record)
+            request, payment_id = read(record)
         except InvalidMessage as why:
-            LETTERS.labels(why.code).inc()
+            metrics.LETTERS.labels(why.code).inc()
             await self._letters.send(DeadLetter.of(record, why))
             return
-        known = await (self._query(request) if request.how == "query" else self._send(request))
+        match request.how:
+            case "query":
+                known = await self._query(request)
+            case "cancel":
+                known = await self._cancel(request)
+            case "repeat" | None:
+                known = await self._send(request)
+        reached("gateway.after_close")
         await self._report(record, request, payment_id, known)
+        reached("gateway.after_publish")
 
     # A send, first or repeated
 
     async def _send(self, request: Request) -> _Known:
-        step = StepId(request.operation_id, request.step)
+        step = StepId(request.operation_id, MONEY_STEP)
+        reached("gateway.before_claim")
         before_claim = time.monotonic()
-        key_life_s = self._gateway.key_life_s
-        if request.key_life_s is not None:
-            key_life_s = min(request.key_life_s, key_life_s)
-        claim = await self._claims.claim(step, request.expires_at, key_life_s)
+        claim = await self._claims.claim(step, request.expires_at, self._key_life_s(request))
         match claim:
             case Closed():
-                self._count_claim("closed")
-                source: Source = "stored" if claim.tries else "none"
-                return _Known(claim.result, source, claim.tries, claim.first_try_at)
+                metrics.claimed(self._gateway.name, "closed")
+                return _Known.stored(step.step, claim.result, claim)
             case MayOnlyAsk():
-                self._count_claim("may_only_ask")
+                metrics.claimed(self._gateway.name, "may_only_ask")
                 return await self._query(request)
             case Granted():
-                self._count_claim("first" if claim.tries == 1 else "repeat")
+                metrics.claimed(self._gateway.name, "first" if claim.tries == 1 else "repeat")
+                reached("gateway.after_claim")
                 left_s = (request.expires_at - claim.last_try_at).total_seconds()
                 first_byte_before = before_claim + min(FIRST_BYTE_WITHIN_S, left_s)
                 outcome, source, call_ms = await self._call(request, claim, first_byte_before)
+                reached("gateway.after_answer")
                 return await self._settle(step, claim, outcome, source, call_ms)
 
     async def _call(
@@ -158,12 +141,15 @@ class Agent:
         credentials = self._credentials_of(request.account)
         if credentials is None:
             return _unknown_account("NOT_SENT"), "none", None
-        call = _call_of(request, claim.first_try_at)
+        return_url = None
+        if request.taking and request.action_until is not None:
+            return_url = self._return_url_of(request.operation_id, request.action_until)
+        call = request.call(step=MONEY_STEP, first_try_at=claim.first_try_at, return_url=return_url)
         built = self._gateway.request(call, credentials)
         if isinstance(built, Outcome):
             return built, "none", None
         result = await self._http.send(credentials.base_url, built, first_byte_before)
-        self._count_call("send", result)
+        metrics.called(self._gateway.name, "send", result)
         match result:
             case Answered():
                 return self._gateway.outcome(call, result.answer), "call", result.call_ms
@@ -182,59 +168,125 @@ class Agent:
         elif outcome.kind == "NOT_SENT" and not await self._claims.close(step, outcome, only_try=True):
             # An earlier try may have been executed, whatever became of this one.
             outcome = outcome.model_copy(update={"kind": "UNKNOWN"})
-        return _Known(outcome, source, claim.tries, claim.first_try_at, call_ms)
+        return _Known(step.step, outcome, source, claim.tries, claim.first_try_at, call_ms)
 
     # A question
 
     async def _query(self, request: Request) -> _Known:
-        step = StepId(request.operation_id, request.step)
+        step = StepId(request.operation_id, MONEY_STEP)
         ended = await self._claims.end_for_query(step)
         if ended.result is not None:
-            return _Known(ended.result, "stored" if ended.tries else "none", ended.tries, ended.first_try_at)
-        credentials = self._credentials_of(request.account)
-        if credentials is None:
-            return _Known(_unknown_account("UNKNOWN"), "none", ended.tries, ended.first_try_at)
-        outcome, call_ms = await self._ask(request, credentials, ended.first_try_at)
+            return _Known.stored(step.step, ended.result, ended)
+        call = request.call(step=MONEY_STEP, first_try_at=ended.first_try_at)
+        outcome, call_ms = await self._exchange(
+            "query",
+            request.account,
+            call,
+            build=self._gateway.lookup,
+            interpret=self._gateway.found,
+            first_byte_before=None,
+        )
         if outcome is None:
-            outcome = self._not_found(ended.last_try_at, ended.now)
+            outcome = self._not_found(call, ended)
         if outcome.kind in FINAL and not await self._claims.close(step, outcome, only_try=False):
             # A call that was still under way has stored its answer since. What the PSP says now is reported all
             # the same; that it knew nothing a moment ago proves nothing any more.
             outcome = await self._stored(step) if outcome.kind == "PROVEN_ABSENT" else outcome
-        return _Known(outcome, "query", ended.tries, ended.first_try_at, call_ms)
+        return _Known(step.step, outcome, "query", ended.tries, ended.first_try_at, call_ms)
 
-    async def _ask(
-        self, request: Request, credentials: Credentials, first_try_at: datetime | None
-    ) -> tuple[Outcome | None, float | None]:
-        """None: the PSP does not know the operation."""
-        call = _call_of(request, first_try_at)
-        result = await self._http.send(
-            credentials.base_url, self._gateway.lookup(call, credentials), first_byte_before=None
-        )
-        self._count_call("query", result)
-        match result:
-            case Answered():
-                found = self._gateway.found(call, result.answer)
-                # A question is not a step: that it was not taken in says nothing of the step.
-                if found is not None and found.kind == "NOT_SENT":
-                    found = found.model_copy(update={"kind": "UNKNOWN"})
-                return found, result.call_ms
-            case NotWritten():
-                return Outcome(kind="UNKNOWN", code=result.code), None
-            case Lost():
-                return Outcome(kind="UNKNOWN", code=result.code), result.call_ms
-
-    def _not_found(self, last_try_at: datetime | None, asked_at: datetime) -> Outcome:
+    def _not_found(self, call: Call, ended: Ended) -> Outcome:
         """Proof, once the last try can no longer arrive at the PSP nor be on its way into what the PSP looks up."""
-        assert last_try_at is not None, "a step without a try ends as never_sent"
-        waited_s = (asked_at - last_try_at).total_seconds()
-        if waited_s > FIRST_BYTE_WITHIN_S + DEADLINE_S + self._gateway.absence_delay_s:
+        assert ended.last_try_at is not None, "a step without a try ends as never_sent"
+        delay_s = self._gateway.absence_delay_s(call)
+        if delay_s is None:
+            return Outcome(kind="UNKNOWN", code="not_found", detail="this PSP never proves absence")
+        waited_s = (ended.now - ended.last_try_at).total_seconds()
+        if waited_s > FIRST_BYTE_WITHIN_S + DEADLINE_S + delay_s:
             return Outcome(kind="PROVEN_ABSENT", code="not_found")
         return Outcome(kind="UNKNOWN", code="not_found_yet")
 
     async def _stored(self, step: StepId) -> Outcome:
         ended = await self._claims.end_for_query(step)
         return ended.result or Outcome(kind="UNKNOWN", code="not_found_yet")
+
+    # The end of a challenge
+
+    async def _cancel(self, request: Request) -> _Known:
+        """The claim of the money's step is closed first: no byte of it may follow the cancel."""
+        money, step = (StepId(request.operation_id, name) for name in (MONEY_STEP, CANCEL_STEP))
+        ended = await self._claims.end_for_query(money)
+        if ended.result is not None:
+            return _Known.stored(money.step, ended.result, ended)
+        if ended.under_way_until is not None and ended.now < ended.under_way_until:
+            waits = Outcome(
+                kind="UNKNOWN", code="call_under_way", detail="cancelled once it can only have ended"
+            )
+            return _Known(step.step, waits, "none", ended.tries, ended.first_try_at)
+        reached("gateway.before_claim")
+        first_byte_before = time.monotonic() + FIRST_BYTE_WITHIN_S
+        claim = await self._claims.claim(step, None, self._key_life_s(request))
+        match claim:
+            case Closed():
+                metrics.claimed(self._gateway.name, "closed")
+                return _Known.stored(step.step, claim.result, claim)
+            case MayOnlyAsk():
+                metrics.claimed(self._gateway.name, "may_only_ask")
+                return await self._query(request)
+            case Granted():
+                metrics.claimed(self._gateway.name, "cancel")
+        reached("gateway.after_claim")
+        call = request.call(step=CANCEL_STEP, first_try_at=claim.first_try_at)
+        outcome, call_ms = await self._exchange(
+            "cancel",
+            request.account,
+            call,
+            build=self._gateway.cancel,
+            interpret=self._gateway.cancelled,
+            first_byte_before=first_byte_before,
+        )
+        reached("gateway.after_answer")
+        assert outcome is not None, "only a look-up finds nothing"
+        if outcome.kind in _ENDS:
+            # The money's step first: whoever finds the cancel's answer needs no other.
+            await self._claims.close(money, outcome, only_try=False)
+            await self._claims.close(step, outcome, only_try=False)
+        source: Source = "none" if call_ms is None else "call"
+        return _Known(step.step, outcome, source, claim.tries, claim.first_try_at, call_ms)
+
+    async def _exchange(
+        self,
+        what: Literal["query", "cancel"],
+        account: str,
+        call: Call,
+        *,
+        build: Callable[[Call, Credentials], HttpRequest | Outcome],
+        interpret: Callable[[Call, HttpAnswer], Outcome | None],
+        first_byte_before: float | None,
+    ) -> tuple[Outcome | None, float | None]:
+        """Of a call that moves no money: that it was not taken in says nothing of the operation. None: not found."""
+        credentials = self._credentials_of(account)
+        if credentials is None:
+            return _unknown_account("UNKNOWN"), None
+        built = build(call, credentials)
+        if isinstance(built, Outcome):
+            return built, None
+        result = await self._http.send(credentials.base_url, built, first_byte_before)
+        metrics.called(self._gateway.name, what, result)
+        match result:
+            case Answered():
+                outcome = interpret(call, result.answer)
+                if outcome is not None and outcome.kind == "NOT_SENT":
+                    outcome = outcome.model_copy(update={"kind": "UNKNOWN"})
+                return outcome, result.call_ms
+            case NotWritten():
+                return Outcome(kind="UNKNOWN", code=result.code), None
+            case Lost():
+                return Outcome(kind="UNKNOWN", code=result.code), result.call_ms
+
+    def _key_life_s(self, request: Request) -> int:
+        """As recorded when the operation started, and as the adapter says now: the shorter one."""
+        declared = self._gateway.key_life_s
+        return declared if request.key_life_s is None else min(request.key_life_s, declared)
 
     # The report
 
@@ -244,7 +296,7 @@ class Agent:
             command_id=uuid5(NAMESPACE_URL, f"{record.header('ce_id')}#{dump(outcome).decode()}"),
             payment_id=payment_id,
             operation_id=request.operation_id,
-            step=request.step,
+            step=known.step,
             gateway=self._gateway.name,
             account=request.account,
             outcome=outcome,
@@ -256,73 +308,23 @@ class Agent:
         )
         await self._outcomes.publish(message, _passed_on(record))
         if outcome.hint == "CONFIG":
-            CONFIG_ALARMS.labels(self._gateway.name).inc()
+            metrics.CONFIG_ALARMS.labels(self._gateway.name).inc()
             _log.error(
                 "the PSP refuses our configuration", operation_id=request.operation_id, code=outcome.code
             )
-        OUTCOMES.labels(self._gateway.name, outcome.kind, known.source).inc()
+        metrics.OUTCOMES.labels(self._gateway.name, outcome.kind, known.source).inc()
         # One line for each call: with it a payment is found in the logs by its producer's correlation id.
         _log.info(
             "outcome",
             correlation_id=record.header("correlation_id"),
             operation_id=request.operation_id,
-            step=request.step,
+            step=known.step,
             kind=outcome.kind,
             code=outcome.code,
             source=known.source,
             tries=known.tries,
             call_ms=known.call_ms,
         )
-
-    def _count_claim(self, result: str) -> None:
-        CLAIMS.labels(self._gateway.name, result).inc()
-
-    def _count_call(self, what: Literal["send", "query"], result: Answered | NotWritten | Lost) -> None:
-        match result:
-            case Answered():
-                came_back = f"{result.answer.status // 100}xx"
-            case NotWritten() | Lost():
-                came_back = result.code
-        CALLS.labels(self._gateway.name, what, came_back).inc()
-        if not isinstance(result, NotWritten):
-            CALL_SECONDS.labels(self._gateway.name, what).observe(result.call_ms / 1000)
-
-
-def _read(record: Record) -> tuple[Request, UUID]:
-    """Raises `InvalidMessage`."""
-    if record.header("ce_type") not in {STARTED, ASKED}:
-        raise InvalidMessage("type_unknown", "ce_type", "a gateway takes no requests of this type")
-    if record.value is None:
-        raise InvalidMessage("value_missing", None, "the record has no value")
-    try:
-        request = _REQUEST.validate_json(record.value)
-    except ValidationError as invalid:
-        first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise InvalidMessage("field_invalid", path or None, f"not valid here ({first['type']})") from None
-    if record.header("ce_type") == ASKED and request.how is None:
-        raise InvalidMessage("field_missing", "how", "this field is required")
-    try:
-        payment_id = payment_id_of(request.operation_id)
-    except ValueError:
-        raise InvalidMessage("field_invalid", "operation_id", "not an operation's id") from None
-    if record.key != str(payment_id).encode():
-        raise InvalidMessage("wrong_key", None, "the record's key is not the payment's id")
-    return request, payment_id
-
-
-def _call_of(request: Request, first_try_at: datetime | None) -> Call:
-    return Call(
-        reference=request.operation_id,
-        step=request.step,
-        kind=request.kind,
-        amount_minor=request.amount_minor,
-        currency=request.currency,
-        payment_method=request.payment_method,
-        description=request.description,
-        psp_id=request.psp_id,
-        first_try_at=first_try_at,
-    )
 
 
 def _unknown_account(kind: Literal["NOT_SENT", "UNKNOWN"]) -> Outcome:

@@ -1,12 +1,12 @@
 """What the gateway agent needs from outside: claims, a way to the PSP, credentials, and somewhere to report to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from commands.messages import Outcome, OutcomeKind, RecordOutcome
-from gateways.contract import Credentials, HttpAnswer, HttpRequest
+from gateways.contract import DEADLINE_S, FIRST_BYTE_WITHIN_S, Credentials, HttpAnswer, HttpRequest
 
 FINAL: Final[frozenset[OutcomeKind]] = frozenset(
     {"APPROVED", "DECLINED_SOFT", "DECLINED_HARD", "NOT_SENT", "PROVEN_ABSENT", "EXPIRED"}
@@ -45,22 +45,35 @@ class MayOnlyAsk:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The step is closed. Without a `result` the PSP has to be asked, at `now` or later."""
+    """The step is closed. `stored` is its answer so far; without a final one the PSP has to be asked, at `now` or later."""
 
-    result: Outcome | None
+    stored: Outcome | None
     tries: int
     first_try_at: datetime | None
     last_try_at: datetime | None
     now: datetime
+
+    @property
+    def result(self) -> Outcome | None:
+        """PENDING and ACTION_REQUIRED answer a send, but not the question how it ended."""
+        return self.stored if self.stored is not None and self.stored.kind in FINAL else None
+
+    @property
+    def under_way_until(self) -> datetime | None:
+        """When the last byte of its last try can have been sent or answered; None where no try is left under way."""
+        if self.last_try_at is None or (self.tries == 1 and self.stored is not None):
+            return None
+        return self.last_try_at + timedelta(seconds=FIRST_BYTE_WITHIN_S + DEADLINE_S)
 
 
 class Claims(Protocol):
     """The table of sends. A step is sent only after `claim` granted it; every answer is durable when it returns."""
 
     async def claim(
-        self, step: StepId, expires_at: datetime, key_life_s: int
+        self, step: StepId, expires_at: datetime | None, key_life_s: int
     ) -> Granted | Closed | MayOnlyAsk:
-        """`key_life_s`: how long from the first try a repeat has the same effect; 0: never."""
+        """`expires_at`: no try later than that; None: at any time. `key_life_s`: how long from the first try a repeat
+        has the same effect; 0: never."""
         ...
 
     async def close(self, step: StepId, result: Outcome, *, only_try: bool) -> bool:
@@ -105,6 +118,10 @@ class Outcomes(Protocol):
     async def publish(self, outcome: RecordOutcome, headers: Sequence[tuple[str, bytes]]) -> None:
         """Returns when the broker has it."""
         ...
+
+
+ReturnUrlOf = Callable[[str, datetime], str | None]
+"""Where the customer of this operation comes back to until then, the same at each call; None: there is no page."""
 
 
 class CredentialsOf(Protocol):

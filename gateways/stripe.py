@@ -1,21 +1,37 @@
-"""Stripe: payment intents, created and confirmed in one call.
+"""Stripe: payment intents, created and confirmed in one call, and refunds.
 
-Invariant: APPROVED only for this reference, amount and currency, read from an answer that says all three; DECLINED
-only where Stripe calls it one. A sent call with any other answer is UNKNOWN.
-Sources: API reference 2026-08-26.dahlia (payment intents, errors, idempotent requests, search).
+Invariant: APPROVED only for the reference, amount and currency that were asked for, read from an answer that says all
+three; DECLINED only where Stripe calls it one. A sent call with any other answer is UNKNOWN.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import quote, urlencode
+from typing import Any, Final, Literal, Protocol
 
 from commands.messages import Outcome
-from gateways import scrubbed, stripe_amounts
+from gateways import stripe_amounts, stripe_intents, stripe_refunds, stripe_targets
 from gateways import stripe_answers as answers
+from gateways import stripe_requests as requests
 from gateways.contract import Call, Credentials, HttpAnswer, HttpRequest
 
-VERSION: Final = "2026-08-26.dahlia"
-INTENTS: Final = "/v1/payment_intents"
+
+class _Reads(Protocol):
+    """What each kind of object has a module for."""
+
+    def answered(self, call: Call, body: Mapping[str, Any], answer: HttpAnswer, /) -> Outcome: ...
+
+    def refusal(self, call: Call, error: Mapping[str, Any], answer: HttpAnswer, /) -> Outcome | None: ...
+
+    def looked_up(self, call: Call, body: Mapping[str, Any], answer: HttpAnswer, /) -> Outcome | None: ...
+
+
+_READS: Final[Mapping[str, _Reads]] = {
+    "authorize": stripe_intents,
+    "sale": stripe_intents,
+    "capture": stripe_targets,
+    "void": stripe_targets,
+    "refund": stripe_refunds,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,96 +40,74 @@ class Stripe:
 
     name: str = "stripe"
     key_life_s: int = 23 * 3600  # Stripe may forget a key after 24 h
-    absence_delay_s: float = 3600.0  # search lags by less than a minute, in outages by up to an hour
+    authorization_life_s: int = 7 * 24 * 3600  # uncaptured intents are cancelled after 7 days
+    completed_by: Literal["psp", "us"] = "psp"
     takes_ugx: bool = False
+
+    def absence_delay_s(self, call: Call) -> float | None:
+        """Search lags by less than a minute, in outages by up to an hour; the rest is read as it is."""
+        return 3600.0 if call.kind in {"authorize", "sale"} else 0.0
 
     def request(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
         if call.currency == "UGX" and not self.takes_ugx:
-            detail = "UGX is not switched on for this account"
-            return Outcome(kind="NOT_SENT", code="currency_not_supported", detail=detail)
+            return _not_sent("currency_not_supported", "UGX is not switched on for this account")
         try:
             wire = stripe_amounts.to_wire(call.amount_minor, call.currency)
         except stripe_amounts.NotExpressible as refused:
-            return Outcome(kind="NOT_SENT", code=refused.code, detail=refused.detail)
-        # A repeat must send the same bytes: nothing here depends on what is known since the first try.
-        form = {
-            "amount": str(wire),
-            "currency": call.currency.lower(),
-            "capture_method": "automatic",
-            "confirm": "true",
-            "payment_method": call.payment_method,
-            "payment_method_types[]": "card",
-            "metadata[order_ref]": call.reference,
-        }
-        if call.description is not None:
-            form["description"] = call.description
-        if credentials.return_url is not None:
-            form["return_url"] = credentials.return_url
-        headers = {
-            **_headers(credentials),
-            "Idempotency-Key": call.key,
-            "Content-Type": "application/x-www-form-urlencoded",
-        }
-        return HttpRequest("POST", INTENTS, headers, urlencode(form, safe="[]").encode())
+            return _not_sent(refused.code, refused.detail)
+        if call.kind in {"authorize", "sale"}:
+            if call.statement_text is not None and not requests.may_stand_on_a_statement(call.statement_text):
+                text = "at most 22 of the letters, digits and signs that Stripe takes, one letter among them"
+                return _not_sent("statement_text_not_expressible", text)
+            return requests.pay(call, wire, credentials)
+        if (target := _target(call)) is None:
+            return _not_sent("target_unknown", "Stripe's id of the payment that it acts on is not known")
+        match call.kind:
+            case "capture":
+                return requests.capture(call, target, wire, credentials)
+            case "void":
+                return requests.end(call, target, "requested_by_customer", credentials)
+            case _:
+                return requests.refund(call, target, wire, credentials)
 
     def outcome(self, call: Call, answer: HttpAnswer) -> Outcome:
-        body = answers.json_object(answer.body)
+        body, reads = answers.json_object(answer.body), _READS[call.kind]
         if answer.status == 200:
-            return answers.of_intent(call, body, answer, source="call") or Outcome(
-                kind="NOT_SENT",
-                psp_id=answers.intent_id(body),
-                code="not_confirmed",
-                detail=answers.status_text(body),
-            )
-        error = body.get("error")
-        if not isinstance(error, dict):
-            # Not Stripe's own words: whatever stands in between may have passed the call on.
-            hint = answers.hint_of_status(answer.status)
-            return answers.unknown(answer, f"http_{answer.status}", None, hint=hint)
-        match answer.status, error.get("type"):
-            case 400 | 409, "idempotency_error":
-                return answers.unknown(answer, "idempotency_error", error, repeat_is_useless=True)
-            case 402, "card_error":
-                return answers.declined(call, error, error.get("payment_intent"), answer, source="call")
-            case 400, "invalid_request_error":
-                if error.get("code") == "payment_intent_unexpected_state":
-                    found = answers.of_intent(call, error.get("payment_intent"), answer, source="call")
-                    return found or answers.not_sent(answer, "not_confirmed", error)
-                return answers.not_sent(answer, "invalid_request", error)
-            case 401 | 403 | 404, _:
-                return answers.not_sent(
-                    answer, scrubbed.code(error.get("code")) or "refused", error, hint="CONFIG"
-                )
-            case 429, _:
-                return answers.not_sent(answer, "rate_limited", error)
-            case status, _:
-                code = scrubbed.code(error.get("code")) or f"http_{status}"
-                return answers.unknown(answer, code, error, hint=answers.hint_of_status(status))
+            return reads.answered(call, body, answer)
+        return answers.refused(call, body, answer, reads.refusal)
 
-    def lookup(self, call: Call, credentials: Credentials) -> HttpRequest:
-        headers = _headers(credentials)
-        if answers.is_intent_id(call.psp_id):
-            path = f"{INTENTS}/{call.psp_id}?{urlencode({'expand[]': 'latest_charge'}, safe='[]')}"
-        else:
-            literal = call.reference.replace("\\", "\\\\").replace("'", "\\'")
-            query = f"metadata['order_ref']:'{literal}'"
-            path = f"{INTENTS}/search?query={quote(query, safe='')}"
-        return HttpRequest("GET", path, headers, None)
+    def lookup(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
+        if call.kind in {"authorize", "sale"}:
+            if call.psp_id is not None and answers.is_id(call.psp_id, "pi_"):
+                return requests.get_intent(call.psp_id, credentials)
+            return requests.search_intents(call.reference, credentials)
+        if call.kind == "refund" and call.psp_id is not None and answers.is_id(call.psp_id, "re_"):
+            return requests.get_refund(call.psp_id, credentials)
+        if (target := _target(call)) is None:
+            return Outcome(kind="UNKNOWN", code="target_unknown")
+        if call.kind == "refund":
+            return requests.list_refunds(target, credentials)
+        return requests.get_intent(target, credentials)
 
     def found(self, call: Call, answer: HttpAnswer) -> Outcome | None:
-        """None also for an intent that was never confirmed: it is proof under the same conditions."""
-        by_id = answers.is_intent_id(call.psp_id)
         body = answers.json_object(answer.body)
         if answer.status != 200:
-            code = "psp_id_not_found" if by_id and answer.status == 404 else f"http_{answer.status}"
-            hint = answers.hint_of_status(answer.status)
-            return answers.unknown(answer, code, body.get("error"), hint=hint)
-        if not by_id:
-            return answers.of_search(call, body, answer)
-        if body.get("object") == "payment_intent" and body.get("id") != call.psp_id:
-            return answers.unknown(answer, "psp_id_mismatch", None)
-        return answers.of_intent(call, body, answer, source="query")
+            return answers.not_found_out(call, body, answer)
+        return _READS[call.kind].looked_up(call, body, answer)
+
+    def cancel(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
+        if call.psp_id is None or not answers.is_id(call.psp_id, "pi_"):
+            return Outcome(kind="UNKNOWN", code="psp_id_unknown", detail="Stripe is not told what to cancel")
+        return requests.end(call, call.psp_id, "abandoned", credentials)
+
+    def cancelled(self, call: Call, answer: HttpAnswer) -> Outcome:
+        return stripe_intents.cancelled(call, answers.json_object(answer.body), answer)
 
 
-def _headers(credentials: Credentials) -> dict[str, str]:
-    return {"Authorization": f"Bearer {credentials.secret}", "Stripe-Version": VERSION}
+def _target(call: Call) -> str | None:
+    known = call.target_reference is not None and answers.is_id(call.target_psp_id, "pi_")
+    return call.target_psp_id if known else None
+
+
+def _not_sent(code: str, detail: str) -> Outcome:
+    return Outcome(kind="NOT_SENT", code=code, detail=detail)

@@ -50,6 +50,11 @@ _BY_CODE: Final[dict[str, Meaning]] = {
     "testmode_decline": Meaning("CONFIG", "CONFIG"),
 }
 
+AUTHORIZATION_IS_OVER: Final = frozenset(
+    {"capture_charge_authorization_expired", "charge_expired_for_capture"}
+)
+"""Codes of a refused capture: no later one will succeed either."""
+
 
 def meaning(*, advice_code: str | None, decline_code: str | None, code: str | None) -> Meaning:
     """The issuer's advice goes before its reason, and that before Stripe's code; a reason that is new is soft."""

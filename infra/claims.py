@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar
 import orjson
 
 from commands.messages import Outcome, dump
-from gateways.ports import FINAL, Closed, Ended, Granted, MayOnlyAsk, StepId
+from gateways.ports import Closed, Ended, Granted, MayOnlyAsk, StepId
 from infra.prepared import PreparedStatements, Row
 from infra.settings import DatabaseSettings
 
@@ -80,7 +80,7 @@ class _Asked(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Claim:
     step: StepId
-    expires_at: datetime
+    expires_at: datetime | None
     key_life_s: int
 
 
@@ -172,7 +172,7 @@ class PostgresClaims:
             yield cls(claiming, closing, ending)
 
     async def claim(
-        self, step: StepId, expires_at: datetime, key_life_s: int
+        self, step: StepId, expires_at: datetime | None, key_life_s: int
     ) -> Granted | Closed | MayOnlyAsk:
         return await self._claims.ask(_Claim(step, expires_at, key_life_s))
 
@@ -186,7 +186,7 @@ class PostgresClaims:
         results: dict[StepId, Granted | Closed | MayOnlyAsk] = {}
         for key_life_s in {asked.key_life_s for asked in group}:
             same = [
-                _fields(asked.step) | {"expires_at": asked.expires_at}
+                _fields(asked.step) | {"expires_at": asked.expires_at or "infinity"}
                 for asked in group
                 if asked.key_life_s == key_life_s
             ]
@@ -221,7 +221,7 @@ class PostgresClaims:
             step, sent = _sent(row)
             now = _time(row[7])
             assert now is not None
-            results[step] = Ended(_final(sent.result), sent.tries, sent.first_try_at, sent.last_try_at, now)
+            results[step] = Ended(sent.result, sent.tries, sent.first_try_at, sent.last_try_at, now)
         return results
 
 
@@ -259,8 +259,3 @@ def _refused(sent: _Sent) -> Closed | MayOnlyAsk:
     if sent.state == b"closed" and sent.result is not None:
         return Closed(sent.result, sent.tries, sent.first_try_at)
     return MayOnlyAsk()
-
-
-def _final(result: Outcome | None) -> Outcome | None:
-    """PENDING and ACTION_REQUIRED answer a send, but not the question how it ended."""
-    return result if result is not None and result.kind in FINAL else None

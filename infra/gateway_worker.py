@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -17,6 +18,7 @@ from infra.faust_runtime import Agent, Windowed, run_agents
 from infra.http_client import HttpClient
 from infra.misconfigured import Misconfigured
 from infra.process import Process, run
+from infra.return_token import ReturnPages
 from infra.settings import GatewayWorkerSettings, KafkaSettings
 from infra.startup import ready_to_start
 
@@ -35,6 +37,10 @@ class KafkaOutcomes:
             await self._producer.send_and_wait(self._topic, dump(outcome), key=key, headers=headers)
 
 
+def _no_page(_operation_id: str, _action_until: datetime) -> None:
+    """Where no address for customers is set."""
+
+
 async def main(process: Process, settings: GatewayWorkerSettings) -> None:
     gateway = ADAPTERS.get(settings.gateway)
     if gateway is None:
@@ -42,6 +48,9 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
             f"AEGISPAY_GATEWAY: no gateway is called {settings.gateway}; known: {', '.join(ADAPTERS)}"
         )
     accounts = Accounts.load(settings.accounts_file, with_secrets=True)
+    pages = ReturnPages.of(settings)
+    if pages is None:
+        process.log.warning("no AEGISPAY_PUBLIC_URL: customers cannot come back from a challenge")
     if not await ready_to_start(process, settings):
         return
     async with (
@@ -56,6 +65,7 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
             outcomes=KafkaOutcomes(producer, settings),
             letters=KafkaDeadLetters(producer, settings),
             credentials_of=accounts.credentials,
+            return_url_of=pages.url if pages is not None else _no_page,
             now=clock.now,
         )
         await run_agents(

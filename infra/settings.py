@@ -1,9 +1,9 @@
 """Settings, from the environment (`AEGISPAY_…`), each process reading its own small class and nothing else."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PostgresDsn, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, HttpUrl, PostgresDsn, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -68,7 +68,27 @@ class TimersSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
     pass
 
 
-class GatewayWorkerSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
+class ReturnSettings(_Settings):
+    """Of what sends customers to a PSP and of what receives them when they come back: the same in both."""
+
+    public_url: HttpUrl | None = Field(
+        default=None,
+        description="Under which customers reach the API. Without it a challenge has no page to come back to",
+    )
+    return_key_file: Path | None = Field(
+        default=None, description="The key that signs the tokens of the return page, 32 bytes or more"
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.public_url is None) != (self.return_key_file is None):
+            raise ValueError("AEGISPAY_PUBLIC_URL and AEGISPAY_RETURN_KEY_FILE are set together")
+        if self.public_url is not None and (self.public_url.query or self.public_url.fragment):
+            raise ValueError("AEGISPAY_PUBLIC_URL is an address without ? and #")
+        return self
+
+
+class GatewayWorkerSettings(ReturnSettings, ProcessSettings, KafkaSettings, DatabaseSettings):
     accounts_file: Path
     gateway: str = "stripe"
     calls_max: int = Field(default=200, ge=1, description="In flight at once, in this process")

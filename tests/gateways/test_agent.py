@@ -24,7 +24,8 @@ pytestmark = pytest.mark.stack
 
 PAYMENT = "c0ffee00-0000-4000-8000-000000000001"
 OPERATION = "c0ffee00000040008000000000000001-s1"
-STEP = StepId(OPERATION, "sale")
+STEP = StepId(OPERATION, "1")
+CANCEL = StepId(OPERATION, "x")
 
 
 @dataclass
@@ -84,6 +85,7 @@ async def make(claims: PostgresClaims, psp: TillServer, reports: Reports) -> Asy
                 credentials_of=lambda account: (
                     Credentials(url or psp.url, "sk_secret") if account == "till-eu" else None
                 ),
+                return_url_of=lambda operation_id, until: f"https://shop.example/{operation_id}/{until:%Y}",
             )
 
         yield build
@@ -101,7 +103,7 @@ def _request(ce_type: str, more: dict[str, Any], version: int = 2, **other: Any)
     body = {
         "operation_id": OPERATION,
         "kind": "sale",
-        "step": "sale",
+        "step": "1",
         "account": "till-eu",
         "amount_minor": 1099,
         "currency": "EUR",
@@ -141,7 +143,7 @@ async def test_a_started_operation_is_sent_once_and_reported(
     assert report.first_try_at is not None
     assert report.call_ms is not None
     assert [name for name, _ in reports.headers] == ["correlation_id", "traceparent"]
-    assert psp.charges == {f"{OPERATION}-sale": OPERATION}
+    assert psp.charges == {f"{OPERATION}-1": OPERATION}
 
 
 @pytest.mark.parametrize("says", ["approved", "declined", "pending"])
@@ -183,7 +185,7 @@ async def test_a_worker_killed_after_its_claim_is_followed_by_a_second_try_with_
 
     assert (reports.last.outcome.kind, reports.last.tries) == ("APPROVED", 2)
     assert reports.last.first_try_at == claim.first_try_at
-    assert list(psp.charges) == [f"{OPERATION}-sale"]
+    assert list(psp.charges) == [f"{OPERATION}-1"]
 
 
 async def test_a_lost_answer_is_unknown_and_the_repeated_call_finds_the_one_charge(
@@ -264,13 +266,13 @@ async def test_a_psp_that_never_proves_absence_leaves_it_unknown(
     make: MakeAgent, place: Place, psp: TillServer, reports: Reports
 ):
     psp.says.append("gone")
-    till = Till(absence_delay_s=float("inf"))
+    till = Till(proves_absence_after_s=None)
     await make(till).handle(started())
     age(place, 3000)
 
     await make(till).handle(asked("query"))
 
-    assert reports.last.outcome.kind == "UNKNOWN"
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "not_found")
 
 
 async def test_what_could_not_be_written_is_not_sent_and_stays_so(
@@ -357,7 +359,7 @@ async def test_a_new_owner_repeats_with_the_same_key_while_the_old_one_is_still_
 
     assert sorted(report.tries for report in reports.outcomes) == [1, 2]
     assert {report.outcome.kind for report in reports.outcomes} == {"APPROVED"}
-    assert list(psp.charges) == [f"{OPERATION}-sale"]
+    assert list(psp.charges) == [f"{OPERATION}-1"]
 
 
 async def test_a_call_that_ends_after_a_query_still_reports_and_keeps_what_it_learnt(
@@ -400,6 +402,221 @@ async def test_an_account_that_is_not_configured_sends_nothing(
     assert psp.sends == 0
 
 
+@pytest.mark.parametrize("kind", ["authorize", "capture", "void", "refund"])
+async def test_every_kind_of_operation_is_sent_with_its_target_and_under_its_own_key(
+    make: MakeAgent, psp: TillServer, reports: Reports, kind: str
+):
+    target = {"target_operation_id": OPERATION, "target_psp_id": "pi_7"}
+    await make().handle(started(kind=kind, **target))
+
+    (content,) = psp.asked
+    assert (content["kind"], content["target"], content["reference"]) == (kind, "pi_7", OPERATION)
+    assert list(psp.charges) == [f"{OPERATION}-1"]
+    assert reports.last.outcome.kind == "APPROVED"
+
+
+@pytest.mark.parametrize(("kind", "comes_back"), [("authorize", True), ("sale", True), ("refund", False)])
+async def test_a_customer_comes_back_to_the_page_of_the_operation_where_there_can_be_a_challenge(
+    make: MakeAgent, psp: TillServer, kind: str, comes_back: bool
+):
+    await make().handle(started(kind=kind, action_until="2027-01-01T00:00:00+00:00"))
+    await make().handle(started(kind=kind, operation_id=OPERATION + "7"))
+
+    page = f"https://shop.example/{OPERATION}/2027"
+    assert [content["back"] for content in psp.asked] == [page if comes_back else None, None]
+
+
+async def test_what_cannot_be_looked_up_stays_unknown_without_a_call(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("lost")
+    await make().handle(started(kind="refund"))
+
+    await make().handle(asked("query", kind="refund"))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "target_unknown")
+    assert psp.lookups == 0
+
+
+# The end of a challenge
+
+
+async def test_an_open_challenge_is_ended_at_the_psp_under_a_key_of_its_own(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    psp.says.append("challenged")
+    await make().handle(started())
+
+    await make().handle(asked("cancel", psp_id="ch_1"))
+
+    report = reports.last
+    assert (report.outcome.kind, report.step, report.source, report.tries) == ("EXPIRED", "x", "call", 1)
+    assert report.call_ms is not None
+    assert psp.ends == [f"{OPERATION}-x"]
+    assert [(await claims.end_for_query(step)).result for step in (STEP, CANCEL)] == [report.outcome] * 2
+
+
+async def test_after_a_confirmed_cancel_nothing_is_sent_whatever_is_delivered_again(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("challenged")
+    await make().handle(started())
+    await make().handle(asked("cancel", psp_id="ch_1"))
+
+    for record in (started(), asked("repeat"), asked("query"), asked("cancel", psp_id="ch_1")):
+        await make().handle(record)
+
+    assert {(report.outcome.kind, report.source) for report in reports.outcomes[2:]} == {
+        ("EXPIRED", "stored")
+    }
+    assert (psp.sends, psp.lookups, len(psp.ends)) == (1, 0, 1)
+
+
+async def test_a_cancel_before_any_call_ends_the_operation_without_one(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(asked("cancel", psp_id="ch_1"))
+    await make().handle(started())
+
+    assert [report.outcome.code for report in reports.outcomes] == ["never_sent", "never_sent"]
+    assert (psp.sends, psp.lookups, psp.ends) == (0, 0, [])
+
+
+async def test_a_cancel_of_what_has_ended_is_answered_by_its_end(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(started())
+    await make().handle(asked("cancel", psp_id="ch_1"))
+
+    report = reports.last
+    assert (report.outcome.kind, report.step, report.source) == ("APPROVED", "1", "stored")
+    assert psp.ends == []
+
+
+@pytest.mark.parametrize(
+    ("says", "kind"), [("approved", "APPROVED"), ("declined", "DECLINED_SOFT"), ("pending", "PENDING")]
+)
+async def test_a_cancel_that_came_too_late_says_how_the_operation_stands(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims, *, says: str, kind: str
+):
+    psp.says.append("challenged")
+    psp.says_to_end.append(says)
+    await make().handle(started())
+
+    await make().handle(asked("cancel", psp_id="ch_1"))
+
+    assert (reports.last.outcome.kind, reports.last.step) == (kind, "x")
+    ended = await claims.end_for_query(STEP)
+    assert (ended.result is not None) == (kind != "PENDING")
+
+
+@pytest.mark.parametrize("says", ["lost", "gone", "error", "not_taken"])
+async def test_a_cancel_without_a_word_on_the_operation_leaves_it_unknown_and_may_be_sent_again(
+    make: MakeAgent, psp: TillServer, reports: Reports, says: str
+):
+    psp.says.append("challenged")
+    psp.says_to_end.append(says)
+    await make().handle(started())
+
+    await make().handle(asked("cancel", psp_id="ch_1"))
+    assert (reports.last.outcome.kind, reports.last.step) == ("UNKNOWN", "x")
+
+    await make().handle(asked("cancel", psp_id="ch_1"))
+    assert (reports.last.outcome.kind, reports.last.tries) == ("EXPIRED", 2)
+    assert psp.ends == [f"{OPERATION}-x"] * 2
+    assert psp.sends == 1
+
+
+async def test_a_cancel_that_was_not_written_is_unknown_and_not_called_not_sent(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("challenged")
+    await make().handle(started())
+
+    await make(url="http://psp.invalid").handle(asked("cancel", psp_id="ch_1"))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "dns_failed")
+    assert reports.last.source == "none"
+
+
+@pytest.mark.parametrize(
+    ("asking", "code"),
+    [
+        ({"psp_id": None}, "psp_id_unknown"),
+        ({"psp_id": "ch_1", "account": "elsewhere"}, "account_not_configured"),
+    ],
+)
+async def test_a_cancel_that_cannot_be_asked_for_is_unknown(
+    make: MakeAgent, psp: TillServer, reports: Reports, asking: dict[str, Any], code: str
+):
+    psp.says.append("challenged")
+    await make().handle(started())
+
+    await make().handle(asked("cancel", **asking))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", code)
+    assert psp.ends == []
+
+
+async def test_a_cancel_waits_until_the_last_try_can_only_have_ended(
+    make: MakeAgent, place: Place, psp: TillServer, reports: Reports
+):
+    psp.says.append("lost")
+    await make().handle(started())
+    age(place, 5 + 10 - 2)
+    await make().handle(asked("cancel", psp_id="ch_1"))
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "call_under_way")
+    assert psp.ends == []
+
+    age(place, 3)
+    await make().handle(asked("cancel", psp_id="ch_1"))
+    assert reports.last.outcome.kind == "EXPIRED"
+    assert psp.sends == 1
+
+
+async def test_a_money_call_is_never_sent_behind_its_cancel(
+    make: MakeAgent, place: Place, psp: TillServer, reports: Reports
+):
+    psp.says.append("lost")
+    psp.says_to_end.append("gone")
+    await make().handle(started())
+    age(place, 20)
+    await make().handle(asked("cancel", psp_id="ch_1"))
+
+    await make().handle(started())
+    await make().handle(asked("repeat"))
+
+    assert {report.source for report in reports.outcomes[2:]} == {"query", "stored"}
+    assert psp.sends == 1
+
+
+async def test_a_cancel_whose_key_is_over_is_looked_up(
+    make: MakeAgent, place: Place, psp: TillServer, reports: Reports
+):
+    psp.says.append("challenged")
+    psp.says_to_end.append("lost")
+    await make().handle(started())
+    await make().handle(asked("cancel", psp_id="ch_1"))
+    age(place, 3601)
+
+    await make().handle(asked("cancel", psp_id="ch_1"))
+
+    assert (reports.last.outcome.kind, reports.last.source) == ("EXPIRED", "query")
+    assert len(psp.ends) == 1
+
+
+async def test_a_cancel_may_be_sent_when_the_payment_has_expired(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("challenged")
+    await make().handle(started())
+
+    over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    await make().handle(asked("cancel", psp_id="ch_1", expires_at=over))
+
+    assert reports.last.outcome.kind == "EXPIRED"
+
+
 @pytest.mark.parametrize(
     ("record", "code", "path"),
     [
@@ -423,6 +640,11 @@ async def test_an_account_that_is_not_configured_sends_nothing(
         (started(operation_id="no-operation"), "field_invalid", "operation_id"),
         (started(operation_id=OPERATION.replace("c", "d")), "wrong_key", None),
         (_request("operation.asked.v1", {}), "field_missing", "how"),
+        (started(kind="payout"), "field_invalid", "kind"),
+        (started(step="x"), "field_invalid", "step"),
+        (asked("repeat", step="x"), "field_invalid", "step"),
+        (asked("cancel", kind="capture"), "field_invalid", "how"),
+        (started(stored_credential={"use": "sell"}), "field_invalid", "stored_credential.use"),
     ],
 )
 async def test_a_request_that_cannot_be_read_becomes_a_dead_letter(

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 from aiohttp import web
 
@@ -16,73 +17,116 @@ _KINDS: dict[str, OutcomeKind] = {
     "approved": "APPROVED",
     "declined": "DECLINED_SOFT",
     "pending": "PENDING",
+    "challenged": "ACTION_REQUIRED",
+    "ended": "EXPIRED",
     "not_taken": "NOT_SENT",
 }
 
 
 @dataclass(frozen=True)
 class Till:
+    """`proves_absence_after_s`: None, never."""
+
     name: str = "till"
     key_life_s: int = 3600
-    absence_delay_s: float = 60.0
+    authorization_life_s: int = 86_400
+    completed_by: Literal["psp", "us"] = "psp"
+    proves_absence_after_s: float | None = 60.0
+
+    def absence_delay_s(self, _: Call) -> float | None:
+        return self.proves_absence_after_s
 
     def request(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
         if call.currency == "XXX":
             return Outcome(kind="NOT_SENT", code="currency_not_supported")
-        body = json.dumps({"reference": call.reference, "amount": call.amount_minor}).encode()
-        return HttpRequest("POST", "/charges", {"Key": call.key, "Secret": credentials.secret}, body)
+        content = {
+            "reference": call.reference,
+            "kind": call.kind,
+            "amount": call.amount_minor,
+            "target": call.target_psp_id,
+            "back": call.return_url,
+        }
+        headers = {"Key": call.key, "Secret": credentials.secret}
+        return HttpRequest("POST", "/charges", headers, json.dumps(content).encode())
 
     def outcome(self, call: Call, answer: HttpAnswer) -> Outcome:
         if answer.status != 200:
             return Outcome(kind="UNKNOWN", code=f"http_{answer.status}")
         status = json.loads(answer.body)["status"]
-        return Outcome(kind=_KINDS[status], psp_id="ch_1" if status == "approved" else None, code=status)
+        psp_id = "ch_1" if status in {"approved", "challenged"} else None
+        return Outcome(kind=_KINDS[status], psp_id=psp_id, code=status)
 
-    def lookup(self, call: Call, credentials: Credentials) -> HttpRequest:
+    def lookup(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
+        if call.kind == "refund" and call.target_psp_id is None:
+            return Outcome(kind="UNKNOWN", code="target_unknown")
         return HttpRequest("GET", f"/charges/{call.reference}", {"Secret": credentials.secret}, None)
 
     def found(self, call: Call, answer: HttpAnswer) -> Outcome | None:
         return None if answer.status == 404 else self.outcome(call, answer)
 
+    def cancel(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
+        if call.psp_id is None:
+            return Outcome(kind="UNKNOWN", code="psp_id_unknown")
+        headers = {"Key": call.key, "Secret": credentials.secret}
+        return HttpRequest("POST", f"/charges/{call.psp_id}/end", headers, b"{}")
+
+    def cancelled(self, call: Call, answer: HttpAnswer) -> Outcome:
+        return self.outcome(call, answer)
+
 
 @dataclass
 class TillServer:
-    """`says`: the next answers to a charge, `approved` when it is empty. `lost`: charged, and never answered."""
+    """`says`: the next answers to a charge, `approved` when it is empty; `says_to_end`: to a cancel, `ended`.
+    `lost`: charged, or ended, and never answered. `gone`: neither. `finds`: what a look-up says of what is there."""
 
     url: str = ""
     says: deque[str] = field(default_factory=deque)
+    says_to_end: deque[str] = field(default_factory=deque)
+    finds: str = "approved"
     charges: dict[str, str] = field(default_factory=dict)  # key -> reference
-    sends: int = 0
+    asked: list[dict[str, object]] = field(default_factory=list)  # what the charges were asked with
+    ends: list[str] = field(default_factory=list)  # keys of cancels, in the order in which they came
     lookups: int = 0
     hold: asyncio.Event | None = None
 
+    @property
+    def sends(self) -> int:
+        return len(self.asked)
+
     async def charge(self, request: web.Request) -> web.StreamResponse:
-        self.sends += 1
         says = self.says.popleft() if self.says else "approved"
         content = await request.json()
+        self.asked.append(content)
         if says == "gone":
-            assert request.transport is not None
-            request.transport.abort()
-            return web.Response()
-        if says in {"approved", "lost"}:
+            return _cut(request)
+        if says in {"approved", "lost", "challenged"}:
             self.charges[request.headers["Key"]] = content["reference"]
         if self.hold is not None:
             await self.hold.wait()
         if says == "lost":
-            assert request.transport is not None
-            request.transport.abort()
+            return _cut(request)
+        return web.json_response({"status": says}, status=500 if says == "error" else 200)
+
+    async def end(self, request: web.Request) -> web.StreamResponse:
+        self.ends.append(request.headers["Key"])
+        says = self.says_to_end.popleft() if self.says_to_end else "ended"
+        if says in {"ended", "lost"}:
+            self.finds = "ended"
+        if says in {"gone", "lost"}:
+            return _cut(request)
         return web.json_response({"status": says}, status=500 if says == "error" else 200)
 
     async def look_up(self, request: web.Request) -> web.StreamResponse:
         self.lookups += 1
         if request.match_info["reference"] in self.charges.values():
-            return web.json_response({"status": "approved"})
+            return web.json_response({"status": self.finds})
         return web.Response(status=404)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["TillServer"]:
         app = web.Application()
         app.router.add_post("/charges", self.charge)
+        app.router.add_post("/charges/{id}/end", self.end)
         app.router.add_get("/charges/{reference}", self.look_up)
         runner = web.AppRunner(app)
         await runner.setup()
@@ -93,3 +137,9 @@ class TillServer:
             yield self
         finally:
             await runner.cleanup()
+
+
+def _cut(request: web.Request) -> web.Response:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
