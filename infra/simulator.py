@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Final
 
+from gateways.simulator.accounts import Accounts
 from gateways.simulator.ledger import Ledger
 from gateways.simulator.server import serving
 from infra.misconfigured import Misconfigured
@@ -13,11 +14,11 @@ NAME: Final = "simulator"
 
 
 async def main(process: Process, settings: SimulatorSettings) -> None:
-    ledger = _opened(settings)
+    accounts, ledger = _accounts(settings), _opened(settings)
     try:
         async with serving(
             ledger,
-            secret=settings.simulator_key.get_secret_value(),
+            accounts=accounts,
             latency_ms=settings.simulator_latency_ms,
             host=settings.simulator_host,
             port=settings.simulator_port,
@@ -34,6 +35,13 @@ async def main(process: Process, settings: SimulatorSettings) -> None:
         raise Misconfigured(text) from error
     finally:
         ledger.close()
+
+
+def _accounts(settings: SimulatorSettings) -> Accounts:
+    try:
+        return Accounts.parse(settings.simulator_key.get_secret_value())
+    except ValueError as error:
+        raise Misconfigured(f"AEGISPAY_SIMULATOR_KEY: {error}; give one key, or name=key,name=key") from error
 
 
 def _opened(settings: SimulatorSettings) -> Ledger:

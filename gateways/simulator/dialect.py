@@ -1,12 +1,13 @@
 """Stripe's objects and errors, as JSON."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
-from gateways.simulator.ledger import Intent
+from gateways.simulator.rows import Intent, Refund
 from gateways.simulator.scenarios import DECLINES, Decline
 
 # Letters only: an id must never hold a run of digits that looks like a card number.
@@ -33,9 +34,9 @@ class StripeError(Exception):
 
 
 def invalid(
-    message: str, *, param: str | None = None, code: str | None = None, status: int = 400
+    message: str, *, param: str | None = None, code: str | None = None, status: int = 400, **more: Any
 ) -> StripeError:
-    error: dict[str, Any] = {"type": "invalid_request_error", "message": message}
+    error: dict[str, Any] = {"type": "invalid_request_error", "message": message, **more}
     if code is not None:
         error |= {"code": code, "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"}
     if param is not None:
@@ -43,9 +44,8 @@ def invalid(
     return StripeError(status, error)
 
 
-def no_such_intent(intent_id: str) -> StripeError:
-    text = f"No such payment_intent: '{intent_id}'"
-    return invalid(text, param="intent", code="resource_missing", status=404)
+def no_such(what: str, its_id: str, param: str, status: int = 404) -> StripeError:
+    return invalid(f"No such {what}: '{its_id}'", param=param, code="resource_missing", status=status)
 
 
 def card_error(decline: Decline, payment_method: str) -> dict[str, Any]:
@@ -65,22 +65,23 @@ def card_error(decline: Decline, payment_method: str) -> dict[str, Any]:
     return error
 
 
-def intent_object(intent: Intent, charge_id: str | None, *, expand_charge: bool = False) -> dict[str, Any]:
-    received = intent.amount if charge_id is not None else 0
+def intent_object(intent: Intent, *, expand_charge: bool = False) -> dict[str, Any]:
     failed = intent.failure is not None and intent.status == "requires_payment_method"
+    extras = orjson.loads(intent.extras)
+    three_ds = extras.pop("request_three_d_secure", "automatic")
     return {
         "id": intent.id,
         "object": "payment_intent",
         "amount": intent.amount,
-        "amount_capturable": 0,
+        "amount_capturable": intent.capturable,
         "amount_details": {"tip": {}},
-        "amount_received": received,
+        "amount_received": intent.received,
         "application": None,
         "application_fee_amount": None,
         "automatic_payment_methods": None,
         "canceled_at": intent.canceled_at,
         "cancellation_reason": intent.cancellation_reason,
-        "capture_method": "automatic",
+        "capture_method": intent.capture_method,
         "client_secret": intent.client_secret,
         "confirmation_method": "automatic",
         "created": intent.created,
@@ -90,7 +91,7 @@ def intent_object(intent: Intent, charge_id: str | None, *, expand_charge: bool 
         "last_payment_error": (
             card_error(DECLINES[intent.failure], intent.payment_method) if failed and intent.failure else None
         ),
-        "latest_charge": charge_object(intent, charge_id) if expand_charge and charge_id else charge_id,
+        "latest_charge": charge_object(intent) if expand_charge and intent.moves else intent.charge_id,
         "livemode": False,
         "metadata": orjson.loads(intent.metadata),
         "next_action": _next_action(intent) if intent.status == "requires_action" else None,
@@ -98,7 +99,7 @@ def intent_object(intent: Intent, charge_id: str | None, *, expand_charge: bool 
         "payment_method": None if failed else intent.payment_method,
         "payment_method_configuration_details": None,
         "payment_method_options": {
-            "card": {"installments": None, "mandate_options": None, "request_three_d_secure": "automatic"}
+            "card": {"installments": None, "mandate_options": None, "request_three_d_secure": three_ds}
         },
         "payment_method_types": ["card"],
         "processing": {"type": "card"} if intent.status == "processing" else None,
@@ -111,30 +112,74 @@ def intent_object(intent: Intent, charge_id: str | None, *, expand_charge: bool 
         "status": intent.status,
         "transfer_data": None,
         "transfer_group": None,
+        **extras,
     }
 
 
-def charge_object(intent: Intent, charge_id: str) -> dict[str, Any]:
+def charge_object(intent: Intent) -> dict[str, Any]:
+    over = intent.capture_limit > intent.amount
     return {
-        "id": charge_id,
+        "id": intent.charge_id,
         "object": "charge",
         "amount": intent.amount,
-        "amount_captured": intent.amount,
-        "amount_refunded": 0,
-        "captured": True,
+        "amount_captured": intent.received,
+        "amount_refunded": intent.refunded,
+        "captured": intent.received > 0,
         "created": intent.created,
         "currency": intent.currency,
         "description": intent.description,
         "disputed": False,
         "failure_code": None,
         "livemode": False,
-        "metadata": orjson.loads(intent.metadata),
+        "metadata": orjson.loads(intent.charge_metadata or intent.metadata),
         "paid": True,
         "payment_intent": intent.id,
         "payment_method": intent.payment_method,
-        "refunded": False,
+        "payment_method_details": {
+            "card": {
+                "multicapture": {"status": "available" if intent.captures_left > 1 else "unavailable"},
+                "overcapture": {
+                    "maximum_amount_capturable": intent.capture_limit,
+                    "status": "available" if over else "unavailable",
+                },
+            },
+            "type": "card",
+        },
+        "refunded": intent.status == "succeeded" and intent.refunded == intent.received,
         "status": "succeeded",
     }
+
+
+def refund_object(refund: Refund) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": refund.id,
+        "object": "refund",
+        "amount": refund.amount,
+        "balance_transaction": None,
+        "charge": f"ch_{refund.intent[3:]}",
+        "created": refund.created,
+        "currency": refund.currency,
+        "destination_details": {"card": {"type": "refund"}, "type": "card"},
+        "metadata": orjson.loads(refund.metadata),
+        "payment_intent": refund.intent,
+        "reason": refund.reason,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": refund.status,
+        "transfer_reversal": None,
+    }
+    return shown | ({"failure_reason": "expired_or_canceled_card"} if refund.status == "failed" else {})
+
+
+def page(shown: Sequence[dict[str, Any]], limit: int, url: str, kind: str = "list") -> bytes:
+    """`shown` has one object more than the limit where there are more."""
+    body: dict[str, Any] = {
+        "object": kind,
+        "data": shown[:limit],
+        "has_more": len(shown) > limit,
+        "url": url,
+    }
+    return orjson.dumps(body | ({"next_page": None} if kind == "search_result" else {}))
 
 
 def _next_action(intent: Intent) -> dict[str, Any]:

@@ -11,8 +11,17 @@ from gateways.simulator.dialect import invalid
 from gateways.simulator.scenarios import Scenario, chosen
 
 Pairs = list[tuple[str, str]]
+Metadata = dict[str, str]
 
-_TAKEN: Final = frozenset(
+_CARD: Final = "payment_method_options[card]"
+# Shown again in the intent, and nothing else: the name in the form, and in the object.
+_EXTRAS: Final = {
+    "customer": "customer",
+    "setup_future_usage": "setup_future_usage",
+    "statement_descriptor_suffix": "statement_descriptor_suffix",
+    f"{_CARD}[request_three_d_secure]": "request_three_d_secure",
+}
+_CREATE: Final = frozenset(
     {
         "amount",
         "automatic_payment_methods[allow_redirects]",
@@ -24,10 +33,16 @@ _TAKEN: Final = frozenset(
         "expand[]",
         "off_session",
         "payment_method",
+        f"{_CARD}[request_multicapture]",
+        f"{_CARD}[request_overcapture]",
         "payment_method_types[]",
         "return_url",
+        *_EXTRAS,
     }
 )
+_CAPTURE: Final = frozenset({"amount_to_capture", "expand[]", "final_capture", "statement_descriptor_suffix"})
+_CANCEL: Final = frozenset({"cancellation_reason", "expand[]"})
+_REFUND: Final = frozenset({"amount", "charge", "expand[]", "payment_intent", "reason"})
 _METADATA: Final = re.compile(r"metadata\[([^\[\]]{1,40})\]")
 _INDEX: Final = re.compile(r"\[\d+\]$")  # payment_method_types[0] is payment_method_types[]
 _SEARCH: Final = re.compile(r"metadata\[(['\"])order_ref\1\]\s*:\s*(['\"])((?:[^'\"\\]|\\.)*)\2")
@@ -41,7 +56,32 @@ class Create:
     scenario: Scenario
     description: str | None
     return_url: str | None
-    metadata: dict[str, str]
+    metadata: Metadata
+    manual: bool
+    off_session: bool
+    multicapture: bool
+    overcapture: bool
+    extras: dict[str, str]
+
+    @property
+    def payment(self) -> str | None:
+        """AegisPay's reference is the payment's id, a dash, and the operation within it."""
+        return self.metadata.get("order_ref", "").partition("-")[0] or None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    amount: int | None
+    final: bool
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class RefundAsked:
+    intent_id: str
+    amount: int | None
+    reason: str | None
+    metadata: Metadata
 
 
 def pairs(raw: bytes) -> Pairs:
@@ -61,32 +101,87 @@ def fingerprint(method: str, path: str, sent: Pairs) -> str:
 
 
 def create(sent: Pairs) -> Create:
-    """Raises `StripeError`, 400."""
-    fields: dict[str, str] = {}
-    metadata: dict[str, str] = {}
-    for name, value in sent:
-        if (entry := _METADATA.fullmatch(name)) is not None:
-            if len(value) > 500:
-                raise invalid("Metadata values can have up to 500 characters.", param=name)
-            metadata[entry[1]] = value
-        elif name in _TAKEN:
-            fields[name] = value
-        else:
-            raise invalid(f"Received unknown parameter: {name}", param=name, code="parameter_unknown")
+    """Raises `StripeError`, 400, as all of these do."""
+    fields, metadata = _sorted_out(sent, _CREATE)
     for name in ("amount", "currency", "payment_method"):
         if not fields.get(name):
             raise invalid(f"Missing required param: {name}.", param=name, code="parameter_missing")
     _only(fields, "confirm", "true")
-    _only(fields, "capture_method", "automatic", "automatic_async", None)
+    _only(fields, "capture_method", "automatic", "automatic_async", "manual", None)
     _only(fields, "payment_method_types[]", "card", None)
+    _only(fields, "setup_future_usage", "on_session", "off_session", None)
+    _only(fields, f"{_CARD}[request_three_d_secure]", "automatic", "any", "challenge", None)
+    for feature in ("request_multicapture", "request_overcapture"):
+        _only(fields, f"{_CARD}[{feature}]", "if_available", "never", None)
+    _suffix(fields)
     currency = fields["currency"].lower()
     amount = _amount(fields["amount"], currency)
     scenario = chosen(fields["payment_method"], amount)
     if scenario is None:
         text = f"No such PaymentMethod: '{fields['payment_method']}'"
         raise invalid(text, param="payment_method", code="resource_missing")
-    description, return_url = fields.get("description"), fields.get("return_url")
-    return Create(amount, currency, fields["payment_method"], scenario, description, return_url, metadata)
+    return Create(
+        amount,
+        currency,
+        fields["payment_method"],
+        scenario,
+        fields.get("description"),
+        fields.get("return_url"),
+        metadata,
+        manual=fields.get("capture_method") == "manual",
+        off_session=_flag(fields, "off_session", default=False),
+        multicapture=fields.get(f"{_CARD}[request_multicapture]") == "if_available",
+        overcapture=fields.get(f"{_CARD}[request_overcapture]") == "if_available",
+        extras={shown: fields[name] for name, shown in _EXTRAS.items() if name in fields},
+    )
+
+
+def capture(sent: Pairs) -> Capture:
+    """An amount of 0 is read: it releases what is left of an intent that was captured in part."""
+    fields, metadata = _sorted_out(sent, _CAPTURE)
+    _suffix(fields)
+    name = "amount_to_capture"
+    amount = _integer(fields[name], name) if name in fields else None
+    return Capture(amount, _flag(fields, "final_capture", default=True), metadata)
+
+
+def cancel(sent: Pairs) -> str | None:
+    """The reason."""
+    fields, _ = _sorted_out(sent, _CANCEL, metadata_too=False)
+    return _one_of(
+        fields, "cancellation_reason", "duplicate", "fraudulent", "requested_by_customer", "abandoned"
+    )
+
+
+def refund(sent: Pairs) -> RefundAsked:
+    fields, metadata = _sorted_out(sent, _REFUND)
+    intent_id, charge_id = fields.get("payment_intent"), fields.get("charge")
+    if (intent_id is None) == (charge_id is None):
+        text = "One of the following params should be provided for this request: payment_intent or charge."
+        raise invalid(text, param="payment_intent", code="parameter_missing")
+    amount = _positive(fields["amount"], "amount") if "amount" in fields else None
+    reason = _one_of(fields, "reason", "duplicate", "fraudulent", "requested_by_customer")
+    if intent_id is None:
+        # The two ids of a payment differ in their beginning only.
+        intent_id = f"pi_{(charge_id or '').removeprefix('ch_')}"
+    return RefundAsked(intent_id, amount, reason, metadata)
+
+
+def _sorted_out(
+    sent: Pairs, taken: frozenset[str], *, metadata_too: bool = True
+) -> tuple[dict[str, str], Metadata]:
+    fields: dict[str, str] = {}
+    metadata: Metadata = {}
+    for name, value in sent:
+        if name in taken:
+            fields[name] = value
+        elif metadata_too and (entry := _METADATA.fullmatch(name)) is not None:
+            if len(value) > 500:
+                raise invalid("Metadata values can have up to 500 characters.", param=name)
+            metadata[entry[1]] = value
+        else:
+            raise invalid(f"Received unknown parameter: {name}", param=name, code="parameter_unknown")
+    return fields, metadata
 
 
 def _only(fields: dict[str, str], name: str, *values: str | None) -> None:
@@ -96,16 +191,46 @@ def _only(fields: dict[str, str], name: str, *values: str | None) -> None:
         raise invalid(f"This simulator only takes {name}={taken}.", param=name, code="parameter_invalid")
 
 
+def _one_of(fields: dict[str, str], name: str, *values: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and value not in values:
+        raise invalid(f"Invalid {name}: must be one of {', '.join(values)}.", param=name)
+    return value
+
+
+def _flag(fields: dict[str, str], name: str, *, default: bool) -> bool:
+    value = fields.get(name)
+    if value not in {None, "true", "false"}:
+        raise invalid(f"Invalid boolean: {value}", param=name)
+    return default if value is None else value == "true"
+
+
+def _suffix(fields: dict[str, str]) -> None:
+    suffix = fields.get("statement_descriptor_suffix")
+    if suffix is not None and not re.fullmatch(r"(?=.*[A-Za-z])[^<>\\'\"*]{1,22}", suffix):
+        text = "The statement descriptor suffix has at most 22 characters, a letter among them, and none of <>\\'\"*."
+        raise invalid(text, param="statement_descriptor_suffix")
+
+
+def _integer(text: str, param: str) -> int:
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise invalid(f"Invalid integer: {text}", param=param, code="parameter_invalid_integer")
+    return int(text)
+
+
+def _positive(text: str, param: str) -> int:
+    number = _integer(text, param)
+    if number < 1:
+        text = "This value must be greater than or equal to 1."
+        raise invalid(text, param=param, code="parameter_invalid_integer")
+    return number
+
+
 def _amount(text: str, currency: str) -> int:
     code = currency.upper()
     if not stripe_amounts.supported(code):
         raise invalid(f"Invalid currency: {currency}.", param="currency")
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise invalid(f"Invalid integer: {text}", param="amount", code="parameter_invalid_integer")
-    amount = int(text)
-    if amount < 1:
-        text = "This value must be greater than or equal to 1."
-        raise invalid(text, param="amount", code="parameter_invalid_integer")
+    amount = _positive(text, "amount")
     if amount > stripe_amounts.largest(code):
         text = f"Amount must be no more than {stripe_amounts.largest(code)} in {currency}."
         raise invalid(text, param="amount", code="amount_too_large")
@@ -116,7 +241,7 @@ def _amount(text: str, currency: str) -> int:
 
 
 def searched_reference(query: str) -> str:
-    """The only search that is answered. Raises `StripeError`, 400."""
+    """The only search that is answered."""
     matched = _SEARCH.fullmatch(query.strip())
     if matched is None:
         raise invalid("This simulator only searches by metadata['order_ref']:'…'.", param="query")

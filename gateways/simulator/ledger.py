@@ -1,18 +1,21 @@
-"""What the simulator did, in one SQLite file. Invariant: an intent is charged at most once, and a key's answer is
-committed together with what it answers, so that a kill at any moment leaves both or neither.
+"""What the simulator did, in one SQLite file. Invariant: every movement of an intent's money has its own ordinal, no
+more is taken or given back than the intent allows, and a key's answer is committed together with what it answers, so
+that a kill at any moment leaves both or neither.
 
-Amounts here are Stripe's integers; `read_charges` gives them in our minor units.
+Amounts here are Stripe's integers; `read_charges` and `read_movements` give them in our minor units.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, cast
 
 from gateways import stripe_amounts
+from gateways.simulator import rows
+from gateways.simulator.rows import Intent, Kind, Moved, Refund
 
 KEY_LIFE_S: Final = 24 * 3600
 
@@ -20,45 +23,9 @@ KEY_LIFE_S: Final = 24 * 3600
 _CHECKPOINT_PAGES: Final = 8000
 _CACHE_KIB: Final = 32 * 1024
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS intents (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    client_secret TEXT NOT NULL,
-    reference TEXT,
-    amount INTEGER NOT NULL,
-    currency TEXT NOT NULL,
-    status TEXT NOT NULL,
-    payment_method TEXT NOT NULL,
-    description TEXT,
-    metadata TEXT NOT NULL,
-    return_url TEXT,
-    action_url TEXT,
-    failure TEXT,
-    created INTEGER NOT NULL,
-    settles_at REAL,
-    canceled_at INTEGER,
-    cancellation_reason TEXT
-);
-CREATE INDEX IF NOT EXISTS intents_by_reference ON intents (reference);
-CREATE INDEX IF NOT EXISTS intents_that_settle ON intents (settles_at) WHERE settles_at IS NOT NULL;
-CREATE TABLE IF NOT EXISTS charges (
-    intent_seq INTEGER PRIMARY KEY REFERENCES intents (seq),
-    id TEXT NOT NULL,
-    intent TEXT NOT NULL,
-    reference TEXT,
-    amount INTEGER NOT NULL,
-    currency TEXT NOT NULL,
-    created REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS idempotency_keys (
-    key TEXT PRIMARY KEY,
-    fingerprint TEXT NOT NULL,
-    status INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    created REAL NOT NULL
-);
-"""
+
+class OtherVersion(sqlite3.DatabaseError):
+    """A file of another version of the simulator. Its payments are not carried over: start with an empty file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +39,20 @@ class Charge:
     at: datetime
 
 
-class Intent(NamedTuple):
-    """A row: a payment intent as Stripe has it: currency in lower case, metadata as JSON text, times in Unix seconds."""
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """`psp_id`: the refund's, else the charge's. `reference`: the id of the operation that it was done for, as far as
+    the call said; `intent_reference`: of the one that the intent was created for. Empty where the caller gave none."""
 
-    id: str
-    client_secret: str
-    reference: str | None
-    amount: int
+    kind: Kind
+    account: str
+    psp_id: str
+    intent_id: str
+    reference: str
+    intent_reference: str
+    amount_minor: int | None
     currency: str
-    status: str
-    payment_method: str
-    description: str | None
-    metadata: str
-    return_url: str | None
-    action_url: str | None
-    failure: str | None
-    created: int
-    settles_at: float | None = None
-    canceled_at: int | None = None
-    cancellation_reason: str | None = None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +62,25 @@ class StoredAnswer:
     body: bytes
 
 
-_COLUMNS: Final = ", ".join(Intent._fields)
-_MARKS: Final = ", ".join("?" for _ in Intent._fields)
-_INSERT_INTENT: Final = f"INSERT INTO intents ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608 - our own names
-_SELECT_INTENTS: Final = f"SELECT {_COLUMNS} FROM intents"  # noqa: S608 - our own names
-
-
 class Ledger:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None)
-        # NORMAL in WAL mode: a commit survives the process' death at once, the machine's only from the next checkpoint.
-        self._db.executescript(
-            f"PRAGMA journal_mode=WAL; PRAGMA cache_size=-{_CACHE_KIB}; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES};"
-        )
-        self._db.executescript(_SCHEMA)
+        try:
+            if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+                _check_version(self._db)
+            # NORMAL in WAL mode: a commit survives the process' death at once, the machine's only from the next checkpoint.
+            self._db.executescript(
+                f"PRAGMA journal_mode=WAL; PRAGMA cache_size=-{_CACHE_KIB}; PRAGMA synchronous=NORMAL;"
+                f" PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES};"
+            )
+            # One transaction: a file killed in its making is empty, not of another version.
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {rows.SCHEMA} PRAGMA user_version={rows.VERSION}; COMMIT;"
+            )
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         self._db.close()
@@ -131,86 +97,137 @@ class Ledger:
         self._db.execute("COMMIT")
 
     def add_intent(self, intent: Intent) -> None:
-        self._db.execute(_INSERT_INTENT, intent)
+        self._db.execute(rows.INSERT_INTENT, intent)
 
     def change_intent(self, intent: Intent) -> None:
+        self._db.execute(rows.UPDATE_INTENT, (*(getattr(intent, name) for name in rows.CHANGING), intent.id))
+
+    def add_movements(self, intent: Intent, moved: Sequence[Moved], now: float) -> None:
+        """The last ones of the intent's `moves`: an ordinal that is taken already is an `sqlite3.IntegrityError`."""
+        first = intent.moves - len(moved) + 1
+        for ordinal, (kind, psp_id, reference, amount) in enumerate(moved, first):
+            self._db.execute(
+                rows.INSERT_MOVEMENT,
+                (
+                    intent.id,
+                    ordinal,
+                    kind,
+                    intent.account,
+                    psp_id,
+                    reference,
+                    intent.reference,
+                    amount,
+                    intent.currency,
+                    now,
+                ),
+            )
+
+    def add_refund(self, refund: Refund) -> None:
+        self._db.execute(rows.INSERT_REFUND, refund)
+
+    def settle_refund(self, refund: Refund) -> None:
         self._db.execute(
-            "UPDATE intents SET status = ?, failure = ?, action_url = ?, settles_at = ?, canceled_at = ?,"
-            " cancellation_reason = ? WHERE id = ?",
-            (
-                intent.status,
-                intent.failure,
-                intent.action_url,
-                intent.settles_at,
-                intent.canceled_at,
-                intent.cancellation_reason,
-                intent.id,
-            ),
+            "UPDATE refunds SET status = ?, settles_at = NULL WHERE id = ?", (refund.status, refund.id)
         )
 
-    def add_charge(self, charge_id: str, intent: Intent, now: float) -> None:
+    def keep_answer(self, account: str, key: str, answer: StoredAnswer, now: float) -> None:
         self._db.execute(
-            "INSERT INTO charges VALUES ((SELECT seq FROM intents WHERE id = ?), ?, ?, ?, ?, ?, ?)",
-            (intent.id, charge_id, intent.id, intent.reference, intent.amount, intent.currency, now),
+            "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?, ?)",
+            (account, key, answer.fingerprint, answer.status, answer.body, now),
         )
 
-    def keep_answer(self, key: str, answer: StoredAnswer, now: float) -> None:
-        self._db.execute(
-            "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?)",
-            (key, answer.fingerprint, answer.status, answer.body, now),
-        )
-
-    def answer(self, key: str, now: float) -> StoredAnswer | None:
-        """What was answered under this key; a key older than 24 h is forgotten."""
+    def answer(self, account: str, key: str, now: float) -> StoredAnswer | None:
+        """What was answered under this key of this account; a key older than 24 h is forgotten."""
         row = self._db.execute(
-            "SELECT fingerprint, status, body, created FROM idempotency_keys WHERE key = ?", (key,)
+            "SELECT fingerprint, status, body, created FROM idempotency_keys WHERE account = ? AND key = ?",
+            (account, key),
         ).fetchone()
         if row is None:
             return None
         if row[3] <= now - KEY_LIFE_S:
-            self._db.execute("DELETE FROM idempotency_keys WHERE key = ?", (key,))
+            self._db.execute("DELETE FROM idempotency_keys WHERE account = ? AND key = ?", (account, key))
             return None
         return StoredAnswer(*row[:3])
 
     def intent(self, intent_id: str) -> Intent | None:
-        found = self._many("WHERE id = ?", (intent_id,))
-        return found[0] if found else None
+        return next(iter(self._intents("WHERE id = ?", intent_id)), None)
 
-    def charge_id(self, intent_id: str) -> str | None:
-        row = self._db.execute(
-            "SELECT id FROM charges WHERE intent_seq = (SELECT seq FROM intents WHERE id = ?)", (intent_id,)
-        ).fetchone()
-        return None if row is None else str(row[0])
-
-    def with_reference(self, reference: str, created_until: float, limit: int) -> list[Intent]:
+    def with_reference(
+        self, account: str, reference: str, created_until: float, now: float, limit: int
+    ) -> list[Intent]:
         """Newest first."""
-        return self._many(
-            "WHERE reference = ? AND created <= ? ORDER BY seq DESC LIMIT ?",
-            (reference, created_until, limit),
+        return self._intents(
+            "WHERE reference = ? AND account = ? AND created <= ? AND listed_from <= ? ORDER BY seq DESC LIMIT ?",
+            *(reference, account, created_until, now, limit),
         )
 
-    def page(self, created_from: int, before: str | None, limit: int) -> list[Intent]:
-        """Newest first; `before`: only those older than this intent."""
-        return self._many(
-            "WHERE created >= ? AND seq < coalesce((SELECT seq FROM intents WHERE id = ?), 9e18)"
-            " ORDER BY seq DESC LIMIT ?",
-            (created_from, before, limit),
+    def page(
+        self, account: str, created: tuple[int, float], before: str | None, now: float, limit: int
+    ) -> list[Intent]:
+        """Newest first; `created`: from and until; `before`: only those older than this intent."""
+        return self._intents(
+            "WHERE account = ? AND created >= ? AND created <= ? AND listed_from <= ?"
+            " AND seq < coalesce((SELECT seq FROM intents WHERE id = ?), 9e18) ORDER BY seq DESC LIMIT ?",
+            *(account, *created, now, before, limit),
         )
 
     def due_to_settle(self, now: float) -> list[Intent]:
-        return self._many("WHERE settles_at <= ?", (now,))
+        return self._intents("WHERE settles_at <= ?", now)
 
-    def _many(self, condition: str, values: tuple[object, ...]) -> list[Intent]:
-        return [Intent(*row) for row in self._db.execute(f"{_SELECT_INTENTS} {condition}", values)]
+    def refund(self, refund_id: str) -> Refund | None:
+        return next(iter(self._refunds("WHERE id = ?", refund_id)), None)
+
+    def refunds(self, account: str, intent: str | None, before: str | None, limit: int) -> list[Refund]:
+        """Newest first; of one intent, or of the account."""
+        return self._refunds(
+            "WHERE account = ? AND intent = coalesce(?, intent)"
+            " AND seq < coalesce((SELECT seq FROM refunds WHERE id = ?), 9e18) ORDER BY seq DESC LIMIT ?",
+            *(account, intent, before, limit),
+        )
+
+    def refunds_due_to_settle(self, now: float) -> list[Refund]:
+        return self._refunds("WHERE settles_at <= ?", now)
+
+    def _intents(self, condition: str, *values: object) -> list[Intent]:
+        return [Intent(*row) for row in self._db.execute(f"{rows.SELECT_INTENTS} {condition}", values)]
+
+    def _refunds(self, condition: str, *values: object) -> list[Refund]:
+        return [Refund(*row) for row in self._db.execute(f"{rows.SELECT_REFUNDS} {condition}", values)]
+
+
+def read_movements(path: Path) -> Iterator[Movement]:
+    """Every movement, intent by intent in the order of their creation, also while the simulator runs. Raises
+    `OtherVersion`, or another `sqlite3.DatabaseError` where there is no ledger."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        _check_version(db)
+        found = db.execute(
+            "SELECT kind, account, psp_id, intent, reference, intent_reference, amount, currency, at"
+            " FROM movements ORDER BY intent, ordinal"
+        )
+        for kind, account, psp_id, intent_id, reference, of_intent, wire, currency, at in found:
+            code = currency.upper()
+            yield Movement(
+                cast("Kind", kind),
+                account,
+                psp_id,
+                intent_id,
+                reference or "",
+                of_intent or "",
+                stripe_amounts.from_wire(wire, code),
+                code,
+                datetime.fromtimestamp(at, UTC),
+            )
 
 
 def read_charges(path: Path) -> Iterator[Charge]:
-    """Every charge, in the order of the intents, also while the simulator runs. An intent without our reference has an empty one."""
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        rows = db.execute(
-            "SELECT reference, amount, currency, intent, created FROM charges ORDER BY intent_seq"
-        )
-        for reference, wire, currency, intent_id, created in rows:
-            code = currency.upper()
-            amount_minor = stripe_amounts.from_wire(wire, code)
-            yield Charge(reference or "", amount_minor, code, intent_id, datetime.fromtimestamp(created, UTC))
+    """The money that was taken: a row for each sale and each capture. Otherwise as `read_movements`."""
+    for one in read_movements(path):
+        if one.kind == "captured":
+            yield Charge(one.reference, one.amount_minor, one.currency, one.intent_id, one.at)
+
+
+def _check_version(db: sqlite3.Connection) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version != rows.VERSION:
+        text = f"its tables are of version {version or 1}, this simulator's are {rows.VERSION}: move the file away"
+        raise OtherVersion(text)

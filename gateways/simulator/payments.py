@@ -2,58 +2,58 @@
 
 import hmac
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import orjson
 
-from gateways.simulator import forms
-from gateways.simulator.dialect import StripeError, card_error, intent_object, invalid, new_id, no_such_intent
-from gateways.simulator.ledger import Intent, Ledger, StoredAnswer
+from gateways.simulator import forms, rules
+from gateways.simulator.accounts import CAPTURES_MAX, Account, Accounts
+from gateways.simulator.dialect import StripeError, card_error, intent_object, new_id, no_such
+from gateways.simulator.faults import Do, Spent
+from gateways.simulator.ledger import Ledger, StoredAnswer
+from gateways.simulator.rows import Intent, Moved
+from gateways.simulator.rules import Turn
 from gateways.simulator.scenarios import DECLINES, SETTLES_AFTER_S, Scenario
 
-_CANCELABLE: Final = frozenset({"requires_action", "requires_payment_method"})
+_CANCELABLE: Final = frozenset({"requires_action", "requires_capture", "requires_payment_method"})
+_CHALLENGING: Final = frozenset({"any", "challenge"})
 
-
-@dataclass(frozen=True, slots=True)
-class Keyed:
-    """The idempotency key of a request and what it was sent with."""
-
-    key: str
-    fingerprint: str
+Answer = tuple[int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Payments:
     ledger: Ledger
-    # Keys whose first request was spoilt before anything was done. Lost at a restart: then it is spoilt once more.
-    spoilt: set[str] = field(default_factory=set)
+    accounts: Accounts
+    spent: Spent = field(default_factory=Spent)
 
-    def refuse_before(self, scenario: Scenario, keyed: Keyed | None, now: float) -> Literal["reset"] | None:
-        """What the scenario does instead of a charge. Raises `StripeError`; "reset": the connection is cut."""
-        once = scenario.before in {"500_once", "reset_once"}
-        if scenario.before is None or (once and keyed is not None and keyed.key in self.spoilt):
-            return None
-        if scenario.before == "429":
-            message = "Request rate limit exceeded."
-            raise StripeError(
-                429, {"type": "invalid_request_error", "code": "rate_limit", "message": message}
-            )
-        if once and keyed is not None:
-            self.spoilt.add(keyed.key)
-        if scenario.before == "reset_once":
-            return "reset"
-        broken = StripeError(500, {"type": "api_error", "message": "An unknown error occurred."})
-        if scenario.before == "500_kept":
-            self._keep(keyed, broken.status, broken.body, now)
-        raise broken
+    def create(self, asked: forms.Create, turn: Turn, origin: str) -> Answer:
+        """The intent, its first movement and the stored answer in one transaction."""
+        intent = self._asked(asked, turn.account, origin, turn.now)
+        moved: list[Moved] = []
+        if intent.status == "succeeded":
+            intent, moved = rules.approved(intent)
+        answer = self._answer(intent, turn.do)
+        with self.ledger.writing():
+            self.ledger.add_intent(intent)
+            self.ledger.add_movements(intent, moved, turn.now)
+            self.keep(turn, *answer)
+        return answer
 
-    def create(self, asked: forms.Create, origin: str, keyed: Keyed | None, now: float) -> tuple[int, bytes]:
-        """The intent, its charge and the stored answer in one transaction."""
-        status = asked.scenario.status
+    def _asked(self, asked: forms.Create, account: Account, origin: str, now: float) -> Intent:
+        """With the status that it would have if it captured automatically."""
+        scenario, failure = asked.scenario, self._failure(asked, account)
+        status: str = scenario.status
+        if status == "requires_payment_method" and failure is None:
+            status = "succeeded"
+        if asked.extras.get("request_three_d_secure") in _CHALLENGING:
+            status = "requires_action"
+        if status == "requires_action" and asked.off_session:
+            status, failure = "requires_payment_method", "authentication_required"
         intent_id = new_id("pi", now)
         client_secret = f"{intent_id}_secret_{new_id('s', now)}"
-        challenged = status == "requires_action"
-        intent = Intent(
+        over = account.overcapture_percent if asked.manual and asked.overcapture else 0
+        return Intent(
             id=intent_id,
             client_secret=client_secret,
             reference=asked.metadata.get("order_ref"),
@@ -64,48 +64,82 @@ class Payments:
             description=asked.description,
             metadata=orjson.dumps(asked.metadata).decode(),
             return_url=asked.return_url,
-            action_url=f"{origin}/3d-secure/{client_secret}" if challenged else None,
-            failure=asked.scenario.decline,
+            action_url=f"{origin}/3d-secure/{client_secret}" if status == "requires_action" else None,
+            failure=failure,
             created=int(now),
             settles_at=now + SETTLES_AFTER_S if status == "processing" else None,
+            account=account.name,
+            capture_method="manual" if asked.manual else "automatic",
+            captures_left=CAPTURES_MAX if asked.manual and asked.multicapture and account.multicapture else 1,
+            capture_limit=asked.amount + asked.amount * over // 100,
+            listed_from=now + scenario.unlisted_s if scenario.unlisted_s else 0.0,
+            extras=orjson.dumps(asked.extras).decode() if asked.extras else "{}",
         )
-        charge_id = new_id("ch", now) if status == "succeeded" else None
-        answer = self._answer(intent, charge_id, asked.scenario)
-        with self.ledger.writing():
-            self.ledger.add_intent(intent)
-            if charge_id is not None:
-                self.ledger.add_charge(charge_id, intent, now)
-            self._keep(keyed, *answer, now)
-        return answer
+
+    def _failure(self, asked: forms.Create, account: Account) -> str | None:
+        scenario: Scenario = asked.scenario
+        if scenario.at_first and not self.accounts.is_first(account.name):
+            return None
+        if scenario.declines is not None and not self.spent.take(asked.payment, scenario.declines):
+            return None
+        return scenario.decline
 
     @staticmethod
-    def _answer(intent: Intent, charge_id: str | None, scenario: Scenario) -> tuple[int, bytes]:
-        shown = intent_object(intent, charge_id)
+    def _answer(intent: Intent, do: Do | None) -> Answer:
+        shown = intent_object(intent)
         if intent.status == "requires_payment_method":
             error = card_error(DECLINES[intent.failure or ""], intent.payment_method)
             return 402, StripeError(402, error | {"payment_intent": shown}).body
-        if scenario.answer == "wrong_amount":
-            shown |= {"amount": intent.amount + 100, "amount_received": intent.amount + 100}
-        elif scenario.answer == "wrong_currency":
-            shown["currency"] = "eur" if intent.currency != "eur" else "usd"
-        return 200, orjson.dumps(shown)
+        return 200, orjson.dumps(rules.about_other_money(shown, do))
 
-    def cancel(
-        self, intent_id: str, reason: str | None, keyed: Keyed | None, now: float
-    ) -> tuple[int, bytes]:
-        intent = self.known(intent_id, now)
-        if intent.status not in _CANCELABLE:
-            text = f"You cannot cancel this PaymentIntent because it has a status of {intent.status}."
-            unfit = invalid(text, code="payment_intent_unexpected_state")
-            unfit.error["payment_intent"] = self.shown(intent)
-            raise unfit
-        canceled = intent._replace(
-            status="canceled", action_url=None, canceled_at=int(now), cancellation_reason=reason
+    def capture(self, intent_id: str, asked: forms.Capture, turn: Turn) -> Answer:
+        intent = self.known(turn.account, intent_id, turn.now)
+        amount = rules.amount_to_capture(intent, asked)
+        left = max(intent.capturable - amount, 0)
+        operation = rules.operation(intent, asked.metadata, turn.keyed)
+        moved = [Moved("captured", intent.charge_id or "", operation, amount)] if amount else []
+        if asked.final and left:
+            moved.append(Moved("released", intent.charge_id or "", operation, left))
+        metadata = rules.merged(intent.metadata, asked.metadata)
+        captured = intent._replace(
+            status="succeeded" if asked.final else intent.status,
+            captures_left=0 if asked.final else intent.captures_left - 1,
+            capturable=0 if asked.final else left,
+            received=intent.received + amount,
+            metadata=metadata,
+            charge_metadata=intent.charge_metadata or (intent.metadata if asked.metadata else None),
+            moves=intent.moves + len(moved),
         )
-        answer = 200, orjson.dumps(intent_object(canceled, None))
+        return self._changed(captured, moved, turn)
+
+    def cancel(self, intent_id: str, reason: str | None, turn: Turn) -> Answer:
+        """What is not captured is let go. An intent that was captured in part has succeeded then."""
+        intent = self.known(turn.account, intent_id, turn.now)
+        if intent.status not in _CANCELABLE:
+            raise rules.unfit(
+                f"You cannot cancel this PaymentIntent because it has a status of {intent.status}.", intent
+            )
+        operation = rules.operation(intent, {}, turn.keyed)
+        moved = (
+            [Moved("released", intent.charge_id or "", operation, intent.capturable)]
+            if intent.capturable
+            else []
+        )
+        ended = intent._replace(
+            action_url=None, capturable=0, captures_left=0, moves=intent.moves + len(moved)
+        )
+        if intent.received:
+            ended = ended._replace(status="succeeded")
+        else:
+            ended = ended._replace(status="canceled", canceled_at=int(turn.now), cancellation_reason=reason)
+        return self._changed(ended, moved, turn)
+
+    def _changed(self, intent: Intent, moved: list[Moved], turn: Turn) -> Answer:
+        answer = 200, orjson.dumps(rules.about_other_money(intent_object(intent), turn.do))
         with self.ledger.writing():
-            self.ledger.change_intent(canceled)
-            self._keep(keyed, *answer, now)
+            self.ledger.change_intent(intent)
+            self.ledger.add_movements(intent, moved, turn.now)
+            self.keep(turn, *answer)
         return answer
 
     def finish_challenge(self, client_secret: str, *, passed: bool, now: float) -> Intent | None:
@@ -115,40 +149,39 @@ class Payments:
             return intent
         failure = intent.failure if passed else "authentication_failed"
         if failure is None:
-            return self._charge(intent, now)
+            return self._approve(intent, now)
         refused = intent._replace(status="requires_payment_method", action_url=None, failure=failure)
         self.ledger.change_intent(refused)
         return refused
 
     def challenged(self, client_secret: str) -> Intent | None:
         intent = self.ledger.intent(client_secret.partition("_secret_")[0])
-        if intent is None or not hmac.compare_digest(intent.client_secret, client_secret):
+        if intent is None or not hmac.compare_digest(
+            intent.client_secret.encode(), client_secret.encode("utf-8", "surrogateescape")
+        ):
             return None
         return intent
 
     def settle(self, now: float) -> None:
         """Intents that were `processing` long enough."""
         for intent in self.ledger.due_to_settle(now):
-            self._charge(intent, now)
+            self._approve(intent, now)
 
-    def _charge(self, intent: Intent, now: float) -> Intent:
-        charged = intent._replace(status="succeeded", action_url=None, settles_at=None)
+    def _approve(self, intent: Intent, now: float) -> Intent:
+        approved, moved = rules.approved(intent)
         with self.ledger.writing():
-            self.ledger.change_intent(charged)
-            self.ledger.add_charge(new_id("ch", now), charged, now)
-        return charged
+            self.ledger.change_intent(approved)
+            self.ledger.add_movements(approved, moved, now)
+        return approved
 
-    def known(self, intent_id: str, now: float) -> Intent:
+    def known(self, account: Account, intent_id: str, now: float, param: str = "intent") -> Intent:
         self.settle(now)
         intent = self.ledger.intent(intent_id)
-        if intent is None:
-            raise no_such_intent(intent_id)
+        if intent is None or intent.account != account.name:
+            raise no_such("payment_intent", intent_id, param)
         return intent
 
-    def shown(self, intent: Intent, *, expand_charge: bool = False) -> dict[str, object]:
-        charge_id = self.ledger.charge_id(intent.id) if intent.status == "succeeded" else None
-        return intent_object(intent, charge_id, expand_charge=expand_charge)
-
-    def _keep(self, keyed: Keyed | None, status: int, body: bytes, now: float) -> None:
-        if keyed is not None:
-            self.ledger.keep_answer(keyed.key, StoredAnswer(keyed.fingerprint, status, body), now)
+    def keep(self, turn: Turn, status: int, body: bytes) -> None:
+        if turn.keyed is not None:
+            stored = StoredAnswer(turn.keyed.fingerprint, status, body)
+            self.ledger.keep_answer(turn.keyed.account, turn.keyed.key, stored, turn.now)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from gateways.simulator.faults import AFTER_S, Do, Mishap, On
+
 
 @dataclass(frozen=True, slots=True)
 class Decline:
@@ -39,46 +41,74 @@ DECLINES: Final = {
         None,
         "The provided payment method has failed authentication.",
     ),
+    "authentication_required": Decline(
+        "authentication_required",
+        "authentication_required",
+        "Your card was declined. This transaction requires authentication.",
+    ),
 }
 
-Before = Literal["429", "reset_once", "500_once", "500_kept"]
-Answer = Literal["lost", "garbage", "wrong_amount", "wrong_currency"]
+RefundFate = Literal["pending", "pending_fails", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`before`: nothing is charged. `answer`: what is charged is charged, and the answer about it is spoilt."""
+    """How the payment goes, and what goes wrong with one kind of call about it. `declines`: how many attempts at one
+    payment `decline` refuses before the next succeeds; None: all. `at_first`: only at the account named first."""
 
     status: Literal["succeeded", "requires_payment_method", "requires_action", "processing"] = "succeeded"
     decline: str | None = None
-    before: Before | None = None
-    answer: Answer | None = None
-    answer_after_s: float = 0.0
-    charges_last: bool = False  # at the end of `answer_after_s`, not at its start
+    declines: int | None = None
+    at_first: bool = False
+    on: On = "create"
+    mishap: Mishap | None = None
+    refund: RefundFate | None = None
+    unlisted_s: float = 0.0
 
 
 SETTLES_AFTER_S: Final = 2.0
+_UNLISTED_S: Final = 30.0
 
 SUCCESS: Final = Scenario()
 
 
-def _declined(reason: str) -> Scenario:
-    return Scenario(status="requires_payment_method", decline=reason)
+def _declined(reason: str, *, declines: int | None = None, at_first: bool = False) -> Scenario:
+    return Scenario("requires_payment_method", reason, declines, at_first)
 
+
+def _mishap(do: Do, times: int | None = None, *, of_payment: bool = False) -> Mishap:
+    return Mishap(do, AFTER_S.get(do, 0.0), times, of_payment)
+
+
+_MISHAPS: Final = {
+    "429": _mishap("429"),
+    "429_once": _mishap("429", 1, of_payment=True),
+    "429_twice": _mishap("429", 2, of_payment=True),
+    "500": _mishap("500"),
+    "500_once": _mishap("500_once", 1),
+    "drip": _mishap("drip"),
+    "garbage": _mishap("garbage"),
+    "hang": _mishap("hang", 1),
+    "late": _mishap("late"),
+    "lost": _mishap("lost"),
+    "reset_before": _mishap("reset", 1),
+    "slow": _mishap("slow"),
+    "timeout": _mishap("timeout"),
+    "vanish": _mishap("vanish"),
+    "wrong_amount": _mishap("wrong_amount"),
+    "wrong_currency": _mishap("wrong_currency"),
+}
+_LATER_CALLS: Final[tuple[On, ...]] = ("capture", "cancel", "refund")
 
 _SIMULATOR_OWN: Final = {
-    "slow": Scenario(answer_after_s=3.0, charges_last=True),
-    "timeout": Scenario(answer_after_s=15.0),
-    "lost": Scenario(answer="lost"),
-    "500": Scenario(before="500_kept"),
-    "500_once": Scenario(before="500_once"),
-    "garbage": Scenario(answer="garbage"),
-    "wrong_amount": Scenario(answer="wrong_amount"),
-    "wrong_currency": Scenario(answer="wrong_currency"),
-    "429": Scenario(before="429"),
-    "reset_before": Scenario(before="reset_once"),
-    "processing": Scenario(status="processing"),
-    "3ds_declined": Scenario(status="requires_action", decline="generic_decline"),
+    **{name: Scenario(mishap=mishap) for name, mishap in _MISHAPS.items()},
+    "processing": Scenario("processing"),
+    "3ds_declined": Scenario("requires_action", "generic_decline"),
+    "declined_once": _declined("generic_decline", declines=1),
+    "declined_twice": _declined("generic_decline", declines=2),
+    "soft_here": _declined("insufficient_funds", at_first=True),
+    "unlisted": Scenario(unlisted_s=_UNLISTED_S),
+    "lost_unlisted": Scenario(mishap=_MISHAPS["lost"], unlisted_s=_UNLISTED_S),
 }
 
 _STRIPE_OWN: Final = {
@@ -92,7 +122,7 @@ _STRIPE_OWN: Final = {
     "chargeDeclinedExpiredCard": _declined("expired_card"),
     "chargeDeclinedIncorrectCvc": _declined("incorrect_cvc"),
     "chargeDeclinedProcessingError": _declined("processing_error"),
-    "threeDSecure2Required": Scenario(status="requires_action"),
+    "threeDSecure2Required": Scenario("requires_action"),
 }
 
 # Of Stripe's declining tokens some are written with the brand and some without; both are taken for each.
@@ -100,6 +130,18 @@ TOKENS: Final[dict[str, Scenario]] = {
     **{f"pm_card_{name}": scenario for name, scenario in _STRIPE_OWN.items()},
     **{f"pm_card_visa_{name}": _STRIPE_OWN[name] for name in _STRIPE_OWN if name.startswith("charge")},
     **{f"pm_sim_{name}": scenario for name, scenario in _SIMULATOR_OWN.items()},
+}
+
+# These charge, or authorize, as any card does.
+LATER_TOKENS: Final[dict[str, Scenario]] = {
+    **{
+        f"pm_sim_{on}_{name}": Scenario(on=on, mishap=mishap)
+        for on in _LATER_CALLS
+        for name, mishap in _MISHAPS.items()
+    },
+    "pm_card_pendingRefund": Scenario(refund="pending"),
+    "pm_sim_refund_pending_fails": Scenario(refund="pending_fails"),
+    "pm_sim_refund_failed": Scenario(refund="failed"),
 }
 
 # The last six digits of Stripe's integer. A shop's own amounts hardly end so: 9900.01 USD is the smallest.
@@ -119,4 +161,11 @@ AMOUNTS: Final[dict[int, Scenario]] = {
 def chosen(payment_method: str, amount: int) -> Scenario | None:
     """None for a payment method that does not exist. An amount chooses only where the token says nothing special."""
     scenario = TOKENS.get(payment_method)
-    return AMOUNTS.get(amount % 1_000_000, SUCCESS) if scenario is SUCCESS else scenario
+    if scenario is SUCCESS:
+        return AMOUNTS.get(amount % 1_000_000, SUCCESS)
+    return scenario or LATER_TOKENS.get(payment_method)
+
+
+def of_token(payment_method: str) -> Scenario:
+    """What an intent's token makes of the calls after its creation."""
+    return LATER_TOKENS.get(payment_method) or TOKENS.get(payment_method, SUCCESS)

@@ -10,6 +10,7 @@ import pytest
 
 from commands.messages import Outcome
 from gateways.contract import Credentials
+from gateways.simulator.accounts import Accounts
 from gateways.simulator.ledger import Ledger, read_charges
 from gateways.simulator.scenarios import AMOUNTS, TOKENS
 from gateways.simulator.server import serving
@@ -61,7 +62,7 @@ def ledger_file(tmp_path: Path) -> Path:
 async def simulator(ledger_file: Path) -> AsyncIterator[Client]:
     ledger = Ledger(ledger_file)
     async with (
-        serving(ledger, secret=KEY, latency_ms=0, host="127.0.0.1", port=0) as url,
+        serving(ledger, accounts=Accounts.parse(KEY), latency_ms=0, host="127.0.0.1", port=0) as url,
         aiohttp.ClientSession() as http,
     ):
         yield Client(http, url, itertools.count())

@@ -20,7 +20,8 @@ from aggregates.payment import Payment
 from commands.handlers import Context, create_payment
 from commands.messages import CreatePayment, dump, payment_id
 from commands.ports import Writes
-from gateways.simulator.ledger import Intent, Ledger
+from gateways.simulator.ledger import Ledger
+from gateways.simulator.rows import Intent, Moved
 from infra import topics
 from infra.command_worker import GROUP
 from infra.database import connect, connect_async
@@ -125,10 +126,12 @@ class World:
             action_url=None,
             failure=None,
             created=0,
+            moves=1,
         )
         with closing(Ledger(self.ledger)) as ledger, ledger.writing():
             ledger.add_intent(intent)
-            ledger.add_charge(f"ch_{uuid4().hex}", intent, 0.0)
+            moved = [Moved("captured", f"ch_{uuid4().hex}", intent.reference, intent.amount)]
+            ledger.add_movements(intent, moved, 0.0)
 
 
 @pytest.fixture
@@ -197,25 +200,25 @@ WRONGS: dict[str, tuple[Callable[[World], None], str, UUID]] = {
         UUID(int=0),
     ),
     "a captured payment without its charge": (
-        lambda w: w.in_ledger("DELETE FROM charges WHERE reference = ?", f"{CAPTURED.hex}-s1"),
+        lambda w: w.in_ledger("DELETE FROM movements WHERE reference = ?", f"{CAPTURED.hex}-s1"),
         "lost_payments",
         CAPTURED,
     ),
     "a charge of another amount": (
-        lambda w: w.in_ledger("UPDATE charges SET amount = 1100 WHERE reference = ?", f"{CAPTURED.hex}-s1"),
+        lambda w: w.in_ledger("UPDATE movements SET amount = 1100 WHERE reference = ?", f"{CAPTURED.hex}-s1"),
         "amount_mismatches",
         CAPTURED,
     ),
     "a charge in another currency": (
         lambda w: w.in_ledger(
-            "UPDATE charges SET currency = 'usd' WHERE reference = ?", f"{CAPTURED.hex}-s1"
+            "UPDATE movements SET currency = 'usd' WHERE reference = ?", f"{CAPTURED.hex}-s1"
         ),
         "amount_mismatches",
         CAPTURED,
     ),
     "a charge that is no whole number of the currency's units": (
         lambda w: w.in_ledger(
-            "UPDATE charges SET currency = 'isk', amount = 1099 WHERE reference = ?", f"{CAPTURED.hex}-s1"
+            "UPDATE movements SET currency = 'isk', amount = 1099 WHERE reference = ?", f"{CAPTURED.hex}-s1"
         ),
         "amount_mismatches",
         CAPTURED,

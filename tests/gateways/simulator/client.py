@@ -11,11 +11,34 @@ import aiohttp
 from commands.messages import Outcome
 from gateways.contract import Call, Credentials, HttpAnswer, HttpRequest
 from gateways.stripe import Stripe
-from tests.gateways.stripe_says import CALL
 
 KEY = "sk_test_simulatorsimulator"
+PLAIN_KEY = "sk_test_withoutmulticapture"
+OVER_KEY = "sk_test_withovercapture"
+KEYS = f"sim-eu+multicapture={KEY}, sim-us={PLAIN_KEY}, sim-over+overcapture:20={OVER_KEY}"
 INTENTS = "/v1/payment_intents"
+REFUNDS = "/v1/refunds"
+MANUAL = {"capture_method": "manual"}
+SEVERAL = {**MANUAL, "payment_method_options[card][request_multicapture]": "if_available"}
 STRIPE = Stripe(takes_ugx=True)
+CALL = Call(
+    reference="",
+    step="1",
+    kind="sale",
+    amount_minor=1099,
+    currency="USD",
+    payment_method="pm_card_visa",
+    description="Order 7",
+    statement_text=None,
+    three_ds=False,
+    stored_credential=None,
+    target_reference=None,
+    target_psp_id=None,
+    final=True,
+    multicapture=False,
+    return_url=None,
+    psp_id=None,
+)
 
 
 async def until(condition: Callable[[], bool], within_s: float = 20) -> None:
@@ -37,9 +60,13 @@ class Client:
     http: aiohttp.ClientSession
     url: str
     numbers: "itertools.count[int]"
+    secret: str = KEY
+
+    def of_account(self, secret: str) -> "Client":
+        return replace(self, secret=secret)
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Said:
-        sent = {"Authorization": f"Bearer {KEY}"} | {
+        sent = {"Authorization": f"Bearer {self.secret}"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
         async with self.http.request(method, self.url + path, data=body, headers=sent) as answer:
@@ -55,14 +82,34 @@ class Client:
             "payment_method": "pm_card_visa",
             **fields,
         }
-        headers = {} if key is None else {"Idempotency_Key": key}
-        return await self.ask("POST", INTENTS, form, **headers)
+        return await self.post(INTENTS, form, key)
 
-    async def change(self, **weather: Any) -> None:
+    async def post(self, path: str, form: dict[str, str], key: str | None = None) -> Said:
+        headers = {} if key is None else {"Idempotency_Key": key}
+        return await self.ask("POST", path, form, **headers)
+
+    async def capture(self, intent_id: str, key: str | None = None, **fields: str) -> Said:
+        return await self.post(f"{INTENTS}/{intent_id}/capture", fields, key)
+
+    async def cancel(self, intent_id: str, key: str | None = None, **fields: str) -> Said:
+        return await self.post(f"{INTENTS}/{intent_id}/cancel", fields, key)
+
+    async def refund(self, intent_id: str, key: str | None = None, **fields: str) -> Said:
+        return await self.post(REFUNDS, {"payment_intent": intent_id, **fields}, key)
+
+    async def pass_challenge(self, intent: dict[str, Any], result: str = "pass") -> None:
+        """As the customer does it on the page of the bank; `fail`: as one who refuses."""
+        url = intent["next_action"]["redirect_to_url"]["url"]
+        async with self.http.post(url, data={"result": result}, allow_redirects=False) as back:
+            assert back.status == 303, await back.text()
+
+    async def change(self, **weather: Any) -> dict[str, Any]:
         async with self.http.post(
-            f"{self.url}/_simulator", json=weather, headers={"Authorization": f"Bearer {KEY}"}
+            f"{self.url}/_simulator", json=weather, headers={"Authorization": f"Bearer {self.secret}"}
         ) as answer:
             assert answer.status == 200, await answer.text()
+            changed: dict[str, Any] = await answer.json()
+            return changed
 
     def call(self, payment_method: str = "pm_card_visa", **more: Any) -> Call:
         """A call of another operation each time."""
@@ -71,14 +118,15 @@ class Client:
 
     async def sell(self, call: Call, return_url: str | None = None) -> Outcome:
         """Raises aiohttp's errors where no answer came."""
-        request = STRIPE.request(call, Credentials(self.url, KEY, return_url))
+        request = STRIPE.request(replace(call, return_url=return_url), Credentials(self.url, self.secret))
         if isinstance(request, Outcome):
             return request
         return STRIPE.outcome(call, await self.exchange(request))
 
     async def find(self, call: Call, psp_id: str | None = None) -> Outcome | None:
         asked = replace(call, psp_id=psp_id)
-        return STRIPE.found(asked, await self.exchange(STRIPE.lookup(asked, Credentials(self.url, KEY))))
+        request = STRIPE.lookup(asked, Credentials(self.url, self.secret))
+        return request if isinstance(request, Outcome) else STRIPE.found(asked, await self.exchange(request))
 
     async def exchange(self, request: HttpRequest) -> HttpAnswer:
         async with self.http.request(

@@ -5,9 +5,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gateways.simulator.accounts import Accounts
 from gateways.simulator.ledger import Ledger
 from gateways.simulator.server import serving
-from tests.gateways.simulator.client import KEY, Client
+from tests.gateways.simulator.client import KEYS, Client
 
 
 @pytest.fixture
@@ -18,8 +19,9 @@ def ledger_file(tmp_path: Path) -> Path:
 @pytest.fixture
 async def simulator(ledger_file: Path) -> AsyncIterator[Client]:
     ledger = Ledger(ledger_file)
+    accounts = Accounts.parse(KEYS)
     async with (
-        serving(ledger, secret=KEY, latency_ms=0, host="127.0.0.1", port=0) as url,
+        serving(ledger, accounts=accounts, latency_ms=0, host="127.0.0.1", port=0) as url,
         aiohttp.ClientSession() as http,
     ):
         yield Client(http, url, itertools.count())

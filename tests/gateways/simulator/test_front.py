@@ -27,7 +27,8 @@ async def test_another_key_gets_a_401_that_does_not_show_it(simulator: Client, a
     [
         ("GET", "/v1/nothing"),
         ("DELETE", INTENTS),
-        ("POST", "/v1/refunds"),
+        ("POST", "/v1/customers"),
+        ("POST", "/v1/refunds/re_1"),
         ("GET", "/"),
         ("GET", "/_simulator"),
     ],

@@ -1,10 +1,21 @@
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from gateways.simulator.ledger import KEY_LIFE_S, Charge, Intent, Ledger, StoredAnswer, read_charges
+from gateways.simulator.ledger import (
+    KEY_LIFE_S,
+    Charge,
+    Ledger,
+    Movement,
+    OtherVersion,
+    StoredAnswer,
+    read_charges,
+    read_movements,
+)
+from gateways.simulator.rows import Intent, Kind, Moved
 
 ANSWER = StoredAnswer("fingerprint", 200, b"{}")
 
@@ -24,7 +35,15 @@ def intent(number: int, **more: object) -> Intent:
         action_url=None,
         failure=None,
         created=1000,
+        account="sim-eu",
+        capture_limit=500,
+        moves=1,
     )._replace(**more)
+
+
+def enter(ledger: Ledger, entered: Intent, kind: Kind = "captured", at: float = 1000) -> None:
+    ledger.add_intent(entered)
+    ledger.add_movements(entered, [Moved(kind, "ch_x", entered.reference, entered.amount)], at)
 
 
 @pytest.fixture
@@ -34,11 +53,9 @@ def path(tmp_path: Path) -> Path:
 
 def test_charges_are_read_in_our_minor_units_while_the_ledger_is_written(path: Path):
     ledger = Ledger(path)
-    ledger.add_intent(intent(1))
-    ledger.add_charge("ch_1", intent(1), 1000.5)
+    enter(ledger, intent(1), at=1000.5)
     with ledger.writing():
-        ledger.add_intent(intent(2))
-        ledger.add_charge("ch_2", intent(2), 1001)
+        enter(ledger, intent(2))
 
         seen = list(read_charges(path))
 
@@ -49,18 +66,29 @@ def test_charges_are_read_in_our_minor_units_while_the_ledger_is_written(path: P
 
 def test_charges_are_read_after_the_ledger_was_closed(path: Path):
     ledger = Ledger(path)
-    ledger.add_intent(intent(1))
-    ledger.add_charge("ch_1", intent(1), 1000)
+    enter(ledger, intent(1))
     ledger.close()
 
     assert len(list(read_charges(path))) == 1
 
 
+def test_only_what_was_captured_is_a_charge(path: Path):
+    ledger = Ledger(path)
+    enter(ledger, intent(1, capture_method="manual"), "authorized")
+
+    assert list(read_charges(path)) == []
+    assert list(read_movements(path)) == [
+        Movement(
+            *("authorized", "sim-eu", "ch_x", "pi_1", "r-1", "r-1", 5, "ISK"),
+            datetime.fromtimestamp(1000, UTC),
+        )
+    ]
+    ledger.close()
+
+
 def test_a_charge_that_is_no_amount_of_ours_is_shown_as_such(path: Path):
     ledger = Ledger(path)
-    odd = intent(1, amount=550, reference=None)
-    ledger.add_intent(odd)
-    ledger.add_charge("ch_1", odd, 1000)
+    enter(ledger, intent(1, amount=550, reference=None))
 
     charge = next(read_charges(path))
 
@@ -75,25 +103,49 @@ def test_reading_charges_does_not_make_a_ledger(path: Path):
     assert not path.exists()
 
 
-def test_an_intent_is_never_charged_twice(path: Path):
+def test_a_movement_is_never_entered_twice(path: Path):
     ledger = Ledger(path)
-    ledger.add_intent(intent(1))
-    ledger.add_charge("ch_1", intent(1), 1000)
+    enter(ledger, intent(1))
 
     with pytest.raises(sqlite3.IntegrityError):
-        ledger.add_charge("ch_2", intent(1), 1000)
+        ledger.add_movements(intent(1), [Moved("captured", "ch_x", "r-1", 500)], 1000)
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    "sums", [{"received": 501}, {"received": 400, "refunded": 401}, {"captures_left": -1}]
+)
+def test_no_more_is_taken_or_given_back_than_the_intent_allows(path: Path, sums: dict[str, int]):
+    ledger = Ledger(path)
+    enter(ledger, intent(1), "authorized")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.change_intent(intent(1, **sums))
+    ledger.close()
+
+
+def test_a_file_of_another_version_is_refused_and_left_as_it_is(path: Path):
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE charges (id TEXT)")
+    before = path.read_bytes()
+
+    with pytest.raises(OtherVersion, match="version 1.*move the file away"):
+        Ledger(path)
+    with pytest.raises(OtherVersion):
+        list(read_movements(path))
+
+    assert path.read_bytes() == before
 
 
 def test_a_transaction_that_fails_leaves_nothing(path: Path):
     ledger = Ledger(path)
-    ledger.keep_answer("k", ANSWER, 1000)
+    ledger.keep_answer("a", "k", ANSWER, 1000)
 
     def charge_under_the_same_key() -> None:
         with ledger.writing():
-            ledger.add_intent(intent(1))
-            ledger.add_charge("ch_1", intent(1), 1000)
-            ledger.keep_answer("k", ANSWER, 1000)
+            enter(ledger, intent(1))
+            ledger.keep_answer("a", "k", ANSWER, 1000)
 
     with pytest.raises(sqlite3.IntegrityError):
         charge_under_the_same_key()
@@ -105,9 +157,17 @@ def test_a_transaction_that_fails_leaves_nothing(path: Path):
 
 def test_a_key_is_forgotten_after_a_day(path: Path):
     ledger = Ledger(path)
-    ledger.keep_answer("k", ANSWER, 1000)
+    ledger.keep_answer("a", "k", ANSWER, 1000)
 
-    assert ledger.answer("k", 1000 + KEY_LIFE_S - 1) == ANSWER
-    assert ledger.answer("k", 1000 + KEY_LIFE_S) is None
-    assert ledger.answer("k", 1000) is None
+    assert ledger.answer("a", "k", 1000 + KEY_LIFE_S - 1) == ANSWER
+    assert ledger.answer("a", "k", 1000 + KEY_LIFE_S) is None
+    assert ledger.answer("a", "k", 1000) is None
+    ledger.close()
+
+
+def test_a_key_is_one_of_its_account(path: Path):
+    ledger = Ledger(path)
+    ledger.keep_answer("a", "k", ANSWER, 1000)
+
+    assert ledger.answer("b", "k", 1000) is None
     ledger.close()

@@ -1,0 +1,176 @@
+"""The tables of the ledger's file, and their rows. Amounts are Stripe's integers, currencies in lower case, metadata
+JSON text, times in Unix seconds.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+VERSION: Final = 2
+"""Of the tables, in the file's `user_version`. 1, in files without a number: one capture per intent, one account."""
+
+Kind = Literal["authorized", "captured", "released", "refunded"]
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS intents (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    client_secret TEXT NOT NULL,
+    reference TEXT,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    status TEXT NOT NULL,
+    payment_method TEXT NOT NULL,
+    description TEXT,
+    metadata TEXT NOT NULL,
+    return_url TEXT,
+    action_url TEXT,
+    failure TEXT,
+    created INTEGER NOT NULL,
+    settles_at REAL,
+    canceled_at INTEGER,
+    cancellation_reason TEXT,
+    account TEXT NOT NULL,
+    capture_method TEXT NOT NULL,
+    captures_left INTEGER NOT NULL CHECK (captures_left >= 0),
+    capture_limit INTEGER NOT NULL,
+    capturable INTEGER NOT NULL,
+    received INTEGER NOT NULL,
+    refunded INTEGER NOT NULL,
+    moves INTEGER NOT NULL,
+    charge_metadata TEXT,
+    listed_from REAL NOT NULL,
+    extras TEXT NOT NULL,
+    CHECK (0 <= received AND received <= capture_limit AND 0 <= refunded AND refunded <= received)
+);
+CREATE INDEX IF NOT EXISTS intents_by_reference ON intents (reference);
+CREATE INDEX IF NOT EXISTS intents_that_settle ON intents (settles_at) WHERE settles_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS movements (
+    intent TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    account TEXT NOT NULL,
+    psp_id TEXT NOT NULL,
+    reference TEXT,
+    intent_reference TEXT,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (intent, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refunds (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    account TEXT NOT NULL,
+    intent TEXT NOT NULL,
+    reference TEXT,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT,
+    metadata TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    settles_at REAL,
+    settles_as TEXT
+);
+CREATE INDEX IF NOT EXISTS refunds_by_intent ON refunds (intent);
+CREATE INDEX IF NOT EXISTS refunds_that_settle ON refunds (settles_at) WHERE settles_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS idempotency_keys (
+    account TEXT NOT NULL,
+    key TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    created REAL NOT NULL,
+    PRIMARY KEY (account, key)
+);
+"""
+
+
+class Intent(NamedTuple):
+    """`capture_limit`: the most that all captures together may take. `moves`: how many movements it has had.
+    `listed_from`: search and list do not know it earlier. `extras`: what stands in the object and does nothing.
+    `charge_metadata`: what the metadata was before a capture changed it; None where none did."""
+
+    id: str
+    client_secret: str
+    reference: str | None
+    amount: int
+    currency: str
+    status: str
+    payment_method: str
+    description: str | None
+    metadata: str
+    return_url: str | None
+    action_url: str | None
+    failure: str | None
+    created: int
+    settles_at: float | None = None
+    canceled_at: int | None = None
+    cancellation_reason: str | None = None
+    account: str = "default"
+    capture_method: str = "automatic"
+    captures_left: int = 1
+    capture_limit: int = 0
+    capturable: int = 0
+    received: int = 0
+    refunded: int = 0
+    moves: int = 0
+    charge_metadata: str | None = None
+    listed_from: float = 0.0
+    extras: str = "{}"
+
+    @property
+    def charge_id(self) -> str | None:
+        """Stripe's two ids have most letters in common too. Without a movement there was no charge."""
+        return f"ch_{self.id[3:]}" if self.moves else None
+
+
+class Refund(NamedTuple):
+    id: str
+    account: str
+    intent: str
+    reference: str | None
+    amount: int
+    currency: str
+    status: str
+    reason: str | None
+    metadata: str
+    created: int
+    settles_at: float | None = None
+    settles_as: str | None = None
+
+
+class Moved(NamedTuple):
+    """Money of an intent that a call held, took, let go or gave back. `reference`: of the operation it was done for."""
+
+    kind: Kind
+    psp_id: str
+    reference: str | None
+    amount: int
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)})"  # noqa: S608 - our own names
+
+
+INSERT_INTENT: Final = _insert("intents", Intent._fields)
+INSERT_REFUND: Final = _insert("refunds", Refund._fields)
+SELECT_INTENTS: Final = f"SELECT {', '.join(Intent._fields)} FROM intents"  # noqa: S608 - our own names
+SELECT_REFUNDS: Final = f"SELECT {', '.join(Refund._fields)} FROM refunds"  # noqa: S608 - our own names
+CHANGING: Final = (
+    "status",
+    "metadata",
+    "action_url",
+    "failure",
+    "settles_at",
+    "canceled_at",
+    "cancellation_reason",
+    "captures_left",
+    "capturable",
+    "received",
+    "refunded",
+    "moves",
+    "charge_metadata",
+)
+UPDATE_INTENT: Final = f"UPDATE intents SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE id = ?"  # noqa: S608 - our own names
+INSERT_MOVEMENT: Final = "INSERT INTO movements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

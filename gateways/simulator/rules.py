@@ -1,0 +1,108 @@
+"""What Stripe allows, and what a call makes of an intent: pure."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from gateways import stripe_amounts
+from gateways.simulator import forms
+from gateways.simulator.accounts import Account
+from gateways.simulator.dialect import StripeError, intent_object, invalid
+from gateways.simulator.faults import Do
+from gateways.simulator.rows import Intent, Moved
+
+_TAG: Final = re.compile(r"op_([a-z]\d{1,6})")
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """The idempotency key of a request, in the account that it came for, and what it was sent with."""
+
+    account: str
+    key: str
+    fingerprint: str
+
+    @property
+    def operation(self) -> str | None:
+        """AegisPay's keys are the operation's id and the step, with a dash between."""
+        return self.key.rpartition("-")[0] or None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Who asks, under which key, when, and what is to go wrong with what is said about it."""
+
+    account: Account
+    keyed: Keyed | None
+    now: float
+    do: Do | None = None
+
+
+def about_other_money(shown: dict[str, Any], do: Do | None) -> dict[str, Any]:
+    """Another amount, or another currency, than what was done."""
+    if do == "wrong_amount":
+        names = [name for name in ("amount", "amount_received", "amount_capturable") if shown.get(name)]
+        return shown | {name: shown[name] + 100 for name in names}
+    if do == "wrong_currency":
+        return shown | {"currency": "eur" if shown["currency"] != "eur" else "usd"}
+    return shown
+
+
+def approved(intent: Intent) -> tuple[Intent, list[Moved]]:
+    intent = intent._replace(action_url=None, settles_at=None, moves=intent.moves + 1)
+    if intent.capture_method == "manual":
+        held = intent._replace(status="requires_capture", capturable=intent.amount)
+        return held, [Moved("authorized", held.charge_id or "", intent.reference, intent.amount)]
+    taken = intent._replace(status="succeeded", received=intent.amount, captures_left=0)
+    return taken, [Moved("captured", taken.charge_id or "", intent.reference, intent.amount)]
+
+
+def amount_to_capture(intent: Intent, asked: forms.Capture) -> int:
+    """Raises `StripeError`, 400, for what cannot be captured."""
+    if intent.status == "succeeded":
+        text = "The remaining amount on this PaymentIntent could not be captured because the remainder of the authorized amount has been released."
+        raise unfit(text, intent)
+    if intent.status != "requires_capture":
+        text = f"This PaymentIntent could not be captured because it has a status of {intent.status}. Only a PaymentIntent with one of the following statuses may be captured: requires_capture."
+        raise unfit(text, intent)
+    shown = intent_object(intent)
+    if not asked.final and intent.captures_left <= 1:
+        text = (
+            "You can only set final_capture to false where multicapture is available for the PaymentIntent."
+        )
+        raise invalid(text, param="final_capture", payment_intent=shown)
+    amount = intent.capturable if asked.amount is None else asked.amount
+    if amount == 0 and not (asked.final and intent.received):
+        text = "This value must be greater than or equal to 1."
+        raise invalid(text, param="amount", code="parameter_invalid_integer", payment_intent=shown)
+    multiple = stripe_amounts.multiple(intent.currency.upper())
+    if amount % multiple:
+        text = f"Amounts in {intent.currency} must be divisible by {multiple}."
+        raise invalid(text, param="amount_to_capture", code="parameter_invalid_integer")
+    if amount > intent.capture_limit - intent.received:
+        text = "The payment could not be captured because the requested capture amount is greater than the amount you can capture for this charge."
+        raise invalid(text, code="amount_too_large", payment_intent=shown)
+    return amount
+
+
+def unfit(text: str, intent: Intent) -> StripeError:
+    return invalid(text, code="payment_intent_unexpected_state", payment_intent=intent_object(intent))
+
+
+def merged(metadata: str, more: forms.Metadata) -> str:
+    """An empty value takes its name away."""
+    if not more:
+        return metadata
+    merged: forms.Metadata = orjson.loads(metadata) | more
+    return orjson.dumps({name: value for name, value in merged.items() if value}).decode()
+
+
+def operation(intent: Intent, metadata: forms.Metadata, keyed: Keyed | None) -> str | None:
+    """The id of the operation that a call was made for: by its tag in the metadata, else by its key."""
+    payment = (intent.reference or "").partition("-")[0]
+    tags = [tag[1] for name in metadata if (tag := _TAG.fullmatch(name)) is not None]
+    if payment and len(tags) == 1:
+        return f"{payment}-{tags[0]}"
+    return None if keyed is None else keyed.operation
