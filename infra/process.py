@@ -147,7 +147,8 @@ async def _supervised(
     except Misconfigured as error:
         process.log.error("misconfigured", error=str(error))  # noqa: TRY400  # what to do, not where it was raised
         return EXIT_MISCONFIGURED
-    except Exception:
+    except (Exception, asyncio.CancelledError):
+        # Nobody cancels this: aiokafka's stop passes on that of a task of its own.
         process.log.exception("crashed")
         return EXIT_CRASHED
     finally:

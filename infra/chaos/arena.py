@@ -106,7 +106,11 @@ class Arena:
         for one in chosen:
             one.may_start.set()
         for one in chosen:
-            await self.until(lambda one=one: _ready(one), f"{one.program.name} ready")  # type: ignore[misc]
+            await self.ready(one.program.name)
+
+    async def ready(self, name: str) -> None:
+        """Waits for it, whoever has taken it down."""
+        await self.until(lambda: _ready(self._one(name)), f"{name} ready")
 
     async def all_up(self) -> None:
         """Whatever a fault did to them."""

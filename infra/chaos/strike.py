@@ -62,14 +62,19 @@ async def _strike(fault: Fault, arena: Arena) -> Detail:
                 await arena.until(lambda: _told(arena, fault.then), "the simulator back as it was")
             return {}
         case faults.Again():
+            await arena.ready("kafka")
             return {"records": await _again(fault, arena)}
         case faults.Lose():
+            await arena.ready("kafka")
             return {"records": await _lose(fault, arena)}
         case faults.NoConnections():
+            await arena.ready("postgres")
             return {"connections": await _no_connections(fault, arena)}
         case faults.Locked():
+            await arena.ready("postgres")
             return await _locked(fault, arena)
         case faults.DiskFull():
+            await arena.ready("postgres")
             return await _disk_full(fault, arena)
         case _:
             assert_never(fault)
@@ -141,7 +146,7 @@ async def _again(fault: faults.Again, arena: Arena) -> int:
                         place.topic,
                         record.value,
                         key=record.key,
-                        headers=record.headers,
+                        headers=list(record.headers),
                         partition=place.partition,
                     )
                     sent += 1

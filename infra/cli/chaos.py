@@ -45,6 +45,7 @@ def chaos(
 
     Nothing that runs already is touched: it has its own servers, in a folder of its own.
     """
+    import logging
     import shutil
 
     from infra.chaos.arena import folder_for_all
@@ -57,6 +58,8 @@ def chaos(
     if show_plan:
         write_json(chosen.model_dump(mode="json"))
         return
+    # What it cannot reach is what this is about.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="aegispay-chaos-"))
     folder_for_all(folder)
     console.print(
