@@ -1,6 +1,6 @@
 """The front door of the distribution `aegispay-client`, where this file is the package's `__init__`."""
 
-from .client import SETTLED, Client, ClientError, NoAnswer, NotSettled, Refused
+from .client import ENDED, SETTLED, Client, ClientError, NoAnswer, NotSettled, Refused
 from .messages import Reply
 
-__all__ = ["SETTLED", "Client", "ClientError", "NoAnswer", "NotSettled", "Refused", "Reply"]
+__all__ = ["ENDED", "SETTLED", "Client", "ClientError", "NoAnswer", "NotSettled", "Refused", "Reply"]

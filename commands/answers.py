@@ -4,7 +4,7 @@ from uuid import UUID
 
 from aggregates.asked import Cause
 from aggregates.asked import Refused as RuleSaysNo
-from aggregates.operation import Operation
+from aggregates.operation import Operation, OperationState
 from aggregates.payment import Payment
 from aggregates.status import RESTING, Status
 from commands.messages import InvalidMessage, Reply
@@ -38,10 +38,11 @@ def mismatch(command_id: UUID, payment: Payment, path: str, detail: str, cause: 
         status=payment.status,
         version=payment.version,
         correlation_id=cause.correlation_id,
+        fingerprint=cause.fingerprint,
     )
 
 
-def rule_says_no(command_id: UUID, payment: Payment, correlation_id: str | None, no: RuleSaysNo) -> Reply:
+def rule_says_no(command_id: UUID, payment: Payment, cause: Cause, no: RuleSaysNo) -> Reply:
     return Reply(
         kind="answer",
         command_id=command_id,
@@ -52,13 +53,16 @@ def rule_says_no(command_id: UUID, payment: Payment, correlation_id: str | None,
         amounts=no.amounts or None,
         status=payment.status,
         version=payment.version,
-        correlation_id=correlation_id,
+        correlation_id=cause.correlation_id,
+        fingerprint=cause.fingerprint,
     )
 
 
-def answer(command_id: UUID, payment: Payment, correlation_id: str | None) -> Reply:
+def answer(command_id: UUID, payment: Payment, correlation_id: str | None, given: str | None = None) -> Reply:
     rejected = payment.status is Status.REJECTED
     started = _started_by(command_id, payment)
+    # One that waits for its next attempt has not ended, whatever became of the last.
+    state = OperationState.STARTED if started and started.id in payment.retries else started and started.state
     return Reply(
         kind="answer",
         command_id=command_id,
@@ -67,10 +71,11 @@ def answer(command_id: UUID, payment: Payment, correlation_id: str | None) -> Re
         code=payment.rejected,
         detail="the payment was rejected before anything was sent" if rejected else None,
         operation_id=started.id if started else None,
-        operation_state=started.state if started else None,
+        operation_state=state,
         status=payment.status,
         version=payment.version,
         correlation_id=correlation_id,
+        fingerprint=given,
     )
 
 

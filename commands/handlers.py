@@ -176,11 +176,11 @@ def merchant_command(command: MerchantCommand, payment: Payment, context: Contex
     try:
         _decide(command, payment, cause)
     except RuleSaysNo as no:
-        reply = answers.rule_says_no(command.command_id, payment, cause.correlation_id, no)
+        reply = answers.rule_says_no(command.command_id, payment, cause, no)
         refusal = Refusal(payment.id, command.command_id, given, dump(reply))
         return Decided(payment, Writes(refusals=[refusal]), [reply])
     decided = _changed(payment, context.now)
-    decided.replies.append(answers.answer(command.command_id, payment, cause.correlation_id))
+    decided.replies.append(answers.answer(command.command_id, payment, cause.correlation_id, given))
     if payment.status is not before and payment.status in RESTING:
         decided.replies.append(answers.update(payment))
     return decided
@@ -196,7 +196,7 @@ def _repeated(command_id: UUID, given: str, payment: Payment, context: Context, 
         detail = "this command_id was used before, for another command; the first one stands"
         return answers.mismatch(command_id, payment, "command_id", detail, cause)
     if refused_before is None:
-        return answers.answer(command_id, payment, cause.correlation_id)
+        return answers.answer(command_id, payment, cause.correlation_id, given)
     stored = parse_reply(refused_before.answer)
     return stored.model_copy(update={"status": payment.status, "version": payment.version})
 

@@ -298,6 +298,11 @@ class Reply(_Message):
     status: str | None = Field(default=None, description="The payment's status when this was sent")
     version: int | None = Field(default=None, description="The payment's version when this was sent")
     correlation_id: str | None = None
+    fingerprint: str | None = Field(
+        default=None,
+        description="Of what was asked for, where a command about a payment is answered: two with one command_id "
+        "and other content have each an answer",
+    )
 
 
 class InvalidMessage(ValueError):
@@ -319,6 +324,12 @@ class InvalidMessage(ValueError):
 def payment_id(merchant_id: str, idempotency_key: str) -> UUID:
     """The id that this key of this merchant always gives: uuid5 over the JSON array of both, without spaces."""
     return uuid5(_PAYMENTS, orjson.dumps([merchant_id, idempotency_key]).decode())
+
+
+def command_id(merchant_id: str, payment: UUID, key: str, kind: str) -> UUID:
+    """The id that this key always gives to a command of this kind (`type` without its version) about this payment:
+    a repeat has the same one, and is known by it."""
+    return uuid5(_PAYMENTS, orjson.dumps([merchant_id, str(payment), key, kind]).decode())
 
 
 def fingerprint(command: CreatePayment | MerchantCommand) -> str:
