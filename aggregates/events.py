@@ -107,6 +107,7 @@ class Request(Event):
     target_psp_id: str | None
     final: bool
     multicapture: bool
+    overcapture_percent: int
     key_life_s: int
     expires_at: str
     action_until: str | None
@@ -120,7 +121,6 @@ class OperationStarted(Request):
     ordinal: int
     attempt: int
     authorization_life_s: int
-    overcapture_percent: int
     completed_by: str
     retry_of: str | None
     extra: bool
