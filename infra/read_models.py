@@ -1,4 +1,5 @@
-"""The read-model worker: every event once onto every table, and a sweep for what Kafka or Faust lost on the way.
+"""The read-model worker: every event once onto every table, a sweep for what Kafka or Faust lost on the way, and the
+figures of what is in doubt.
 
 A record that is no event of ours becomes a dead letter; any other error ends the process, with nothing acknowledged.
 """
@@ -17,9 +18,10 @@ from infra.faust_runtime import Agent, Batched, run_agents
 from infra.process import Process
 from infra.settings import ReadModelSettings
 from infra.startup import ready_to_start
-from projections import batch, events, lag
+from projections import batch, events, in_doubt, lag
 
 _BATCH_MAX: Final = 500
+_BOARD_EVERY_S: Final = 5.0
 _SWEEP_EVERY_S: Final = 60.0
 _SWEEP_PAGE: Final = 2000
 
@@ -43,6 +45,26 @@ BATCH_RECORDS = Histogram(
     "aegispay_view_batch_records", "Records in a batch", buckets=(1, 2, 5, 20, 100, 500)
 )
 SWEPT_AT = Gauge("aegispay_view_swept_timestamp_seconds", "When the last sweep ended")
+
+ALARMS: Final[dict[batch.Alarm, Counter]] = {
+    "extra_charge": Counter(
+        "aegispay_extra_charges",
+        "Charges beside another one for the same payment, confirmed; they are given back",
+    ),
+    "contradiction": Counter(
+        "aegispay_contradictions", "Reports that cannot be true beside the record; they freeze the payment"
+    ),
+    "needs_person": Counter(
+        "aegispay_needs_person", "Operations that came into the queue for a person after 24 h"
+    ),
+}
+# Each process says the same of these, for all merchants: take the largest, not the sum.
+IN_DOUBT = Gauge("aegispay_in_doubt_payments", "Payments that are in doubt, frozen or parked")
+IN_DOUBT_AMOUNT = Gauge(
+    "aegispay_in_doubt_amount_minor", "The money at risk in them", ["gateway", "currency"]
+)
+IN_DOUBT_OLDEST_S = Gauge("aegispay_in_doubt_oldest_seconds", "Age of the oldest of them")
+MANUAL_QUEUE = Gauge("aegispay_manual_queue_payments", "Those of them that a person has to look at")
 
 
 class PaymentsView:
@@ -102,6 +124,33 @@ class Sweep:
             await self.run_once()
 
 
+class Board:
+    """Keeps the figures of what is in doubt fresh."""
+
+    def __init__(self, conn: psycopg.AsyncConnection) -> None:
+        self._conn = conn
+        self._known: set[tuple[str, str]] = set()
+
+    async def run_once(self) -> int:
+        """How many payments are in doubt."""
+        figures = await in_doubt.figures(self._conn, clock.now())
+        IN_DOUBT.set(figures.payments)
+        IN_DOUBT_OLDEST_S.set(figures.oldest_s)
+        MANUAL_QUEUE.set(figures.manual)
+        # What is over is told as 0: a series that only ends would leave its last value standing.
+        for gateway, currency in self._known - figures.amounts.keys():
+            IN_DOUBT_AMOUNT.labels(gateway, currency).set(0)
+        for (gateway, currency), minor in figures.amounts.items():
+            IN_DOUBT_AMOUNT.labels(gateway, currency).set(minor)
+        self._known |= figures.amounts.keys()
+        return figures.payments
+
+    async def run(self, process: Process) -> None:
+        await self.run_once()
+        while not await process.stopped_within(_BOARD_EVERY_S):
+            await self.run_once()
+
+
 def _count(done: batch.Done, log: Any) -> None:
     APPLIED.inc(done.applied)
     SKIPPED.inc(done.skipped)
@@ -112,6 +161,9 @@ def _count(done: batch.Done, log: Any) -> None:
     for payment_id in done.stale:
         STALE.inc()
         log.error("payment is stale: a version is in no topic and not in the store", payment_id=payment_id)
+    for alarm, payment_id in done.alarms:
+        ALARMS[alarm].inc()
+        log.error("money needs a look", why=alarm, payment_id=payment_id)
 
 
 async def main(process: Process, settings: ReadModelSettings) -> None:
@@ -123,10 +175,12 @@ async def main(process: Process, settings: ReadModelSettings) -> None:
         async with (
             await database.connect_async(settings, process.name) as agents_own,
             await database.connect_async(settings, process.name) as sweeps_own,
+            await database.connect_async(settings, process.name) as boards_own,
             asyncio.TaskGroup() as tasks,
         ):
             view = PaymentsView(agents_own, broker.KafkaDeadLetters(producer, settings), process.log)
             tasks.create_task(Sweep(sweeps_own, process.log).run(process))
+            tasks.create_task(Board(boards_own).run(process))
             agent = Agent("payments-view", topics.EVENTS, Batched(view.handle, _BATCH_MAX))
             await run_agents(process, settings, "read-models", [agent])
     finally:

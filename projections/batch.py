@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import psycopg
 
@@ -17,18 +17,22 @@ from commands.crash_points import reached
 from commands.messages import InvalidMessage
 from projections import events, fold, payments
 from projections.events import Event
-from projections.fold import OperationRow, PaymentRow
+from projections.rows import OperationRow, PaymentRow, settle
+
+Alarm = Literal["extra_charge", "contradiction", "needs_person"]
 
 
 @dataclass(slots=True)
 class Done:
-    """What a batch came to. `stale`: the payments that became stale in it."""
+    """What a batch came to. `alarms`: what an operator has to hear of, and the payment. `stale`: the payments that
+    became stale in it."""
 
     applied: int = 0
     skipped: int = 0
     filled: int = 0
     unknown: list[str] = field(default_factory=list)  # types of events
     stale: list[str] = field(default_factory=list)
+    alarms: list[tuple[Alarm, str]] = field(default_factory=list)
 
 
 _GAPS: Final = """
@@ -107,15 +111,32 @@ def _fold(
         while (event := known[payment_id].get(row.version + 1)) is not None:
             fold.apply(row, event)
             done.applied += 1
-            if isinstance(event.body, events.Other):
-                done.unknown.append(event.topic)
+            _note(event, done)
+        if row.version > before:
+            settle(row)
         if row.version >= wanted[payment_id]:
             row.stale_since = None
         elif was_stale is None:
             row.stale_since = now
             done.stale.append(payment_id)
         if row.version > before:
-            operations.extend(row.operations.values())
+            operations.extend(row.operations[name] for name in row.touched)
         if row.version > before or row.stale_since != was_stale:
             changed.append(row)
     return changed, operations
+
+
+def _note(event: Event, done: Done) -> None:
+    match event.body:
+        case events.Other():
+            done.unknown.append(event.topic)
+        case events.ExtraChargeConfirmed():
+            done.alarms.append(("extra_charge", event.payment_id))
+        case events.Contradicted():
+            done.alarms.append(("contradiction", event.payment_id))
+        case events.DisputeChanged(contradicts=why) if why is not None:
+            done.alarms.append(("contradiction", event.payment_id))
+        case events.NeedsPerson():
+            done.alarms.append(("needs_person", event.payment_id))
+        case _:
+            pass

@@ -11,8 +11,10 @@ import orjson
 import psycopg
 from psycopg.rows import dict_row
 
-_COLUMNS: Final = """payment_id, version, status, amount_minor, currency, captured_minor, customer_id, description,
-    metadata, reason, action_url, frozen, expires_at, created_at, updated_at"""
+_COLUMNS: Final = """payment_id, version, status, amount_minor, currency, capture, authorized_minor, captured_minor,
+    released_minor, refunded_minor, disputed_minor, capturable_minor, refundable_minor, customer_id, description,
+    statement_text, return_page, metadata, reason, decision, action_url, action_until, authorization_expires_at,
+    authorization_expired, cancel_requested, ended, frozen, contradictions, disputes, expires_at, created_at, updated_at"""
 _PAGE: Final = f"""
     SELECT {_COLUMNS} FROM payments
     WHERE merchant_id = %s AND customer_id = %s AND (created_at, payment_id) < (%s, %s)

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter, ValidationError
 
-from aggregates.operation import OperationState
-from aggregates.payment import EVENTS, Payment
+from aggregates import events
+from aggregates.operation import Kind, OperationState
+from aggregates.status import Ended
 from commands.messages import InvalidMessage
 from commands.records import Record
 
@@ -28,9 +29,12 @@ class Requested:
     merchant_id: Text
     amount_minor: BigInt
     currency: Text
+    capture: Text
     customer_id: Text | None
     country: Text | None
     description: Text | None
+    statement_text: Text | None
+    return_page: Text | None
     metadata: dict[Text, Text]
     expires_at: AwareDatetime
 
@@ -39,18 +43,27 @@ class Requested:
 class Rejected:
     timestamp: AwareDatetime
     code: Text
+    detail: Text
 
 
 @dataclass(frozen=True, slots=True)
 class OperationStarted:
     timestamp: AwareDatetime
     operation_id: Text
-    kind: Text
+    kind: Kind
     ordinal: SmallInt
+    attempt: SmallInt
     gateway: Text
     account: Text
     amount_minor: BigInt
     currency: Text
+    target_operation_id: Text | None
+    final: bool
+    extra: bool
+    retry_of: Text | None
+    action_until: AwareDatetime | None
+    authorization_life_s: SmallInt
+    because: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +80,98 @@ class OperationReported:
     timestamp: AwareDatetime
     operation_id: Text
     psp_id: Text | None
+    amount_minor: BigInt | None
     code: Text | None
     action_url: Text | None
+    observed_at: AwareDatetime
     call_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Contradicted:
     timestamp: AwareDatetime
+    operation_id: Text
+    psp_id: Text | None
+    amount_minor: BigInt | None
+    currency: Text | None
+    reported: Text
+    why: Text
+    late_charge: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraChargeConfirmed:
+    timestamp: AwareDatetime
+    operation_id: Text
+    psp_id: Text | None
+    amount_minor: BigInt
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    timestamp: AwareDatetime
+    operation_id: Text
+    decision: Text
+    amount_minor: BigInt
 
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
     timestamp: AwareDatetime
+    operation_id: Text
+    retry_at: AwareDatetime
+    because: Text
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDropped:
+    timestamp: AwareDatetime
+    operation_id: Text
+    because: Text
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptsEnded:
+    timestamp: AwareDatetime
+    ended: Ended
+    because: Text
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    timestamp: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationExpired:
+    timestamp: AwareDatetime
+    because: Text
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsPerson:
+    timestamp: AwareDatetime
+    operation_id: Text
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeChanged:
+    timestamp: AwareDatetime
+    dispute_id: Text
+    operation_id: Text
+    state: Text
+    amount_minor: BigInt
+    currency: Text
+    reason: Text | None
+    respond_by: AwareDatetime | None
+    observed_at: AwareDatetime
+    contradicts: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """It stands in the history and changes no row."""
+
     timestamp: AwareDatetime
 
 
@@ -99,23 +187,39 @@ Body = (
     | OperationAsked
     | OperationReported
     | Contradicted
+    | ExtraChargeConfirmed
+    | Resolved
     | RetryScheduled
+    | RetryDropped
     | AttemptsEnded
+    | CancelRequested
+    | AuthorizationExpired
+    | NeedsPerson
+    | DisputeChanged
+    | Noted
     | Other
 )
 
 _BODIES: dict[str, type[Body]] = {
-    Payment.Requested.TOPIC: Requested,
-    Payment.Rejected.TOPIC: Rejected,
-    Payment.OperationStarted.TOPIC: OperationStarted,
-    Payment.OperationAsked.TOPIC: OperationAsked,
-    Payment.Contradicted.TOPIC: Contradicted,
-    Payment.RetryScheduled.TOPIC: RetryScheduled,
-    Payment.AttemptsEnded.TOPIC: AttemptsEnded,
+    events.Requested.TOPIC: Requested,
+    events.Rejected.TOPIC: Rejected,
+    events.OperationStarted.TOPIC: OperationStarted,
+    events.OperationAsked.TOPIC: OperationAsked,
+    events.OperationConfirmed.TOPIC: Noted,
+    events.Contradicted.TOPIC: Contradicted,
+    events.ExtraChargeConfirmed.TOPIC: ExtraChargeConfirmed,
+    events.Resolved.TOPIC: Resolved,
+    events.RetryScheduled.TOPIC: RetryScheduled,
+    events.RetryDropped.TOPIC: RetryDropped,
+    events.AttemptsEnded.TOPIC: AttemptsEnded,
+    events.CustomerReturned.TOPIC: Noted,
+    events.CancelRequested.TOPIC: CancelRequested,
+    events.AuthorizationExpiring.TOPIC: Noted,
+    events.AuthorizationExpired.TOPIC: AuthorizationExpired,
+    events.NeedsPerson.TOPIC: NeedsPerson,
+    events.DisputeChanged.TOPIC: DisputeChanged,
 }
-OUTCOMES: Final[dict[str, OperationState]] = {
-    topic: event.state for topic, event in EVENTS.items() if hasattr(event, "state")
-}
+OUTCOMES: Final[dict[str, OperationState]] = {event.TOPIC: event.state for event in events.OUTCOMES}
 """The state that an operation is in after an event with this topic."""
 _BODIES |= dict.fromkeys(OUTCOMES, OperationReported)
 _ADAPTERS: Final[dict[str, TypeAdapter[Body]]] = {topic: TypeAdapter(body) for topic, body in _BODIES.items()}

@@ -9,7 +9,8 @@ import orjson
 import psycopg
 from psycopg.rows import dict_row
 
-from projections.fold import OperationRow, PaymentRow
+from aggregates.operation import OperationState
+from projections.rows import OperationRow, PaymentRow
 
 # In the order of the row's fields.
 _PAYMENT_TYPES: Final = {
@@ -21,14 +22,30 @@ _PAYMENT_TYPES: Final = {
     "status": "text",
     "amount_minor": "bigint",
     "currency": "text",
+    "capture": "text",
+    "authorized_minor": "bigint",
     "captured_minor": "bigint",
+    "released_minor": "bigint",
+    "refunded_minor": "bigint",
+    "disputed_minor": "bigint",
+    "capturable_minor": "bigint",
+    "refundable_minor": "bigint",
     "country": "text",
     "description": "text",
+    "statement_text": "text",
+    "return_page": "text",
     "metadata": "jsonb",
     "reason": "text",
+    "decision": "text",
     "action_url": "text",
+    "action_until": "timestamptz",
+    "authorization_expires_at": "timestamptz",
+    "authorization_expired": "boolean",
+    "cancel_requested": "boolean",
+    "ended": "text",
     "frozen": "boolean",
-    "attempts_ended": "boolean",
+    "contradictions": "jsonb",
+    "disputes": "jsonb",
     "gateway": "text",
     "command_id": "uuid",
     "correlation_id": "text",
@@ -39,7 +56,9 @@ _PAYMENT_TYPES: Final = {
 _OPERATION_TYPES: Final = {
     "operation_id": "text",
     "payment_id": "uuid",
+    "merchant_id": "text",
     "ordinal": "integer",
+    "attempt": "integer",
     "kind": "text",
     "state": "text",
     "gateway": "text",
@@ -47,13 +66,38 @@ _OPERATION_TYPES: Final = {
     "psp_id": "text",
     "amount_minor": "bigint",
     "currency": "text",
+    "approved_minor": "bigint",
+    "approved_at": "timestamptz",
+    "target": "text",
+    "final": "boolean",
+    "extra": "boolean",
     "code": "text",
     "asked": "integer",
+    "in_doubt_since": "timestamptz",
+    "person_asked": "boolean",
+    "retry_at": "timestamptz",
+    "action_until": "timestamptz",
+    "authorization_life_s": "integer",
     "call_ms": "double precision",
     "started_at": "timestamptz",
     "updated_at": "timestamptz",
 }
-assert list(_PAYMENT_TYPES) == [column.name for column in fields(PaymentRow)][:-1]
+_MOVING: Final = (
+    "state",
+    "psp_id",
+    "approved_minor",
+    "approved_at",
+    "extra",
+    "code",
+    "asked",
+    "in_doubt_since",
+    "person_asked",
+    "retry_at",
+    "call_ms",
+    "updated_at",
+)
+"""What may change of an operation."""
+assert list(_PAYMENT_TYPES) == [column.name for column in fields(PaymentRow)][:-2]
 assert list(_OPERATION_TYPES) == [column.name for column in fields(OperationRow)]
 
 
@@ -87,7 +131,7 @@ _UPDATE: Final = f"""
 _UPSERT: Final = f"""
     INSERT INTO operations ({", ".join(_OPERATION_TYPES)}) SELECT * FROM {_records(_OPERATION_TYPES)}
     ON CONFLICT (operation_id) DO UPDATE
-    SET {", ".join(f"{name} = excluded.{name}" for name in ("state", "psp_id", "code", "asked", "call_ms", "updated_at"))}
+    SET {", ".join(f"{name} = excluded.{name}" for name in _MOVING)}
 """  # noqa: S608  # columns of ours
 
 
@@ -101,6 +145,7 @@ async def lock(conn: psycopg.AsyncConnection, payment_ids: Sequence[str]) -> dic
     rows = {row[0]: PaymentRow(*row) for row in await locked.fetchall()}
     for values in await operations.fetchall():
         operation = OperationRow(*values)
+        operation.state = OperationState(operation.state)  # a text, as the driver gave it
         rows[operation.payment_id].operations[operation.operation_id] = operation
     return rows
 
@@ -117,17 +162,16 @@ def _json(rows: Iterable[PaymentRow | OperationRow], types: dict[str, str]) -> s
     return orjson.dumps([{name: getattr(row, name) for name in types} for row in rows]).decode()
 
 
-_FIND: Final = """
+_SHOWN: Final = ", ".join(
+    f"'{name}', o.{name}" for name in _OPERATION_TYPES if name not in {"payment_id", "merchant_id", "ordinal"}
+)
+_FIND: Final = f"""
     SELECT p.*,
         (SELECT max(originator_version) FROM payment_events WHERE originator_id = p.payment_id) AS stored_version,
-        (SELECT json_agg(json_build_object(
-            'operation_id', o.operation_id, 'kind', o.kind, 'state', o.state, 'gateway', o.gateway,
-            'account', o.account, 'psp_id', o.psp_id, 'amount_minor', o.amount_minor, 'currency', o.currency,
-            'code', o.code, 'asked', o.asked, 'call_ms', o.call_ms, 'started_at', o.started_at,
-            'updated_at', o.updated_at) ORDER BY o.ordinal)::text
+        (SELECT json_agg(json_build_object({_SHOWN}) ORDER BY o.ordinal)::text
          FROM operations o WHERE o.payment_id = p.payment_id) AS operations
     FROM payments p WHERE p.payment_id = %s AND p.merchant_id = %s AND p.version > 0
-"""
+"""  # noqa: S608  # columns of ours
 
 
 async def find(conn: psycopg.AsyncConnection, payment_id: UUID, merchant_id: str) -> dict[str, Any] | None:

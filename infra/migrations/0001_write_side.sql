@@ -71,6 +71,19 @@ CREATE TABLE {schema}.parked_records (
     UNIQUE (topic, partition, record_offset)   -- a record that is read again queues once
 );
 
+-- With what the create says, where it is among those that wait: such a payment may have no event.
+CREATE VIEW {schema}.parked_payments AS
+    SELECT s.payment_id, s.reason, s.since, asked.content ->> 'merchant_id' AS merchant_id,
+        (asked.content ->> 'amount_minor')::bigint AS amount_minor, asked.content ->> 'currency' AS currency
+    FROM {schema}.parked_streams s
+    LEFT JOIN LATERAL (
+        SELECT r.content FROM (
+            SELECT place, convert_from(message, 'UTF8')::json AS content
+            FROM {schema}.parked_records WHERE payment_id = s.payment_id
+        ) r
+        WHERE r.content ->> 'type' = 'create_payment.v1' ORDER BY r.place LIMIT 1
+    ) asked ON true;
+
 CREATE TABLE {schema}.relay_cursor (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     generation smallint NOT NULL,

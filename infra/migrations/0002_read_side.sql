@@ -9,14 +9,30 @@ CREATE TABLE {read}.payments (
     status text NOT NULL DEFAULT 'REQUESTED',
     amount_minor bigint NOT NULL DEFAULT 0,
     currency text NOT NULL DEFAULT '',
+    capture text NOT NULL DEFAULT 'automatic',
+    authorized_minor bigint NOT NULL DEFAULT 0,
     captured_minor bigint NOT NULL DEFAULT 0,
+    released_minor bigint NOT NULL DEFAULT 0,
+    refunded_minor bigint NOT NULL DEFAULT 0,
+    disputed_minor bigint NOT NULL DEFAULT 0,
+    capturable_minor bigint NOT NULL DEFAULT 0,
+    refundable_minor bigint NOT NULL DEFAULT 0,
     country text,
     description text,
+    statement_text text,
+    return_page text,
     metadata jsonb NOT NULL DEFAULT '{{}}',
     reason text,
+    decision text,                             -- why the newest attempt was started, put off or not made
     action_url text,
+    action_until timestamptz,
+    authorization_expires_at timestamptz,
+    authorization_expired boolean NOT NULL DEFAULT false,
+    cancel_requested boolean NOT NULL DEFAULT false,
+    ended text,                                -- why no further attempt follows
     frozen boolean NOT NULL DEFAULT false,
-    attempts_ended boolean NOT NULL DEFAULT false,
+    contradictions jsonb NOT NULL DEFAULT '[]',  -- those that a person has not resolved: while there is one, frozen
+    disputes jsonb NOT NULL DEFAULT '[]',
     gateway text,
     command_id uuid,                           -- of the create
     correlation_id text NOT NULL DEFAULT '',
@@ -26,11 +42,14 @@ CREATE TABLE {read}.payments (
 ) WITH (fillfactor = 80);
 CREATE INDEX payments_by_customer ON {read}.payments (merchant_id, customer_id, created_at DESC, payment_id DESC)
     WHERE customer_id IS NOT NULL;
+CREATE INDEX payments_frozen ON {read}.payments (merchant_id) WHERE frozen;
 
 CREATE TABLE {read}.operations (
     operation_id text PRIMARY KEY,
     payment_id uuid NOT NULL,
+    merchant_id text NOT NULL,
     ordinal integer NOT NULL,
+    attempt integer NOT NULL,
     kind text NOT NULL,
     state text NOT NULL,
     gateway text NOT NULL,
@@ -38,13 +57,50 @@ CREATE TABLE {read}.operations (
     psp_id text,
     amount_minor bigint NOT NULL,
     currency text NOT NULL,
+    approved_minor bigint NOT NULL,
+    approved_at timestamptz,
+    target text,                               -- the operation that it captures, voids or refunds
+    final boolean NOT NULL,                    -- a capture that releases the rest
+    extra boolean NOT NULL,                    -- an extra charge, or what gives it back: in no sum
     code text,
     asked integer NOT NULL DEFAULT 0,
+    in_doubt_since timestamptz,
+    person_asked boolean NOT NULL,
+    retry_at timestamptz,
+    action_until timestamptz,
+    authorization_life_s integer NOT NULL,
     call_ms double precision,
     started_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX operations_by_payment ON {read}.operations (payment_id, ordinal);
+CREATE INDEX operations_in_doubt ON {read}.operations (merchant_id, in_doubt_since) WHERE in_doubt_since IS NOT NULL;
+
+-- A row for each operation in doubt or contradicted, and for each parked payment that has no such operation.
+CREATE VIEW {read}.in_doubt AS
+    SELECT o.merchant_id, o.payment_id, o.operation_id, o.kind, o.gateway, o.account, o.amount_minor, o.currency,
+        o.in_doubt_since AS since, o.code, NULL AS detail, o.asked, o.person_asked, 'unknown' AS because,
+        EXISTS (SELECT FROM {schema}.parked_streams s WHERE s.payment_id = o.payment_id) AS parked,
+        (SELECT p.frozen FROM {read}.payments p WHERE p.payment_id = o.payment_id) AS frozen
+    FROM {read}.operations o
+    WHERE o.in_doubt_since IS NOT NULL
+    UNION ALL
+    SELECT p.merchant_id, p.payment_id, c.operation_id, o.kind, coalesce(o.gateway, p.gateway), o.account,
+        c.amount_minor, c.currency, c.since, o.code, c.why, coalesce(o.asked, 0), false, 'contradiction',
+        EXISTS (SELECT FROM {schema}.parked_streams s WHERE s.payment_id = p.payment_id), true
+    FROM {read}.payments p
+    CROSS JOIN LATERAL jsonb_to_recordset(p.contradictions)
+        AS c (operation_id text, since timestamptz, why text, amount_minor bigint, currency text)
+    LEFT JOIN {read}.operations o ON o.operation_id = c.operation_id
+    WHERE p.frozen AND o.in_doubt_since IS NULL
+    UNION ALL
+    SELECT coalesce(nullif(p.merchant_id, ''), s.merchant_id), s.payment_id, NULL, NULL, p.gateway, NULL,
+        coalesce(nullif(p.amount_minor, 0), s.amount_minor), coalesce(nullif(p.currency, ''), s.currency),
+        s.since, NULL, s.reason, 0, false, 'parked', true, false
+    FROM {schema}.parked_payments s LEFT JOIN {read}.payments p ON p.payment_id = s.payment_id
+    WHERE p.frozen IS NOT TRUE AND NOT EXISTS (
+        SELECT FROM {read}.operations o WHERE o.payment_id = s.payment_id AND o.in_doubt_since IS NOT NULL
+    );
 
 CREATE TABLE {read}.sweep_cursor (             -- the log is compared with the tables above up to here
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

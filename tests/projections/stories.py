@@ -10,6 +10,7 @@ import orjson
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
+from aggregates import attempts, reports, wakes
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from commands.messages import payment_id
@@ -29,27 +30,41 @@ def captured(**asked: Any) -> list[StoredEvent]:
     report = controls.report(
         controls.operation_of(payment), amount_minor=payment.amount.minor, currency=payment.amount.currency
     )
-    payment.report(report, 0.0, controls.cause(controls.NOW + timedelta(seconds=1), uuid4()))
+    reports.take(
+        payment, report, controls.ROUTE, controls.cause(controls.NOW + timedelta(seconds=1), uuid4())
+    )
     return stored(payment)
 
 
 def doubtful() -> list[StoredEvent]:
     """requested, started, unknown, asked, approved."""
-    payment = requested(idempotency_key=str(uuid4()))
-    operation, later = controls.operation_of(payment), controls.NOW + timedelta(minutes=1)
-    unknown = controls.report(
-        operation, OperationState.UNKNOWN, psp_id=None, amount_minor=None, currency=None
-    )
-    payment.report(unknown, 0.0, controls.cause(command_id=uuid4()))
-    payment.wake(controls.PSP, controls.cause(later, uuid4()))
-    payment.report(controls.report(operation), 0.0, controls.cause(later, uuid4()))
+    payment = in_doubt()
+    later = controls.NOW + timedelta(minutes=1)
+    wakes.wake(payment, controls.ROUTE, controls.cause(later, uuid4()))
+    report = controls.report(controls.operation_of(payment))
+    reports.take(payment, report, controls.ROUTE, controls.cause(later, uuid4()))
     return stored(payment)
+
+
+def in_doubt(**asked: Any) -> Payment:
+    """requested, started, unknown; since NOW."""
+    payment = requested(**asked)
+    unknown = controls.report(
+        controls.operation_of(payment),
+        OperationState.UNKNOWN,
+        psp_id=None,
+        amount_minor=None,
+        currency=None,
+        code="answer_lost",
+    )
+    reports.take(payment, unknown, controls.ROUTE, controls.cause(command_id=uuid4()))
+    return payment
 
 
 def requested(**asked: Any) -> Payment:
     content = controls.asked(**{"idempotency_key": str(uuid4())} | asked)
     id_ = payment_id(content.merchant_id, content.idempotency_key)
-    return Payment.request(id_, content, controls.PSP, controls.cause())
+    return attempts.request(id_, content, controls.ROUTE, controls.cause(fingerprint="f" * 64))
 
 
 def stored(payment: Payment) -> list[StoredEvent]:

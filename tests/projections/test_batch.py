@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from aggregates.payment import Status
+from aggregates.status import Status
 from projections import batch
 from projections.batch import Done
 from tests.controls import NOW

@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from aggregates.payment import EVENTS
+from aggregates.events import EVENTS
 from commands.messages import InvalidMessage
 from projections import events
 from tests.projections.stories import captured, event_of, record_of, without

@@ -1,80 +1,143 @@
+from dataclasses import fields
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregates import attempts, doubt, merchant, reports, wakes
 from aggregates.operation import OperationState
-from aggregates.payment import Payment, Status
-from projections import fold
-from projections.fold import PaymentRow
+from aggregates.payment import Payment
+from aggregates.retry import Route
+from aggregates.status import Status
+from projections import events, fold
+from projections.events import Event
+from projections.rows import PaymentRow, settle
 from tests import controls
-from tests.projections.stories import captured, event_of, requested, stored
+from tests.aggregates.stories import STORIES, act
+from tests.projections.stories import captured, event_of, in_doubt, requested, stored
 
-_STATES = st.sampled_from([state for state in OperationState if state is not OperationState.STARTED])
-_REPORTS = st.tuples(
-    st.just("report"),
-    _STATES,
-    st.integers(0, 3),  # which operation; one more than there can be
-    st.sampled_from([1099, 5]),
-    st.sampled_from([None, "insufficient_funds", "amount_not_expressible"]),
-    st.sampled_from(["call", "query"]),
-)
-_WAKES = st.tuples(st.just("wake"), st.integers(1, 100_000))
+LATER = controls.NOW + timedelta(minutes=1)
+_ROUTES = st.sampled_from([controls.ROUTE, controls.TWO_ACCOUNTS, controls.MULTICAPTURE])
+_CAPTURES = st.sampled_from(["automatic", "manual"])
 
 
-def folded(payment: Payment) -> PaymentRow:
-    row = PaymentRow(str(payment.id))
+def take_in(row: PaymentRow, payment: Payment) -> PaymentRow:
+    """What has been recorded since the last time."""
     for one in stored(payment):
         fold.apply(row, event_of(one))
+    settle(row)
     return row
 
 
-def lived(steps: list[tuple]) -> Payment:
-    payment = requested()
-    now = controls.NOW
-    for step in steps:
-        cause = controls.cause(now, uuid4())
-        match step:
-            case "report", state, which, amount, code, source:
-                known = list(payment.operations)
-                operation = known[which] if which < len(known) else "unknown"
-                url = "https://psp/3ds" if state is OperationState.ACTION_REQUIRED else None
-                report = controls.report(
-                    operation,
-                    state,
-                    amount_minor=amount,
-                    code=code,
-                    source=source,
-                    action_url=url,
-                    observed_at=now,
-                )
-                payment.report(report, 0.5, cause)
-            case "wake", seconds:
-                now += timedelta(seconds=seconds)
-                payment.wake(controls.PSP, controls.cause(now, uuid4()))
-    return payment
+def folded(payment: Payment) -> PaymentRow:
+    return take_in(PaymentRow(str(payment.id)), payment)
 
 
-@given(st.lists(_REPORTS | _WAKES, max_size=12))
-def test_the_row_stands_as_the_aggregate_does_after_the_same_events(steps):
-    payment = lived(steps)
-
-    row = folded(payment)
-
-    assert row.status == payment.status
-    assert row.version == payment.version
-    assert row.captured_minor == payment.captured.minor
-    assert row.frozen == payment.frozen
-    assert row.reason == payment.reason
-    assert {o.operation_id: o.state for o in row.operations.values()} == {
-        o.id: o.state for o in payment.operations.values()
+def of_operations(row: PaymentRow) -> dict[str, Any]:
+    return {
+        o.operation_id: {
+            "kind": o.kind,
+            "state": o.state,
+            "attempt": o.attempt,
+            "account": o.account,
+            "psp_id": o.psp_id,
+            "amount_minor": o.amount_minor,
+            "approved_minor": o.approved_minor,
+            "approved_at": o.approved_at,
+            "target": o.target,
+            "final": o.final,
+            "extra": o.extra,
+            "asked": o.asked,
+            "in_doubt_since": o.in_doubt_since,
+            "person_asked": o.person_asked,
+            "waits_for_retry_until": o.retry_at,
+        }
+        for o in row.operations.values()
     }
 
 
+def of_aggregate(payment: Payment) -> dict[str, Any]:
+    return {
+        o.id: {
+            "kind": o.kind,
+            "state": o.state,
+            "attempt": o.attempt,
+            "account": o.psp.account,
+            "psp_id": o.psp_id,
+            "amount_minor": o.amount.minor,
+            "approved_minor": o.approved_minor,
+            "approved_at": o.approved_at,
+            "target": o.target,
+            "final": o.final,
+            "extra": o.extra,
+            "asked": o.asked,
+            "in_doubt_since": o.unknown_since,
+            "person_asked": o.person_asked,
+            "waits_for_retry_until": payment.retries[o.id].at if o.id in payment.retries else None,
+        }
+        for o in payment.operations.values()
+    }
+
+
+def assert_equal(row: PaymentRow, payment: Payment) -> None:
+    total = payment.sums
+    assert row.status == payment.status
+    assert row.version == payment.version
+    assert (row.authorized_minor, row.captured_minor) == (total.authorized, total.captured)
+    assert (row.released_minor, row.refunded_minor) == (total.released, total.refunded)
+    assert row.disputed_minor == total.disputed
+    assert (row.capturable_minor, row.refundable_minor) == (total.capturable, total.refundable)
+    assert row.frozen == payment.frozen
+    assert {one["operation_id"] for one in row.contradictions} == payment.frozen_by
+    assert row.reason == payment.reason
+    assert row.ended == payment.ended
+    assert row.cancel_requested == payment.cancel_requested
+    assert row.authorization_expired == payment.authorization_expired
+    assert row.authorization_expires_at == payment.authorization_until
+    assert {d["dispute_id"]: d["state"] for d in row.disputes} == {
+        name: state for name, (state, _) in payment.disputes.items()
+    }
+    assert of_operations(row) == of_aggregate(payment)
+
+
+@settings(max_examples=300, deadline=None)
+@given(STORIES, _ROUTES, _CAPTURES)
+def test_after_every_event_of_any_story_the_row_stands_as_the_aggregate_does(story, route: Route, capture):
+    payment = controls.payment(route, capture=capture)
+    row = folded(payment)
+    assert_equal(row, payment)
+    now = controls.NOW
+
+    for number, step in enumerate(story):
+        now += timedelta(seconds=step.seconds)
+        act(payment, step, number, now, route)
+        take_in(row, payment)
+        assert_equal(row, payment)
+
+
+@given(STORIES)
+def test_settled_once_or_after_every_event_a_row_is_the_same(story):
+    payment = controls.payment(controls.TWO_ACCOUNTS)
+    now = controls.NOW
+    for number, step in enumerate(story):
+        now += timedelta(seconds=step.seconds)
+        act(payment, step, number, now, controls.TWO_ACCOUNTS)
+    every, once = PaymentRow(str(payment.id)), PaymentRow(str(payment.id))
+
+    for event in map(event_of, stored(payment)):
+        fold.apply(every, event)
+        settle(every)
+        fold.apply(once, event)
+    settle(once)
+
+    assert every == once
+
+
 def test_a_payment_that_was_never_started_is_rejected():
-    cause = controls.cause(controls.NOW + timedelta(days=1))
-    payment = Payment.request(controls.create_payment().payment_id, controls.asked(), controls.PSP, cause)
+    cause = controls.cause(controls.NOW + timedelta(days=1), fingerprint="f" * 64)
+    payment = attempts.request(controls.create_payment().payment_id, controls.asked(), controls.ROUTE, cause)
 
     row = folded(payment)
 
@@ -82,39 +145,137 @@ def test_a_payment_that_was_never_started_is_rejected():
     assert row.reason == "expired"
 
 
+def report_on(payment: Payment, state: OperationState, **other: Any) -> None:
+    said = controls.report(controls.operation_of(payment), state, **other)
+    reports.take(payment, said, controls.ROUTE, controls.cause(LATER, uuid4()))
+
+
 def test_the_address_for_the_payer_is_there_only_while_it_is_needed():
-    payment = lived([("report", OperationState.ACTION_REQUIRED, 0, None, None, "call")])
-    waiting = folded(payment)
-    payment = lived(
-        [
-            ("report", OperationState.ACTION_REQUIRED, 0, None, None, "call"),
-            ("report", OperationState.APPROVED, 0, 1099, None, "call"),
-        ]
+    payment = requested()
+    report_on(payment, OperationState.ACTION_REQUIRED, action_url="https://psp/3ds")
+    row = folded(payment)
+    until = row.action_until
+    assert (row.action_url, until) == ("https://psp/3ds", payment.attempts[0].action_until)
+
+    report_on(payment, OperationState.APPROVED)
+    take_in(row, payment)
+
+    assert (row.action_url, row.action_until) == (None, None)
+
+
+def test_the_next_payer_is_not_sent_to_the_address_of_the_attempt_before():
+    payment = controls.payment(controls.TWO_ACCOUNTS)
+    report_on(payment, OperationState.ACTION_REQUIRED, action_url="https://psp/3ds")
+    first = controls.operation_of(payment)
+    declined = controls.report(first, OperationState.DECLINED_SOFT, code="issuer_unavailable")
+    reports.take(payment, declined, controls.TWO_ACCOUNTS, controls.cause(LATER, uuid4()))
+    report_on(payment, OperationState.ACTION_REQUIRED, action_url=None)
+
+    row = folded(payment)
+
+    assert (row.status, row.action_url) == (Status.REQUIRES_ACTION, None)
+
+
+def test_the_last_decision_says_why_no_attempt_follows():
+    payment = requested()
+    report_on(payment, OperationState.DECLINED_HARD, code="stolen_card")
+
+    assert "no further attempt because" in folded(payment).decision
+
+
+def test_a_contradiction_is_told_with_its_reason_and_the_money_reported():
+    payment = controls.captured()
+    report_on(payment, OperationState.APPROVED, psp_id="pi_2", amount_minor=700)
+
+    (told,) = folded(payment).contradictions
+
+    assert told["operation_id"] == controls.operation_of(payment)
+    assert told["since"] == LATER.isoformat()
+    assert (told["amount_minor"], told["currency"], told["reported"]) == (700, "EUR", "APPROVED")
+    assert told["why"].startswith("executed twice")
+
+
+def test_a_report_on_an_operation_that_the_payment_lacks_freezes_it_with_the_reported_money():
+    payment = controls.captured()
+    said = controls.report(f"{payment.id.hex}-s9", amount_minor=5)
+    reports.take(payment, said, controls.ROUTE, controls.cause(LATER, uuid4()))
+
+    row = folded(payment)
+
+    assert (row.frozen, row.captured_minor) == (True, 1099)
+    assert [(c["operation_id"], c["amount_minor"]) for c in row.contradictions] == [(said.operation_id, 5)]
+
+
+def test_a_dispute_in_another_currency_enters_no_sum():
+    payment = controls.captured()
+    reports.dispute(
+        payment,
+        dispute_id="dp_1",
+        operation_id=controls.operation_of(payment),
+        state="opened",
+        amount_minor=1099,
+        currency="USD",
+        reason="fraudulent",
+        respond_by=LATER.isoformat(),
+        observed_at=LATER.isoformat(),
+        cause=controls.cause(LATER, uuid4()),
     )
 
-    assert waiting.action_url == "https://psp/3ds"
-    assert folded(payment).action_url is None
+    row = folded(payment)
+
+    assert (row.disputed_minor, row.frozen) == (0, True)
+    assert row.disputes[0]["respond_by"] == LATER.isoformat()
+
+
+def test_a_capture_under_way_is_no_longer_there_to_be_captured():
+    payment = controls.authorized(controls.MULTICAPTURE)
+    merchant.capture(payment, 500, controls.cause(LATER, uuid4(), fingerprint="c"), final=False)
+
+    row = folded(payment)
+
+    assert (row.status, row.authorized_minor, row.capturable_minor) == (Status.AUTHORIZED, 1099, 599)
+
+
+def test_a_resolved_doubt_is_over():
+    payment = in_doubt()
+    wakes.wake(payment, controls.ROUTE, controls.cause(controls.NOW + timedelta(days=2), uuid4()))
+    report_on(payment, OperationState.UNKNOWN, source="query", amount_minor=None, currency=None)
+    (operation,) = payment.operations
+    doubt.resolve(
+        payment,
+        operation,
+        "charged",
+        None,
+        evidence="the bank's statement",
+        who="ada",
+        cause=controls.cause(controls.NOW + timedelta(days=3), uuid4(), fingerprint="r"),
+    )
+
+    row = folded(payment)
+
+    assert (row.status, row.captured_minor) == (Status.CAPTURED, 1099)
+    assert row.operations[operation].in_doubt_since is None
+    assert row.operations[operation].person_asked
 
 
 def test_an_unknown_type_of_event_moves_the_version_and_nothing_else():
     row = PaymentRow("p")
     first, second, third = map(event_of, captured())
     fold.apply(row, first)
-    before = row.status
-    blessed = type(second)(
-        second.payment_id, 2, "payment.blessed.v1", fold.events.Other(third.body.timestamp)
-    )
+    before = {column.name: getattr(row, column.name) for column in fields(row)}
+    blessed = Event(second.payment_id, 2, "payment.blessed.v1", events.Other(third.body.timestamp))
 
     fold.apply(row, blessed)
 
-    assert (row.version, row.status) == (2, before)
+    after = {column.name: getattr(row, column.name) for column in fields(row)}
+    assert {name for name in after if after[name] != before[name]} == {"version", "updated_at"}
 
 
-def test_a_report_on_an_operation_that_is_unknown_here_moves_no_money():
+def test_an_event_on_an_operation_that_is_unknown_here_moves_no_money():
     row = PaymentRow("p")
-    first, _, approved = map(event_of, captured())
-    fold.apply(row, first)
+    fold.apply(row, event_of(captured()[0]))
 
-    fold.apply(row, approved)
+    fold.apply(row, event_of(captured()[2]))
+    settle(row)
 
     assert (row.status, row.captured_minor) == (Status.REQUESTED, 0)
