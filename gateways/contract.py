@@ -51,6 +51,7 @@ class Call:
     target_psp_id: str | None
     final: bool  # of a capture: the rest of the authorization is released
     multicapture: bool  # the account may capture an authorization several times
+    overcapture: bool  # the account may capture more than was authorized
     return_url: str | None  # where the PSP sends the customer back after a challenge
     psp_id: str | None  # the PSP's own id of this operation, where it is known
     first_try_at: datetime | None = None

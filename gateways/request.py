@@ -50,6 +50,7 @@ class Request(BaseModel):
     target_psp_id: Token | None = None
     final: bool = False
     multicapture: bool = False
+    overcapture_percent: int = 0
     psp_id: Token | None = None
     expires_at: AwareDatetime
     action_until: AwareDatetime | None = None
@@ -82,6 +83,7 @@ class Request(BaseModel):
             target_psp_id=self.target_psp_id,
             final=self.final,
             multicapture=self.multicapture,
+            overcapture=self.overcapture_percent > 0,
             return_url=return_url,
             psp_id=self.psp_id,
             first_try_at=first_try_at,

@@ -176,7 +176,8 @@ def _mismatch(call: Call, intent: Mapping[str, Any], status: str) -> str | None:
         return "amount_mismatch"
     if status == "succeeded":
         return None
-    return None if answers.is_amount(intent.get("amount_capturable"), wire - ours) else "amount_mismatch"
+    left = max(wire - ours, 0)
+    return None if answers.is_amount(intent.get("amount_capturable"), left) else "amount_mismatch"
 
 
 def _unknown(

@@ -45,6 +45,8 @@ def pay(call: Call, wire: int, credentials: Credentials) -> HttpRequest:
         form["payment_method_options[card][request_three_d_secure]"] = "any"
     if manual and call.multicapture:
         form["payment_method_options[card][request_multicapture]"] = "if_available"
+    if manual and call.overcapture:
+        form["payment_method_options[card][request_overcapture]"] = "if_available"
     return _post(call, INTENTS, form | _stored_credential(call), credentials)
 
 

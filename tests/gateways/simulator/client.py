@@ -21,24 +21,6 @@ REFUNDS = "/v1/refunds"
 MANUAL = {"capture_method": "manual"}
 SEVERAL = {**MANUAL, "payment_method_options[card][request_multicapture]": "if_available"}
 STRIPE = Stripe(takes_ugx=True)
-CALL = Call(
-    reference="",
-    step="1",
-    kind="sale",
-    amount_minor=1099,
-    currency="USD",
-    payment_method="pm_card_visa",
-    description="Order 7",
-    statement_text=None,
-    three_ds=False,
-    stored_credential=None,
-    target_reference=None,
-    target_psp_id=None,
-    final=True,
-    multicapture=False,
-    return_url=None,
-    psp_id=None,
-)
 
 
 async def until(condition: Callable[[], bool], within_s: float = 20) -> None:
@@ -113,8 +95,26 @@ class Client:
 
     def call(self, payment_method: str = "pm_card_visa", **more: Any) -> Call:
         """A call of another operation each time."""
-        reference = f"{next(self.numbers):032x}-s1"
-        return replace(CALL, reference=reference, payment_method=payment_method, **more)
+        sale = Call(
+            reference=f"{next(self.numbers):032x}-s1",
+            payment_method=payment_method,
+            step="1",
+            kind="sale",
+            amount_minor=1099,
+            currency="USD",
+            description="Order 7",
+            statement_text=None,
+            three_ds=False,
+            stored_credential=None,
+            target_reference=None,
+            target_psp_id=None,
+            final=True,
+            multicapture=False,
+            return_url=None,
+            psp_id=None,
+            overcapture=False,
+        )
+        return replace(sale, **more)
 
     async def sell(self, call: Call, return_url: str | None = None) -> Outcome:
         """Raises aiohttp's errors where no answer came."""
