@@ -207,6 +207,7 @@ class OutcomeReported(Reported):
         operation.queried |= self.source == "query"
         operation.challenged |= self.state is OperationState.ACTION_REQUIRED
         operation.last_news_at = self.timestamp
+        operation.observed_at = datetime.fromisoformat(self.observed_at)
         if self.first_try_at is not None:
             operation.first_try_at = datetime.fromisoformat(self.first_try_at)
         if self.state is OperationState.APPROVED:

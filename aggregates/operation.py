@@ -134,7 +134,8 @@ class Operation:
     told_to_end: bool = False
     challenged: bool = False
     asked: int = 0
-    last_news_at: datetime | None = None  # of the last question or answer
+    last_news_at: datetime | None = None  # of the last question or answer, by our clock
+    observed_at: datetime | None = None  # of the last answer, by the clock of the one who saw it
     unknown_since: datetime | None = None
     person_asked: bool = False
     late: Report | None = None

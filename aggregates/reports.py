@@ -46,6 +46,7 @@ def _take(payment: Payment, operation: Operation, report: Report, route: Route, 
         give_back(payment, operation, cause, because="the payment was cancelled before", extra=False)
     if report.state is S.APPROVED and (why := _broken_sum(payment, operation)) is not None:
         payment.contradict(report, why, cause)
+    weigh(payment, cause)
 
 
 def _contradiction(payment: Payment, operation: Operation, report: Report) -> str | None:
@@ -124,7 +125,7 @@ def _ask_instead(payment: Payment, operation: Operation, cause: Cause) -> None:
 def _is_news(operation: Operation, report: Report) -> bool:
     """An answer to a question that leaves the state as it was, e.g. still unknown: it moves the next question."""
     same = operation.state is report.state and operation.open
-    return same and operation.last_news_at is not None and report.observed_at > operation.last_news_at
+    return same and (operation.observed_at is None or report.observed_at > operation.observed_at)
 
 
 def _broken_sum(payment: Payment, operation: Operation) -> str | None:

@@ -37,11 +37,12 @@ _OVER: Final = frozenset({T.VOIDED, T.EXPIRED, T.FAILED})
 TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
     T.REQUESTED: frozenset({T.REJECTED, T.PROCESSING}),
     T.REJECTED: frozenset(),
-    T.PROCESSING: frozenset({T.REQUIRES_ACTION, T.IN_DOUBT, T.AUTHORIZED, T.CAPTURED, *_OVER}),
-    T.REQUIRES_ACTION: frozenset({T.PROCESSING, T.IN_DOUBT, T.AUTHORIZED, T.CAPTURED, *_OVER}),
+    # DISPUTED: a dispute may outrun our own answer.
+    T.PROCESSING: frozenset({T.REQUIRES_ACTION, T.IN_DOUBT, T.AUTHORIZED, T.CAPTURED, T.DISPUTED, *_OVER}),
+    T.REQUIRES_ACTION: frozenset({T.PROCESSING, T.IN_DOUBT, T.AUTHORIZED, T.CAPTURED, T.DISPUTED, *_OVER}),
     # Whatever was in doubt, the rest of the payment stands as it stood before.
     T.IN_DOUBT: frozenset({T.PROCESSING, T.REQUIRES_ACTION, T.AUTHORIZED, *_TAKEN, *_OVER}),
-    T.AUTHORIZED: frozenset({T.IN_DOUBT, T.PARTIALLY_CAPTURED, T.CAPTURED, T.VOIDED, T.EXPIRED}),
+    T.AUTHORIZED: frozenset({T.IN_DOUBT, T.PARTIALLY_CAPTURED, T.CAPTURED, T.DISPUTED, T.VOIDED, T.EXPIRED}),
     T.PARTIALLY_CAPTURED: frozenset({T.IN_DOUBT, T.CAPTURED, T.PARTIALLY_REFUNDED, T.REFUNDED, T.DISPUTED}),
     T.CAPTURED: frozenset({T.IN_DOUBT, T.PARTIALLY_REFUNDED, T.REFUNDED, T.DISPUTED}),
     # A further capture makes a refund of all a refund of a part.

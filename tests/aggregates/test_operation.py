@@ -20,7 +20,7 @@ from tests.controls import NOW, PSP
 
 def operation(state: OperationState, **other: object) -> Operation:
     fields = {"expires_at": NOW + timedelta(hours=1)} | other
-    made = Operation("op-s1", "sale", 1, "1", PSP, Money(1099, "EUR"), NOW, **fields)
+    made = Operation("op-s1", "sale", 1, 1, "1", PSP, Money(1099, "EUR"), "command-1", NOW, **fields)
     made.state = state
     return made
 
@@ -62,14 +62,39 @@ def test_the_questions_become_rarer_and_never_stop():
         ({}, True, "query"),
         ({"expires_at": NOW}, False, "query"),
         ({"repeat_is_useless": True}, False, "query"),
+        ({"queried": True}, False, "query"),
         ({"first_try_at": NOW - timedelta(hours=23), "expires_at": NOW + timedelta(days=2)}, False, "query"),
         ({"first_try_at": NOW - timedelta(hours=22), "expires_at": NOW + timedelta(days=2)}, False, "repeat"),
     ],
 )
 def test_money_moves_again_only_while_the_key_lives_and_the_payment_has_not_expired(changed, frozen, how):
-    assert operation(OperationState.UNKNOWN, **changed).how_to_ask(NOW, frozen=frozen)[0] == how
+    assert (
+        operation(OperationState.UNKNOWN, **changed).how_to_ask(NOW, frozen=frozen, canceled=False)[0] == how
+    )
 
 
 @pytest.mark.parametrize("state", [OperationState.PENDING, OperationState.ACTION_REQUIRED])
 def test_a_call_that_was_answered_is_never_made_again(state):
-    assert operation(state).how_to_ask(NOW, frozen=False)[0] == "query"
+    assert operation(state).how_to_ask(NOW, frozen=False, canceled=False)[0] == "query"
+
+
+@pytest.mark.parametrize(
+    ("after", "canceled", "psp_id", "how"),
+    [
+        (timedelta(0), False, "pi_1", "query"),
+        (timedelta(hours=1), False, "pi_1", "cancel"),
+        (timedelta(hours=1), False, None, "query"),
+        (timedelta(0), True, "pi_1", "cancel"),
+    ],
+)
+def test_a_challenge_is_ended_when_its_time_is_over_or_nobody_wants_it_any_more(after, canceled, psp_id, how):
+    waiting = operation(OperationState.ACTION_REQUIRED, action_until=NOW + timedelta(hours=1), psp_id=psp_id)
+
+    assert waiting.how_to_ask(NOW + after, frozen=False, canceled=canceled)[0] == how
+
+
+def test_a_challenge_is_looked_at_when_its_time_is_over_however_rarely_it_is_asked_for():
+    waiting = operation(OperationState.ACTION_REQUIRED, action_until=NOW + timedelta(minutes=1))
+    waiting.asked = 5
+
+    assert waiting.next_ask_at() == NOW + timedelta(minutes=1)

@@ -1,0 +1,161 @@
+from datetime import timedelta
+
+import pytest
+
+from aggregates import reports, wakes
+from aggregates.money import Money
+from aggregates.operation import OperationState
+from aggregates.payment import Payment
+from aggregates.status import Status
+from tests.controls import NOW, ROUTE, authorized, captured, cause, operation_of, payment, report
+
+S = OperationState
+
+
+def topics(made: Payment) -> list[str]:
+    return [type(event).TOPIC for event in made.pending_events]
+
+
+def say(made: Payment, state: OperationState = S.APPROVED, now=NOW, **other) -> None:
+    reports.take(made, report(operation_of(made), state, **other), ROUTE, cause(now))
+
+
+def test_an_approval_captures_the_payment_and_ends_its_timer():
+    made = payment()
+    say(made)
+
+    assert (made.status, made.sums.captured) == (Status.CAPTURED, 1099)
+    assert made.next_wake_at(NOW) is None
+
+
+def test_a_partial_approval_sets_what_is_authorized():
+    made = payment(capture="manual")
+    say(made, amount_minor=700)
+
+    assert (made.status, made.sums.authorized, made.sums.capturable) == (Status.AUTHORIZED, 700, 700)
+
+
+@pytest.mark.parametrize("other", [{"amount_minor": 1100}, {"currency": "USD"}, {"amount_minor": 0}])
+def test_an_approval_of_more_or_of_another_currency_never_enters_a_sum(other):
+    made = payment()
+    say(made, **other)
+
+    assert made.frozen
+    assert made.status is not Status.CAPTURED
+    assert made.sums.captured == 0
+
+
+def test_a_second_execution_of_one_operation_freezes_the_payment():
+    made = payment()
+    say(made, psp_id="pi_1")
+    say(made, psp_id="pi_2")
+
+    assert made.frozen
+    assert made.sums.captured == 1099
+
+
+def test_an_approval_after_it_was_recorded_as_not_executed_freezes_the_payment():
+    made = payment()
+    say(made, S.NOT_SENT, code="connection_refused")
+    say(made, S.APPROVED)
+
+    assert topics(made)[-1] == "payment.contradicted.v1"
+    assert made.frozen
+    assert made.sums.captured == 0
+
+    wakes.wake(made, ROUTE, cause(NOW + timedelta(minutes=1)))
+    assert len(made.attempts) == 1, "a frozen payment starts no new money step"
+
+
+def test_a_psp_that_no_longer_knows_what_it_approved_freezes_the_payment():
+    made = captured()
+    say(made, S.PROVEN_ABSENT, source="query")
+
+    assert made.frozen
+    assert made.status is Status.CAPTURED
+
+
+def test_a_report_of_an_unknown_operation_is_recorded_once():
+    made = payment()
+    reports.take(made, report("nothing-s9"), ROUTE, cause())
+    before = made.version
+    reports.take(made, report("nothing-s9"), ROUTE, cause())
+
+    assert made.frozen
+    assert made.version == before
+
+
+def test_an_older_report_does_not_move_a_captured_payment():
+    made = captured()
+    before = made.version
+    for state in (S.UNKNOWN, S.PENDING, S.ACTION_REQUIRED, S.DECLINED_HARD, S.NOT_SENT):
+        say(made, state)
+
+    assert made.status is Status.CAPTURED
+    assert made.version == before
+
+
+@pytest.mark.parametrize("state", [S.DECLINED_SOFT, S.DECLINED_HARD, S.EXPIRED])
+def test_a_decline_by_webhook_is_a_hint_that_asks_the_psp_and_starts_nothing(state):
+    made = payment()
+    say(made, state, source="webhook")
+
+    assert topics(made)[-1] == "operation.asked.v1"
+    assert made.pending_events[-1].how == "query"
+    assert made.status is Status.PROCESSING
+
+
+def test_a_webhook_that_comes_before_the_answer_captures_the_payment_once():
+    made = payment()
+    say(made, source="webhook")
+    say(made, source="call")
+
+    assert (made.status, made.sums.captured) == (Status.CAPTURED, 1099)
+    assert topics(made).count("operation.approved.v1") == 1
+
+
+def test_an_authorization_that_the_psp_let_go_is_expired():
+    made = authorized()
+    say(made, S.EXPIRED, source="query", code="canceled")
+
+    assert (made.status, made.sums.released) == (Status.EXPIRED, 1099)
+
+
+def test_a_dispute_of_more_than_was_captured_is_recorded_and_freezes():
+    made = captured()
+    reports.dispute(
+        made,
+        dispute_id="dp_1",
+        operation_id=operation_of(made),
+        state="opened",
+        amount_minor=2000,
+        currency="EUR",
+        reason=None,
+        respond_by=None,
+        observed_at=NOW.isoformat(),
+        cause=cause(),
+    )
+
+    assert made.frozen
+    assert made.status is Status.DISPUTED
+
+
+@pytest.mark.parametrize(("end", "status"), [("won", Status.CAPTURED), ("lost", Status.DISPUTED)])
+def test_a_dispute_that_is_over_stays_as_it_ended(end, status):
+    made = captured()
+    for state in ("opened", end, "opened"):
+        reports.dispute(
+            made,
+            dispute_id="dp_1",
+            operation_id=operation_of(made),
+            state=state,
+            amount_minor=1099,
+            currency="EUR",
+            reason=None,
+            respond_by=None,
+            observed_at=NOW.isoformat(),
+            cause=cause(),
+        )
+
+    assert made.status is status
+    assert made.amount == Money(1099, "EUR")
