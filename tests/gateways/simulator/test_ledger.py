@@ -130,7 +130,7 @@ def test_a_file_of_another_version_is_refused_and_left_as_it_is(path: Path):
         db.execute("CREATE TABLE charges (id TEXT)")
     before = path.read_bytes()
 
-    with pytest.raises(OtherVersion, match="version 1.*move the file away"):
+    with pytest.raises(OtherVersion, match=r"version 1.*move the file away"):
         Ledger(path)
     with pytest.raises(OtherVersion):
         list(read_movements(path))

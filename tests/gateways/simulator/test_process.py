@@ -14,8 +14,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateways.simulator.ledger import read_charges
-from tests.gateways.simulator.client import KEY, Client, until
+from gateways.simulator.ledger import read_charges, read_movements
+from tests.gateways.simulator.client import KEY, KEYS, MANUAL, PLAIN_KEY, Client, until
 
 Started = tuple[asyncio.subprocess.Process, Client]
 Start = Callable[[], Awaitable[Started]]
@@ -27,7 +27,7 @@ async def start(ledger_file: Path) -> AsyncIterator[Start]:
     processes: list[asyncio.subprocess.Process] = []
     environment = {
         "PATH": os.environ["PATH"],
-        "AEGISPAY_SIMULATOR_KEY": KEY,
+        "AEGISPAY_SIMULATOR_KEY": KEYS,
         "AEGISPAY_SIMULATOR_LEDGER": str(ledger_file),
         "AEGISPAY_SIMULATOR_PORT": "0",
         "AEGISPAY_SIMULATOR_LATENCY_MS": "0",
@@ -135,6 +135,77 @@ async def test_killed_under_load_no_key_is_charged_twice_and_no_answered_charge_
     assert before.items() <= answered.items()
 
 
+async def test_killed_under_load_no_capture_and_no_refund_is_done_twice_or_lost(
+    start: Start, ledger_file: Path
+):
+    process, client = await start()
+    ended: list[str] = []
+
+    async def live(number: int) -> None:
+        """A whole life. Its repeat has the same keys, so it must come to the same intent."""
+        reference = {"metadata[order_ref]": f"p{number}-a1"}
+        intent = (await client.create(f"p{number}-a1-1", **MANUAL, **reference)).body["id"]
+        captured = await client.capture(intent, f"p{number}-c2-1", amount_to_capture="700")
+        refunded = await client.refund(intent, f"p{number}-r3-1", amount="300")
+        assert (captured.status, refunded.status) == (200, 200)
+        ended.append(intent)
+
+    lives = [asyncio.create_task(live(number)) for number in range(150)]
+    await until(lambda: len(ended) >= 40)
+    process.kill()
+    await process.wait()
+    await asyncio.gather(*lives, return_exceptions=True)
+    before = {(one.kind, one.psp_id) for one in read_movements(ledger_file)}
+
+    _, client = await start()
+    await asyncio.gather(*(live(number) for number in range(150)))
+
+    after = [(one.kind, one.psp_id) for one in read_movements(ledger_file)]
+    references = sorted((one.kind, one.reference) for one in read_movements(ledger_file))
+    assert before <= set(after)
+    assert references == sorted(
+        moved
+        for number in range(150)
+        for moved in (
+            ("authorized", f"p{number}-a1"),
+            ("captured", f"p{number}-c2"),
+            ("released", f"p{number}-c2"),
+            ("refunded", f"p{number}-r3"),
+        )
+    )
+
+
+async def test_a_challenge_outlives_the_process(start: Start, ledger_file: Path):
+    process, client = await start()
+    challenge = {"payment_method": "pm_card_threeDSecure2Required", "return_url": "https://shop.example/back"}
+    intent = (await client.create(**challenge, **MANUAL)).body
+    process.kill()
+    await process.wait()
+
+    _, client = await start()
+    page = intent["next_action"]["redirect_to_url"]["url"].partition("/3d-secure/")[2]
+    async with client.http.post(
+        f"{client.url}/3d-secure/{page}", data={"result": "pass"}, allow_redirects=False
+    ) as back:
+        assert back.status == 303
+
+    assert [one.kind for one in read_movements(ledger_file)] == ["authorized"]
+
+
+async def test_a_refund_that_was_pending_when_it_was_killed_is_settled_after_the_start(
+    start: Start, ledger_file: Path
+):
+    process, client = await start()
+    intent = (await client.create(payment_method="pm_card_pendingRefund")).body
+    await client.refund(intent["id"], amount="100")
+    process.kill()
+    await process.wait()
+
+    await start()
+
+    await until(lambda: [one.kind for one in read_movements(ledger_file)] == ["captured", "refunded"])
+
+
 async def test_asked_to_stop_it_finishes_the_calls_in_flight(start: Start, ledger_file: Path):
     process, client = await start()
     call = asyncio.create_task(client.create(key="k1", payment_method="pm_sim_slow"))
@@ -178,9 +249,43 @@ async def test_what_was_processing_when_it_was_killed_is_settled_after_the_start
 async def test_neither_logs_nor_arguments_show_the_key(start: Start):
     process, client = await start()
     await client.create(key="k1", payment_method="pm_nobody")
+    await client.of_account(PLAIN_KEY).create(key="k1", payment_method="pm_nobody")
     arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()  # noqa: ASYNC240 - a file of /proc
 
     process.send_signal(signal.SIGTERM)
     logged, _ = await process.communicate()
 
-    assert KEY.encode() not in arguments + logged
+    for key in (KEY, PLAIN_KEY):
+        assert key.encode() not in arguments + logged
+
+
+@pytest.mark.parametrize("keys", ["a=sk_test_one,b", "a=sk_test_one,b=sk_test_one"])
+async def test_keys_that_make_no_sense_end_the_start_and_are_not_shown(ledger_file: Path, keys: str):
+    code, said = await refused(AEGISPAY_SIMULATOR_KEY=keys, AEGISPAY_SIMULATOR_LEDGER=str(ledger_file))
+
+    assert code != 0
+    assert b"AEGISPAY_SIMULATOR_KEY" in said
+    assert b"sk_test" not in said
+
+
+async def test_a_ledger_of_an_older_version_ends_the_start_with_what_to_do(ledger_file: Path):
+    with closing(sqlite3.connect(ledger_file)) as db:
+        db.execute("CREATE TABLE charges (id TEXT)")
+
+    code, said = await refused(AEGISPAY_SIMULATOR_KEY=KEYS, AEGISPAY_SIMULATOR_LEDGER=str(ledger_file))
+
+    assert code != 0
+    assert b"version 1" in said
+    assert b"move the file away" in said
+
+
+async def refused(**environment: str) -> tuple[int | None, bytes]:
+    """The exit code of a start that fails, and all that it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.simulator"),
+        env={"PATH": os.environ["PATH"], "AEGISPAY_SIMULATOR_PORT": "0", **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, said

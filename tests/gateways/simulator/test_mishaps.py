@@ -1,0 +1,315 @@
+"""What goes wrong with a call, over HTTP: by the token of the payment, and switched on from outside."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateways.simulator.ledger import read_charges, read_movements
+from tests.gateways.simulator.client import INTENTS, MANUAL, Client, Said, until
+
+PAYMENT = "0f8fad5bd9cb469fa16570867728950e"
+ENDPOINTS = ["create", "capture", "cancel", "refund"]
+KINDS = {"create": "captured", "capture": "captured", "cancel": "released", "refund": "refunded"}
+
+
+def done(ledger_file: Path, on: str) -> int:
+    return sum(1 for one in read_movements(ledger_file) if one.kind == KINDS[on])
+
+
+async def caller(simulator: Client, on: str, token: str = "pm_card_visa") -> Callable[..., Awaitable[Said]]:
+    """A call of this kind about a payment that is ready for it; each has the same key."""
+    reference = {"metadata[order_ref]": f"{PAYMENT}-s1"}
+    if on == "create":
+        return lambda key="k1": simulator.create(key, payment_method=token, **reference)
+    how = MANUAL if on != "refund" else {}
+    intent = (await simulator.create(payment_method=token, **how, **reference)).body
+    ask = getattr(simulator, on)
+    return lambda key="k1": ask(intent["id"], key)
+
+
+def tokens(fault: str) -> dict[str, str]:
+    return {on: f"pm_sim_{fault}" if on == "create" else f"pm_sim_{on}_{fault}" for on in ENDPOINTS}
+
+
+async def of_both(
+    simulator: Client, on: str, how: str, token: str, do: str
+) -> Callable[..., Awaitable[Said]]:
+    """With the mishap chosen by the token, or switched on for the next call of this kind."""
+    if how == "token":
+        return await caller(simulator, on, tokens(token)[on])
+    call = await caller(simulator, on)
+    await simulator.change(faults=[{"on": on, "do": do, "next": 1}])
+    return call
+
+
+both = pytest.mark.parametrize("how", ["token", "switch"])
+each = pytest.mark.parametrize("on", ENDPOINTS)
+
+
+@each
+@both
+async def test_an_answer_that_is_lost_was_done_and_is_replayed(
+    simulator: Client, ledger_file: Path, on: str, how: str
+):
+    call = await of_both(simulator, on, how, "lost", "lost")
+
+    with pytest.raises(aiohttp.ClientError):
+        await call()
+    assert done(ledger_file, on) == 1
+    again = await call()
+
+    assert (again.status, again.headers["idempotent-replayed"]) == (200, "true")
+    assert done(ledger_file, on) == 1
+
+
+@each
+@both
+async def test_a_reset_before_does_nothing_and_the_repeat_does_it(
+    simulator: Client, ledger_file: Path, on: str, how: str
+):
+    call = await of_both(simulator, on, how, "reset_before", "reset")
+
+    with pytest.raises(aiohttp.ClientError):
+        await call()
+    assert done(ledger_file, on) == 0
+
+    assert (await call()).status == 200
+    assert done(ledger_file, on) == 1
+
+
+@each
+@both
+async def test_a_500_is_stored_and_nothing_is_done(simulator: Client, ledger_file: Path, on: str, how: str):
+    call = await of_both(simulator, on, how, "500", "500")
+
+    first, again = await call(), await call()
+
+    assert (first.status, again.status) == (500, 500)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert done(ledger_file, on) == 0
+
+
+@each
+@both
+async def test_a_500_that_is_not_stored_is_done_at_the_repeat(
+    simulator: Client, ledger_file: Path, on: str, how: str
+):
+    call = await of_both(simulator, on, how, "500_once", "500_once")
+
+    assert [(await call()).status, (await call()).status] == [500, 200]
+    assert done(ledger_file, on) == 1
+
+
+@each
+@both
+async def test_an_answer_may_be_garbage(simulator: Client, ledger_file: Path, on: str, how: str):
+    call = await of_both(simulator, on, how, "garbage", "garbage")
+
+    assert (await call()).raw.startswith(b"<html>")
+    assert (await call()).status == 200
+    assert done(ledger_file, on) == 1
+
+
+@each
+@both
+@pytest.mark.parametrize("do", ["wrong_amount", "wrong_currency"])
+async def test_an_answer_may_be_about_other_money_and_says_so_for_ever(
+    simulator: Client, ledger_file: Path, on: str, how: str, do: str
+):
+    call = await of_both(simulator, on, how, do, do)
+
+    first, again = await call(), await call()
+
+    said = (first.body["amount"], first.body["currency"])
+    assert said == ((1199, "usd") if do == "wrong_amount" else (1099, "eur"))
+    assert again.raw == first.raw
+    (*_, moved) = read_movements(ledger_file)
+    assert (moved.amount_minor, moved.currency) == (1099, "USD")
+
+
+@each
+@pytest.mark.parametrize(("fault", "statuses"), [("429_once", [429, 200]), ("429_twice", [429, 429, 200])])
+async def test_a_payment_is_refused_a_number_of_times_under_whatever_keys(
+    simulator: Client, ledger_file: Path, on: str, fault: str, statuses: list[int]
+):
+    call = await caller(simulator, on, tokens(fault)[on])
+
+    answers = [await call(key=f"k{number}") for number in range(len(statuses))]
+
+    assert [said.status for said in answers] == statuses
+    assert answers[0].body["error"]["code"] == "rate_limit"
+    assert done(ledger_file, on) == 1
+
+
+async def test_a_token_that_is_always_refused_is_always_refused(simulator: Client, ledger_file: Path):
+    statuses = [(await simulator.create("k1", payment_method="pm_sim_429")).status for _ in range(3)]
+
+    assert statuses == [429, 429, 429]
+    assert done(ledger_file, "create") == 0
+
+
+@each
+async def test_an_approval_may_come_long_after_the_caller_went(simulator: Client, ledger_file: Path, on: str):
+    call = await caller(simulator, on)
+    await simulator.change(faults=[{"on": on, "do": "late", "next": 1, "after_s": 0.6}])
+
+    waiting = asyncio.create_task(call())
+    in_use = await until_in_use(call)
+    before = done(ledger_file, on)
+    waiting.cancel()
+    await until(lambda: done(ledger_file, on) == 1)
+
+    assert in_use.body["error"]["code"] == "idempotency_key_in_use"
+    assert before == 0
+    replayed = await call()
+    assert (replayed.status, replayed.headers["idempotent-replayed"]) == (200, "true")
+
+
+async def until_in_use(call: Callable[[], Awaitable[Said]]) -> Said:
+    """A repeat that comes while the first call is inside."""
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while (said := await call()).status != 409:
+            pass
+    return said
+
+
+@each
+async def test_a_call_that_hangs_is_not_done_and_its_repeat_is(simulator: Client, ledger_file: Path, on: str):
+    call = await caller(simulator, on)
+    await simulator.change(faults=[{"on": on, "do": "hang", "next": 1, "after_s": 0.2}])
+
+    started = time.monotonic()
+    with pytest.raises(aiohttp.ClientError):
+        await call()
+
+    assert time.monotonic() - started >= 0.2
+    assert done(ledger_file, on) == 0
+    assert (await call()).status == 200
+
+
+@pytest.mark.parametrize("do", ["slow", "timeout", "drip"])
+@each
+async def test_an_answer_may_take_its_time(simulator: Client, ledger_file: Path, on: str, do: str):
+    call = await caller(simulator, on)
+    await simulator.change(faults=[{"on": on, "do": do, "next": 1, "after_s": 0.3}])
+
+    started = time.monotonic()
+    said = await call()
+
+    assert time.monotonic() - started >= 0.29
+    assert said.status == 200
+    assert said.raw == (await call()).raw
+    assert said.headers["request-id"].startswith("req_")
+    assert done(ledger_file, on) == 1
+
+
+async def test_a_body_that_drips_outlasts_its_reader(simulator: Client):
+    await simulator.change(faults=[{"on": "create", "do": "drip", "next": 1, "after_s": 20}])
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(simulator.create("k1"), 1)
+    assert (await simulator.create("k1")).headers["idempotent-replayed"] == "true"
+
+
+@each
+async def test_connections_are_refused_after_a_call_that_was_done(
+    simulator: Client, ledger_file: Path, on: str
+):
+    call = await caller(simulator, on)
+    await simulator.change(faults=[{"on": on, "do": "vanish", "next": 1, "after_s": 0.5}])
+
+    with pytest.raises(aiohttp.ClientError):
+        await call()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await call()
+    assert done(ledger_file, on) == 1
+
+    assert (await answered(call)).headers["idempotent-replayed"] == "true"
+
+
+async def answered(call: Callable[[], Awaitable[Said]]) -> Said:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await call()
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("do", ["429", "500_once", "garbage", "lost", "wrong_amount"])
+async def test_the_repeat_of_a_call_that_was_done_may_go_wrong_too(
+    simulator: Client, ledger_file: Path, do: str
+):
+    first = await simulator.create("k1")
+    await simulator.change(faults=[{"on": "create", "do": do, "next": 1}])
+
+    if do == "lost":
+        with pytest.raises(aiohttp.ClientError):
+            await simulator.create("k1")
+    else:
+        wrong = await simulator.create("k1")
+        assert (wrong.raw != first.raw) == (do != "wrong_amount")
+
+    assert (await simulator.create("k1")).raw == first.raw
+    assert len(list(read_charges(ledger_file))) == 1
+
+
+async def test_a_search_may_find_nothing_once(simulator: Client):
+    await simulator.create(**{"metadata[order_ref]": "r-1"})
+    await simulator.change(faults=[{"on": "search", "do": "absent", "share": 1}])
+    path = f"{INTENTS}/search?query=metadata['order_ref']:'r-1'"
+
+    found = [len((await simulator.ask("GET", path)).body["data"]) for _ in range(2)]
+
+    assert found == [0, 1]
+
+
+@pytest.mark.parametrize(("do", "status"), [("429", 429), ("500", 500), ("garbage", 200)])
+async def test_reading_may_go_wrong_too(simulator: Client, do: str, status: int):
+    intent = (await simulator.create()).body
+    await simulator.change(faults=[{"on": "get", "do": do, "share": 1}])
+
+    wrong = await simulator.ask("GET", f"{INTENTS}/{intent['id']}")
+    right = await simulator.ask("GET", f"{INTENTS}/{intent['id']}")
+
+    assert wrong.status == status
+    assert wrong.body.get("id") is None
+    assert right.body == intent
+
+
+async def test_a_share_hits_the_same_keys_in_whatever_order_they_come(simulator: Client):
+    async def broken(order: list[int]) -> set[int]:
+        await simulator.change(faults=[{"on": "create", "do": "429", "share": 0.3, "seed": 5}])
+        answers = await asyncio.gather(*(simulator.create(f"k{number}") for number in order))
+        return {number for number, said in zip(order, answers, strict=True) if said.status == 429}
+
+    forward = await broken(list(range(40)))
+    changed = await simulator.change(faults=[])
+    backward = await broken(list(range(39, -1, -1)))
+
+    assert forward == backward
+    assert 4 <= len(forward) <= 20
+    assert changed["hits"] == {"create/429": len(forward)}
+
+
+async def test_faults_that_are_cleared_hit_nothing(simulator: Client):
+    await simulator.change(faults=[{"on": "create", "do": "429", "share": 1}])
+    await simulator.change(faults=[])
+
+    assert (await simulator.create()).status == 200
+
+
+@pytest.mark.parametrize("fault", [{"on": "create", "do": "lost"}, {"on": "get", "do": "late", "next": 1}])
+async def test_faults_that_make_no_sense_are_refused(simulator: Client, fault: dict[str, Any]):
+    async with simulator.http.post(
+        f"{simulator.url}/_simulator",
+        json={"faults": [fault]},
+        headers={"Authorization": f"Bearer {simulator.secret}"},
+    ) as answer:
+        assert answer.status == 400
