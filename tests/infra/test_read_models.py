@@ -4,19 +4,25 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from prometheus_client import REGISTRY
 
+from aggregates import reports
 from commands.records import DeadLetter, Record
-from infra import topics
+from infra import clock, topics
 from infra.broker import producer
 from infra.process import Process
-from infra.read_models import PaymentsView, Sweep
+from infra.read_models import Board, PaymentsView, Sweep
 from infra.settings import ReadModelSettings
 from projections import batch
+from tests import controls
 from tests.controls import NOW
 from tests.place import Place
+from tests.projections import stories
 from tests.projections.stories import (
     captured,
     doubtful,
@@ -24,6 +30,7 @@ from tests.projections.stories import (
     put_into_store,
     read_model,
     record_of,
+    stored,
     views_connection,
 )
 
@@ -96,6 +103,53 @@ async def test_a_sweep_goes_through_a_long_log_page_by_page(place, monkeypatch):
         await sweep.run_once()
 
     assert {read_model(place, story[0].originator_id)["version"] for story in stories} == {3}
+
+
+@pytest.fixture
+def true_clock_afterwards():
+    yield
+    clock.set_offset("")
+
+
+def metric(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"aegispay_{name}", labels) or 0.0
+
+
+async def test_what_an_operator_has_to_hear_of_is_counted_once(place):
+    story = stored(stories.charged_twice())
+    names = ("contradictions_total", "extra_charges_total")
+    before = [metric(name) for name in names]
+    async with views_connection(place) as conn:
+        view = PaymentsView(conn, Letters(), LOG)
+        for _ in range(2):
+            await view.handle([record_of(one) for one in story])
+
+    assert [metric(name) - was for name, was in zip(names, before, strict=True)] == [1, 1]
+
+
+async def test_the_figures_of_what_is_in_doubt_go_up_and_down(place, true_clock_afterwards):
+    payment = stories.in_doubt()
+    clock.set_offset(str((NOW + timedelta(hours=25) - clock.now()).total_seconds()))
+    async with views_connection(place) as conn:
+        board = Board(conn)
+        await batch.apply(conn, map(event_of, stored(payment)), {}, NOW)
+        await board.run_once()
+        risen = [
+            metric("in_doubt_payments"),
+            metric("in_doubt_amount_minor", gateway="stripe", currency="EUR"),
+        ]
+        oldest_s, manual = metric("in_doubt_oldest_seconds"), metric("manual_queue_payments")
+        said = controls.report(controls.operation_of(payment))
+        reports.take(payment, said, controls.ROUTE, controls.cause(NOW, uuid4()))
+        await batch.apply(conn, map(event_of, stored(payment)), {}, NOW)
+        await board.run_once()
+        fallen = [
+            metric("in_doubt_payments"),
+            metric("in_doubt_amount_minor", gateway="stripe", currency="EUR"),
+        ]
+
+    assert (risen, fallen) == ([1, 1099], [0, 0])
+    assert (oldest_s, manual) == (pytest.approx(25 * 3600, abs=120), 1)
 
 
 async def test_one_process_at_a_time_sweeps(place):

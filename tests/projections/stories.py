@@ -61,6 +61,19 @@ def in_doubt(**asked: Any) -> Payment:
     return payment
 
 
+def charged_twice() -> Payment:
+    """An attempt that was proven absent had charged as well; the PSP confirms both, and one is given back."""
+    payment = requested()
+    first = controls.operation_of(payment)
+    absent = controls.report(first, OperationState.PROVEN_ABSENT, source="query")
+    reports.take(payment, absent, controls.TWO_ACCOUNTS, controls.cause(command_id=uuid4()))
+    second = controls.operation_of(payment)
+    for name, source in ((second, "call"), (first, "webhook"), (first, "query"), (second, "query")):
+        said = controls.report(name, source=source, psp_id=f"pi_{name[-1]}")
+        reports.take(payment, said, controls.TWO_ACCOUNTS, controls.cause(command_id=uuid4()))
+    return payment
+
+
 def requested(**asked: Any) -> Payment:
     content = controls.asked(**{"idempotency_key": str(uuid4())} | asked)
     id_ = payment_id(content.merchant_id, content.idempotency_key)
