@@ -5,7 +5,7 @@ A stream that cannot be read or decided is parked: its records queue behind it, 
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -119,6 +119,8 @@ class Decider:
             try:
                 queue = self._store.queue_of(payment_id) if loaded.parked else ()
                 waiting = [self._work(record) for record in queue]
+                if waiting:
+                    loaded = self._with_refusals(payment_id, loaded, waiting)
                 result = self._decide_in_order(waiting + works, loaded)
             except UNDECIDABLE as error:
                 reason = f"{type(error).__name__} at {_innermost(error)}"
@@ -127,6 +129,14 @@ class Decider:
                     result.writes.unparked.append((payment_id, len(queue)))
                 return result
         return self._parked(payment_id, works, reason, already=loaded.parked)
+
+    def _with_refusals(self, payment_id: UUID, loaded: Loaded, works: Sequence[Work]) -> Loaded:
+        """Of what waited: a command that had been refused before its stream was parked keeps its answer."""
+        ids = [work.message.command_id for work in works]
+        return replace(
+            loaded,
+            refusals={**self._store.load([payment_id], ids)[payment_id].refusals, **loaded.refusals},
+        )
 
     def _decide_in_order(self, works: Sequence[Work], loaded: Loaded) -> Result:
         result = Result()

@@ -24,7 +24,17 @@ from .messages import (
     payment_id,
 )
 
-__all__ = ["ENDED", "SETTLED", "Client", "ClientError", "NoAnswer", "NotSettled", "Refused", "Tracing"]
+__all__ = [
+    "ENDED",
+    "SETTLED",
+    "Client",
+    "ClientError",
+    "NoAnswer",
+    "NotSettled",
+    "Refused",
+    "Tracing",
+    "is_end",
+]
 
 SETTLED: Final = frozenset(
     {
@@ -216,16 +226,8 @@ class Client:
         return await self._kafka.until(reply, timeout_s, lambda news: news.status in SETTLED)
 
     async def wait(self, reply: Reply, timeout_s: float = 30.0) -> Reply:
-        """The reply that says how it ended what the command started: `operation_state` is one of `ENDED` where it was
-        a capture, void or refund, otherwise the payment is in one of `SETTLED` and waits for no customer.
-        Raises `NotSettled`, `NoAnswer`."""
-        if _started_another(reply):
-            return await self._kafka.until(
-                reply, timeout_s, lambda news: news.operation_state in ENDED, own=True
-            )
-        return await self._kafka.until(
-            reply, timeout_s, lambda news: news.status in SETTLED - {"REQUIRES_ACTION"}
-        )
+        """The reply that says how it ended what the command started: see `is_end`. Raises `NotSettled`, `NoAnswer`."""
+        return await self._kafka.until(reply, timeout_s, lambda news: is_end(reply, news))
 
     async def pay(self, *, timeout_s: float = 30.0, **create: Any) -> Reply:
         """`create_payment`, which takes `create`, and `wait_settled`."""
@@ -234,9 +236,13 @@ class Client:
     async def _about(
         self, payment: UUID, kind: str, idempotency_key: str, content: dict[str, Any], tracing: Tracing
     ) -> Reply:
+        try:
+            command = command_id(self._merchant_id, payment, idempotency_key, kind)
+        except InvalidMessage as invalid:
+            raise Refused(invalid.code, invalid.path, invalid.detail, None) from None
         ours = {
             "type": f"{kind}.v1",
-            "command_id": command_id(self._merchant_id, payment, idempotency_key, kind),
+            "command_id": command,
             "payment_id": payment,
             "merchant_id": self._merchant_id,
         }
@@ -256,6 +262,10 @@ class Client:
         return reply
 
 
-def _started_another(reply: Reply) -> bool:
-    """Whether the command started a capture, void or refund: the first letter behind the payment says the kind."""
-    return reply.operation_id is not None and reply.operation_id.partition("-")[2][:1] in {"c", "v", "r"}
+def is_end(answer: Reply, news: Reply) -> bool:
+    """Whether `news` tells how it ended what the accepted command of `answer` started: a capture, void or refund is
+    in one of `ENDED`; otherwise the payment is in one of `SETTLED` and waits for no customer."""
+    kind = (answer.operation_id or "").partition("-")[2][:1]
+    if kind in {"c", "v", "r"}:
+        return news.command_id == answer.command_id and news.operation_state in ENDED
+    return news.status in SETTLED - {"REQUIRES_ACTION"}

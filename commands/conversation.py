@@ -164,10 +164,8 @@ class Conversation:
             raise NoAnswer(f"{self._lost()}. {again}")
         return answer.result()
 
-    async def until(
-        self, reply: Reply, timeout_s: float, ended: Callable[[Reply], bool], *, own: bool = False
-    ) -> Reply:
-        """`own`: only news of the operation that this command started count."""
+    async def until(self, reply: Reply, timeout_s: float, ended: Callable[[Reply], bool]) -> Reply:
+        """The first of the payment's news, `reply` among them, for which `ended` holds."""
         assert reply.payment_id is not None, "only an accepted reply has a payment to wait for"
         if ended(reply):
             return reply
@@ -175,9 +173,9 @@ class Conversation:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    heard = watch.ended.get(reply.command_id) if own else watch.last
-                    if heard is not None and ended(heard):
-                        return heard
+                    for heard in (watch.ended.get(reply.command_id), watch.last):
+                        if heard is not None and ended(heard):
+                            return heard
                     if self._reader.done() or self._watches.get(reply.payment_id) is not watch:
                         raise NoAnswer(
                             f"{self._lost()}; send it again with the same key to see how it stands"

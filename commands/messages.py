@@ -328,7 +328,13 @@ def payment_id(merchant_id: str, idempotency_key: str) -> UUID:
 
 def command_id(merchant_id: str, payment: UUID, key: str, kind: str) -> UUID:
     """The id that this key always gives to a command of this kind (`type` without its version) about this payment:
-    a repeat has the same one, and is known by it."""
+    a repeat has the same one, and is known by it. Raises `InvalidMessage`."""
+    if not re.fullmatch(r"[\x21-\x7e]{1,128}", key):
+        text = "1 to 128 printable characters without spaces"
+        raise InvalidMessage("field_invalid", "idempotency_key", text)
+    # A hash of it would give it away.
+    if sensitive_path({"idempotency_key": key}) is not None:
+        raise InvalidMessage("sensitive_data", "idempotency_key", "looks like a card number")
     return uuid5(_PAYMENTS, orjson.dumps([merchant_id, str(payment), key, kind]).decode())
 
 

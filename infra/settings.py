@@ -98,7 +98,7 @@ class ReadModelSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
     pass
 
 
-class ApiSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
+class ApiSettings(ReturnSettings, ProcessSettings, KafkaSettings, DatabaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
 

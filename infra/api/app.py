@@ -1,4 +1,4 @@
-"""The application: routes and error documents. It works once `app.state.door` is set."""
+"""The application: routes and error documents. It works once `app.state.door` and `.returns` are set."""
 
 from importlib.metadata import version
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from infra.api import creates, problems, reads
+from infra.api import changes, creates, documented, problems, reads, returns
 from infra.api.door import answer, door_of
 
 _DESCRIPTION: Final = """Payments that are never lost and never charged twice.
@@ -27,6 +27,9 @@ def build() -> FastAPI:
     problems.install(app)
     app.include_router(reads.router)
     app.include_router(creates.router)
+    app.include_router(changes.router)
+    app.include_router(returns.router)
+    documented.install(app)
     app.add_api_route("/live", _live, tags=["process"], summary="Whether the process runs")
     app.add_api_route(
         "/ready", _ready, tags=["process"], summary="Whether it takes requests", responses={503: {}}

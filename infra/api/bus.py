@@ -6,7 +6,7 @@ Every process reads all replies, in no group, and keeps those that somebody wait
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
@@ -14,10 +14,19 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from aggregates.payment import RESTING
-from commands.messages import CreatePayment, InvalidMessage, Reply, dump, parse_reply
+from commands.messages import (
+    CreatePayment,
+    InvalidMessage,
+    MerchantCommand,
+    Reply,
+    dump,
+    fingerprint,
+    parse_reply,
+)
 from infra import broker, topics
 from infra.settings import KafkaSettings
+
+Ask = CreatePayment | MerchantCommand
 
 _ACKNOWLEDGED_WITHIN_S: Final = 5.0
 _REACHED_WITHIN_S: Final = 3.0
@@ -28,28 +37,40 @@ class Unreachable(Exception):
 
 
 class Expected:
-    """The replies to one command, and to its payment."""
+    """The replies to one command, and the news of its payment."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Ask) -> None:
+        self._command_id = command.command_id
+        self._fingerprint = fingerprint(command)
         self._replies: asyncio.Queue[Reply | None] = asyncio.Queue()
+        self._early: list[Reply] = []
 
-    def put(self, reply: Reply | None) -> None:
-        self._replies.put_nowait(reply)
+    def hear(self, reply: Reply) -> None:
+        # Another command may have the same id: the same key was used for other content.
+        ours = reply.command_id == self._command_id and reply.fingerprint in {None, self._fingerprint}
+        if ours or reply.kind == "update":
+            self._replies.put_nowait(reply)
 
-    async def rest(self) -> Reply | None:
-        """The reply that says where the payment came to rest, or why it was refused. None: nobody will tell here."""
-        answered, update = False, None
+    def stop(self) -> None:
+        self._replies.put_nowait(None)
+
+    async def answer(self) -> Reply | None:
+        """What was decided. None: nobody will tell here."""
         while (reply := await self._replies.get()) is not None:
-            match reply.kind:
-                case "answer":
-                    answered = True
-                    if reply.result == "refused" or reply.status in RESTING:
-                        return reply
-                case "update":
-                    update = reply
+            if reply.kind == "answer":
+                return reply
             # An update may be for the command of another, with the same key: it holds once ours was accepted.
-            if answered and update is not None:
-                return update
+            self._early.append(reply)
+        return None
+
+    async def until(self, ended: Callable[[Reply], bool]) -> Reply | None:
+        """The first news for which `ended` holds, of those before the answer too. None: nobody will tell here."""
+        for early in reversed(self._early):
+            if ended(early):
+                return early
+        while (reply := await self._replies.get()) is not None:
+            if ended(reply):
+                return reply
         return None
 
 
@@ -57,7 +78,7 @@ class Bus:
     def __init__(self, settings: KafkaSettings, process: str) -> None:
         self._settings = settings
         self._process = process
-        self._expected: dict[UUID, list[tuple[UUID, Expected]]] = defaultdict(list)
+        self._expected: dict[UUID, list[Expected]] = defaultdict(list)
         self._closing = False
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.reachable = True
@@ -85,17 +106,17 @@ class Bus:
         await self._producer.stop()
 
     @contextmanager
-    def expect(self, command: CreatePayment) -> Iterator[Expected]:
+    def expect(self, command: Ask) -> Iterator[Expected]:
         """Enter it before the command is sent."""
-        expected = Expected()
+        expected = Expected(command)
         if self._closing:
-            expected.put(None)
+            expected.stop()
         waiting = self._expected[command.payment_id]
-        waiting.append((command.command_id, expected))
+        waiting.append(expected)
         try:
             yield expected
         finally:
-            waiting.remove((command.command_id, expected))
+            waiting.remove(expected)
             if not waiting:
                 self._expected.pop(command.payment_id, None)
 
@@ -103,10 +124,10 @@ class Bus:
         """Whoever waits for a reply goes on without it."""
         self._closing = True
         for waiting in self._expected.values():
-            for _, expected in waiting:
-                expected.put(None)
+            for expected in waiting:
+                expected.stop()
 
-    async def send(self, command: CreatePayment, headers: Sequence[tuple[str, bytes]]) -> None:
+    async def send(self, command: Ask, headers: Sequence[tuple[str, bytes]]) -> None:
         """Returns when Kafka has it. Raises `Unreachable`."""
         if not self.reachable:
             raise Unreachable
@@ -145,6 +166,5 @@ class Bus:
             reply = parse_reply(raw or b"")
         except InvalidMessage:
             return  # no reply of ours; the other topics are where that is an alarm
-        for command_id, expected in self._expected.get(reply.payment_id or UUID(int=0), ()):
-            if reply.kind == "update" or reply.command_id == command_id:
-                expected.put(reply)
+        for expected in self._expected.get(reply.payment_id or UUID(int=0), ()):
+            expected.hear(reply)

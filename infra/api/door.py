@@ -17,7 +17,7 @@ from starlette.responses import Response
 from commands.messages import MESSAGE_BYTES_MAX
 from infra import clock
 from infra.api.bus import Bus
-from infra.api.keys import Keys, Principal
+from infra.api.keys import Keys, Principal, Scope
 from infra.api.problems import Problem
 from infra.process import Process
 from projections import lag
@@ -71,16 +71,17 @@ _BEARER: Final = HTTPBearer(auto_error=False, description="An API key: ak_<id>_<
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 
 
-async def _reader(request: Request, given: _Credentials) -> Principal:
-    return await door_of(request).keys.authenticate(given.credentials if given else None, "payments:read")
+def allowed(scope: Scope) -> Callable[..., Awaitable[Principal]]:
+    """As a dependency: who the API key is of, where it has the scope."""
+
+    async def principal(request: Request, given: _Credentials) -> Principal:
+        return await door_of(request).keys.authenticate(given.credentials if given else None, scope)
+
+    return principal
 
 
-async def _writer(request: Request, given: _Credentials) -> Principal:
-    return await door_of(request).keys.authenticate(given.credentials if given else None, "payments:write")
-
-
-Reader = Annotated[Principal, Depends(_reader)]
-Writer = Annotated[Principal, Depends(_writer)]
+Reader = Annotated[Principal, Depends(allowed("payments:read"))]
+Writer = Annotated[Principal, Depends(allowed("payments:write"))]
 
 
 def preferred_wait_s(request: Request) -> int | None:
@@ -89,8 +90,10 @@ def preferred_wait_s(request: Request) -> int | None:
     return min(int(match[1]), _WAIT_MAX_S) or None if match else None
 
 
-async def json_body(request: Request) -> dict[str, Any]:
-    """Raises `Problem`."""
+async def json_body(request: Request, *, required: bool = True) -> dict[str, Any]:
+    """Raises `Problem`. `required`: otherwise no body at all is an empty object."""
+    if not required and not _has_body(request):
+        return {}
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem("media_type", "send Content-Type: application/json")
@@ -105,6 +108,10 @@ async def json_body(request: Request) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise Problem("not_an_object", "the body is not a JSON object")
     return content
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
 async def _bounded(request: Request) -> bytes:

@@ -9,14 +9,17 @@ import secrets
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from infra.api.problems import Problem
 
-Scope = Literal["payments:read", "payments:write"]
+Scope = Literal["payments:read", "payments:write", "refunds:write", "doubt:resolve"]
+"""What a key may do: read; take payments, capture, void, cancel, complete and ask the PSP again; give money back; decide
+for a person what became of an operation in doubt."""
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 _KEY: Final = re.compile(r"ak_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _SECRET_BYTES: Final = 32
@@ -27,6 +30,7 @@ _REMEMBERED_MAX: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Principal:
+    key_id: str
     merchant_id: str
     scopes: frozenset[str]
 
@@ -88,4 +92,4 @@ class Keys:
             row = await found.fetchone()
         if row is None or not hmac.compare_digest(row[0], digest):
             return None
-        return Principal(row[1], frozenset(row[2]))
+        return Principal(key_id, row[1], frozenset(row[2]))

@@ -15,9 +15,11 @@ from infra.api.bus import Bus
 from infra.api.door import Door, Pool
 from infra.api.envelope import Envelope
 from infra.api.keys import Keys
+from infra.api.returns import Returns
 from infra.database import conninfo
 from infra.misconfigured import Misconfigured
 from infra.process import Process
+from infra.return_token import ReturnPages
 from infra.settings import ApiSettings
 from infra.startup import ready_to_start
 
@@ -42,14 +44,16 @@ async def main(process: Process, settings: ApiSettings) -> None:
     await bus.start()
     try:
         async with _pool(settings, process) as pool:
-            await _serve(process, Door(process, pool, Keys(pool), bus), listening)
+            returns = Returns(ReturnPages.of(settings))
+            await _serve(process, Door(process, pool, Keys(pool), bus), returns, listening)
     finally:
         await bus.stop()
 
 
-async def _serve(process: Process, door: Door, listening: socket.socket) -> None:
+async def _serve(process: Process, door: Door, returns: Returns, listening: socket.socket) -> None:
     app = build()
     app.state.door = door
+    app.state.returns = returns
     server = _Server(
         uvicorn.Config(
             Envelope(app),  # around the handler of faults too

@@ -1,7 +1,10 @@
-"""What a merchant can read: one payment, a customer's payments, a payment's history. Each query takes the merchant."""
+"""What a merchant can read: one payment and its history, a customer's payments, the money at risk. Each query takes the
+merchant.
+"""
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -10,21 +13,23 @@ import psycopg
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from infra.api import shapes
+from infra import clock
+from infra.api import documented, shapes
 from infra.api.door import Door, Reader, answer, door_of
 from infra.api.problems import Problem, payment_not_found
 from projections import customer_payments, history, payments
+from projections import in_doubt as doubts
 
 router = APIRouter(prefix="/v1", tags=["payments"])
 
 _VERSION_WITHIN_S: Final = 5.0
 _POLL_S: Final = (0.002, 0.005, 0.01, 0.02)
-_NOT_SHOWN: Final = ("merchant_id", "attempts_ended", "stored_version", "stale_since", "gateway")
+_NOT_SHOWN: Final = ("merchant_id", "stored_version", "stale_since", "gateway")
 
-_PaymentId = Annotated[str, Path(description="A UUID", examples=[shapes.PAYMENT_ID])]
+PaymentId = Annotated[str, Path(description="A UUID", examples=[shapes.PAYMENT_ID])]
 
 
-def _uuid(text: str) -> UUID:
+def uuid_of(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
@@ -35,11 +40,11 @@ def _uuid(text: str) -> UUID:
     "/payments/{payment_id}",
     summary="One payment",
     response_model=shapes.Payment,
-    responses=shapes.problems("payment_not_found", "version_not_reached"),
+    responses=documented.problems("payment_not_found", "version_not_reached"),
 )
 async def payment(
     request: Request,
-    payment_id: _PaymentId,
+    payment_id: PaymentId,
     principal: Reader,
     min_version: Annotated[
         int,
@@ -51,7 +56,7 @@ async def payment(
         ),
     ] = 0,
 ) -> Response:
-    door, id_ = door_of(request), _uuid(payment_id)
+    door, id_ = door_of(request), uuid_of(payment_id)
     if min_version:
         await reached(door, id_, principal.merchant_id, min_version, time.monotonic() + _VERSION_WITHIN_S)
     row = await shown(door, id_, principal.merchant_id)
@@ -71,7 +76,7 @@ async def payment(
     "/customers/{customer_id}/payments",
     summary="A customer's payments, newest first",
     response_model=shapes.PaymentPage,
-    responses=shapes.problems("cursor_invalid"),
+    responses=documented.problems("cursor_invalid"),
 )
 async def of_customer(
     request: Request,
@@ -98,19 +103,52 @@ async def of_customer(
 
 
 @router.get(
+    "/in-doubt",
+    summary="The money at risk: what nobody knows the end of, and what contradicts the record",
+    response_model=shapes.InDoubt,
+    responses=documented.problems("cursor_invalid"),
+)
+async def in_doubt(
+    request: Request,
+    principal: Reader,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(max_length=300, description="next_cursor of the page before")] = None,
+) -> Response:
+    door, now, merchant_id = door_of(request), clock.now(), principal.merchant_id
+    try:
+        after = doubts.Cursor.parse(cursor) if cursor else doubts.FIRST_PAGE
+    except customer_payments.CursorInvalid:
+        raise Problem("cursor_invalid", "use next_cursor of an earlier page", path="cursor") from None
+
+    async def query(conn: psycopg.AsyncConnection) -> dict[str, Any]:
+        page, following = await doubts.page(conn, merchant_id, now, after, limit)
+        shown = [
+            {name: value for name, value in asdict(one).items() if name != "merchant_id"} for one in page
+        ]
+        return {
+            "board": await doubts.board(conn, merchant_id, now),
+            "in_doubt": shown,
+            "next_cursor": str(following) if following else None,
+            "read_model": {"lag_ms": await door.lag_ms(conn)},
+        }
+
+    return answer(await door.read(query))
+
+
+@router.get(
     "/payments/{payment_id}/events",
     summary="A payment's history, from the event store",
     response_model=shapes.History,
-    responses=shapes.problems("payment_not_found"),
+    responses=documented.problems("payment_not_found"),
 )
 async def events(
     request: Request,
-    payment_id: _PaymentId,
+    payment_id: PaymentId,
     principal: Reader,
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
     after: Annotated[int, Query(ge=0, lt=2**31, description="next_after of the page before")] = 0,
 ) -> Response:
-    id_ = _uuid(payment_id)
+    id_ = uuid_of(payment_id)
     found = await door_of(request).read(
         lambda conn: history.page(conn, principal.merchant_id, id_, after, limit)
     )

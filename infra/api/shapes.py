@@ -1,16 +1,16 @@
 """What the answers look like, for the OpenAPI document; the routes write them from the tables' rows directly."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from aggregates.operation import OperationState
-from aggregates.payment import Status
-from commands.messages import CreatePayment
-from infra.api.problems import MEDIA_TYPE, TITLES
+from aggregates.operation import Kind, OperationState
+from aggregates.status import Ended, Status
+from projections.in_doubt import Age, Because
 
 PAYMENT_ID: Final = "2c0a1d5e-8f3b-5a57-9f2e-6a1b7c3d4e5f"
+OPERATION_ID: Final = "2c0a1d5e8f3b5a579f2e6a1b7c3d4e5f-s1"
 _COMMAND_ID: Final = "8c5d1f3e-2b7a-4c69-8e0d-1a2b3c4d5e6f"
 _NOW: Final = "2026-03-01T12:00:00.123456+00:00"
 _LATER: Final = "2026-03-01T12:00:00.201811+00:00"
@@ -35,18 +35,56 @@ class PaymentLag(Lag):
 
 class Operation(_Shape):
     operation_id: str = Field(description="The reference that the PSP has")
-    kind: str
+    attempt: int = Field(description="Of the same thing: the first is 1")
+    kind: Kind
     state: OperationState
     gateway: str
     account: str
     psp_id: str | None
-    amount_minor: int
+    amount_minor: int = Field(description="Asked of the PSP")
     currency: str
+    approved_minor: int = Field(description="What the PSP did of it; 0 unless it is APPROVED")
+    approved_at: AwareDatetime | None
+    target: str | None = Field(description="The operation that it captures, voids or refunds")
+    final: bool = Field(description="Of a capture: what is left is released")
+    extra: bool = Field(description="An extra charge, or what gives it back: in none of the payment's sums")
     code: str | None
     asked: int = Field(description="How often the PSP was asked how it ended")
+    in_doubt_since: AwareDatetime | None
+    person_asked: bool = Field(
+        description="In doubt for 24 h: it stands in the queue of those that a person looks at"
+    )
+    retry_at: AwareDatetime | None = Field(
+        description="It was not executed, and its next attempt follows then"
+    )
+    action_until: AwareDatetime | None = Field(description="Until when the customer may complete a challenge")
+    authorization_life_s: int = Field(description="How long its approval can be captured")
     call_ms: float | None
     started_at: AwareDatetime
     updated_at: AwareDatetime
+
+
+class Contradiction(_Shape):
+    """A report of the PSP that cannot be true beside what is recorded."""
+
+    operation_id: str
+    since: AwareDatetime
+    why: str
+    reported: str
+    amount_minor: int
+    currency: str
+    late_psp_id: str | None = Field(description="Of a charge that came late")
+
+
+class Dispute(_Shape):
+    dispute_id: str
+    operation_id: str
+    state: Literal["opened", "won", "lost"]
+    amount_minor: int
+    currency: str
+    reason: str | None
+    respond_by: AwareDatetime | None
+    observed_at: AwareDatetime
 
 
 class _Summary(_Shape):
@@ -55,13 +93,32 @@ class _Summary(_Shape):
     status: Status
     amount_minor: int = Field(description="In the currency's minor unit: 1099 is 10.99 USD, 500 is 500 JPY")
     currency: str
+    capture: Literal["automatic", "manual"]
+    authorized_minor: int
     captured_minor: int
+    released_minor: int = Field(description="Authorized, and no longer to be captured")
+    refunded_minor: int
+    disputed_minor: int = Field(description="In disputes that are open or lost")
+    capturable_minor: int = Field(
+        description="What a capture may ask for now; what is under way reserves its amount"
+    )
+    refundable_minor: int = Field(description="What a refund may ask for now")
     customer_id: str | None
     description: str | None
+    statement_text: str | None
+    return_page: str | None
     metadata: dict[str, str]
     reason: str | None = Field(description="The code behind the status, ours or the PSP's")
+    decision: str | None = Field(description="Why the newest attempt was started, put off or not made")
     action_url: str | None = Field(description="Where the payer has to go, while status is REQUIRES_ACTION")
+    action_until: AwareDatetime | None = Field(description="Until when")
+    authorization_expires_at: AwareDatetime | None
+    authorization_expired: bool
+    cancel_requested: bool
+    ended: Ended | None = Field(description="Why no further attempt follows")
     frozen: bool = Field(description="A report of the PSP contradicts what is recorded: a person looks at it")
+    contradictions: list[Contradiction]
+    disputes: list[Dispute]
     expires_at: AwareDatetime
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -73,38 +130,65 @@ _SUMMARY: Final[dict[str, Any]] = {
     "status": "CAPTURED",
     "amount_minor": 1099,
     "currency": "EUR",
+    "capture": "automatic",
+    "authorized_minor": 1099,
     "captured_minor": 1099,
+    "released_minor": 0,
+    "refunded_minor": 0,
+    "disputed_minor": 0,
+    "capturable_minor": 0,
+    "refundable_minor": 1099,
     "customer_id": "customer-7",
     "description": "Order 1001",
+    "statement_text": None,
+    "return_page": None,
     "metadata": {"order": "1001"},
     "reason": None,
+    "decision": "first attempt: the merchant's first PSP account",
     "action_url": None,
+    "action_until": None,
+    "authorization_expires_at": None,
+    "authorization_expired": False,
+    "cancel_requested": False,
+    "ended": None,
     "frozen": False,
+    "contradictions": [],
+    "disputes": [],
     "expires_at": "2026-03-01T13:00:00+00:00",
     "created_at": _NOW,
+    "updated_at": _LATER,
+}
+_OPERATION: Final[dict[str, Any]] = {
+    "operation_id": OPERATION_ID,
+    "attempt": 1,
+    "kind": "sale",
+    "state": "APPROVED",
+    "gateway": "stripe",
+    "account": "acct_eu",
+    "psp_id": "pi_3N",
+    "amount_minor": 1099,
+    "currency": "EUR",
+    "approved_minor": 1099,
+    "approved_at": _LATER,
+    "target": None,
+    "final": False,
+    "extra": False,
+    "code": None,
+    "asked": 0,
+    "in_doubt_since": None,
+    "person_asked": False,
+    "retry_at": None,
+    "action_until": None,
+    "authorization_life_s": 604800,
+    "call_ms": 41.7,
+    "started_at": _NOW,
     "updated_at": _LATER,
 }
 _PAYMENT: Final[dict[str, Any]] = _SUMMARY | {
     "country": "DE",
     "command_id": _COMMAND_ID,
     "correlation_id": "checkout-1001",
-    "operations": [
-        {
-            "operation_id": "2c0a1d5e8f3b5a579f2e6a1b7c3d4e5f-s1",
-            "kind": "sale",
-            "state": "APPROVED",
-            "gateway": "stripe",
-            "account": "acct_eu",
-            "psp_id": "pi_3N",
-            "amount_minor": 1099,
-            "currency": "EUR",
-            "code": None,
-            "asked": 0,
-            "call_ms": 41.7,
-            "started_at": _NOW,
-            "updated_at": _LATER,
-        }
-    ],
+    "operations": [_OPERATION],
     "read_model": {"events_behind": 0, "lag_ms": 0.0, "stale_since": None},
 }
 
@@ -156,7 +240,7 @@ class History(_Shape):
                         "time": _LATER,
                         "command_id": _COMMAND_ID,
                         "correlation_id": "checkout-1001",
-                        "data": {"operation_id": "2c0a1d5e8f3b5a579f2e6a1b7c3d4e5f-s1", "psp_id": "pi_3N"},
+                        "data": {"operation_id": OPERATION_ID, "psp_id": "pi_3N"},
                     }
                 ],
                 "next_after": None,
@@ -183,102 +267,103 @@ class Accepted(_Shape):
     )
 
 
-class ProblemDocument(BaseModel):
-    """RFC 9457."""
+class Decided(Accepted):
+    """What is null is not known yet: no answer came in time."""
 
-    type: str
-    title: str
-    status: int
-    code: str = Field(description="For programs; `title` and `detail` are for people")
-    detail: str | None = None
-    path: str | None = Field(default=None, description="The field, parameter or header at fault")
+    operation_id: str | None = Field(default=None, description="What the command started, if anything")
+    operation_state: OperationState | None = Field(default=None, description="How that stands")
+    status: Status | None = Field(default=None, description="The payment's")
+    version: int | None = Field(default=None, description="The payment's; for min_version")
 
-
-def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The answers that a route gives beside those that every route may give, one example for each code."""
-    schema = ProblemDocument.model_json_schema()
-    found: dict[int | str, dict[str, Any]] = {}
-    for code in ("unauthorized", "scope_missing", "request_invalid", "database_unavailable", *codes):
-        status, title = TITLES[code]
-        example = {"type": f"urn:aegispay:problem:{code}", "title": title, "status": status, "code": code}
-        content = {MEDIA_TYPE: {"schema": schema, "examples": {}}}
-        answer = found.setdefault(status, {"description": title, "content": content})
-        answer["content"][MEDIA_TYPE]["examples"][code] = {"value": example}
-    return found
-
-
-_LOCATION: Final = {"Location": {"description": "The payment's address", "schema": {"type": "string"}}}
-_APPLIED: Final = {"Preference-Applied": {"description": "wait=N", "schema": {"type": "string"}}}
-CREATED: Final[dict[int | str, dict[str, Any]]] = {
-    200: {
-        "model": Payment,
-        "description": "It had been made before with the same key and content; as it stands now",
-        "headers": _LOCATION | _APPLIED,
-    },
-    201: {"model": Payment, "description": "Made, and at rest", "headers": _LOCATION | _APPLIED},
-    202: {
-        "description": "Kafka has the command; with Prefer: wait, the payment was not at rest in time",
-        "headers": _LOCATION | _APPLIED,
-    },
-}
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "payment_id": PAYMENT_ID,
+                "command_id": _COMMAND_ID,
+                "url": f"/v1/payments/{PAYMENT_ID}",
+                "operation_id": "2c0a1d5e8f3b5a579f2e6a1b7c3d4e5f-r2",
+                "operation_state": "STARTED",
+                "status": "CAPTURED",
+                "version": 4,
+            }
+        }
+    )
 
 
-def _request_schema() -> dict[str, Any]:
-    schema = CreatePayment.model_json_schema()
-    ours = {"type", "command_id", "payment_id", "merchant_id", "idempotency_key"}
-    properties = {name: field for name, field in schema["properties"].items() if name not in ours}
-    properties["expires_at"]["description"] = "Nothing that moves money is sent later. Default: in one hour"
-    required = [name for name in schema["required"] if name not in {*ours, "expires_at"}]
-    example = {
-        "amount_minor": 1099,
-        "currency": "EUR",
-        "payment_method": "pm_card_visa",
-        "customer_id": "customer-7",
-        "country": "DE",
-        "description": "Order 1001",
-        "metadata": {"order": "1001"},
-    }
-    return {
-        "type": "object",
-        "title": "CreatePayment",
-        "description": "Take a payment from a PSP's payment token, captured at once.",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-        "example": example,
-    }
+class AtRisk(_Shape):
+    gateway: str | None = Field(description="None: no operation was started")
+    account: str | None
+    currency: str | None = Field(description="None, and an amount of 0: the payment itself cannot be read")
+    age: Age
+    payments: int
+    manual: int = Field(description="Of these, payments that a person has to look at")
+    amount_minor: int
 
 
-def _header(name: str, description: str, example: str, **more: Any) -> dict[str, Any]:
-    schema = {"type": "string", **more}
-    return {
-        "name": name,
-        "in": "header",
-        "required": name == "Idempotency-Key",
-        "description": description,
-        "schema": schema,
-        "example": example,
-    }
+class Doubt(_Shape):
+    payment_id: UUID
+    operation_id: str | None
+    kind: Kind | None
+    gateway: str | None
+    account: str | None
+    amount_minor: int | None
+    currency: str | None
+    since: AwareDatetime
+    code: str | None
+    detail: str | None
+    asked: int = Field(description="How often the PSP was asked how it ended")
+    because: Because = Field(
+        description="unknown: the PSP has not told how it ended. contradiction: its reports contradict the record. "
+        "parked: the payment could not be read or decided"
+    )
+    manual: bool = Field(
+        description="A person has to look: it is no question of time, or 24 h were not enough"
+    )
+    parked: bool
+    frozen: bool
 
 
-CREATE: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _request_schema()}}},
-    "parameters": [
-        _header(
-            "Idempotency-Key",
-            "One per payment that is meant: with the same key and content there is one payment, however often it "
-            "is sent; with other content the answer is 409",
-            "order-1001",
-            minLength=1,
-            maxLength=128,
-            pattern=r"^[\x21-\x7e]+$",
-        ),
-        _header("Prefer", "wait=N, 1 to 30 s: answer when the payment is at rest (RFC 7240)", "wait=5"),
-        _header("X-Correlation-Id", "Comes back, and is in every event, log and PSP call", "checkout-1001"),
-        _header(
-            "traceparent",
-            "W3C trace context",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        ),
-    ],
-}
+class InDoubt(_Shape):
+    board: list[AtRisk] = Field(description="All of it, by account, currency and age")
+    in_doubt: list[Doubt] = Field(description="One by one, the oldest first")
+    next_cursor: str | None = Field(description="None: this was the last page")
+    read_model: Lag
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "board": [
+                    {
+                        "gateway": "stripe",
+                        "account": "acct_eu",
+                        "currency": "EUR",
+                        "age": "under_5_min",
+                        "payments": 1,
+                        "manual": 0,
+                        "amount_minor": 1099,
+                    }
+                ],
+                "in_doubt": [
+                    {
+                        "payment_id": PAYMENT_ID,
+                        "operation_id": OPERATION_ID,
+                        "kind": "sale",
+                        "gateway": "stripe",
+                        "account": "acct_eu",
+                        "amount_minor": 1099,
+                        "currency": "EUR",
+                        "since": _NOW,
+                        "code": "timeout",
+                        "detail": None,
+                        "asked": 1,
+                        "because": "unknown",
+                        "manual": False,
+                        "parked": False,
+                        "frozen": False,
+                    }
+                ],
+                "next_cursor": None,
+                "read_model": {"lag_ms": 0.0},
+            }
+        }
+    )

@@ -1,0 +1,176 @@
+"""The page to which a customer comes back from a challenge. Public: what it may do stands in its signed token.
+
+Invariant: nothing is decided by the visit. The PSP is asked how the challenge went, once for each token however often
+the page is opened; and the customer is sent on to the payment's own return page and nowhere else.
+"""
+
+import asyncio
+import html
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID, uuid5
+
+import orjson
+import psycopg
+from fastapi import APIRouter, Request
+from psycopg_pool import PoolTimeout
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from aggregates.operation import payment_id_of
+from commands.client import is_end
+from commands.messages import CompleteAction, Reply
+from infra import clock, return_token
+from infra.api import reads, sending
+from infra.api.bus import Expected, Unreachable
+from infra.api.door import Door, door_of
+
+router = APIRouter(tags=["customers"])
+
+_TOKENS: Final = UUID("8f6f3c52-7d1b-5b7e-8a54-2d9f4f1c6a03")
+_SETTLED_WITHIN_S: Final = 5.0
+_AT_ONCE_MAX: Final = 200
+_REMEMBERED_S: Final = 2.0
+"""A page that is opened again sooner gets the same answer."""
+_FIRST: Final = "SELECT state FROM payment_events WHERE originator_id = %s AND originator_version = 1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    payment_id: UUID
+    return_page: str | None
+    status: str | None
+
+
+class Returns:
+    """Of one process. Each token is followed once at a time, so that no visitor can keep the others out."""
+
+    def __init__(self, pages: return_token.ReturnPages | None) -> None:
+        self._pages = pages
+        self._visits: dict[str, asyncio.Task[_Visit]] = {}
+
+    async def visit(self, door: Door, token: str) -> _Visit:
+        """Raises `return_token.Refused`, `Busy`, and PostgreSQL's errors."""
+        if self._pages is None:
+            raise return_token.Refused("forged")
+        operation_id = return_token.read(self._pages.key, token, clock.now())
+        visit = self._visits.get(token)
+        if visit is None:
+            if len(self._visits) >= _AT_ONCE_MAX:
+                raise Busy
+            visit = self._visits[token] = asyncio.create_task(_followed(door, token, operation_id))
+            loop = asyncio.get_running_loop()
+            visit.add_done_callback(lambda _: loop.call_later(_REMEMBERED_S, self._visits.pop, token, None))
+        return await asyncio.shield(visit)
+
+
+class Busy(Exception):
+    """Too many customers at once."""
+
+
+def returns_of(request: Request) -> Returns:
+    returns: Returns = request.app.state.returns
+    return returns
+
+
+@router.get(
+    "/return/{token}",
+    summary="Where a customer comes back from a challenge",
+    response_class=HTMLResponse,
+    status_code=303,
+    responses={
+        200: {"description": "A page that says how the payment stands, where the shop has none of its own"},
+        303: {"description": "On to the payment's return_page, with payment_id and status in its query"},
+        400: {"description": "A page: the address is not one of ours", "content": {"text/html": {}}},
+        410: {"description": "A page: the time for it is over", "content": {"text/html": {}}},
+        503: {"description": "A page: try again", "content": {"text/html": {}}},
+    },
+)
+async def came_back(request: Request, token: str) -> Response:
+    door, returns = door_of(request), returns_of(request)
+    try:
+        visit = await returns.visit(door, token)
+    except return_token.Refused as refused:
+        if refused.reason == "expired":
+            return _page(
+                410, "This link has expired", "Please go back to the shop to see how your payment stands."
+            )
+        return _page(400, "This link is not valid", "Please go back to the shop and try again.")
+    except (Busy, psycopg.OperationalError, PoolTimeout):
+        text = "Your payment is not lost. Please load this page again in a few seconds."
+        return _page(503, "One moment, please", text, {"Retry-After": "2"})
+    if visit.return_page is None:
+        return _page(200, *_WORDS.get(visit.status or "", _UNDER_WAY))
+    return RedirectResponse(_with_status(visit), 303)
+
+
+async def _followed(door: Door, token: str, operation_id: str) -> _Visit:
+    id_ = payment_id_of(operation_id)
+    requested = await door.read(lambda conn: _requested(conn, id_))
+    command = CompleteAction(
+        command_id=uuid5(_TOKENS, token),
+        payment_id=id_,
+        merchant_id=requested["merchant_id"],
+        operation_id=operation_id,
+    )
+    with door.bus.expect(command) as expected:
+        status = await sending.before(time.monotonic() + _SETTLED_WITHIN_S, _asked(door, command, expected))
+    if status is None and (shown := await reads.shown(door, id_, command.merchant_id)) is not None:
+        status = shown["status"]
+    return _Visit(id_, requested["return_page"], status)
+
+
+async def _requested(conn: psycopg.AsyncConnection, payment_id: UUID) -> dict[str, Any]:
+    # Not from the read models: they may be behind, and it never changes.
+    row = await (await conn.execute(_FIRST, (payment_id,))).fetchone()
+    assert row is not None, "its operation is named in a token of ours"
+    content: dict[str, Any] = orjson.loads(row[0])
+    return content
+
+
+async def _asked(door: Door, command: CompleteAction, expected: Expected) -> str | None:
+    try:
+        await door.bus.send(command, ())
+    except Unreachable:
+        return None  # it is asked for all the same, when its timer is due
+    decided = await expected.answer()
+    if decided is None:
+        return None
+    last = decided if _over(decided) else await expected.until(_over)
+    return None if last is None else last.status
+
+
+def _over(reply: Reply) -> bool:
+    """Refused too: then it has ended before."""
+    return reply.result == "refused" or is_end(reply, reply)
+
+
+def _with_status(visit: _Visit) -> str:
+    assert visit.return_page is not None
+    page = urlsplit(visit.return_page)
+    told = {"payment_id": str(visit.payment_id)} | ({"status": visit.status} if visit.status else {})
+    query = "&".join(filter(None, (page.query, urlencode(told))))
+    return page._replace(query=query).geturl()
+
+
+_UNDER_WAY: Final = ("Thank you", "Your payment is being checked. The shop will tell you how it ended.")
+_WORDS: Final = {
+    **dict.fromkeys(
+        ("AUTHORIZED", "CAPTURED", "PARTIALLY_CAPTURED"),
+        ("Thank you", "Your payment went through. You may close this page."),
+    ),
+    **dict.fromkeys(
+        ("FAILED", "EXPIRED", "VOIDED", "REJECTED"),
+        ("The payment did not go through", "You have not been charged. Please go back to the shop."),
+    ),
+}
+
+
+def _page(status: int, title: str, text: str, headers: dict[str, str] | None = None) -> Response:
+    title, text = html.escape(title), html.escape(text)
+    content = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><h1>{title}</h1><p>{text}</p></html>'
+    )
+    return HTMLResponse(content, status, (headers or {}) | {"Referrer-Policy": "no-referrer"})
