@@ -57,7 +57,7 @@ def cancelled(call: Call, body: Mapping[str, Any], answer: HttpAnswer) -> Outcom
             code = "cancel_refused" if 400 <= answer.status < 500 else f"http_{answer.status}"
             return answers.unknown(answer, code, error, hint=answers.hint_of_status(answer.status))
         intent = error.get("payment_intent")
-    if isinstance(intent, dict) and intent.get("id") != call.psp_id:
+    if intent_id(intent) not in {None, call.psp_id}:
         return answers.unknown(answer, "psp_id_mismatch", None)
     found = of_intent(call, intent, answer, source="query")
     if found is None or found.kind == "ACTION_REQUIRED":

@@ -1,13 +1,16 @@
 """Stripe's answers as its reference documents them, for tests of what we read in them."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import orjson
 
 from gateways.contract import Call, HttpAnswer
 
-REFERENCE = "0f8fad5bd9cb469fa16570867728950e-s1"
+PAYMENT = "0f8fad5bd9cb469fa16570867728950e"
+REFERENCE = f"{PAYMENT}-s1"
 INTENT_ID = "pi_3MtwBwLkdIwHu7ix28a3tqPa"
+REFUND_ID = "re_1Nispe2eZvKYlo2Cd31jOCgZ"
 CALL = Call(
     reference=REFERENCE,
     step="1",
@@ -16,8 +19,31 @@ CALL = Call(
     currency="USD",
     payment_method="pm_card_visa",
     description="Order 7",
+    statement_text=None,
+    three_ds=False,
+    stored_credential=None,
+    target_reference=None,
+    target_psp_id=None,
+    final=False,
+    multicapture=False,
+    overcapture=False,
+    return_url=None,
     psp_id=None,
 )
+AUTHORIZE = replace(CALL, kind="authorize", reference=f"{PAYMENT}-a1")
+
+
+def later(kind: Literal["capture", "void", "refund"], amount_minor: int = 1099, **more: Any) -> Call:
+    """The second operation of the payment, on what `AUTHORIZE` holds, or what it took."""
+    return replace(
+        CALL,
+        kind=kind,
+        reference=f"{PAYMENT}-{kind[0]}2",
+        amount_minor=amount_minor,
+        target_reference=AUTHORIZE.reference,
+        target_psp_id=INTENT_ID,
+        **more,
+    )
 
 
 def intent(status: str = "succeeded", **more: Any) -> dict[str, Any]:
@@ -25,7 +51,9 @@ def intent(status: str = "succeeded", **more: Any) -> dict[str, Any]:
         "id": INTENT_ID,
         "object": "payment_intent",
         "amount": 1099,
+        "amount_capturable": 1099 if status == "requires_capture" else 0,
         "amount_received": 1099 if status == "succeeded" else 0,
+        "cancellation_reason": None,
         "currency": "usd",
         "last_payment_error": None,
         "latest_charge": None,
@@ -36,8 +64,37 @@ def intent(status: str = "succeeded", **more: Any) -> dict[str, Any]:
     }
 
 
+def authorized(status: str = "requires_capture", **more: Any) -> dict[str, Any]:
+    """The intent of `AUTHORIZE`; keywords that begin with `op_` are what captures have left in it."""
+    tags = {name: more.pop(name) for name in list(more) if name.startswith("op_")}
+    received = sum(int(amount) for amount in tags.values())
+    held = {"amount_capturable": 1099 - received if status == "requires_capture" else 0}
+    metadata = {"order_ref": AUTHORIZE.reference, **tags}
+    return intent(status, **({"amount_received": received, **held, "metadata": metadata} | more))
+
+
+def refund(status: str = "succeeded", **more: Any) -> dict[str, Any]:
+    return {
+        "id": REFUND_ID,
+        "object": "refund",
+        "amount": 1099,
+        "charge": "ch_3MtwBwLkdIwHu7ix28a3tqPa",
+        "currency": "usd",
+        "metadata": {"order_ref": f"{PAYMENT}-r2"},
+        "payment_intent": INTENT_ID,
+        "reason": None,
+        "status": status,
+        **more,
+    }
+
+
 def error(kind: str = "invalid_request_error", **more: Any) -> dict[str, Any]:
     return {"error": {"type": kind, "message": "Something is not right.", **more}}
+
+
+def unfit(shown: Any) -> dict[str, Any]:
+    """The body of a 400 for what the intent's state does not allow."""
+    return error(code="payment_intent_unexpected_state", payment_intent=shown)
 
 
 def declined(**reason: Any) -> dict[str, Any]:
@@ -48,6 +105,10 @@ def declined(**reason: Any) -> dict[str, Any]:
 
 def search(*intents: Any, more: bool = False) -> dict[str, Any]:
     return {"object": "search_result", "data": list(intents), "has_more": more, "next_page": None}
+
+
+def listed(*refunds: Any, more: bool = False) -> dict[str, Any]:
+    return {"object": "list", "data": list(refunds), "has_more": more, "url": "/v1/refunds"}
 
 
 def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> HttpAnswer:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
@@ -7,9 +8,9 @@ import pytest
 from aggregates import money
 from commands.messages import Outcome
 from gateways import stripe_amounts
-from gateways.contract import Credentials, Gateway, HttpRequest
+from gateways.contract import Call, Credentials, Gateway, HttpRequest, StoredCredential
 from gateways.stripe import Stripe
-from tests.gateways.stripe_says import CALL, INTENT_ID, REFERENCE
+from tests.gateways.stripe_says import AUTHORIZE, CALL, INTENT_ID, PAYMENT, REFERENCE, REFUND_ID, later
 
 SECRET = "sk_test_4eC39HqLyjWDarjtT1zdp7dc"
 CREDENTIALS = Credentials("https://api.stripe.com", SECRET)
@@ -21,11 +22,15 @@ def sent(request: HttpRequest | Outcome) -> HttpRequest:
     return request
 
 
+def form(request: HttpRequest | Outcome) -> dict[str, str]:
+    return dict(parse_qsl((sent(request).body or b"").decode(), strict_parsing=True))
+
+
 def test_a_sale_is_one_call_that_creates_and_confirms_with_capture_stated():
     request = sent(STRIPE.request(CALL, CREDENTIALS))
 
     assert (request.method, request.path) == ("POST", "/v1/payment_intents")
-    assert dict(parse_qsl((request.body or b"").decode(), strict_parsing=True)) == {
+    assert form(request) == {
         "amount": "1099",
         "currency": "usd",
         "capture_method": "automatic",
@@ -51,16 +56,150 @@ def test_a_description_with_any_characters_cannot_add_a_parameter():
     assert dict(pairs)["description"] == "a&amount=1&b=ü%00[]"
 
 
-def test_a_repeat_sends_the_same_bytes_whatever_was_learnt_since():
-    later = replace(CALL, psp_id=INTENT_ID, first_try_at=datetime(2026, 1, 1, tzinfo=UTC))
+def test_an_authorization_is_the_same_call_with_the_capture_left_to_us():
+    sale, authorization = (
+        form(STRIPE.request(replace(call, reference=REFERENCE), CREDENTIALS)) for call in (CALL, AUTHORIZE)
+    )
 
-    assert STRIPE.request(later, CREDENTIALS) == STRIPE.request(CALL, CREDENTIALS)
+    assert authorization == sale | {"capture_method": "manual"}
 
 
-def test_the_return_address_of_the_account_is_sent_so_that_stripe_gives_a_page_for_the_challenge():
-    request = sent(STRIPE.request(CALL, replace(CREDENTIALS, return_url="https://shop.example/back")))
+CARD = "payment_method_options[card]"
 
-    assert parse_qs((request.body or b"").decode())["return_url"] == ["https://shop.example/back"]
+
+@pytest.mark.parametrize(
+    ("asked", "more"),
+    [
+        ({"statement_text": "Order 7"}, {"statement_descriptor_suffix": "Order 7"}),
+        ({"three_ds": True}, {f"{CARD}[request_three_d_secure]": "any"}),
+        ({"return_url": "https://shop.example/back"}, {"return_url": "https://shop.example/back"}),
+        ({"multicapture": True}, {f"{CARD}[request_multicapture]": "if_available"}),
+        ({"overcapture": True}, {f"{CARD}[request_overcapture]": "if_available"}),
+        (
+            {"stored_credential": StoredCredential("store", "customer", "cus_7")},
+            {"setup_future_usage": "off_session", "customer": "cus_7"},
+        ),
+        (
+            {"stored_credential": StoredCredential("store", "customer", None)},
+            {"setup_future_usage": "off_session"},
+        ),
+        ({"stored_credential": StoredCredential("reuse", "customer", "cus_7")}, {"customer": "cus_7"}),
+        (
+            {"stored_credential": StoredCredential("reuse", "merchant", "cus_7")},
+            {"customer": "cus_7", "off_session": "true"},
+        ),
+    ],
+)
+def test_what_more_is_asked_of_a_payment_is_said_in_stripes_words(
+    asked: dict[str, Any], more: dict[str, str]
+):
+    plain = form(STRIPE.request(AUTHORIZE, CREDENTIALS))
+
+    assert form(STRIPE.request(replace(AUTHORIZE, **asked), CREDENTIALS)) == plain | more
+
+
+def test_several_captures_and_overcapture_are_asked_of_authorizations_only():
+    asked = replace(CALL, multicapture=True, overcapture=True)
+
+    assert form(STRIPE.request(asked, CREDENTIALS)) == form(STRIPE.request(CALL, CREDENTIALS))
+
+
+@pytest.mark.parametrize(
+    "text", ["A" * 23, "12345", 'say "hi"', "a<b", "a>b", "a*b", "a'b", "a\\b", "café", ""]
+)
+def test_a_statement_text_that_no_statement_can_show_is_not_sent(text: str):
+    refused = STRIPE.request(replace(CALL, statement_text=text), CREDENTIALS)
+
+    assert isinstance(refused, Outcome)
+    assert (refused.kind, refused.code) == ("NOT_SENT", "statement_text_not_expressible")
+
+
+@pytest.mark.parametrize("text", ["A" * 22, "Order 7", "a!#$%&()+,-./:;=?@[]^_`{|}~"[:22]])
+def test_a_statement_text_of_stripes_letters_is_sent(text: str):
+    assert (
+        form(STRIPE.request(replace(CALL, statement_text=text), CREDENTIALS))["statement_descriptor_suffix"]
+        == text
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "final"),
+    [
+        ({}, None),
+        ({"final": True}, None),
+        ({"multicapture": True}, "false"),
+        ({"multicapture": True, "final": True}, "true"),
+    ],
+)
+def test_a_capture_leaves_its_amount_in_the_intent_under_its_own_name(
+    asked: dict[str, bool], final: str | None
+):
+    request = sent(STRIPE.request(later("capture", 400, **asked), CREDENTIALS))
+
+    assert (request.method, request.path) == ("POST", f"/v1/payment_intents/{INTENT_ID}/capture")
+    assert request.headers["Idempotency-Key"] == f"{PAYMENT}-c2-1"
+    more = {} if final is None else {"final_capture": final}
+    assert form(request) == {"amount_to_capture": "400", "metadata[op_c2]": "400"} | more
+
+
+def test_a_void_releases_all_that_is_left():
+    request = sent(STRIPE.request(later("void"), CREDENTIALS))
+
+    assert (request.method, request.path) == ("POST", f"/v1/payment_intents/{INTENT_ID}/cancel")
+    assert request.headers["Idempotency-Key"] == f"{PAYMENT}-v2-1"
+    assert form(request) == {"cancellation_reason": "requested_by_customer"}
+
+
+def test_a_refund_names_its_intent_and_carries_our_reference():
+    request = sent(STRIPE.request(later("refund", 5, currency="ISK"), CREDENTIALS))
+
+    assert (request.method, request.path) == ("POST", "/v1/refunds")
+    assert form(request) == {
+        "payment_intent": INTENT_ID,
+        "amount": "500",
+        "metadata[order_ref]": f"{PAYMENT}-r2",
+    }
+
+
+def test_the_cancel_of_a_challenge_has_a_key_of_its_own():
+    request = sent(STRIPE.cancel(replace(CALL, step="x", psp_id=INTENT_ID), CREDENTIALS))
+
+    assert (request.method, request.path) == ("POST", f"/v1/payment_intents/{INTENT_ID}/cancel")
+    assert request.headers["Idempotency-Key"] == f"{REFERENCE}-x"
+    assert form(request) == {"cancellation_reason": "abandoned"}
+
+
+@pytest.mark.parametrize("psp_id", [None, "ch_3MtwBw", "pi_a/b"])
+def test_without_stripes_id_nothing_is_cancelled(psp_id: str | None):
+    refused = STRIPE.cancel(replace(CALL, step="x", psp_id=psp_id), CREDENTIALS)
+
+    assert isinstance(refused, Outcome)
+    assert (refused.kind, refused.code) == ("UNKNOWN", "psp_id_unknown")
+
+
+@pytest.mark.parametrize("kind", ["capture", "void", "refund"])
+@pytest.mark.parametrize(
+    "target", [{"target_psp_id": None}, {"target_psp_id": "pi_a/b"}, {"target_reference": None}]
+)
+def test_without_its_target_nothing_is_sent_and_nothing_is_found(kind: Any, target: dict[str, str | None]):
+    call = replace(later(kind), **target)
+
+    said = [STRIPE.request(call, CREDENTIALS), STRIPE.lookup(call, CREDENTIALS)]
+
+    assert [(one.kind, one.code) for one in said if isinstance(one, Outcome)] == [
+        ("NOT_SENT", "target_unknown"),
+        ("UNKNOWN", "target_unknown"),
+    ]
+
+
+ALL = [CALL, AUTHORIZE, later("capture"), later("void"), later("refund")]
+
+
+@pytest.mark.parametrize("call", ALL, ids=lambda call: call.kind)
+def test_a_repeat_sends_the_same_bytes_whatever_was_learnt_since(call: Call):
+    learnt = replace(call, psp_id=INTENT_ID, first_try_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    assert STRIPE.request(learnt, CREDENTIALS) == STRIPE.request(call, CREDENTIALS)
 
 
 def test_neither_credentials_nor_a_request_show_the_secret_in_their_repr():
@@ -70,12 +209,35 @@ def test_neither_credentials_nor_a_request_show_the_secret_in_their_repr():
 
 def test_a_key_lives_less_than_stripes_day_and_fits_every_psps_64_characters():
     assert STRIPE.key_life_s == 23 * 3600
-    assert STRIPE.absence_delay_s == 3600
     assert len(CALL.key) <= 64
 
 
+def test_only_what_is_searched_for_may_be_found_late():
+    assert [STRIPE.absence_delay_s(call) for call in ALL] == [3600, 3600, 0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["capture", "void"])
+def test_a_capture_or_a_void_is_looked_up_in_its_target(kind: Any):
+    request = sent(STRIPE.lookup(later(kind), CREDENTIALS))
+
+    assert (request.method, request.body) == ("GET", None)
+    assert request.path == f"/v1/payment_intents/{INTENT_ID}?expand[]=latest_charge"
+
+
+@pytest.mark.parametrize(
+    ("psp_id", "path"),
+    [
+        (REFUND_ID, f"/v1/refunds/{REFUND_ID}"),
+        (None, f"/v1/refunds?payment_intent={INTENT_ID}&limit=100"),
+        ("re_a/b", f"/v1/refunds?payment_intent={INTENT_ID}&limit=100"),
+    ],
+)
+def test_a_refund_is_looked_up_by_its_id_or_among_those_of_its_intent(psp_id: str | None, path: str):
+    assert sent(STRIPE.lookup(later("refund", psp_id=psp_id), CREDENTIALS)).path == path
+
+
 def test_a_look_up_goes_by_the_intents_id_where_it_is_known():
-    request = STRIPE.lookup(replace(CALL, psp_id=INTENT_ID), CREDENTIALS)
+    request = sent(STRIPE.lookup(replace(CALL, psp_id=INTENT_ID), CREDENTIALS))
 
     assert (request.method, request.body) == ("GET", None)
     assert request.path == f"/v1/payment_intents/{INTENT_ID}?expand[]=latest_charge"
@@ -84,7 +246,7 @@ def test_a_look_up_goes_by_the_intents_id_where_it_is_known():
 
 @pytest.mark.parametrize("psp_id", [None, "ch_3MtwBw", "pi_../../refunds", "pi_a/b", "pi_1?x=1"])
 def test_a_look_up_without_a_usable_id_searches_by_our_reference(psp_id: str | None):
-    request = STRIPE.lookup(replace(CALL, psp_id=psp_id), CREDENTIALS)
+    request = sent(STRIPE.lookup(replace(CALL, psp_id=psp_id), CREDENTIALS))
 
     url = urlsplit(request.path)
     assert url.path == "/v1/payment_intents/search"

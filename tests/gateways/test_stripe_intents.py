@@ -1,0 +1,191 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from commands.messages import Outcome
+from gateways.contract import Gateway
+from gateways.stripe import Stripe
+from tests.gateways.stripe_says import (
+    AUTHORIZE,
+    CALL,
+    INTENT_ID,
+    answer,
+    authorized,
+    error,
+    intent,
+    search,
+    unfit,
+)
+
+STRIPE: Gateway = Stripe()
+CANCEL = replace(CALL, step="x", psp_id=INTENT_ID)
+
+
+def short(outcome: Outcome | None) -> tuple[str, str | None]:
+    assert outcome is not None
+    return outcome.kind, outcome.code
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        ("requires_capture", "APPROVED", None),
+        ("succeeded", "UNKNOWN", "captured_unasked"),
+        ("requires_action", "ACTION_REQUIRED", "requires_action"),
+        ("processing", "PENDING", "processing"),
+        ("requires_confirmation", "NOT_SENT", "not_confirmed"),
+        ("canceled", "EXPIRED", "canceled"),
+        ("something_new", "UNKNOWN", "unexpected_status"),
+    ],
+)
+def test_an_authorization_is_approved_while_its_money_is_held(status: str, kind: str, code: str | None):
+    outcome = STRIPE.outcome(AUTHORIZE, answer(200, authorized(status)))
+
+    assert short(outcome) == (kind, code)
+    assert outcome.psp_id == INTENT_ID
+    if kind == "APPROVED":
+        assert (outcome.amount_minor, outcome.currency) == (1099, "USD")
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "code"),
+    [
+        ({"amount": 1199}, "amount_mismatch"),
+        ({"amount_capturable": 1199}, "amount_mismatch"),
+        ({"amount_capturable": 500}, "amount_mismatch"),  # a partial approval, for which we never ask
+        ({"amount_capturable": None}, "amount_mismatch"),
+        ({"amount_received": 1}, "amount_mismatch"),
+        ({"amount_received": None}, "amount_mismatch"),
+        ({"amount_capturable": True}, "amount_mismatch"),
+        ({"currency": "eur"}, "currency_mismatch"),
+        ({"metadata": {"order_ref": "another-a1"}}, "reference_mismatch"),
+        ({"object": "charge"}, "unreadable_answer"),
+    ],
+)
+def test_an_authorization_of_anything_else_is_unknown(spoilt: dict[str, Any], code: str):
+    assert short(STRIPE.outcome(AUTHORIZE, answer(200, authorized(**spoilt)))) == ("UNKNOWN", code)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        authorized(),
+        authorized(op_c2="400"),
+        authorized(op_c2="400", op_c3="699"),
+        authorized("succeeded", op_c2="400"),
+        authorized("succeeded", op_c2="400", op_c3="699"),
+        authorized("succeeded", op_c2="1200"),  # overcapture
+        authorized(op_c2="1200", amount_capturable=0),
+    ],
+)
+def test_an_authorization_stays_approved_for_its_whole_amount_whatever_we_captured_since(shown: Any):
+    found = STRIPE.found(replace(AUTHORIZE, psp_id=INTENT_ID), answer(200, shown))
+
+    assert found is not None
+    assert (found.kind, found.amount_minor) == ("APPROVED", 1099)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        authorized(op_c2="400", amount_received=500, amount_capturable=599),
+        authorized("succeeded", op_c2="400", amount_received=1099),
+        authorized(
+            "succeeded", metadata={"order_ref": AUTHORIZE.reference, "op_c2": "4e2"}, amount_received=400
+        ),
+        authorized(
+            "succeeded", metadata={"order_ref": AUTHORIZE.reference, "op_c2": 400}, amount_received=400
+        ),
+    ],
+)
+def test_captures_of_an_authorization_that_are_not_ours_are_seen(shown: Any):
+    found = STRIPE.found(replace(AUTHORIZE, psp_id=INTENT_ID), answer(200, shown))
+
+    assert short(found) == ("UNKNOWN", "amount_mismatch")
+
+
+def test_an_intent_that_was_canceled_after_it_took_money_has_not_expired():
+    shown = intent("canceled", amount_received=400)
+
+    assert short(STRIPE.outcome(CALL, answer(200, shown))) == ("UNKNOWN", "canceled_with_money")
+
+
+@pytest.mark.parametrize(
+    ("intents", "kind", "code"),
+    [
+        ((authorized(), authorized("canceled", id="pi_b")), "APPROVED", None),
+        ((authorized(), authorized(id="pi_b")), "UNKNOWN", "found_twice"),
+        ((authorized(), authorized("succeeded", id="pi_b", op_c2="1099")), "UNKNOWN", "found_twice"),
+        ((authorized("processing"), authorized("canceled", id="pi_b")), "UNKNOWN", "found_several"),
+    ],
+)
+def test_a_search_finds_the_one_authorization_or_does_not_know(
+    intents: tuple[Any, ...], kind: str, code: str | None
+):
+    assert short(STRIPE.found(AUTHORIZE, answer(200, search(*intents)))) == (kind, code)
+
+
+# The end of a challenge
+
+
+@pytest.mark.parametrize(
+    ("shown", "kind", "code"),
+    [
+        (intent("succeeded"), "APPROVED", None),
+        (intent("processing"), "PENDING", "processing"),
+        (intent("canceled"), "EXPIRED", "canceled"),
+        (
+            intent("requires_payment_method", last_payment_error={"code": "expired_card"}),
+            "DECLINED_HARD",
+            "expired_card",
+        ),
+        (intent("requires_action"), "UNKNOWN", "cancel_refused"),
+        (intent("requires_confirmation"), "UNKNOWN", "cancel_refused"),
+        (intent("something_new"), "UNKNOWN", "unexpected_status"),
+        (intent(amount=1, amount_received=1), "UNKNOWN", "amount_mismatch"),
+        (intent(currency="eur"), "UNKNOWN", "currency_mismatch"),
+        (intent(metadata={"order_ref": "another"}), "UNKNOWN", "reference_mismatch"),
+        (intent(id="pi_another"), "UNKNOWN", "psp_id_mismatch"),
+        (None, "UNKNOWN", "unreadable_answer"),
+        ("x", "UNKNOWN", "unreadable_answer"),
+    ],
+)
+def test_a_cancel_says_how_the_operation_stands(shown: Any, kind: str, code: str | None):
+    refused = STRIPE.cancelled(CANCEL, answer(400, unfit(shown)))
+
+    assert short(refused) == (kind, code)
+    assert refused.psp_id in {None, INTENT_ID}
+    if isinstance(shown, dict):
+        assert short(STRIPE.cancelled(CANCEL, answer(200, shown))) == (kind, code)
+
+
+def test_a_cancel_lets_go_of_an_authorization_whose_customer_came_at_the_last_moment():
+    cancel = replace(AUTHORIZE, step="x", psp_id=INTENT_ID)
+
+    assert short(STRIPE.cancelled(cancel, answer(200, authorized("canceled")))) == ("EXPIRED", "canceled")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "hint"),
+    [
+        (400, error(), "cancel_refused", None),
+        (401, error(), "cancel_refused", "CONFIG"),
+        (404, error(code="resource_missing"), "cancel_refused", None),
+        (409, error(code="idempotency_key_in_use"), "cancel_refused", None),
+        (429, error(code="rate_limit"), "cancel_refused", None),
+        (403, b"<html>", "cancel_refused", "CONFIG"),
+        (500, error("api_error"), "http_500", None),
+        (503, b"", "http_503", None),
+        (302, b"", "http_302", "CONFIG"),
+        (409, unfit(intent()), "cancel_refused", None),
+        (200, b"", "unreadable_answer", None),
+        (200, b"[]", "unreadable_answer", None),
+    ],
+)
+def test_a_cancel_without_a_word_on_the_operation_is_unknown(
+    status: int, body: Any, code: str, hint: str | None
+):
+    outcome = STRIPE.cancelled(CANCEL, answer(status, body))
+
+    assert (outcome.kind, outcome.code, outcome.hint) == ("UNKNOWN", code, hint)
