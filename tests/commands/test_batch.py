@@ -1,78 +1,19 @@
 """Deciding batches against the real store: what one batch does, a second delivery of it must not do again."""
 
-import random
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from aggregates.operation import PspAccount
-from aggregates.payment import Payment, Status
-from commands.batch import Decider, Result
-from commands.messages import RetryParked, Wake, dump, payment_id
+from aggregates import attempts
+from aggregates.status import Status
+from commands.messages import RetryParked, Wake, payment_id
 from commands.records import Record
-from infra.database import connect
-from infra.event_store import PaymentStore, Recorder
-from infra.settings import DatabaseSettings
-from tests.controls import NOW, PSP, asked, cause, create_payment, record_outcome
+from tests.commands.desk import OUTCOMES, captured
+from tests.controls import NOW, ROUTE, asked, cause, create_payment, record_outcome
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-def place(database):
-    return database
-
-
-COMMANDS, OUTCOMES = "payments.commands", "gateways.outcomes"
-
-
-class Accounts:
-    def for_payment(self, merchant_id: str, currency: str) -> PspAccount | None:
-        return PSP if merchant_id == "demo" else None
-
-
-class Desk:
-    """A command worker without its Kafka."""
-
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self.connection = connection
-        self.store = PaymentStore(Recorder.for_this_cluster(connection))
-        self.now = NOW
-        self.decider = Decider(self.store, Accounts(), OUTCOMES, lambda: self.now, random.Random(7))
-        self.offset = 0
-
-    def record(self, message: object, *, topic: str = COMMANDS, key: object = None) -> Record:
-        self.offset += 1
-        raw = message if isinstance(message, bytes) else dump(message)
-        key = key or getattr(message, "payment_id", None)
-        return Record(topic, 0, self.offset, str(key).encode(), raw, {"correlation_id": b"c-1"}, 0)
-
-    def run(self, *records: Record) -> Result:
-        works, result = self.decider.read(records)
-        result.add(self.decider.decide(works))
-        self.store.save(result.writes)
-        return result
-
-    def payment(self, payment: UUID) -> Payment:
-        return self.store.load([payment])[payment].payment
-
-    def versions(self) -> int:
-        return self.connection.execute("SELECT count(*) FROM payment_events").fetchone()[0]
-
-
-@pytest.fixture
-def desk(place):
-    with connect(place.settings(DatabaseSettings, "command"), "test") as connection:
-        yield Desk(connection)
-
-
-def captured(desk: Desk, key: str = "order-1") -> UUID:
-    command = create_payment(idempotency_key=key)
-    desk.run(desk.record(command))
-    desk.run(desk.record(record_outcome(desk.payment(command.payment_id)), topic=OUTCOMES))
-    return command.payment_id
 
 
 # CreatePayment: accepted, refused, repeated, conflicting
@@ -204,7 +145,7 @@ def test_a_repeated_outcome_writes_nothing_and_tells_again(desk):
 
 
 def test_an_outcome_of_an_unknown_payment_is_a_dead_letter(desk):
-    stranger = Payment.request(uuid4(), asked(), PSP, cause())
+    stranger = attempts.request(uuid4(), asked(), ROUTE, cause(fingerprint="f"))
     result = desk.run(desk.record(record_outcome(stranger), topic=OUTCOMES))
 
     assert result.letters[0].code == "payment_not_found"
@@ -240,13 +181,13 @@ def test_a_wake_that_is_due_asks_the_psp_and_one_that_is_not_only_moves_the_time
     assert wake_at > desk.now
 
 
-def test_a_wake_that_moved_nothing_keeps_its_lease(desk, place):
+def test_a_wake_that_moved_nothing_keeps_its_lease(desk, database):
     """With a clock behind the database's the timer is due there and not here: it must not come at once again."""
     command = create_payment()
     desk.run(desk.record(command))
-    with psycopg.connect(place.dsn("admin"), autocommit=True) as admin:
+    with psycopg.connect(database.dsn("admin"), autocommit=True) as admin:
         admin.execute(
-            f"UPDATE {place.schema}.payment_timers SET leases = 3, leased_until = clock_timestamp() + interval '1 hour'"
+            f"UPDATE {database.schema}.payment_timers SET leases = 3, leased_until = clock_timestamp() + interval '1 hour'"
         )
     desk.run(desk.record(Wake(command_id=uuid4(), payment_id=command.payment_id, due_at=NOW)))
 
@@ -268,35 +209,35 @@ def test_a_wake_that_ended_the_payment_and_is_read_again_tells_again(desk):
 
     told = [desk.run(wake).replies for _ in range(2)]
 
-    assert [[reply.status for reply in replies] for replies in told] == [["FAILED"], ["FAILED"]]
+    assert [[reply.status for reply in replies] for replies in told] == [["EXPIRED"], ["EXPIRED"]]
 
 
 # Parked streams
 
 
-def break_stream(place, payment: UUID) -> None:
-    with psycopg.connect(place.dsn("admin"), autocommit=True) as admin:
+def break_stream(database, payment: UUID) -> None:
+    with psycopg.connect(database.dsn("admin"), autocommit=True) as admin:
         admin.execute(
-            f"UPDATE {place.schema}.payment_events SET topic = 'broken.v1'"
+            f"UPDATE {database.schema}.payment_events SET topic = 'broken.v1'"
             " WHERE originator_id = %s AND originator_version = 2",
             (payment,),
         )
 
 
-def mend_stream(place, payment: UUID) -> None:
-    with psycopg.connect(place.dsn("admin"), autocommit=True) as admin:
+def mend_stream(database, payment: UUID) -> None:
+    with psycopg.connect(database.dsn("admin"), autocommit=True) as admin:
         admin.execute(
-            f"UPDATE {place.schema}.payment_events SET topic = 'operation.started.v1'"
+            f"UPDATE {database.schema}.payment_events SET topic = 'operation.started.v1'"
             " WHERE originator_id = %s AND originator_version = 2",
             (payment,),
         )
 
 
-def test_a_stream_that_cannot_be_read_is_parked_and_everything_else_goes_on(desk, place):
+def test_a_stream_that_cannot_be_read_is_parked_and_everything_else_goes_on(desk, database):
     sick, sound = create_payment(), create_payment(idempotency_key="order-2")
     desk.run(desk.record(sick))
     outcome = record_outcome(desk.payment(sick.payment_id))
-    break_stream(place, sick.payment_id)
+    break_stream(database, sick.payment_id)
 
     result = desk.run(desk.record(outcome, topic=OUTCOMES), desk.record(sound))
 
@@ -305,18 +246,18 @@ def test_a_stream_that_cannot_be_read_is_parked_and_everything_else_goes_on(desk
     assert reason == "UnknownEvent at version 2, broken.v1"
 
 
-def test_a_parked_stream_is_retried_in_order_and_once(desk, place):
+def test_a_parked_stream_is_retried_in_order_and_once(desk, database):
     command = create_payment()
     desk.run(desk.record(command))
     outcome = desk.record(record_outcome(desk.payment(command.payment_id)), topic=OUTCOMES)
-    break_stream(place, command.payment_id)
+    break_stream(database, command.payment_id)
     again = desk.record(create_payment(command_id=uuid4()))
     desk.run(outcome)
     desk.run(outcome, again)
     retry = RetryParked(command_id=uuid4(), payment_id=command.payment_id)
 
     still = desk.run(desk.record(retry)).replies
-    mend_stream(place, command.payment_id)
+    mend_stream(database, command.payment_id)
     drained = desk.run(desk.record(retry)).replies
 
     assert [reply.code for reply in still] == ["still_parked"]

@@ -1,0 +1,283 @@
+"""Each command of a merchant: accepted, refused, repeated, and the same id with other content."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from aggregates.status import Status
+from commands.messages import (
+    CancelPayment,
+    CapturePayment,
+    CompleteAction,
+    MerchantCommand,
+    RecordDispute,
+    RefundPayment,
+    ResolvePayment,
+    RetryStatusQuery,
+    VoidPayment,
+)
+from tests.commands.desk import OUTCOMES, Desk, authorized, captured, say
+from tests.controls import NOW, create_payment
+
+pytestmark = pytest.mark.stack
+
+
+def challenged(desk: Desk, key: str = "order-1") -> UUID:
+    command = create_payment(idempotency_key=key)
+    desk.run(desk.record(command))
+    say(desk, command.payment_id, kind="ACTION_REQUIRED", action_url="https://bank.example/challenge")
+    return command.payment_id
+
+
+def in_doubt(desk: Desk, key: str = "order-1") -> UUID:
+    command = create_payment(idempotency_key=key)
+    desk.run(desk.record(command))
+    say(desk, command.payment_id, kind="UNKNOWN", code="timeout")
+    desk.now = NOW + timedelta(seconds=10)
+    return command.payment_id
+
+
+def of(kind: type, payment: UUID, **fields) -> MerchantCommand:
+    return kind(command_id=uuid4(), payment_id=payment, merchant_id="demo", **fields)
+
+
+def resolve(payment: UUID, **fields) -> ResolvePayment:
+    about = {
+        "operation_id": f"{payment.hex}-s1",
+        "decision": "charged",
+        "evidence": "seen on the PSP's page",
+        "who": "ada",
+    }
+    return of(ResolvePayment, payment, **about | fields)
+
+
+# What is accepted, of a payment that stands so; one that is refused there; and the same with other content.
+CASES = [
+    pytest.param(
+        authorized,
+        lambda p: of(CapturePayment, p, amount_minor=500),
+        lambda p: of(CapturePayment, p, amount_minor=5000),
+        {"amount_minor": 501},
+        id="capture",
+    ),
+    pytest.param(
+        authorized,
+        lambda p: of(VoidPayment, p),
+        lambda p: of(RefundPayment, p),
+        None,
+        id="void",
+    ),
+    pytest.param(
+        captured,
+        lambda p: of(RefundPayment, p, amount_minor=500),
+        lambda p: of(RefundPayment, p, amount_minor=5000),
+        {"amount_minor": 501},
+        id="refund",
+    ),
+    pytest.param(
+        challenged,
+        lambda p: of(CompleteAction, p),
+        lambda p: of(CompleteAction, p, operation_id="another-s9"),
+        {"operation_id": "another-s9"},
+        id="complete_action",
+    ),
+    pytest.param(
+        authorized,
+        lambda p: of(CancelPayment, p),
+        lambda p: of(RefundPayment, p),
+        None,
+        id="cancel",
+    ),
+    pytest.param(
+        in_doubt,
+        resolve,
+        lambda p: resolve(p, operation_id="another-s9"),
+        {"evidence": "heard of it"},
+        id="resolve",
+    ),
+    pytest.param(
+        in_doubt,
+        lambda p: of(RetryStatusQuery, p),
+        lambda p: of(RetryStatusQuery, p, operation_id="another-s9"),
+        {"operation_id": "another-s9"},
+        id="retry_status_query",
+    ),
+]
+Make = Callable[[UUID], MerchantCommand]
+
+
+def rows(desk: Desk) -> int:
+    return desk.connection.execute("SELECT count(*) FROM command_refusals").fetchone()[0]
+
+
+@pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
+def test_a_command_is_accepted_and_its_events_carry_its_id(desk, stands, accepted: Make, refused, other):
+    payment = stands(desk)
+    command = accepted(payment)
+    before = desk.payment(payment).version
+
+    reply = desk.run(desk.record(command)).replies[0]
+
+    assert (reply.kind, reply.result, reply.command_id) == ("answer", "accepted", command.command_id)
+    assert reply.version == desk.payment(payment).version > before
+    assert str(command.command_id) in desk.payment(payment).commands
+
+
+@pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
+def test_a_command_against_the_rules_is_refused_says_why_and_records_no_event(
+    desk, stands, accepted, refused: Make, other
+):
+    payment = stands(desk)
+    before = desk.payment(payment).version
+    command = refused(payment)
+
+    replies = [desk.run(desk.record(command)).replies[0] for _ in range(2)]
+
+    assert replies[0] == replies[1], "a repeat gets the same answer"
+    assert (replies[0].result, bool(replies[0].code), bool(replies[0].detail)) == ("refused", True, True)
+    assert desk.payment(payment).version == before
+    assert rows(desk) == 1
+
+
+@pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
+def test_a_repeated_command_gets_the_same_answer_and_writes_nothing(
+    desk, stands, accepted: Make, refused, other
+):
+    payment = stands(desk)
+    command = accepted(payment)
+    first = desk.run(desk.record(command)).replies[0]
+    before = desk.versions()
+
+    again = desk.run(desk.record(command), desk.record(command)).replies
+
+    assert desk.versions() == before
+    assert again == [first, first]
+
+
+@pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
+def test_the_same_command_id_with_other_content_is_refused_and_the_first_stands(
+    desk, stands, accepted: Make, refused, other
+):
+    payment = stands(desk)
+    command = accepted(payment)
+    desk.run(desk.record(command))
+    before = desk.versions()
+    conflicting = (
+        command.model_copy(update=other)
+        if other
+        else RefundPayment(command_id=command.command_id, payment_id=payment, merchant_id="demo")
+    )
+
+    reply = desk.run(desk.record(conflicting)).replies[0]
+    assert (reply.result, reply.code, reply.path) == ("refused", "idempotency_mismatch", "command_id")
+    assert desk.versions() == before
+
+    assert desk.run(desk.record(command)).replies[0].result == "accepted"
+
+
+@pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
+def test_another_merchants_payment_is_one_that_does_not_exist(desk, stands, accepted: Make, refused, other):
+    payment = stands(desk)
+    before = desk.versions()
+    stranger = accepted(payment).model_copy(update={"merchant_id": "other"})
+
+    result = desk.run(desk.record(stranger))
+
+    assert (result.replies[0].code, result.letters[0].code) == ("payment_not_found", "payment_not_found")
+    assert (result.replies[0].status, result.replies[0].version) == (None, None)
+    assert (desk.versions(), rows(desk)) == (before, 0)
+
+
+def test_a_command_that_was_refused_is_not_accepted_when_it_comes_again_later(desk):
+    payment = authorized(desk)
+    early = of(RefundPayment, payment, amount_minor=100)
+    assert desk.run(desk.record(early)).replies[0].code == "nothing_captured"
+    desk.run(desk.record(of(CapturePayment, payment)))
+    say(desk, payment)
+
+    reply = desk.run(desk.record(early)).replies[0]
+
+    assert (reply.result, reply.code) == ("refused", "nothing_captured")
+    assert reply.status == "CAPTURED", "the present state stands beside the answer"
+
+
+def test_a_refusal_and_its_repeat_in_one_batch_get_one_answer(desk):
+    payment = authorized(desk)
+    refund = of(RefundPayment, payment)
+    capture = of(CapturePayment, payment)
+
+    replies = desk.run(desk.record(refund), desk.record(capture), desk.record(refund)).replies
+
+    assert [reply.code for reply in replies] == ["nothing_captured", None, "nothing_captured"]
+    assert rows(desk) == 1
+
+
+def test_refunds_of_one_batch_reserve_against_one_another(desk):
+    payment = captured(desk)
+    refunds = [of(RefundPayment, payment, amount_minor=600) for _ in range(5)]
+
+    replies = desk.run(*[desk.record(refund) for refund in refunds]).replies
+
+    assert [reply.result for reply in replies] == ["accepted", *["refused"] * 4]
+    assert replies[1].amounts["refundable_minor"] == 499
+
+
+@pytest.mark.parametrize("amount", [0, -1])
+def test_an_amount_that_is_not_positive_is_refused_at_its_field(desk, amount):
+    payment = captured(desk)
+
+    reply = desk.run(desk.record(of(RefundPayment, payment, amount_minor=amount))).replies[0]
+
+    assert (reply.code, reply.path) == ("amount_not_positive", "amount_minor")
+
+
+def test_the_one_who_asked_for_an_operation_is_told_how_it_ended(desk):
+    payment = captured(desk)
+    refund = of(RefundPayment, payment)
+    started = desk.run(desk.record(refund)).replies[0]
+
+    told = say(desk, payment)
+
+    assert started.operation_id == f"{payment.hex}-r2"
+    ended = [reply for reply in told if reply.command_id == refund.command_id]
+    assert [(reply.kind, reply.operation_id, reply.operation_state) for reply in ended] == [
+        ("update", started.operation_id, "APPROVED")
+    ]
+    assert "REFUNDED" in {reply.status for reply in told}
+
+
+def test_an_operation_that_is_tried_again_tells_its_end_to_the_one_who_asked(desk):
+    payment = captured(desk)
+    refund = of(RefundPayment, payment)
+    desk.run(desk.record(refund))
+    first = say(desk, payment, kind="NOT_SENT", code="connection_refused", amount_minor=None)
+    assert [reply for reply in first if reply.command_id == refund.command_id] == []
+
+    desk.now = NOW + timedelta(seconds=3)
+    desk.wake(payment)
+    told = say(desk, payment)
+
+    assert [reply.operation_id for reply in told if reply.command_id == refund.command_id] == [
+        f"{payment.hex}-r3"
+    ]
+
+
+def test_a_dispute_is_recorded_once_and_shows(desk):
+    payment = captured(desk)
+    dispute = RecordDispute(
+        command_id=uuid4(),
+        payment_id=payment,
+        operation_id=f"{payment.hex}-s1",
+        dispute_id="dp_1",
+        state="opened",
+        amount_minor=1099,
+        currency="EUR",
+        observed_at=NOW,
+    )
+    for _ in range(2):
+        desk.run(desk.record(dispute, topic=OUTCOMES))
+
+    assert desk.payment(payment).status is Status.DISPUTED
+    assert desk.payment(payment).version == 4
