@@ -19,13 +19,16 @@ from uuid import UUID
 import psycopg
 from pydantic import Field
 
-from infra.audit import sources
-from infra.audit.facts import Asked, Charge, Facts, Finding, Kind, Parked, Recorded, Shown
+from gateways.simulator.ledger import Movement
+from gateways.simulator.rows import Kind as Moved
+from infra.audit import kafka, ledger, store
+from infra.audit.facts import Asked, Doubt, Facts, Kind, Parked, Recorded, Refusals, Shown
 from infra.audit.judge import judge
 from infra.database import connect
 from infra.settings import DatabaseSettings, KafkaSettings
 
-_FAULTS: Final = frozenset(get_args(Kind)) - {"in_doubt"}
+NO_FAULTS: Final = frozenset({"in_doubt", "extra_charges_returned"})
+"""What AegisPay knows of itself, and names."""
 _POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 # A request that has no answer yet has its timer set this far ahead at the most.
 _TIMERS_AHEAD_S: Final = 60.0
@@ -39,12 +42,15 @@ class VerifySettings(KafkaSettings, DatabaseSettings):
 
 @dataclass(slots=True)
 class Verdict:
-    """`ok`: every number of `found` is 0 but for `in_doubt`, which AegisPay knows of itself."""
+    """`ok`: every number of `found` is 0 but for those of `NO_FAULTS`. `doubts`: how many payments are in doubt in which
+    way; one may be so in several."""
 
     payments: int = 0
     streams: int = 0
-    gateway_charges: int = 0
+    commands: Counter[str] = field(default_factory=Counter)
+    movements: Counter[str] = field(default_factory=Counter)
     by_status: Counter[str] = field(default_factory=Counter)
+    doubts: Counter[Doubt] = field(default_factory=Counter)
     commands_complete: bool = True
     settled_s: float | None = None
     took_s: float = 0.0
@@ -54,11 +60,27 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        return not any(self.found[kind] for kind in _FAULTS)
+        return not any(payments for kind, payments in self.found.items() if kind not in NO_FAULTS)
 
-    def add(self, payment_id: UUID, findings: Iterable[Finding]) -> None:
+    @property
+    def gateway_charges(self) -> int:
+        """How often money was taken: by sales and captures."""
+        return self.movements["captured"]
+
+    def add(self, payment_id: UUID, facts: Facts) -> None:
+        if facts.recorded is not None:
+            self.streams += 1
+            payment = facts.recorded.payment
+            self.by_status["UNREADABLE" if payment is None else payment.status.value] += 1
+        elif facts.asked.create is not None:
+            self.by_status["NOT_DECIDED"] += 1
+        self.payments += facts.asked.create is not None
+        self.commands.update(command.type for command in facts.asked.commands.values())
+        self.movements.update(one.kind for one in facts.movements)
+        findings = judge(facts)
         for finding in findings:
             self.found[finding.kind].setdefault(str(payment_id), []).append(finding.why)
+        self.doubts.update({finding.doubt for finding in findings if finding.doubt is not None})
 
     def as_json(self) -> dict[str, Any]:
         """Each kind as the number of payments, and the payments themselves under `found`."""
@@ -66,8 +88,11 @@ class Verdict:
             "ok": self.ok,
             "payments": self.payments,
             "by_status": dict(sorted(self.by_status.items())),
+            "commands": dict(sorted(self.commands.items())),
             "gateway_charges": self.gateway_charges,
+            "gateway_movements": {kind: self.movements[kind] for kind in get_args(Moved)},
             **{kind: len(payments) for kind, payments in self.found.items()},
+            "in_doubt_by": {doubt: self.doubts[doubt] for doubt in get_args(Doubt)},
             "found": {
                 kind: [{"payment_id": name, "why": whys} for name, whys in payments.items()]
                 for kind, payments in self.found.items()
@@ -83,9 +108,9 @@ class Verdict:
 async def verify(settings: VerifySettings, settle_s: float = 0.0) -> Verdict:
     """Of every payment asked for until now. `settled_s` of the verdict is None where the time was not enough."""
     began = time.monotonic()
-    until = await sources.ends(settings)
+    until = await kafka.ends(settings)
     settled = await _settle(settings, until, settle_s)
-    asked, complete = await sources.commands(settings, until)
+    asked, complete = await kafka.commands(settings, until)
     verdict = await asyncio.to_thread(_compare, settings, asked)
     if not complete:
         # A stream older than the oldest command that is kept was asked for by one that is not.
@@ -96,13 +121,13 @@ async def verify(settings: VerifySettings, settle_s: float = 0.0) -> Verdict:
     return verdict
 
 
-async def _settle(settings: VerifySettings, until: sources.Offsets, settle_s: float) -> float | None:
+async def _settle(settings: VerifySettings, until: kafka.Offsets, settle_s: float) -> float | None:
     """Until nothing is in flight; after how long, or None."""
     began = time.monotonic()
     with connect(settings, "audit") as connection:
         for tries in range(1_000_000):
             left_s = settle_s - (time.monotonic() - began)
-            in_flight = await sources.unread(settings, until) or sources.in_flight(
+            in_flight = await kafka.unread(settings, until) or store.in_flight(
                 connection, left_s + _TIMERS_AHEAD_S
             )
             if not in_flight:
@@ -114,38 +139,32 @@ async def _settle(settings: VerifySettings, until: sources.Offsets, settle_s: fl
 
 
 def _compare(settings: VerifySettings, asked: dict[UUID, Asked]) -> Verdict:
-    verdict = Verdict(payments=len(asked))
+    verdict = Verdict()
     with connect(settings, "audit") as connection:
         # One snapshot for the store and the read models, however long the reading takes.
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         with connection.transaction():
             for payment_id, facts in _joined(connection, asked, settings.simulator_ledger):
-                verdict.gateway_charges += len(facts.charges)
-                if facts.recorded is not None:
-                    verdict.streams += 1
-                    broken = facts.recorded.broken is not None
-                    verdict.by_status["UNREADABLE" if broken else facts.recorded.status.value] += 1
-                elif facts.asked is not None:
-                    verdict.by_status["NOT_DECIDED"] += 1
-                verdict.add(payment_id, judge(facts))
+                verdict.add(payment_id, facts)
     return verdict
 
 
-_Fact = Asked | Recorded | Shown | Charge | Parked
+_Fact = Asked | Recorded | Refusals | Parked | Shown | Movement
 
 
 def _joined(
-    connection: psycopg.Connection, asked: dict[UUID, Asked], ledger: Path
+    connection: psycopg.Connection, asked: dict[UUID, Asked], ledger_file: Path
 ) -> Iterator[tuple[UUID, Facts]]:
     connection.execute("SELECT 1 FROM payment_events LIMIT 1")  # takes the snapshot
-    # The ledger is read after it: a charge is there before its event is, never the other way round.
+    # The ledger is read after it: a movement is there before its event is, never the other way round.
     ordered: list[Iterable[tuple[UUID, _Fact]]] = [
         sorted(asked.items(), key=itemgetter(0)),
-        sources.streams(connection),
-        sources.parked(connection),
-        sources.shown(connection),
-        sources.charges(ledger),
+        store.streams(connection),
+        store.refusals(connection),
+        store.parked(connection),
+        store.shown(connection),
+        ledger.movements(ledger_file),
     ]
     everything = heapq.merge(*ordered, key=itemgetter(0))
     for payment_id, group in groupby(everything, key=itemgetter(0)):
@@ -161,11 +180,13 @@ def _put(facts: Facts, fact: _Fact) -> None:
             facts.asked = fact
         case Recorded():
             facts.recorded = fact
+        case Refusals():
+            facts.refused = fact.command_ids
+        case Parked():
+            facts.parked = fact
         case Shown():
             facts.shown = fact
-        case Charge():
-            facts.charges.append(fact)
-        case Parked():
-            facts.parked = fact.reason
+        case Movement():
+            facts.movements.append(fact)
         case _:
             assert_never(fact)

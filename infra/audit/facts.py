@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+from uuid import UUID
 
-from aggregates.payment import Status
+from aggregates.payment import Payment
+from gateways.simulator.ledger import Movement
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The first valid create on Kafka. `read`: the command worker has acknowledged it."""
+class Create:
+    """The first valid one on Kafka. `read`: the command worker has acknowledged it."""
 
     place: str
     fingerprint: str
@@ -19,70 +21,75 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class OperationFacts:
-    state: str
-    amount_minor: int
-    currency: str
-    psp_id: str | None
+class Command:
+    """A merchant's, the first with its id; also a create with other content than the first. `put_aside`: there is a
+    dead letter about it, or there may have been one that Kafka no longer keeps."""
+
+    command_id: UUID
+    type: str
+    place: str
+    fingerprint: str
+    amount_minor: int | None
+    read: bool
+    put_aside: bool
+
+
+@dataclass(slots=True)
+class Asked:
+    """All that Kafka has for one payment."""
+
+    create: Create | None = None
+    commands: dict[UUID, Command] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The stream, replayed. `broken`: why it cannot be; the rest is then empty."""
+    """The stream, replayed; `broken`: why it cannot be. `contradictions`: why each operation froze the payment;
+    `codes`: what was said last of each operation."""
 
     version: int
+    payment: Payment | None = None
     broken: str | None = None
-    status: Status = Status.REQUESTED
-    merchant_id: str = ""
     customer_id: str | None = None
-    fingerprint: str = ""
-    amount_minor: int = 0
-    currency: str = ""
-    captured_minor: int = 0
-    frozen: bool = False
-    operations: Mapping[str, OperationFacts] = field(default_factory=dict)
+    contradictions: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Of which commands."""
+
+    command_ids: frozenset[UUID]
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
+    """`places`: of the records that wait behind it."""
+
     reason: str
+    places: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The rows of the read models."""
+    """The rows of the read models: the payment's columns, and those of its operations by their ids."""
 
     version: int
-    status: str
-    merchant_id: str
-    customer_id: str | None
-    amount_minor: int
-    currency: str
-    captured_minor: int
-    frozen: bool
     stale: bool
-    operations: Mapping[str, OperationFacts]
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """Money that the PSP took. `amount_minor` in our minor units; None where the PSP's amount has no whole number."""
-
-    reference: str
-    psp_id: str
-    amount_minor: int | None
-    currency: str
+    columns: Mapping[str, Any]
+    operations: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(slots=True)
 class Facts:
     """All that is known of one payment."""
 
-    asked: Asked | None = None
+    asked: Asked = field(default_factory=Asked)
     recorded: Recorded | None = None
-    parked: str | None = None
+    refused: frozenset[UUID] = frozenset()
+    parked: Parked | None = None
     shown: Shown | None = None
-    charges: list[Charge] = field(default_factory=list)
+    movements: list[Movement] = field(default_factory=list)
 
 
 Kind = Literal[
@@ -94,10 +101,15 @@ Kind = Literal[
     "unasked_payments",
     "unsettled",
     "in_doubt",
+    "extra_charges_returned",
 ]
+Doubt = Literal["unknown", "manual_queue", "frozen", "parked", "extra_charge"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """`doubt`: what sort of doubt it is, where `kind` is in_doubt."""
+
     kind: Kind
     why: str
+    doubt: Doubt | None = None

@@ -5,11 +5,12 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from infra.verify import Verdict
+from infra.audit.facts import Doubt, Kind
+from infra.verify import NO_FAULTS, Verdict
 
 _LISTED_MAX: Final = 10
-_MEANS: Final = {
-    "double_charges": "charged more than once",
+_MEANS: Final[dict[Kind, str]] = {
+    "double_charges": "charged more than once, or more than was agreed",
     "lost_payments": "taken, but not carried out as recorded",
     "amount_mismatches": "amounts differ between the sources",
     "content_mismatches": "recorded with other content than asked for",
@@ -17,6 +18,15 @@ _MEANS: Final = {
     "unasked_payments": "recorded, but nobody asked",
     "unsettled": "still in flight",
     "in_doubt": "in doubt: the PSP is being asked, or a person has to look (no fault)",
+    "extra_charges_returned": "charged twice, found and given back (no fault)",
+}
+_FAULTS: Final = frozenset(text for kind, text in _MEANS.items() if kind not in NO_FAULTS)
+_DOUBTS: Final[dict[Doubt, str]] = {
+    "unknown": "outcome unknown",
+    "manual_queue": "outcome unknown for a day, in the manual queue",
+    "frozen": "frozen, reports contradict the record",
+    "parked": "parked, cannot be decided",
+    "extra_charge": "extra charge, being given back",
 }
 
 
@@ -24,8 +34,10 @@ def show(verdict: Verdict, console: Console) -> None:
     numbers: list[tuple[str, int]] = [
         ("payments asked for", verdict.payments),
         *((f"  {status}", count) for status, count in sorted(verdict.by_status.items())),
-        ("charges at the gateway", verdict.gateway_charges),
+        *((f"commands {kind}", count) for kind, count in sorted(verdict.commands.items())),
+        *((f"{kind} at the gateway, times", count) for kind, count in sorted(verdict.movements.items())),
         *((_MEANS[kind], len(payments)) for kind, payments in verdict.found.items()),
+        *((f"  {_DOUBTS[doubt]}", count) for doubt, count in sorted(verdict.doubts.items())),
     ]
     if console.is_terminal:
         table = Table(show_header=False, box=None)
@@ -47,6 +59,3 @@ def show(verdict: Verdict, console: Console) -> None:
     console.print(
         "Verdict: clean" if verdict.ok else "Verdict: NOT CLEAN", style="green" if verdict.ok else "red"
     )
-
-
-_FAULTS: Final = frozenset(text for kind, text in _MEANS.items() if kind != "in_doubt")

@@ -10,18 +10,27 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import orjson
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from psycopg import sql
 
+from aggregates import reports
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
-from commands.handlers import Context, create_payment
-from commands.messages import CreatePayment, dump, payment_id
+from commands.handlers import Context, Decided, handle
+from commands.messages import (
+    AnyCommand,
+    CapturePayment,
+    CreatePayment,
+    RefundPayment,
+    dump,
+    payment_id,
+)
 from commands.ports import Writes
+from gateways.simulator import rows
 from gateways.simulator.ledger import Ledger
-from gateways.simulator.rows import Intent, Moved
 from infra import topics
 from infra.command_worker import GROUP
 from infra.database import connect, connect_async
@@ -29,19 +38,19 @@ from infra.event_store import PaymentStore, Recorder
 from infra.settings import DatabaseSettings
 from infra.verify import Verdict, VerifySettings, verify
 from projections import batch
-from tests.controls import NOW, PSP, cause, operation_of, report
+from tests.controls import NOW, ROUTE, cause, operation_of, report
 from tests.controls import create_payment as a_command
 from tests.place import Place
 
 pytestmark = pytest.mark.stack
 
-CAPTURED, CAPTURED_TOO, DECLINED, EXPIRED, IN_DOUBT = (payment_id("demo", f"order-{n}") for n in range(5))
+CAPTURED, LIVED, DECLINED, EXPIRED, IN_DOUBT = (payment_id("demo", f"order-{n}") for n in range(5))
 _VIEWS = ("payments", "operations")
 
 
 class _Accounts:
     def for_payment(self, merchant_id, currency):
-        return PSP
+        return ROUTE
 
 
 @dataclass
@@ -68,7 +77,11 @@ class World:
     @contextmanager
     def undone(self) -> Iterator[None]:
         """All that is changed inside is as before afterwards: a world of its own for each change takes too long."""
-        tables = [(self.place.schema, "payment_events"), *((f"{self.place.schema}_read", t) for t in _VIEWS)]
+        store = ("payment_events", "command_refusals")
+        tables = [
+            *((self.place.schema, table) for table in store),
+            *((f"{self.place.schema}_read", table) for table in _VIEWS),
+        ]
         kept = shutil.copy(self.ledger, f"{self.ledger}.kept")
         with psycopg.connect(self.place.dsn(), autocommit=True) as connection:
             for table in tables:
@@ -82,12 +95,18 @@ class World:
                 connection.execute(sql.SQL(copy).format(**names))
         shutil.copy(kept, self.ledger)
 
-    async def send(self, *commands: CreatePayment, read: bool = True) -> None:
-        """To Kafka; and acknowledged, as the command worker does it, unless it has not `read` them."""
+    async def send(self, *commands: AnyCommand, read: bool = True, letters: bool = False) -> None:
+        """To Kafka; and acknowledged, as the command worker does it, unless it has not `read` them. `letters`: as one
+        that it could not use."""
         topic = self.place.prefix + topics.COMMANDS
         async with AIOKafkaProducer(bootstrap_servers=self.place.kafka, acks="all") as producer:
             for command in commands:
-                await producer.send_and_wait(topic, dump(command), key=str(command.payment_id).encode())
+                key = str(command.payment_id).encode()
+                sent = await producer.send_and_wait(topic, dump(command), key=key)
+                if letters:
+                    place = {"topic": sent.topic, "partition": sent.partition, "offset": sent.offset}
+                    letter = orjson.dumps(place | {"code": "payment_not_found"})
+                    await producer.send_and_wait(self.place.prefix + topics.DEAD_LETTERS, letter)
         if not read:
             return
         worker = AIOKafkaConsumer(
@@ -97,10 +116,20 @@ class World:
         async with worker:
             await worker.commit(await worker.end_offsets(worker.assignment()))
 
-    def save(self, *payments: Payment) -> None:
+    async def place_of(self, command: AnyCommand) -> tuple[str, int, int]:
+        """Where the newest record of its partition stands."""
+        topic = self.place.prefix + topics.COMMANDS
+        async with AIOKafkaProducer(bootstrap_servers=self.place.kafka) as producer:
+            key = str(command.payment_id).encode()
+            partitions = await producer.partitions_for(topic)
+            number = producer._partitioner(key, sorted(partitions), sorted(partitions))
+        async with AIOKafkaConsumer(bootstrap_servers=self.place.kafka) as consumer:
+            place = TopicPartition(topic, number)
+            return topic, number, (await consumer.end_offsets([place]))[place] - 1
+
+    def save(self, writes: Writes) -> None:
         with connect(self.place.settings(DatabaseSettings, "command"), "test") as connection:
-            store = PaymentStore(Recorder.for_this_cluster(connection))
-            store.save(Writes(payments=list(payments)))
+            PaymentStore(Recorder.for_this_cluster(connection)).save(writes)
 
     async def project(self) -> None:
         with psycopg.connect(self.place.dsn()) as connection:
@@ -110,58 +139,87 @@ class World:
         async with await connect_async(self.place.settings(DatabaseSettings, "views"), "test") as views:
             await batch.apply(views, [], heads, NOW)
 
-    def charge(self, payment: UUID, *, reference: str | None = None) -> None:
-        """Of 10.99 EUR, as the simulator enters it."""
-        intent = Intent(
-            id=f"pi_{uuid4().hex}",
-            client_secret=uuid4().hex,
-            reference=reference or f"{payment.hex}-s1",
-            amount=1099,
-            currency="eur",
-            status="succeeded",
-            payment_method="pm_card_visa",
-            description=None,
-            metadata="{}",
-            return_url=None,
-            action_url=None,
-            failure=None,
-            created=0,
-            moves=1,
-        )
-        with closing(Ledger(self.ledger)) as ledger, ledger.writing():
-            ledger.add_intent(intent)
-            moved = [Moved("captured", f"ch_{uuid4().hex}", intent.reference, intent.amount)]
-            ledger.add_movements(intent, moved, 0.0)
+    def move(self, kind: str, reference: str, *, of: str | None = None, amount: int = 1099) -> None:
+        """Of EUR, as the simulator enters it. `of`: the operation that the intent is for."""
+        with closing(sqlite3.connect(self.ledger, isolation_level=None)) as db:
+            of = of or reference
+            intent = f"pi_{of[-2:]}"
+            (ordinal,) = db.execute("SELECT count(*) + 1 FROM movements").fetchone()
+            psp_id = f"re_{reference[-2:]}" if kind == "refunded" else "ch_1"
+            row = (intent + of[:8], ordinal, kind, "sim-eu", psp_id, reference, of, amount, "eur", 0.0)
+            db.execute(rows.INSERT_MOVEMENT, row)
 
 
 @pytest.fixture
 async def world(place: Place, tmp_path: Path) -> World:
-    """Five payments: two captured, one declined, one expired, one in doubt; and three commands that are none."""
+    """Five payments: one captured, one with a life of its own, one declined, one expired, one in doubt; and four
+    commands that lead to nothing."""
     Ledger(tmp_path / "ledger.sqlite").close()
     world = World(place, tmp_path / "ledger.sqlite")
     commands = [a_command(idempotency_key=f"order-{n}", command_id=uuid4()) for n in range(5)]
+    commands[1] = commands[1].model_copy(update={"capture": "manual"})
     commands[3] = commands[3].model_copy(update={"expires_at": NOW - timedelta(seconds=1)})
     payments = [_decided(command) for command in commands]
-    for number, state in enumerate(
-        (OperationState.APPROVED, OperationState.APPROVED, OperationState.DECLINED_HARD)
-    ):
-        payments[number].report(report(operation_of(payments[number]), state), 0.5, cause())
-    payments[4].report(report(operation_of(payments[4]), OperationState.UNKNOWN), 0.5, cause())
+    for number, state in ((0, OperationState.APPROVED), (2, OperationState.DECLINED_HARD)):
+        _report(payments[number], state)
+    _report(payments[4], OperationState.UNKNOWN)
+    writes = Writes(payments=payments)
+    life = await _live(world, payments[1], writes)
     free = a_command(idempotency_key="free", amount_minor=0)
     another_id = a_command(idempotency_key="another-id", payment_id=uuid4())
     same_key = commands[0].model_copy(update={"command_id": uuid4(), "amount_minor": 5})
-    await world.send(*commands, free, another_id, same_key, commands[1])
-    world.save(*payments)
+    writes.refusals += _next(same_key, payments[0]).writes.refusals
+    await world.send(*commands, free, another_id, same_key, commands[1], *life)
+    await world.send(_refund(uuid4()), letters=True)
+    world.save(writes)
     await world.project()
-    for name in (CAPTURED, CAPTURED_TOO, IN_DOUBT):
-        world.charge(name)
+    for name in (CAPTURED, IN_DOUBT):
+        world.move("captured", f"{name.hex}-s1")
     return world
 
 
+async def _live(world: World, payment: Payment, writes: Writes) -> list[AnyCommand]:
+    """Authorized, captured in part, refunded in part, and a refund of too much refused."""
+    _report(payment, OperationState.APPROVED)
+    asked = [
+        CapturePayment(command_id=uuid4(), payment_id=LIVED, merchant_id="demo", amount_minor=1000),
+        _refund(LIVED, 300),
+        _refund(LIVED, 701),
+    ]
+    for command in asked:
+        writes.refusals += _next(command, payment).writes.refusals
+        _report(payment, OperationState.APPROVED)
+    a1, c2, r3 = payment.operations
+    world.move("authorized", a1)
+    world.move("captured", c2, of=a1, amount=1000)
+    world.move("released", c2, of=a1, amount=99)
+    world.move("refunded", r3, of=a1, amount=300)
+    return asked
+
+
+def _refund(payment: UUID, amount_minor: int | None = None) -> RefundPayment:
+    return RefundPayment(
+        command_id=uuid4(), payment_id=payment, merchant_id="demo", amount_minor=amount_minor
+    )
+
+
+def _next(command: AnyCommand, payment: Payment | None) -> Decided:
+    return handle(command, payment, Context(NOW, 0.5, None, None, _Accounts(), {}))
+
+
 def _decided(command: CreatePayment) -> Payment:
-    decided = create_payment(command, None, Context(NOW, 0.5, None, None, _Accounts()))
+    decided = _next(command, None)
     assert decided.payment is not None
     return decided.payment
+
+
+def _report(payment: Payment, state: OperationState) -> None:
+    """Of its newest operation."""
+    name = operation_of(payment)
+    operation = payment.operations[name]
+    psp_id = f"pi_{name[-2:]}{name[:8]}" if operation.taking else f"re_{name[-2:]}"
+    said = report(name, state, psp_id=psp_id, amount_minor=operation.amount.minor)
+    reports.take(payment, said, ROUTE, cause())
 
 
 def _faults(verdict: Verdict) -> dict[str, list[str]]:
@@ -173,12 +231,32 @@ def _faults(verdict: Verdict) -> dict[str, list[str]]:
 async def test_four_sources_that_agree_are_clean_and_what_is_in_doubt_is_named(world):
     verdict = await world.verdict()
 
-    assert verdict.ok
+    assert verdict.ok, verdict.found
     assert _faults(verdict) == {}
     shown = verdict.as_json()
     assert (shown["payments"], shown["streams"], shown["gateway_charges"]) == (5, 5, 3)
-    assert shown["by_status"] == {"CAPTURED": 2, "FAILED": 1, "IN_DOUBT": 1, "REJECTED": 1}
+    assert shown["gateway_movements"] == {"authorized": 1, "captured": 3, "released": 1, "refunded": 1}
+    assert shown["commands"] == {
+        "capture_payment.v1": 1,
+        "create_payment.v1": 1,  # with a key that was used for another
+        "refund_payment.v1": 3,
+    }
+    assert shown["by_status"] == {
+        "CAPTURED": 1,
+        "FAILED": 1,
+        "IN_DOUBT": 1,
+        "PARTIALLY_REFUNDED": 1,
+        "REJECTED": 1,
+    }
     assert shown["double_charges"] == shown["lost_payments"] == shown["amount_mismatches"] == 0
+    assert shown["extra_charges_returned"] == 0
+    assert shown["in_doubt_by"] == {
+        "unknown": 1,
+        "manual_queue": 0,
+        "frozen": 0,
+        "parked": 0,
+        "extra_charge": 0,
+    }
     assert shown["found"]["in_doubt"] == [
         {"payment_id": str(IN_DOUBT), "why": [f"the outcome of {IN_DOUBT.hex}-s1 is not known yet"]}
     ]
@@ -186,16 +264,23 @@ async def test_four_sources_that_agree_are_clean_and_what_is_in_doubt_is_named(w
 
 # Each changes one source behind the others' back: (what is done, the kind of fault, whose)
 WRONGS: dict[str, tuple[Callable[[World], None], str, UUID]] = {
-    "a second charge": (lambda w: w.charge(CAPTURED), "double_charges", CAPTURED),
-    "a charge for an operation that nobody started": (
-        lambda w: w.charge(DECLINED, reference=f"{DECLINED.hex}-s2"),
+    "a second charge": (
+        lambda w: w.move("captured", f"{CAPTURED.hex}-s1", of=f"{CAPTURED.hex}-s2"),
+        "double_charges",
+        CAPTURED,
+    ),
+    "a charge for a payment that failed": (
+        lambda w: w.move("captured", f"{DECLINED.hex}-s1"),
         "lost_payments",
         DECLINED,
     ),
-    "a charge for a payment that failed": (lambda w: w.charge(DECLINED), "lost_payments", DECLINED),
-    "a charge for a payment that was rejected": (lambda w: w.charge(EXPIRED), "lost_payments", EXPIRED),
+    "a charge for a payment that was rejected": (
+        lambda w: w.move("captured", f"{EXPIRED.hex}-s1"),
+        "lost_payments",
+        EXPIRED,
+    ),
     "a charge for no payment of ours": (
-        lambda w: w.charge(UUID(int=0), reference="someone else's"),
+        lambda w: w.move("captured", "someone else's"),
         "lost_payments",
         UUID(int=0),
     ),
@@ -204,10 +289,15 @@ WRONGS: dict[str, tuple[Callable[[World], None], str, UUID]] = {
         "lost_payments",
         CAPTURED,
     ),
-    "a charge of another amount": (
-        lambda w: w.in_ledger("UPDATE movements SET amount = 1100 WHERE reference = ?", f"{CAPTURED.hex}-s1"),
+    "a refund that is gone from the ledger": (
+        lambda w: w.in_ledger("DELETE FROM movements WHERE reference = ?", f"{LIVED.hex}-r3"),
+        "lost_payments",
+        LIVED,
+    ),
+    "a refund of another amount": (
+        lambda w: w.in_ledger("UPDATE movements SET amount = 1 WHERE reference = ?", f"{LIVED.hex}-r3"),
         "amount_mismatches",
-        CAPTURED,
+        LIVED,
     ),
     "a charge in another currency": (
         lambda w: w.in_ledger(
@@ -221,6 +311,16 @@ WRONGS: dict[str, tuple[Callable[[World], None], str, UUID]] = {
             "UPDATE movements SET currency = 'isk', amount = 1099 WHERE reference = ?", f"{CAPTURED.hex}-s1"
         ),
         "amount_mismatches",
+        CAPTURED,
+    ),
+    "a refusal that is gone": (
+        lambda w: w.execute("DELETE FROM {store}.command_refusals WHERE payment_id = %s", LIVED),
+        "lost_payments",
+        LIVED,
+    ),
+    "the refusal of a key used twice that is gone": (
+        lambda w: w.execute("DELETE FROM {store}.command_refusals WHERE payment_id = %s", CAPTURED),
+        "lost_payments",
         CAPTURED,
     ),
     "a missing event in the middle of a stream": (
@@ -249,6 +349,16 @@ WRONGS: dict[str, tuple[Callable[[World], None], str, UUID]] = {
         "content_mismatches",
         CAPTURED,
     ),
+    "a capture that another command was written to": (
+        lambda w: w.execute(
+            "UPDATE {store}.payment_events SET state = convert_to(regexp_replace(convert_from(state, 'UTF8'),"
+            """ '"fingerprint":"....', '"fingerprint":"0000'), 'UTF8')"""
+            " WHERE originator_id = %s AND originator_version = 4",
+            LIVED,
+        ),
+        "content_mismatches",
+        LIVED,
+    ),
     "a read model without the payment": (
         lambda w: w.execute("DELETE FROM {read}.payments WHERE payment_id = %s", CAPTURED),
         "read_model_mismatches",
@@ -264,6 +374,11 @@ WRONGS: dict[str, tuple[Callable[[World], None], str, UUID]] = {
         "read_model_mismatches",
         CAPTURED,
     ),
+    "a read model with another sum": (
+        lambda w: w.execute("UPDATE {read}.payments SET refunded_minor = 1 WHERE payment_id = %s", LIVED),
+        "read_model_mismatches",
+        LIVED,
+    ),
     "a read model that is behind": (
         lambda w: w.execute("UPDATE {read}.payments SET version = 2 WHERE payment_id = %s", CAPTURED),
         "read_model_mismatches",
@@ -274,20 +389,20 @@ WRONGS: dict[str, tuple[Callable[[World], None], str, UUID]] = {
         "read_model_mismatches",
         CAPTURED,
     ),
+    "a read model that shows the payment to another customer": (
+        lambda w: w.execute("UPDATE {read}.payments SET customer_id = 'x' WHERE payment_id = %s", CAPTURED),
+        "read_model_mismatches",
+        CAPTURED,
+    ),
     "a read model that is marked stale": (
         lambda w: w.execute("UPDATE {read}.payments SET stale_since = now() WHERE payment_id = %s", CAPTURED),
         "read_model_mismatches",
         CAPTURED,
     ),
-    "a read model with another amount": (
-        lambda w: w.execute("UPDATE {read}.payments SET amount_minor = 1 WHERE payment_id = %s", CAPTURED),
-        "amount_mismatches",
-        CAPTURED,
-    ),
     "an operation shown with another amount": (
-        lambda w: w.execute("UPDATE {read}.operations SET amount_minor = 1 WHERE payment_id = %s", CAPTURED),
+        lambda w: w.execute("UPDATE {read}.operations SET approved_minor = 1 WHERE payment_id = %s", LIVED),
         "read_model_mismatches",
-        CAPTURED,
+        LIVED,
     ),
 }
 
@@ -301,7 +416,7 @@ async def test_what_is_wrong_in_one_source_is_named_and_nothing_else(world, subt
 
             assert not verdict.ok
             expected = {kind: [str(payment)]}
-            if "written to" in wrong:
+            if "written to" in wrong and payment == CAPTURED:
                 # The read model was made from the stream as it was before.
                 expected["read_model_mismatches"] = [str(payment)]
             assert _faults(verdict) == expected
@@ -310,19 +425,21 @@ async def test_what_is_wrong_in_one_source_is_named_and_nothing_else(world, subt
 
 
 async def test_a_stream_that_is_gone_is_lost_charged_and_still_shown(world):
-    world.execute("DELETE FROM {store}.payment_events WHERE originator_id = %s", CAPTURED)
+    world.execute("DELETE FROM {store}.payment_events WHERE originator_id = %s", LIVED)
 
     verdict = await world.verdict()
 
-    assert _faults(verdict) == {"lost_payments": [str(CAPTURED)], "read_model_mismatches": [str(CAPTURED)]}
-    whys = verdict.found["lost_payments"][str(CAPTURED)]
+    assert _faults(verdict) == {"lost_payments": [str(LIVED)], "read_model_mismatches": [str(LIVED)]}
+    whys = verdict.found["lost_payments"][str(LIVED)]
     assert any("no stream records it" in why for why in whys)
     assert any("was acknowledged, and there is no stream" in why for why in whys)
+    assert any("capture_payment.v1" in why and "left no event" in why for why in whys)
     assert verdict.by_status["NOT_DECIDED"] == 1
 
 
-async def test_a_command_that_was_not_read_yet_is_unsettled_and_not_lost(world):
-    late = a_command(idempotency_key="late")
+@pytest.mark.parametrize("kind", ["create", "refund"])
+async def test_a_command_that_was_not_read_yet_is_unsettled_and_not_lost(world, kind):
+    late = a_command(idempotency_key="late") if kind == "create" else _refund(CAPTURED, 1)
     await world.send(late, read=False)
 
     assert _faults(await world.verdict()) == {"unsettled": [str(late.payment_id)]}
@@ -337,23 +454,36 @@ async def test_a_command_that_was_not_read_yet_is_unsettled_and_not_lost(world):
 async def test_a_payment_that_goes_on_is_unsettled(world):
     command = a_command(idempotency_key="going-on")
     await world.send(command)
-    world.save(_decided(command))
+    world.save(Writes(payments=[_decided(command)]))
     await world.project()
 
     assert _faults(await world.verdict()) == {"unsettled": [str(command.payment_id)]}
 
 
-async def test_a_stream_that_nobody_asked_for_is_named(world):
-    world.save(_decided(stray := a_command(idempotency_key="stray")))
+async def test_what_nobody_asked_for_is_named(world):
+    stray = a_command(idempotency_key="stray")
+    payment = _decided(stray)
+    _report(payment, OperationState.APPROVED)
+    world.save(Writes(payments=[payment]))
+    world.move("captured", operation_of(payment))
+    captured = a_command(idempotency_key="refunded")
+    await world.send(captured)
+    payment = _decided(captured)
+    _report(payment, OperationState.APPROVED)
+    world.move("captured", operation_of(payment))
+    assert _next(_refund(payment.id), payment).payment is payment
+    _report(payment, OperationState.APPROVED)
+    world.move("refunded", operation_of(payment), of=f"{payment.id.hex}-s1")
+    world.save(Writes(payments=[payment]))
     await world.project()
 
     faults = _faults(await world.verdict())
 
-    assert faults.pop("unasked_payments") == [str(stray.payment_id)]
-    assert set(faults) == {"unsettled"}
+    assert set(faults) == {"unasked_payments"}
+    assert set(faults["unasked_payments"]) == {str(stray.payment_id), str(payment.id)}
 
 
-async def test_a_parked_payment_is_in_doubt_and_no_fault(world):
+async def test_a_parked_payment_is_in_doubt_and_what_waits_behind_it_is_not_lost(world):
     command = a_command(idempotency_key="parked")
     await world.send(command)
     world.execute(
@@ -365,15 +495,29 @@ async def test_a_parked_payment_is_in_doubt_and_no_fault(world):
 
     assert verdict.ok
     assert verdict.found["in_doubt"][str(command.payment_id)] == ["parked: KeyError at apply:1"]
+    assert verdict.doubts["parked"] == 1
+
+    behind = _refund(command.payment_id)
+    await world.send(behind)
+    assert "left no event" in str((await world.verdict()).found["lost_payments"])
+
+    place = await world.place_of(behind)
+    world.execute(
+        "INSERT INTO {store}.parked_records (payment_id, topic, partition, record_offset, correlation_id, message)"
+        " VALUES (%s, %s, %s, %s, '', '')",
+        command.payment_id,
+        *place,
+    )
+    assert (await world.verdict()).ok
 
 
 async def test_settling_waits_for_what_is_in_flight_and_no_longer(world):
     command = a_command(idempotency_key="in-flight")
     await world.send(command)
     payment = _decided(command)
-    payment.report(report(operation_of(payment)), 0.5, cause())
-    world.save(payment)
-    world.charge(payment.id)
+    _report(payment, OperationState.APPROVED)
+    world.save(Writes(payments=[payment]))
+    world.move("captured", operation_of(payment))
     waiting = asyncio.create_task(world.verdict(settle_s=60))
     done, _ = await asyncio.wait({waiting}, timeout=1)
     assert not done

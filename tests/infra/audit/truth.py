@@ -1,0 +1,204 @@
+"""A payment of which all four sources tell the same: each test then makes one of them wrong."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from aggregates import merchant, reports
+from aggregates.asked import Cause, Refused
+from aggregates.operation import Operation, OperationState
+from aggregates.payment import Payment
+from aggregates.retry import Route
+from commands.messages import (
+    CancelPayment,
+    CapturePayment,
+    MerchantCommand,
+    RefundPayment,
+    VoidPayment,
+    fingerprint,
+    payment_id,
+)
+from gateways.simulator.ledger import Movement
+from infra.audit.facts import Asked, Command, Create, Facts, Finding, Recorded, Shown
+from infra.audit.judge import judge
+from infra.audit.views import COLUMNS, OPERATION_COLUMNS
+from infra.event_store import EventMapper
+from projections import events, fold, rows
+from tests.controls import MULTICAPTURE, NOW, ROUTE, captured, cause, create_payment, payment, report
+
+MERCHANT = "demo"
+PAYMENT = payment_id(MERCHANT, "order-1")
+PLACE = "payments.commands/0/"
+_MOVES = {
+    "authorize": "authorized",
+    "sale": "captured",
+    "capture": "captured",
+    "void": "released",
+    "refund": "refunded",
+}
+
+
+@dataclass
+class Truth:
+    """`life` is lived by the methods; `facts` are then what the four sources say of it."""
+
+    route: Route = ROUTE
+    life: Payment = field(default_factory=payment)
+    commands: list[MerchantCommand] = field(default_factory=list)
+    refused: set[UUID] = field(default_factory=set)
+    movements: list[Movement] = field(default_factory=list)
+
+    def command(self, kind: type[Any], **content: Any) -> MerchantCommand:
+        command_id = uuid5(PAYMENT, str(len(self.commands)))
+        made: MerchantCommand = kind(
+            command_id=command_id, payment_id=PAYMENT, merchant_id=MERCHANT, **content
+        )
+        self.commands.append(made)
+        return made
+
+    def ask(self, kind: type[Any], **content: Any) -> None:
+        """Decided, and refused where the rules say no."""
+        command = self.command(kind, **content)
+        why = cause(NOW + timedelta(minutes=1), command.command_id, fingerprint=fingerprint(command))
+        try:
+            self._decide(command, why)
+        except Refused:
+            self.refused.add(command.command_id)
+
+    def _decide(self, command: MerchantCommand, why: Cause) -> None:
+        match command:
+            case CapturePayment():
+                merchant.capture(self.life, command.amount_minor, why, final=command.final)
+            case VoidPayment():
+                merchant.void(self.life, why)
+            case RefundPayment():
+                merchant.refund(self.life, command.amount_minor, why, reason=None)
+            case CancelPayment():
+                merchant.cancel(self.life, why)
+            case _:
+                raise AssertionError(command)
+
+    def tell(self, name: str, state: OperationState = OperationState.APPROVED, **other: Any) -> None:
+        """What the PSP says of an operation."""
+        operation = self.life.operations[name]
+        said = {"psp_id": psp_id(operation), "amount_minor": operation.amount.minor}
+        reports.take(
+            self.life,
+            report(name, state, **said | other),
+            self.route,
+            cause(NOW + timedelta(minutes=1)),
+        )
+
+    def move(self, name: str, amount_minor: int | None = None, **other: Any) -> None:
+        """The PSP does it, whatever it says."""
+        operation = self.life.operations[name]
+        self.movements.append(movement(operation, amount_minor, **other))
+
+    def done(self, *names: str) -> None:
+        for name in names or (list(self.life.operations)[-1],):
+            self.tell(name)
+            self.move(name)
+
+    @property
+    def facts(self) -> Facts:
+        first = create_payment()
+        asked = Asked(
+            Create(f"{PLACE}0", fingerprint(first), first.amount_minor, first.currency, read=True),
+            {
+                command.command_id: Command(
+                    command.command_id,
+                    command.type,
+                    f"{PLACE}{number}",
+                    fingerprint(command),
+                    getattr(command, "amount_minor", None),
+                    read=True,
+                    put_aside=False,
+                )
+                for number, command in enumerate(self.commands, 1)
+            },
+        )
+        recorded = Recorded(self.life.version, self.life, customer_id=first.customer_id)
+        return Facts(asked, recorded, frozenset(self.refused), None, shown(self.life), list(self.movements))
+
+
+def psp_id(operation: Operation) -> str | None:
+    if operation.taking:
+        return f"pi_{operation.ordinal}"
+    return f"re_{operation.ordinal}" if operation.kind == "refund" else None
+
+
+def movement(operation: Operation, amount_minor: int | None = None, **other: Any) -> Movement:
+    target = operation.target or operation.id
+    fields: dict[str, Any] = {
+        "kind": _MOVES[operation.kind],
+        "account": operation.psp.account,
+        "psp_id": psp_id(operation) or "ch_1",
+        "intent_id": f"pi_{target.rpartition('-')[2][1:]}",
+        "reference": operation.id,
+        "intent_reference": target,
+        "amount_minor": operation.amount.minor if amount_minor is None else amount_minor,
+        "currency": operation.amount.currency,
+        "at": NOW,
+    }
+    return Movement(**fields | other)
+
+
+def shown(life: Payment) -> Shown:
+    """As the read models fold its events."""
+    row = rows.PaymentRow(str(life.id))
+    mapper = EventMapper()
+    for event in life.pending_events:
+        stored = mapper.to_stored_event(event)
+        version = stored.originator_version
+        fold.apply(row, events.from_store(str(life.id), version, stored.topic, stored.state))
+    rows.settle(row)
+    operations = {
+        name: {column: getattr(operation, column) for column in OPERATION_COLUMNS}
+        for name, operation in row.operations.items()
+    }
+    columns = {column: getattr(row, column) for column in COLUMNS}
+    return Shown(row.version, row.stale_since is not None, columns, operations)
+
+
+def sold() -> Truth:
+    """1099 by one sale."""
+    truth = Truth(life=captured())
+    truth.move(name("s1"))
+    return truth
+
+
+def held() -> Truth:
+    """1099 authorized, at an account that takes several captures."""
+    truth = Truth(MULTICAPTURE, payment(MULTICAPTURE, capture="manual"))
+    truth.done(name("a1"))
+    return truth
+
+
+def lived() -> Truth:
+    """Authorized, captured twice, the rest voided, a part refunded; and one refund too much was refused."""
+    truth = held()
+    for amount in (500, 400):
+        truth.ask(CapturePayment, amount_minor=amount)
+        truth.done()
+    truth.ask(VoidPayment)
+    truth.done()
+    truth.ask(RefundPayment, amount_minor=300)
+    truth.done()
+    truth.ask(RefundPayment, amount_minor=601)
+    return truth
+
+
+def name(short: str) -> str:
+    return f"{PAYMENT.hex}-{short}"
+
+
+def verdict(facts: Facts) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for finding in judge(facts):
+        found.setdefault(finding.kind, []).append(finding.why)
+    return found
+
+
+def doubts(facts: Facts) -> list[Finding]:
+    return [finding for finding in judge(facts) if finding.kind == "in_doubt"]
