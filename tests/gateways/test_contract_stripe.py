@@ -17,8 +17,8 @@ from gateways.simulator.server import serving
 from tests.gateways.simulator.client import KEY, STRIPE, Client, until
 from tests.gateways.test_stripe import EXPRESSIBLE
 
-LATE = {"pm_sim_slow", "pm_sim_timeout"}
-CUT = {"pm_sim_lost", "pm_sim_reset_before"}
+LATE = {f"pm_sim_{name}" for name in ("slow", "timeout", "late", "drip", "hang", "vanish")}
+CUT = {f"pm_sim_{name}" for name in ("lost", "lost_unlisted", "reset_before")}
 
 # What a first call gets; and what a repeat with the same key gets after it.
 ANSWERS = {
@@ -50,6 +50,12 @@ ANSWERS = {
     "pm_sim_wrong_amount": (("UNKNOWN", "amount_mismatch"),) * 2,
     "pm_sim_wrong_currency": (("UNKNOWN", "currency_mismatch"),) * 2,
     "pm_sim_429": (("NOT_SENT", "rate_limited"),) * 2,
+    "pm_sim_429_once": (("NOT_SENT", "rate_limited"), ("APPROVED", None)),
+    "pm_sim_429_twice": (("NOT_SENT", "rate_limited"),) * 2,
+    "pm_sim_declined_once": (("DECLINED_SOFT", "generic_decline"),) * 2,
+    "pm_sim_declined_twice": (("DECLINED_SOFT", "generic_decline"),) * 2,
+    "pm_sim_soft_here": (("DECLINED_SOFT", "insufficient_funds"),) * 2,
+    "pm_sim_unlisted": (("APPROVED", None),) * 2,
 }
 
 
