@@ -40,6 +40,7 @@ def write(folder: Path) -> list[Path]:
         ),
         _write(kept / "accounts.toml", _ACCOUNTS),
         _write(kept / "sim-eu.key", simulator_key),
+        _write(kept / "return.key", secrets.token_hex(32)),
         _write(folder / ".env", "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))),
     ]
 

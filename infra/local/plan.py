@@ -19,10 +19,12 @@ from infra.settings import DatabaseSettings, KafkaSettings
 
 SCHEMA: Final = "aegispay"
 MERCHANTS: Final = ("demo", "other")
-# One account for both: what keeps merchants apart must not be the account.
+# Each is an account of its own at the simulator; sim-us may capture an authorization several times.
+PSP_ACCOUNTS: Final = ("sim-eu", "sim-us")
+# Both merchants have the first: what keeps merchants apart must not be the account.
 _ACCOUNTS: Final = """\
 [merchants.demo]
-accounts = ["sim-eu"]
+accounts = ["sim-eu", "sim-us"]
 
 [merchants.other]
 accounts = ["sim-eu"]
@@ -31,6 +33,12 @@ accounts = ["sim-eu"]
 gateway = "stripe"
 base_url = "{simulator_url}"
 secret_file = "sim-eu.key"
+
+[accounts.sim-us]
+gateway = "stripe"
+base_url = "{simulator_url}"
+secret_file = "sim-us.key"
+multicapture = true
 """
 
 
@@ -41,7 +49,8 @@ class Plan:
     cluster_id: str
     ports: Mapping[str, int]
     passwords: Mapping[str, str]  # of `postgres` and of each role
-    simulator_key: str
+    simulator_keys: Mapping[str, str]  # of each of PSP_ACCOUNTS
+    return_key: str
 
     @classmethod
     def make(cls, settings: StackSettings, data: DataFolder) -> "Plan":
@@ -52,7 +61,8 @@ class Plan:
             cluster_id=data.id,
             ports=_choose_ports(settings, data),
             passwords=kept["passwords"],
-            simulator_key=kept["simulator"]["key"],
+            simulator_keys=kept["simulator"],
+            return_key=kept["return"]["key"],
         )
 
     @property
@@ -108,13 +118,19 @@ class Plan:
     def accounts_file(self) -> Path:
         return self.folder / "accounts.toml"
 
+    @property
+    def return_key_file(self) -> Path:
+        return self.folder / "return.key"
+
     def dsn(self, role: str) -> str:
         name = f"aegispay_{role}"
         return self.postgres.dsn(name, self.passwords[name])
 
     def write_accounts(self) -> None:
         write_private(self.accounts_file, _ACCOUNTS.format(simulator_url=self.simulator_url))
-        write_private(self.folder / "sim-eu.key", self.simulator_key)
+        for account in PSP_ACCOUNTS:
+            write_private(self.folder / f"{account}.key", self.simulator_keys[account])
+        write_private(self.return_key_file, self.return_key)
 
     def programs(self) -> list[Program]:
         shared = {
@@ -123,9 +139,11 @@ class Plan:
             "database_schema": SCHEMA,
             "accounts_file": str(self.accounts_file),
             "api_port": str(self.ports["api"]),
+            "public_url": self.api_url,
+            "return_key_file": str(self.return_key_file),
             "simulator_port": str(self.ports["simulator"]),
             "simulator_ledger": str(self.simulator_ledger),
-            "simulator_key": self.simulator_key,
+            "simulator_key": "sim-eu={sim-eu},sim-us+multicapture={sim-us}".format(**self.simulator_keys),
             "simulator_latency_ms": str(self.settings.simulator_latency_ms),
         }
         return [
@@ -161,11 +179,13 @@ def _choose_ports(settings: StackSettings, data: DataFolder) -> dict[str, int]:
 
 
 def _kept_secrets(folder: Path) -> dict[str, dict[str, str]]:
-    """Made once for a data folder."""
+    """Each made once for a data folder; a folder that is older than one of them gets it now."""
     file = folder / "secrets.json"
-    if not file.exists():
-        passwords = {name: secrets.token_hex(24) for name in ("postgres", *migrate.ROLES)}
-        simulator = {"key": f"sk_test_{secrets.token_hex(24)}"}
-        write_private(file, json.dumps({"passwords": passwords, "simulator": simulator}))
-    kept: dict[str, dict[str, str]] = json.loads(file.read_text())
-    return kept
+    kept: dict[str, dict[str, str]] = json.loads(file.read_text()) if file.exists() else {}
+    passwords = {name: secrets.token_hex(24) for name in ("postgres", *migrate.ROLES)}
+    simulator = {name: f"sk_test_{secrets.token_hex(24)}" for name in PSP_ACCOUNTS}
+    made = {"passwords": passwords, "simulator": simulator, "return": {"key": secrets.token_hex(32)}}
+    whole = {group: values | kept.get(group, {}) for group, values in made.items()}
+    if whole != kept:
+        write_private(file, json.dumps(whole))
+    return whole

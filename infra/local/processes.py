@@ -36,7 +36,7 @@ KINDS: Final = (
         "gateway",
         "infra.gateway_worker",
         "gateway",
-        ("accounts_file",),
+        ("accounts_file", "public_url", "return_key_file"),
         lambda chosen: chosen.gateway_workers,
     ),
     Kind("relay", "infra.relay_process", "relay", (), lambda chosen: chosen.relays),
@@ -49,7 +49,7 @@ KINDS: Final = (
     ),
     Kind("timers", "infra.timers", "timers"),
     Kind("views", "infra.read_models", "views", (), lambda chosen: chosen.read_model_workers),
-    Kind("api", "infra.api", "api", ("api_port",)),
+    Kind("api", "infra.api", "api", ("api_port", "public_url", "return_key_file")),
 )
 
 

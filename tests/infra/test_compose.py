@@ -99,7 +99,7 @@ def test_the_passwords_are_written_once(tmp_path):
     first = compose_env.write(tmp_path)
     before = (tmp_path / ".env").read_text()
 
-    assert len(first) == 4
+    assert len(first) == 5
     assert compose_env.write(tmp_path) == []
     assert (tmp_path / ".env").read_text() == before
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
@@ -136,6 +136,8 @@ def _program(
         ours |= place.env(role)
     if "AEGISPAY_ACCOUNTS_FILE" in env:
         ours["AEGISPAY_ACCOUNTS_FILE"] = str(folder / ".compose" / "accounts.toml")
+    if "AEGISPAY_RETURN_KEY_FILE" in env:
+        ours["AEGISPAY_RETURN_KEY_FILE"] = str(folder / ".compose" / "return.key")
     if "AEGISPAY_SIMULATOR_LEDGER" in env:
         ours["AEGISPAY_SIMULATOR_LEDGER"] = str(folder / "ledger.sqlite")
 

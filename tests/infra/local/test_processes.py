@@ -9,6 +9,8 @@ _SHARED = {
     "database_schema": "aegispay",
     "accounts_file": "accounts.toml",
     "api_port": "8000",
+    "public_url": "http://127.0.0.1:8000",
+    "return_key_file": "return.key",
     "simulator_port": "8200",
     "simulator_ledger": "ledger.sqlite",
     "simulator_key": "sk_test_secret",
@@ -58,3 +60,9 @@ def test_only_the_simulator_is_told_its_key():
     told = [name for name, env in _environments(StackSettings()).items() if "AEGISPAY_SIMULATOR_KEY" in env]
 
     assert told == ["simulator"]
+
+
+def test_only_who_sends_customers_away_and_who_receives_them_have_the_key_of_the_way_back():
+    made = _environments(StackSettings())
+
+    assert [name for name, env in made.items() if "AEGISPAY_RETURN_KEY_FILE" in env] == ["gateway", "api"]

@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import pytest
+
+from aggregates.retry import PspAccount, RetryPolicy, Route
+from gateways.contract import Credentials
+from infra.accounts import Accounts
+from infra.misconfigured import Misconfigured
+
+EU = """
+[accounts.sim-eu]
+gateway = "stripe"
+base_url = "https://api.stripe.com/"
+secret_file = "sim-eu.key"
+"""
+US = """
+[accounts.sim-us]
+gateway = "stripe"
+base_url = "https://api.stripe.com"
+secret_file = "sim-us.key"
+multicapture = true
+overcapture_percent = 15
+"""
+BOTH = '[merchants.shop]\naccounts = ["sim-us", "sim-eu"]\n' + EU + US
+SECRET = "sk_test_neverToBeShown"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    for name in ("sim-eu", "sim-us"):
+        (tmp_path / f"{name}.key").write_text(f"{SECRET}{name}\n")
+    return tmp_path / "accounts.toml"
+
+
+def load(file: Path, content: str, *, with_secrets: bool = True) -> Accounts:
+    file.write_text(content)
+    return Accounts.load(file, with_secrets=with_secrets)
+
+
+def test_a_merchants_accounts_stand_in_the_order_of_its_list_with_what_adapter_and_contract_declare(
+    file: Path,
+):
+    route = load(file, BOTH).for_payment("shop", "EUR")
+
+    week_s, key_s = 7 * 86_400, 23 * 3600
+    assert route == Route(
+        (
+            PspAccount("stripe", "sim-us", key_s, week_s, True, 15, "psp"),
+            PspAccount("stripe", "sim-eu", key_s, week_s, False, 0, "psp"),
+        ),
+        RetryPolicy(),
+    )
+
+
+def test_a_merchant_may_be_tried_differently(file: Path):
+    retry = "[merchants.shop.retry]\nattempts_max = 5\nfirst_s = 1\nfactor = 3\nmax_s = 12.5\n"
+
+    policy = load(file, BOTH + retry).for_payment("shop", "EUR").retry
+
+    assert policy == RetryPolicy(attempts_max=5, first_s=1.0, factor=3.0, max_s=12.5)
+
+
+def test_what_a_merchant_does_not_say_of_retries_is_the_default(file: Path):
+    policy = load(file, BOTH + "[merchants.shop.retry]\nattempts_max = 1\n").for_payment("shop", "EUR").retry
+
+    assert policy == RetryPolicy(attempts_max=1)
+
+
+def test_a_merchant_that_is_not_known_has_no_account_and_the_default_retries(file: Path):
+    assert load(file, BOTH).for_payment("nobody", "EUR") == Route((), RetryPolicy())
+
+
+def test_only_who_asks_for_secrets_reads_them(file: Path):
+    assert load(file, BOTH).credentials("sim-eu") == Credentials("https://api.stripe.com", f"{SECRET}sim-eu")
+    (file.parent / "sim-eu.key").unlink()
+    without = load(file, BOTH, with_secrets=False).credentials("sim-eu")
+    assert without is not None
+    assert without.secret == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[", "is not TOML"),
+        ("merchants = 7", "merchants"),
+        (BOTH.replace('"stripe"', '"strip"'), "no gateway is called strip; known: stripe"),
+        (BOTH.replace('"sim-eu"]', '"sim-xx"]'), "merchant shop: there is no account sim-xx"),
+        (BOTH.replace('"sim-eu"]', '"sim-us"]'), "merchant shop: an account stands in its list twice"),
+        (BOTH.replace("sim-us.key", "gone.key"), "cannot be read"),
+        (BOTH.replace("true", "1"), "accounts.sim-us.multicapture"),
+        (BOTH.replace("15", "101"), "accounts.sim-us.overcapture_percent"),
+        (BOTH.replace("15", "-1"), "accounts.sim-us.overcapture_percent"),
+        (BOTH.replace("15", "true"), "accounts.sim-us.overcapture_percent"),
+        (BOTH.replace("15", "1.5"), "accounts.sim-us.overcapture_percent"),
+        (BOTH.replace("multicapture", "multi_capture"), "accounts.sim-us.multi_capture"),
+        *(
+            (f"{BOTH}[merchants.shop.retry]\n{line}\n", f"merchants.shop.retry{place}")
+            for line, place in (
+                ("attempts_max = 0", ".attempts_max"),
+                ("attempts_max = 11", ".attempts_max"),
+                ("attempts_max = 2.0", ".attempts_max"),
+                ("first_s = 0", ".first_s"),
+                ("first_s = nan", ".first_s"),
+                ("first_s = true", ".first_s"),
+                ("factor = 0.5", ".factor"),
+                ("factor = inf", ".factor"),
+                ("max_s = 3601", ".max_s"),
+                ("max_s = 0.5", ": Value error, max_s is less than first_s"),
+                ("jitter = 1", ".jitter"),
+            )
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_where_and_shows_no_secret(file: Path, content: str, says: str):
+    with pytest.raises(Misconfigured) as refused:
+        load(file, content)
+
+    assert says in str(refused.value)
+    assert str(file) in str(refused.value)
+    assert SECRET not in str(refused.value)
+
+
+def test_a_secret_that_is_no_text_is_named_by_its_file_only(file: Path):
+    (file.parent / "sim-eu.key").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(Misconfigured, match="is not text in UTF-8"):
+        load(file, BOTH)
