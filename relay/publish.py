@@ -9,7 +9,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
-from aggregates.payment import REQUEST_TOPICS
+from aggregates.events import REQUEST_TOPICS
 from relay.log import Entry
 
 Header = tuple[str, bytes]
