@@ -10,15 +10,18 @@ from uuid import UUID
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from pydantic import TypeAdapter, ValidationError
 
 from commands.handlers import check
 from commands.messages import (
+    AnyCommand,
     CreatePayment,
     InvalidMessage,
     MerchantCommand,
     fingerprint,
     parse_command,
 )
+from commands.messages import Command as CommandMessage
 from infra import topics
 from infra.audit.facts import Asked, Command, Create
 from infra.command_worker import GROUP
@@ -26,6 +29,7 @@ from infra.settings import KafkaSettings
 
 Offsets = dict[TopicPartition, int]
 _READ_AHEAD: Final = 2000
+_COMMAND: Final[TypeAdapter[AnyCommand]] = TypeAdapter(CommandMessage)
 
 
 async def ends(settings: KafkaSettings) -> Offsets:
@@ -75,9 +79,12 @@ class _Reading:
 
     def take(self, record: Any) -> None:
         try:
-            command = parse_command(record.value or b"")
+            # What no dead letter is about was found free of card numbers: looking for them again takes longest.
+            aside = _place(record) in self.letters.places
+            raw = record.value or b""
+            command: AnyCommand = parse_command(raw) if aside else _COMMAND.validate_json(raw)
             check(command)
-        except InvalidMessage:
+        except (InvalidMessage, ValidationError):
             return
         if record.key != str(command.payment_id).encode():
             return
