@@ -21,7 +21,8 @@ def place(database):
     return database
 
 
-STEP = StepId("c0ffee00c0ffee00c0ffee00c0ffee00-s1", "sale")
+STEP = StepId("c0ffee00c0ffee00c0ffee00c0ffee00-s1", "1")
+OTHER = StepId("c0ffee00c0ffee00c0ffee00c0ffee00-r2", "1")
 DAY_S = 24 * 3600
 APPROVED = Outcome(kind="APPROVED", psp_id="pi_1", amount_minor=100, currency="EUR")
 DECLINED = Outcome(kind="DECLINED_SOFT", code="insufficient_funds")
@@ -172,8 +173,33 @@ async def test_pending_closes_the_step_and_leaves_the_question_open(claims: Post
     assert (await claims.end_for_query(STEP)).result == APPROVED
 
 
+async def test_a_step_without_an_expiry_is_granted_at_any_time(place: Place, claims: PostgresClaims):
+    first, second = [await claims.claim(STEP, None, DAY_S) for _ in range(2)]
+
+    assert isinstance(first, Granted)
+    assert isinstance(second, Granted)
+    assert row(place) == ("open", 2, None)
+
+
+async def test_what_was_answered_is_no_longer_under_way(claims: PostgresClaims):
+    answered = await claims.claim(STEP, soon(), DAY_S)
+    await claims.close(STEP, PENDING, only_try=False)
+    await claims.claim(OTHER, soon(), DAY_S)
+    silent = await claims.claim(OTHER, soon(), DAY_S)
+    assert isinstance(answered, Granted)
+    assert isinstance(silent, Granted)
+
+    assert (await claims.end_for_query(STEP)).under_way_until is None
+    until = silent.last_try_at + timedelta(seconds=15)
+    assert (await claims.end_for_query(OTHER)).under_way_until == until
+    await claims.close(OTHER, PENDING, only_try=False)
+    # One of its two tries was answered, nobody knows which.
+    ended = await claims.end_for_query(OTHER)
+    assert (ended.stored, ended.result, ended.under_way_until) == (PENDING, None, until)
+
+
 async def test_groups_of_two_workers_over_the_same_steps_never_deadlock(place: Place, claims: PostgresClaims):
-    steps = [StepId(f"{n:032x}-s1", "sale") for n in range(60)]
+    steps = [StepId(f"{n:032x}-s1", "1") for n in range(60)]
     shuffled = random.Random(5)
     granted = len(await asyncio.gather(*[claims.claim(step, soon(), DAY_S) for step in steps]))
 
@@ -206,7 +232,7 @@ async def test_a_lost_connection_fails_all_that_wait(place: Place, claims: Postg
             " AND usename = 'aegispay_gateway'"
         )
 
-    steps = [StepId(f"{n:032x}-s1", "sale") for n in range(3)]
+    steps = [StepId(f"{n:032x}-s1", "1") for n in range(3)]
     answers = await asyncio.gather(*[claims.claim(s, soon(), DAY_S) for s in steps], return_exceptions=True)
 
     assert all(isinstance(answer, psycopg.OperationalError) for answer in answers)
