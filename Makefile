@@ -9,6 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CACHE := $${AEGISPAY_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/aegispay}
 INSTALLED := .venv/installed
+SEED ?= 1
 
 .PHONY: help
 help: ## This list
@@ -48,6 +49,14 @@ up: $(INSTALLED) ## Start everything and stay up; Ctrl-C stops it
 .PHONY: test
 test: $(INSTALLED) ## Every test: unit, property, system and faults, on a Kafka and a PostgreSQL of their own
 	@$(BIN)/pytest -q
+
+.PHONY: soak
+soak: $(INSTALLED) ## The faults that take long, one by one: half an hour
+	@$(BIN)/pytest -q -m soak
+
+.PHONY: chaos
+chaos: $(INSTALLED) ## 5,000 payments under faults made up from a seed: make chaos SEED=7
+	@$(BIN)/aegispay chaos --random $(SEED) --payments 5000
 
 .PHONY: check
 check: $(INSTALLED) ## Lint, types, import contracts, mirrored tests, generated documents

@@ -1,14 +1,14 @@
-"""A shop that goes on ordering whatever is down: every order is sent again, with its key, until it is answered.
+"""A shop that goes on ordering whatever is down: every command is sent again, with its key, until it is answered.
 
-One in ten comes by HTTP. When each was due, taken, settled and shown is what the recovery is measured by.
+A part of the orders is captured later, released or refunded. One in ten comes by HTTP. When each was due, taken, settled and shown is what the recovery is measured by.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, Self
 from uuid import UUID
@@ -46,20 +46,41 @@ _STORM: Final = (
     "pm_sim_reset_before",
 )
 _STORM_SHARE: Final = 0.15
+_COURSES: Final = (
+    ("sale", 70),
+    ("capture", 8),
+    ("capture a part and release the rest", 6),
+    ("release", 4),
+    ("refund", 6),
+    ("refund two parts", 6),
+)
+_AT_REST_WITHIN_S: Final = 60.0
 
 
 @dataclass(slots=True)
 class Sale:
-    """Times are monotonic. `calm`: the PSP would answer it at once."""
+    """Times are monotonic. `calm`: the PSP would answer it at once. `course`: what the shop does with it."""
 
     order: Order
     by_http: bool
+    course: str
     due_s: float
     taken_s: float | None = None
     settled_s: float | None = None
     shown_s: float | None = None
     ended: str | None = None
     tries: int = 0
+    at_rest: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def manual(self) -> bool:
+        """Authorized first."""
+        return self.course.startswith(("capture", "release"))
+
+    @property
+    def as_its_token_says(self) -> bool:
+        ends = "AUTHORIZED" if self.manual and self.order.ends == "CAPTURED" else self.order.ends
+        return self.ended is None or self.ended == ends
 
     @property
     def calm(self) -> bool:
@@ -85,8 +106,9 @@ def _storm(made: Iterable[Order], chance: random.Random) -> Iterator[Order]:
 class Load:
     """`async with Load(...) as load: await load.run(...)`; the replies are read until the end of the block."""
 
-    def __init__(self, stack: StackState, expires_in: timedelta) -> None:
+    def __init__(self, stack: StackState, expires_in: timedelta, seed: int) -> None:
         self._stack = stack
+        self._chance = random.Random(seed)  # noqa: S311  # it makes up a shop, not secrets
         self._expires_in = expires_in
         self._client: Client | None = None
         self._opening = asyncio.Lock()
@@ -119,7 +141,11 @@ class Load:
         async with asyncio.TaskGroup() as customers:
             for number, order in enumerate(wanted):
                 await asyncio.sleep(max(0.0, began + order.arrives_s - time.monotonic()))
-                sale = Sale(order, number % _ONE_IN_BY_HTTP == 0, began + order.arrives_s)
+                by_http = number % _ONE_IN_BY_HTTP == 0
+                (course,) = self._chance.choices(
+                    [name for name, _ in _COURSES], [share for _, share in _COURSES]
+                )
+                sale = Sale(order, by_http, "sale" if by_http else course, began + order.arrives_s)
                 self.sales.append(sale)
                 self._by_payment[payment_id(MERCHANT, order.idempotency_key)] = sale
 
@@ -135,20 +161,67 @@ class Load:
         while not await ask(sale):  # noqa: ASYNC110  # the shop's own patience
             await asyncio.sleep(_AGAIN_AFTER_S)
         sale.taken_s = time.monotonic()
+        if sale.course != "sale":
+            await self._go_on(sale)
+
+    async def _go_on(self, sale: Sale) -> None:
+        """What the shop does once the payment has come to rest; where it has not, nothing."""
+        try:
+            async with asyncio.timeout(_AT_REST_WITHIN_S):
+                await sale.at_rest.wait()
+        except TimeoutError:
+            return
+        payment, key = payment_id(MERCHANT, sale.order.idempotency_key), sale.order.idempotency_key
+        # A third of it, in a step that every currency has.
+        part = max(sale.order.amount_minor // 30 * 10, 10)
+        match sale.course:
+            case "capture":
+                await self._insist(lambda client: client.capture(payment, idempotency_key=f"{key}-c"))
+            case "capture a part and release the rest":
+                await self._insist(
+                    lambda client: client.capture(
+                        payment, idempotency_key=f"{key}-c", amount_minor=part, final=True
+                    )
+                )
+            case "release":
+                await self._insist(lambda client: client.void(payment, idempotency_key=f"{key}-v"))
+            case "refund":
+                await self._insist(lambda client: client.refund(payment, idempotency_key=f"{key}-r"))
+            case _:
+                for number in (1, 2):
+                    await self._insist(
+                        lambda client, number=number: client.refund(  # type: ignore[misc]
+                            payment, idempotency_key=f"{key}-r{number}", amount_minor=part
+                        )
+                    )
+
+    async def _insist(self, command: Callable[[Client], Awaitable[Any]]) -> None:
+        while not await self._answered(command):  # noqa: ASYNC110  # the shop's own patience
+            await asyncio.sleep(_AGAIN_AFTER_S)
 
     async def _by_kafka(self, sale: Sale) -> bool:
         """Whether it was answered."""
-        asked_s, client = time.monotonic(), None
         sale.tries += 1
-        try:
-            client = await self._connected()
-            await client.create_payment(
+        refused = await self._answered(
+            lambda client: client.create_payment(
                 idempotency_key=sale.order.idempotency_key,
                 expires_in=self._expires_in,
+                capture="manual" if sale.manual else "automatic",
                 **_content(sale.order),
             )
+        )
+        if isinstance(refused, str):
+            sale.ended = f"refused: {refused}"
+        return bool(refused)
+
+    async def _answered(self, command: Callable[[Client], Awaitable[Any]]) -> bool | str:
+        """Whether it was; of a refusal, its code."""
+        asked_s, client = time.monotonic(), None
+        try:
+            client = await self._connected()
+            await command(client)
         except Refused as refused:
-            sale.ended = f"refused: {refused.code}"
+            return refused.code
         except NoAnswer:
             if time.monotonic() - asked_s < _LOST_AT_ONCE_S:
                 await self._reopen(client)
@@ -225,6 +298,7 @@ class Load:
         if sale is not None and sale.settled_s is None:
             sale.settled_s = now_s
             sale.ended = sale.ended or reply["status"]
+            sale.at_rest.set()
 
     # The read models
 

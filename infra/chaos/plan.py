@@ -181,12 +181,26 @@ def _clock(chance: random.Random) -> dict[str, Any]:
 
 
 def _simulator(chance: random.Random) -> dict[str, Any]:
+    seed = chance.randint(1, 1000)
     change, then = chance.choice(
         (
             ({"latency_ms": 1500}, {"latency_ms": 20}),
             ({"down_s": 4, "down": "refusing"}, {}),
             ({"down_s": 4, "down": "failing"}, {}),
             ({"search_lag_s": 20}, {"search_lag_s": 0}),
+            *(
+                ({"faults": [{"on": on, "do": do, "share": 0.3, "seed": seed}]}, {"faults": []})
+                for on, do in (
+                    ("create", "lost"),
+                    ("create", "vanish"),
+                    ("capture", "lost"),
+                    ("refund", "lost"),
+                    ("cancel", "500_once"),
+                    ("refund", "reset"),
+                    ("search", "absent"),
+                    ("get", "hang"),
+                )
+            ),
         )
     )
     return {"fault": "simulator", "set": change, "then": then, "for_s": 5.0}

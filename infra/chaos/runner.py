@@ -83,9 +83,9 @@ class Chaos:
             "still_in_doubt": self.still_in_doubt,
             "not_taken": self.not_taken,
             "ended_otherwise": sorted(
-                f"{sale.order.idempotency_key} ({sale.order.payment_method}): {sale.ended}, not {sale.order.ends}"
+                f"{sale.order.idempotency_key} ({sale.course}, {sale.order.payment_method}): {sale.ended}"
                 for sale in self.sales
-                if sale.ended is not None and sale.ended != sale.order.ends
+                if not sale.as_its_token_says
             ),
             "restarts": self.restarts,
             "seconds": round(self.seconds, 3),
@@ -101,7 +101,7 @@ async def run_chaos(
     wanted = shop_of(plan.seed, plan.payments, plan.rate, plan.weather, f"chaos-{run_name()}")
     async with (
         Arena(plan, folder, say) as arena,
-        Load(arena.state, timedelta(seconds=plan.expires_s)) as load,
+        Load(arena.state, timedelta(seconds=plan.expires_s), plan.seed) as load,
         asyncio.TaskGroup() as tasks,
     ):
         first_s = time.monotonic()

@@ -1,0 +1,98 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra.chaos import faults
+from infra.chaos.plan import Plan, load, random_plan
+from infra.local.problem import LocalProblem
+
+_SEEDS = st.integers(0, 2**63)
+_COUNTS = st.integers(1, 6000)
+
+
+@given(_SEEDS, _COUNTS)
+@settings(max_examples=50, deadline=None)
+def test_the_same_seed_and_count_always_give_the_same_plan(seed, payments):
+    assert random_plan(seed, payments) == random_plan(seed, payments)
+
+
+@given(_SEEDS, _COUNTS)
+@settings(max_examples=50, deadline=None)
+def test_a_random_plan_is_one_that_a_file_could_hold(seed, payments):
+    plan = random_plan(seed, payments)
+
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
+@given(_SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_a_long_random_plan_strikes_every_few_seconds_until_the_last_payment(seed):
+    plan = random_plan(seed, 5000)
+    times = sorted(fault.at_s for fault in plan.faults)
+
+    assert times[-1] > plan.payments / plan.rate - 20
+    assert len(times) > 20
+
+
+def test_other_seeds_give_other_faults_and_in_time_every_kind():
+    kinds = {fault.fault for seed in range(20) for fault in random_plan(seed, 5000).faults}
+
+    assert kinds == {
+        "kill",
+        "stop",
+        "pause",
+        "crash_point",
+        "cut_commit",
+        "clock",
+        "simulator",
+        "duplicate",
+        "reorder",
+        "lose",
+        "no_connections",
+        "locked",
+        "disk_full",
+    }
+
+
+def test_a_plan_is_read_from_toml_and_from_json_alike(tmp_path):
+    toml, as_json = tmp_path / "plan.toml", tmp_path / "plan.json"
+    toml.write_text('payments = 10\n[[faults]]\nfault = "kill"\nprocess = "relay"\nat_s = 1.5\n')
+    as_json.write_text(
+        json.dumps({"payments": 10, "faults": [{"fault": "kill", "process": "relay", "at_s": 1.5}]})
+    )
+
+    assert load(toml) == load(as_json)
+    assert load(toml).faults == (faults.Kill(fault="kill", process="relay", at_s=1.5),)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[[faults]]\nfault = "kill"\nprocess = "relais"', "fault 1 (kill), process: "),
+        ('[[faults]]\nfault = "explode"', "fault 1: "),
+        ('[[faults]]\nfault = "kill"\nprocess = "relay-2"', "the stack has no relay-2; see [stack]"),
+        ('[[faults]]\nfault = "crash_point"\npoint = "relay.never"', "no crash point is called relay.never"),
+        (
+            '[[faults]]\nfault = "crash_point"\npoint = "relay.after_send"\nprocess = "views"',
+            "relay.after_send is in a relay process, not in views",
+        ),
+        ('[[faults]]\nfault = "duplicate"\ntopic = "x"', "choose one of payments.commands"),
+        ("payment = 3", "payment: Extra inputs are not permitted"),
+        ("payments = ", "is no toml"),
+    ],
+)
+def test_a_plan_with_a_mistake_is_refused_at_the_place_of_the_mistake(tmp_path, text, says):
+    file = tmp_path / "plan.toml"
+    file.write_text(text)
+
+    with pytest.raises(LocalProblem) as problem:
+        load(file)
+
+    assert says in str(problem.value)
+
+
+def test_a_plan_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(LocalProblem, match=r"nowhere\.toml cannot be read"):
+        load(tmp_path / "nowhere.toml")
