@@ -10,6 +10,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 from psycopg.rows import dict_row
 
+from aggregates.operation import Operation
 from aggregates.payment import Payment
 from commands.batch import UNDECIDABLE
 from infra.event_store import EventMapper
@@ -26,10 +27,10 @@ _TIMER: Final = (
     "SELECT wake_at, leased_until, leases, stuck_since, suspended FROM payment_timers WHERE payment_id = %s"
 )
 _PARKED: Final = "SELECT reason, since FROM parked_streams WHERE payment_id = %s"
-_SHOWN: Final = "SELECT version, status, stale_since FROM payments WHERE payment_id = %s"
+_SHOWN: Final = "SELECT version, status, stale_since, action_url FROM payments WHERE payment_id = %s"
 # Of every event; they say little to a reader of a history.
 _OF_EVERY_EVENT: Final = frozenset(
-    {"command_id", "correlation_id", "traceparent", "timestamp", "operation_id"}
+    {"command_id", "fingerprint", "correlation_id", "traceparent", "timestamp", "operation_id"}
 )
 
 
@@ -67,32 +68,48 @@ def _state(stored: Sequence[StoredEvent]) -> dict[str, Any]:
         }
     if payment is None:
         return {"status": "NOT_DECIDED"}
+    first, total = orjson.loads(stored[0].state), payment.sums
     return {
         "status": payment.status.value,
         "version": payment.version,
         "merchant_id": payment.merchant_id,
-        "customer_id": payment.customer_id,
+        "customer_id": first["customer_id"],
         "idempotency_key": payment.idempotency_key,
         "amount": str(payment.amount),
         "amount_minor": payment.amount.minor,
         "currency": payment.amount.currency,
-        "captured_minor": payment.captured.minor,
+        "capture": payment.capture,
+        "authorized_minor": total.authorized,
+        "captured_minor": total.captured,
+        "released_minor": total.released,
+        "refunded_minor": total.refunded,
+        "disputed_minor": total.disputed,
+        "capturable_minor": total.capturable,
+        "refundable_minor": total.refundable,
         "frozen": payment.frozen,
+        "frozen_by": sorted(payment.frozen_by),
         "reason": payment.reason,
         "correlation_id": payment.correlation_id,
-        "operations": [
-            {
-                "operation_id": operation.id,
-                "kind": operation.kind,
-                "state": operation.state.value,
-                "gateway": operation.psp.gateway,
-                "account": operation.psp.account,
-                "psp_id": operation.psp_id,
-                "amount": str(operation.amount),
-                "asked": operation.asked,
-            }
-            for operation in payment.operations.values()
-        ],
+        "operations": [_operation(operation) for operation in payment.operations.values()],
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    return {
+        "operation_id": operation.id,
+        "kind": operation.kind,
+        "state": operation.state.value,
+        "open": operation.open,
+        "gateway": operation.psp.gateway,
+        "account": operation.psp.account,
+        "psp_id": operation.psp_id,
+        "target": operation.target,
+        "amount": str(operation.amount),
+        "amount_minor": operation.amount.minor,
+        "approved_minor": operation.approved_minor,
+        "extra": operation.extra,
+        "asked": operation.asked,
+        "in_doubt_since": operation.unknown_since,
     }
 
 
@@ -103,5 +120,6 @@ def _event(event: StoredEvent) -> dict[str, Any]:
         "type": event.topic,
         "at": datetime.fromisoformat(body["timestamp"]),
         "command_id": body["command_id"],
+        "operation_id": body.get("operation_id"),
         "data": {name: value for name, value in body.items() if name not in _OF_EVERY_EVENT},
     }

@@ -86,9 +86,20 @@ def returns_of(request: Request) -> Returns:
         410: {"description": "A page: the time for it is over", "content": {"text/html": {}}},
         503: {"description": "A page: try again", "content": {"text/html": {}}},
     },
+    openapi_extra={
+        "parameters": [
+            {
+                "name": "token",
+                "in": "path",
+                "required": True,
+                "description": "Signed; of one challenge, until its end",
+                "schema": {"type": "string"},
+            }
+        ]
+    },
 )
-async def came_back(request: Request, token: str) -> Response:
-    door, returns = door_of(request), returns_of(request)
+async def came_back(request: Request) -> Response:
+    door, returns, token = door_of(request), returns_of(request), request.path_params["token"]
     try:
         visit = await returns.visit(door, token)
     except return_token.Refused as refused:

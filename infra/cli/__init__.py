@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from infra.cli import admin, audit, bench, chaos, demo, operate, payments, stack
+from infra.cli import admin, audit, bench, chaos, demo, doubt, operate, payments, show, stack
 from infra.local.problem import LocalProblem
 from infra.misconfigured import EXIT_MISCONFIGURED, Misconfigured
 
@@ -19,13 +19,14 @@ for command in (
     audit.verify,
     bench.bench,
     chaos.chaos,
-    payments.pay,
-    payments.show,
+    show.show,
     admin.migrate,
     admin.topics,
     admin.api_key,
 ):
     app.command()(command)
+app.add_typer(payments.pay, name="pay")
+app.add_typer(doubt.doubt, name="doubt")
 app.add_typer(operate.parked, name="parked")
 app.add_typer(operate.dead_letters, name="dead-letters")
 app.add_typer(operate.relay, name="relay")

@@ -1,11 +1,13 @@
 """What an installation needs before and beside its processes: schema, topics, API keys."""
 
 import asyncio
+from typing import Annotated
 
 import typer
 
 from infra.cli.options import AsJson
 from infra.cli.output import write_json
+from infra.local.problem import LocalProblem
 
 
 def migrate(*, json: AsJson = False) -> None:
@@ -32,18 +34,39 @@ def topics(*, json: AsJson = False) -> None:
     _tell("created", created, as_json=json)
 
 
-def api_key(merchant: str, *, read_only: bool = False, json: AsJson = False) -> None:
+def api_key(
+    merchant: str,
+    *,
+    scopes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope",
+            help="What it may do: payments:read, payments:write, refunds:write, doubt:resolve. "
+            "Several times for several; default: all but doubt:resolve, which is a person's.",
+            show_default=False,
+        ),
+    ] = None,
+    read_only: bool = False,
+    json: AsJson = False,
+) -> None:
     """Make an API key for a merchant. It is shown this once; only its hash is kept."""
     from infra.api import keys
     from infra.database import connect
     from infra.settings import DatabaseSettings
     from infra.target import settings_of
 
-    scopes: list[keys.Scope] = ["payments:read"] if read_only else ["payments:read", "payments:write"]
+    wanted = scopes or (
+        ["payments:read"] if read_only else [one for one in keys.SCOPES if one != "doubt:resolve"]
+    )
+    chosen = [one for one in keys.SCOPES if one in wanted]
+    if unknown := set(wanted) - set(chosen):
+        raise LocalProblem(
+            f"There is no scope {', '.join(sorted(unknown))}", f"There are {', '.join(keys.SCOPES)}"
+        )
     with connect(settings_of(DatabaseSettings, "admin"), "api-key") as connection:
-        key = keys.create(connection, merchant, scopes)
+        key = keys.create(connection, merchant, chosen)
     if json:
-        write_json({"merchant": merchant, "scopes": scopes, "api_key": key})
+        write_json({"merchant": merchant, "scopes": chosen, "api_key": key})
     else:
         typer.echo(key)
 

@@ -6,10 +6,9 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import typer
-from rich.console import Console
 
 from infra.cli.options import AsJson, Data
-from infra.cli.output import write_json
+from infra.cli.output import say, write_json
 from infra.local.problem import LocalProblem
 
 parked = typer.Typer(help="Streams that could not be loaded or decided.", no_args_is_help=True)
@@ -38,8 +37,8 @@ def parked_list(data: Data = None, *, json: AsJson = False) -> None:
         write_json(rows)
         return
     for row in rows:
-        _say(f"{row['payment_id']}  since {row['since']}  {row['waiting']} waiting  {row['reason']}")
-    _say(f"{len(rows)} parked" if rows else "Nothing is parked.")
+        say(f"{row['payment_id']}  since {row['since']}  {row['waiting']} waiting  {row['reason']}")
+    say(f"{len(rows)} parked" if rows else "Nothing is parked.")
 
 
 @parked.command("retry")
@@ -73,9 +72,9 @@ def parked_retry(
     else:
         for name, reply in answers.items():
             if reply is None:
-                _say(f"{name}: no answer yet; it is tried when a command worker reads it")
+                say(f"{name}: no answer yet; it is tried when a command worker reads it")
             else:
-                _say(f"{name}: {reply.status or reply.code}{f' ({reply.detail})' if reply.detail else ''}")
+                say(f"{name}: {reply.status or reply.code}{f' ({reply.detail})' if reply.detail else ''}")
     worked = all(reply is not None and reply.result == "accepted" for reply in answers.values())
     raise typer.Exit(0 if worked else 1)
 
@@ -98,10 +97,10 @@ def dead_letters_list(
         return
     for one in letters:
         at_field = f" at {one.letter.path}" if one.letter.path else ""
-        _say(
+        say(
             f"{one.at.isoformat(timespec='seconds')}  {one.place}  {one.letter.code}{at_field}: {one.letter.detail}"
         )
-    _say(f"{len(letters)} shown" if letters else "There are no dead letters.")
+    say(f"{len(letters)} shown" if letters else "There are no dead letters.")
 
 
 @dead_letters.command("send")
@@ -133,7 +132,7 @@ def dead_letters_send(
     if json:
         write_json({"sent": sent, "original": place})
     else:
-        _say(f"Sent again: it now stands at {sent} too.")
+        say(f"Sent again: it now stands at {sent} too.")
 
 
 @relay.command("rebase")
@@ -152,8 +151,4 @@ def relay_rebase(data: Data = None, *, json: AsJson = False) -> None:
     if json:
         write_json({"generation": generation})
     else:
-        _say(f"The log goes on in generation {generation} on this cluster.")
-
-
-def _say(text: str) -> None:
-    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+        say(f"The log goes on in generation {generation} on this cluster.")

@@ -1,148 +1,223 @@
-"""`aegispay pay` and `aegispay show`."""
+"""`aegispay pay`: each command of a payment's life, sent over Kafka as a producer does."""
 
-import asyncio
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any
-from uuid import UUID
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from infra.cli.options import AsJson, Data
-from infra.cli.output import write_json
-from infra.local.problem import LocalProblem
+from infra.cli.asking import asked, new_key
+from infra.cli.options import AsJson, Data, OperationName, PaymentName, Wait, minor, payment_of
+from infra.cli.output import say, write_json
+
+if TYPE_CHECKING:
+    from commands.client import Client
+    from commands.messages import Reply
+
+pay = typer.Typer(
+    help="Take a payment, and capture, void, refund or cancel it. Exit code 1: refused, not executed, or not ended.",
+    no_args_is_help=True,
+)
+
+Merchant = Annotated[str, typer.Option(help="On whose behalf.")]
+Key = Annotated[str | None, typer.Option(help="Idempotency key; default: a new one.")]
+Amount = Annotated[
+    str | None, typer.Argument(help="As people write it; default: all that is left.", show_default=False)
+]
 
 
-def pay(
+@pay.command()
+def create(
     amount: Annotated[str, typer.Argument(help="As people write it: 10.99; 500 for JPY.")],
     currency: Annotated[str, typer.Argument(help="ISO 4217, e.g. EUR.")],
     *,
+    manual: Annotated[bool, typer.Option("--manual", help="Authorize only; capture it later.")] = False,
     method: Annotated[str, typer.Option(help="The PSP's payment token.")] = "pm_card_visa",
     customer: Annotated[str | None, typer.Option(help="Your customer's id.")] = None,
-    key: Annotated[str | None, typer.Option(help="Idempotency key; default: a new one.")] = None,
-    merchant: Annotated[str, typer.Option(help="On whose behalf.")] = "demo",
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the end.")] = 30.0,
+    return_page: Annotated[
+        str | None, typer.Option(help="Where the customer goes after a challenge.")
+    ] = None,
+    key: Key = None,
+    merchant: Merchant = "demo",
+    wait: Wait = 30.0,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Make one payment over Kafka and wait until it has ended. Exit code 1: it was refused or has not ended."""
-    from commands.client import Client, ClientError
-    from commands.messages import Reply
-    from infra.settings import KafkaSettings
-    from infra.shop import run_name
-    from infra.target import settings_of
+    """Take a payment, and wait until it has come to rest."""
+    amount_minor = minor(amount, currency.upper())
 
-    amount_minor = _minor(amount, currency.upper())
-    settings = settings_of(KafkaSettings, "audit", data)
-
-    async def run() -> Reply:
-        async with Client(settings.kafka, merchant_id=merchant, topic_prefix=settings.topic_prefix) as client:
-            return await client.pay(
-                timeout_s=wait,
-                idempotency_key=key or f"cli-{run_name()}",
-                amount_minor=amount_minor,
-                currency=currency.upper(),
-                payment_method=method,
-                customer_id=customer,
-            )
-
-    try:
-        reply = asyncio.run(run())
-    except ClientError as error:
-        if json:
-            write_json({"error": type(error).__name__, "detail": str(error)})
-        else:
-            Console(stderr=True).print(str(error), highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-    if json:
-        write_json(reply.model_dump(mode="json"))
-    else:
-        Console().print(f"{reply.payment_id}: {reply.status}", highlight=False)
-    raise typer.Exit(0 if reply.status == "CAPTURED" else 1)
-
-
-def _minor(text: str, currency: str) -> int:
-    from aggregates.money import CURRENCIES, exponent
-
-    if currency not in CURRENCIES:
-        raise LocalProblem(f"AegisPay does not take {currency}", f"It takes {', '.join(CURRENCIES)}")
-    try:
-        minor = Decimal(text).scaleb(exponent(currency))
-    except InvalidOperation:
-        minor = Decimal("NaN")
-    if not minor.is_finite() or minor != minor.to_integral_value():
-        digits = exponent(currency)
-        raise LocalProblem(
-            f"{text} is no amount in {currency}", f"{currency} has {digits} decimals; write e.g. 10.99"
+    async def ask(client: "Client") -> "Reply":
+        return await client.pay(
+            timeout_s=wait,
+            idempotency_key=key or new_key(),
+            amount_minor=amount_minor,
+            currency=currency.upper(),
+            capture="manual" if manual else "automatic",
+            payment_method=method,
+            customer_id=customer,
+            return_page=return_page,
         )
-    return int(minor)
+
+    reply = asked(merchant, data, ask, as_json=json)
+    raise typer.Exit(0 if reply.status in {"CAPTURED", "AUTHORIZED"} else 1)
 
 
-def show(
-    payment: Annotated[str, typer.Argument(help="A payment's id, or the id of one of its operations.")],
-    data: Data = None,
+@pay.command()
+def capture(
+    payment: PaymentName,
+    amount: Amount = None,
     *,
+    final: Annotated[bool, typer.Option("--final", help="Release what is left after it.")] = False,
+    key: Key = None,
+    merchant: Merchant = "demo",
+    wait: Wait = 30.0,
+    data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """One payment: how it stands, its operations, and every event with its reason."""
-    from aggregates.operation import payment_id_of
-    from infra.database import connect
-    from infra.history import history
-    from infra.settings import DatabaseSettings
-    from infra.target import settings_of
+    """Capture what was authorized."""
+    name, wanted = payment_of(payment), _wanted(payment, amount, data)
+    _run(
+        lambda client: client.capture(
+            name, idempotency_key=key or new_key(), amount_minor=wanted, final=final
+        ),
+        merchant,
+        wait,
+        data,
+        as_json=json,
+    )
 
-    try:
-        payment_id = payment_id_of(payment) if len(payment) != 36 else UUID(payment)
-    except ValueError:
-        raise LocalProblem(
-            f"{payment} is no payment's id", "It looks like e1b49c14-8d3e-537c-90a9-489eec1ba441"
-        ) from None
-    with connect(settings_of(DatabaseSettings, "audit", data), "show") as connection:
-        found = history(connection, payment_id)
-    if found is None:
-        raise LocalProblem(
-            f"There is no payment {payment_id}", "Was its command sent? `aegispay dead-letters list`"
-        )
+
+@pay.command()
+def void(
+    payment: PaymentName,
+    *,
+    key: Key = None,
+    merchant: Merchant = "demo",
+    wait: Wait = 30.0,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Release what is authorized and not captured."""
+    name = payment_of(payment)
+    _run(
+        lambda client: client.void(name, idempotency_key=key or new_key()),
+        merchant,
+        wait,
+        data,
+        as_json=json,
+    )
+
+
+@pay.command()
+def refund(
+    payment: PaymentName,
+    amount: Amount = None,
+    *,
+    reason: Annotated[str | None, typer.Option(help="Kept with it.")] = None,
+    key: Key = None,
+    merchant: Merchant = "demo",
+    wait: Wait = 30.0,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Give back what was captured."""
+    name, wanted = payment_of(payment), _wanted(payment, amount, data)
+    _run(
+        lambda client: client.refund(
+            name, idempotency_key=key or new_key(), amount_minor=wanted, reason=reason
+        ),
+        merchant,
+        wait,
+        data,
+        as_json=json,
+    )
+
+
+@pay.command()
+def cancel(
+    payment: PaymentName,
+    *,
+    key: Key = None,
+    merchant: Merchant = "demo",
+    wait: Wait = 30.0,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Take nothing: end what is under way, release what is authorized."""
+    name = payment_of(payment)
+    _run(
+        lambda client: client.cancel(name, idempotency_key=key or new_key()),
+        merchant,
+        wait,
+        data,
+        as_json=json,
+    )
+
+
+@pay.command()
+def complete(
+    payment: PaymentName,
+    *,
+    operation: OperationName = None,
+    key: Key = None,
+    merchant: Merchant = "demo",
+    wait: Wait = 30.0,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """The customer came back from a challenge: ask the PSP how it went."""
+    name = payment_of(payment)
+    _run(
+        lambda client: client.complete_action(name, idempotency_key=key or new_key(), operation_id=operation),
+        merchant,
+        wait,
+        data,
+        as_json=json,
+    )
+
+
+@pay.command()
+def status(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> None:
+    """How it stands, in a few lines; `aegispay show` has all of it."""
+    from aggregates.money import Money
+    from infra.cli.show import found
+
+    told = found(payment, data)
+    shown = told["read_model"] or {}
+    sums = {name: told[name] for name in told if name.endswith("_minor")}
+    action_url = shown.get("action_url") if told["status"] == "REQUIRES_ACTION" else None
     if json:
-        write_json(found)
-    else:
-        _print(found, Console())
-
-
-def _print(found: dict[str, Any], console: Console) -> None:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    say(f"{found['payment_id']}: {found['status']}{' FROZEN' if found.get('frozen') else ''}")
-    for name in (
-        "amount",
-        "merchant_id",
-        "customer_id",
-        "idempotency_key",
-        "reason",
-        "correlation_id",
-        "why",
-    ):
-        if found.get(name) is not None:
-            say(f"  {name}: {found[name]}")
-    if found["parked"] is not None:
-        say(f"  parked since {found['parked']['since']}: {found['parked']['reason']}")
-    if found["timer"] is not None and found["timer"]["wake_at"] is not None:
-        say(f"  looked at again at {found['timer']['wake_at']}")
-    for operation in found.get("operations", []):
-        say(
-            f"  {operation['operation_id']}: {operation['state']}, {operation['amount']}, "
-            f"{operation['gateway']}/{operation['account']}, {operation['psp_id'] or 'no id at the PSP'}"
+        write_json(
+            {"payment_id": told["payment_id"], "status": told["status"], "action_url": action_url} | sums
         )
-    for claim in found["claims"]:
-        say(f"  step {claim['step']} of {claim['operation_id']}: {claim['state']}, {claim['tries']} tries")
-    say("")
-    for event in found["events"]:
-        data = event["data"]
-        told = [
-            f"{name} {data[name]}"
-            for name in ("code", "how", "psp_id", "retry_at", "reported", "why")
-            if data.get(name)
-        ]
-        because = f": {data['because']}" if data.get("because") else ""
-        say(f"{event['version']:>4}  {event['at'].isoformat()}  {event['type']}  {', '.join(told)}{because}")
+        return
+    say(f"{told['payment_id']}: {told['status']}{' FROZEN' if told.get('frozen') else ''}")
+    for name, amount_minor in sums.items():
+        if amount_minor:
+            say(f"  {name.removesuffix('_minor')}: {Money(amount_minor, told['currency'])}")
+    if action_url:
+        say(f"  the customer has to go to {action_url}")
+
+
+def _run(
+    ask: Callable[["Client"], Awaitable["Reply"]],
+    merchant: str,
+    wait_s: float,
+    data: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Exits with 0 where what it started was executed, or where it started nothing and the payment is settled."""
+
+    async def ended(client: "Client") -> "Reply":
+        return await client.wait(await ask(client), wait_s)
+
+    reply = asked(merchant, data, ended, as_json=as_json)
+    raise typer.Exit(0 if reply.operation_state in {"APPROVED", None} else 1)
+
+
+def _wanted(payment: str, amount: str | None, data: Path | None) -> int | None:
+    """In the payment's currency."""
+    from infra.cli.show import found
+
+    return None if amount is None else minor(amount, found(payment, data)["currency"])

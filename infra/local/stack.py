@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Final, Self, get_args
 
 from infra import migrate, topic_admin
 from infra.database import connect
@@ -192,6 +192,6 @@ def _api_keys(plan: Plan) -> dict[str, str]:
     with connect(plan.admin, "local") as conn:
         for merchant in MERCHANTS:
             if merchant not in kept:
-                kept[merchant] = keys.create(conn, merchant, ("payments:read", "payments:write"))
+                kept[merchant] = keys.create(conn, merchant, keys.SCOPES)
                 write_private(file, json.dumps(kept))
     return kept

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from aggregates.payment import Payment
+from aggregates import attempts, reports
 from commands.messages import MESSAGE_BYTES_MAX, fingerprint, parse_command, payment_id
 from infra import topic_admin
 from infra.api import shapes
@@ -32,6 +32,10 @@ BODY = {
     "country": "DE",
     "description": "Order 1",
     "metadata": {"order": "1"},
+    "capture": "manual",
+    "statement_text": "ORDER 1",
+    "stored_credential": {"use": "store", "initiator": "customer", "customer_token": "cus_1"},
+    "return_page": "https://shop.example/back",
 }
 PAN = "4111111111111111"
 
@@ -92,6 +96,11 @@ async def test_the_callers_own_expiry_is_taken(api, worker):
         ({"payment_id": str(uuid4())}, 422, "field_unknown", "payment_id"),
         ({"extra": 1}, 422, "field_unknown", "extra"),
         ({"expires_at": "soon"}, 422, "field_invalid", "expires_at"),
+        ({"capture": "later"}, 422, "field_invalid", "capture"),
+        ({"statement_text": "12345"}, 422, "field_invalid", "statement_text"),
+        ({"return_page": "javascript:alert(1)"}, 422, "field_invalid", "return_page"),
+        ({"return_page": "http://shop.example/back"}, 422, "field_invalid", "return_page"),
+        ({"stored_credential": {"use": "store"}}, 422, "field_missing", "stored_credential.initiator"),
         ({"metadata": {str(n): "x" for n in range(21)}}, 422, "field_invalid", "metadata"),
     ],
 )
@@ -157,17 +166,11 @@ async def project(place, payment) -> None:
 
 def made_by(command):
     """The payment that this command makes, captured."""
-    payment = Payment.request(
-        command.payment_id,
-        controls.asked(
-            merchant_id=command.merchant_id,
-            idempotency_key=command.idempotency_key,
-            fingerprint=fingerprint(command),
-        ),
-        controls.PSP,
-        controls.cause(command_id=command.command_id),
-    )
-    payment.report(controls.report(controls.operation_of(payment)), 0.0, controls.cause(command_id=uuid4()))
+    asked = controls.asked(merchant_id=command.merchant_id, idempotency_key=command.idempotency_key)
+    cause = controls.cause(command_id=command.command_id, fingerprint=fingerprint(command))
+    payment = attempts.request(command.payment_id, asked, controls.ROUTE, cause)
+    report = controls.report(controls.operation_of(payment))
+    reports.take(payment, report, controls.ROUTE, controls.cause(command_id=uuid4()))
     return payment
 
 

@@ -10,7 +10,10 @@ def test_the_document_in_the_repository_is_what_the_routes_say():
     assert openapi._FILE.read_bytes() == openapi.document()
 
 
-@pytest.mark.parametrize("shape", [shapes.Payment, shapes.PaymentPage, shapes.History, shapes.Accepted])
+@pytest.mark.parametrize(
+    "shape",
+    [shapes.Payment, shapes.PaymentPage, shapes.History, shapes.Accepted, shapes.Decided, shapes.InDoubt],
+)
 def test_every_example_fits_its_own_schema(shape):
     example = shape.model_config["json_schema_extra"]["example"]
 
@@ -47,6 +50,5 @@ def test_no_route_documents_an_error_that_is_no_problem_document():
     for path, routes in document["paths"].items():
         for route in routes.values():
             errors = [answer for status, answer in route["responses"].items() if status >= "400"]
-            assert path == "/ready" or all(
-                answer["content"].keys() == {"application/problem+json"} for answer in errors
-            )
+            media_type = "text/html" if path.startswith("/return/") else "application/problem+json"
+            assert path == "/ready" or all(answer["content"].keys() == {media_type} for answer in errors)
