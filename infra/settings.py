@@ -108,4 +108,4 @@ class SimulatorSettings(ProcessSettings):
     simulator_port: int = Field(default=8200, ge=0, le=65535)
     simulator_ledger: Path = Field(description="The SQLite file of what it charged")
     simulator_latency_ms: float = Field(default=20.0, ge=0)
-    simulator_key: SecretStr = Field(description="The only secret key that it accepts")
+    simulator_key: SecretStr = Field(description="Its secret key, or name=key pairs: docs/simulator.md")

@@ -11,7 +11,7 @@ from gateways.simulator import forms
 from gateways.simulator.accounts import Account
 from gateways.simulator.dialect import StripeError, intent_object, invalid
 from gateways.simulator.faults import Do
-from gateways.simulator.rows import Intent, Moved
+from gateways.simulator.rows import Intent, Kind, Moved
 
 _TAG: Final = re.compile(r"op_([a-z]\d{1,6})")
 
@@ -51,12 +51,18 @@ def about_other_money(shown: dict[str, Any], do: Do | None) -> dict[str, Any]:
 
 
 def approved(intent: Intent) -> tuple[Intent, list[Moved]]:
-    intent = intent._replace(action_url=None, settles_at=None, moves=intent.moves + 1)
-    if intent.capture_method == "manual":
-        held = intent._replace(status="requires_capture", capturable=intent.amount)
-        return held, [Moved("authorized", held.charge_id or "", intent.reference, intent.amount)]
-    taken = intent._replace(status="succeeded", received=intent.amount, captures_left=0)
-    return taken, [Moved("captured", taken.charge_id or "", intent.reference, intent.amount)]
+    manual = intent.capture_method == "manual"
+    now = intent._replace(
+        status="requires_capture" if manual else "succeeded",
+        action_url=None,
+        settles_at=None,
+        capturable=intent.amount if manual else 0,
+        received=0 if manual else intent.amount,
+        captures_left=intent.captures_left if manual else 0,
+        moves=intent.moves + 1,
+    )
+    kind: Kind = "authorized" if manual else "captured"
+    return now, [Moved(kind, now.charge_id or "", now.reference, now.amount)]
 
 
 def amount_to_capture(intent: Intent, asked: forms.Capture) -> int:

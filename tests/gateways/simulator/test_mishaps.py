@@ -4,13 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
-from gateways.simulator.ledger import read_charges, read_movements
-from tests.gateways.simulator.client import INTENTS, MANUAL, Client, Said, until
+from gateways.simulator.ledger import read_movements
+from tests.gateways.simulator.client import MANUAL, Client, Said, until
 
 PAYMENT = "0f8fad5bd9cb469fa16570867728950e"
 ENDPOINTS = ["create", "capture", "cancel", "refund"]
@@ -240,76 +239,3 @@ async def answered(call: Callable[[], Awaitable[Said]]) -> Said:
                 return await call()
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(0.02)
-
-
-@pytest.mark.parametrize("do", ["429", "500_once", "garbage", "lost", "wrong_amount"])
-async def test_the_repeat_of_a_call_that_was_done_may_go_wrong_too(
-    simulator: Client, ledger_file: Path, do: str
-):
-    first = await simulator.create("k1")
-    await simulator.change(faults=[{"on": "create", "do": do, "next": 1}])
-
-    if do == "lost":
-        with pytest.raises(aiohttp.ClientError):
-            await simulator.create("k1")
-    else:
-        wrong = await simulator.create("k1")
-        assert (wrong.raw != first.raw) == (do != "wrong_amount")
-
-    assert (await simulator.create("k1")).raw == first.raw
-    assert len(list(read_charges(ledger_file))) == 1
-
-
-async def test_a_search_may_find_nothing_once(simulator: Client):
-    await simulator.create(**{"metadata[order_ref]": "r-1"})
-    await simulator.change(faults=[{"on": "search", "do": "absent", "share": 1}])
-    path = f"{INTENTS}/search?query=metadata['order_ref']:'r-1'"
-
-    found = [len((await simulator.ask("GET", path)).body["data"]) for _ in range(2)]
-
-    assert found == [0, 1]
-
-
-@pytest.mark.parametrize(("do", "status"), [("429", 429), ("500", 500), ("garbage", 200)])
-async def test_reading_may_go_wrong_too(simulator: Client, do: str, status: int):
-    intent = (await simulator.create()).body
-    await simulator.change(faults=[{"on": "get", "do": do, "share": 1}])
-
-    wrong = await simulator.ask("GET", f"{INTENTS}/{intent['id']}")
-    right = await simulator.ask("GET", f"{INTENTS}/{intent['id']}")
-
-    assert wrong.status == status
-    assert wrong.body.get("id") is None
-    assert right.body == intent
-
-
-async def test_a_share_hits_the_same_keys_in_whatever_order_they_come(simulator: Client):
-    async def broken(order: list[int]) -> set[int]:
-        await simulator.change(faults=[{"on": "create", "do": "429", "share": 0.3, "seed": 5}])
-        answers = await asyncio.gather(*(simulator.create(f"k{number}") for number in order))
-        return {number for number, said in zip(order, answers, strict=True) if said.status == 429}
-
-    forward = await broken(list(range(40)))
-    changed = await simulator.change(faults=[])
-    backward = await broken(list(range(39, -1, -1)))
-
-    assert forward == backward
-    assert 4 <= len(forward) <= 20
-    assert changed["hits"] == {"create/429": len(forward)}
-
-
-async def test_faults_that_are_cleared_hit_nothing(simulator: Client):
-    await simulator.change(faults=[{"on": "create", "do": "429", "share": 1}])
-    await simulator.change(faults=[])
-
-    assert (await simulator.create()).status == 200
-
-
-@pytest.mark.parametrize("fault", [{"on": "create", "do": "lost"}, {"on": "get", "do": "late", "next": 1}])
-async def test_faults_that_make_no_sense_are_refused(simulator: Client, fault: dict[str, Any]):
-    async with simulator.http.post(
-        f"{simulator.url}/_simulator",
-        json={"faults": [fault]},
-        headers={"Authorization": f"Bearer {simulator.secret}"},
-    ) as answer:
-        assert answer.status == 400
