@@ -14,7 +14,7 @@ from typing import Final
 import psycopg
 
 from commands.client import Client, NoAnswer
-from gateways.simulator.ledger import Charge, read_charges
+from gateways.simulator.ledger import Charge, Movement, read_charges, read_movements
 from infra.local import ports
 from infra.local.children import Child, Program
 from infra.shop import Order
@@ -34,7 +34,7 @@ _MODULES: Final = {
     "api": ("infra.api", "api"),
 }
 
-_ACCOUNTS: Final = """
+ONE_ACCOUNT: Final = """
 [merchants.demo]
 accounts = ["sim-eu"]
 [accounts.sim-eu]
@@ -42,6 +42,20 @@ gateway = "stripe"
 base_url = "http://127.0.0.1:{port}"
 secret_file = "sim-eu.key"
 """
+TWO_ACCOUNTS: Final = """
+[merchants.demo]
+accounts = ["sim-eu", "sim-us"]
+[accounts.sim-eu]
+gateway = "stripe"
+base_url = "http://127.0.0.1:{port}"
+secret_file = "sim-eu.key"
+[accounts.sim-us]
+gateway = "stripe"
+base_url = "http://127.0.0.1:{port}"
+secret_file = "sim-us.key"
+multicapture = true
+"""
+_KEYS: Final = {"sim-eu": SIMULATOR_KEY, "sim-us": "sk_test_for_tests_too"}
 
 
 async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 60.0) -> None:
@@ -59,28 +73,36 @@ class Running:
     place: Place
     folder: Path
     latency_ms: float = 5.0
+    accounts_text: str = ONE_ACCOUNT
     children: dict[str, Child] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.simulator_port, self.api_port = ports.free(2)
         self.ledger = self.folder / "ledger.sqlite"
         self.accounts = self.folder / "accounts.toml"
-        self.accounts.write_text(_ACCOUNTS.format(port=self.simulator_port))
-        (self.folder / "sim-eu.key").write_text(SIMULATOR_KEY)
+        self.accounts.write_text(self.accounts_text.format(port=self.simulator_port))
+        for account, key in _KEYS.items():
+            (self.folder / f"{account}.key").write_text(key)
+        self.return_key = self.folder / "return.key"
+        self.return_key.write_text("a key of tests, of thirty-two bytes or more")
+        self._metrics_ports: dict[str, int] = {}
 
     def _program(self, name: str, settings: dict[str, object]) -> Program:
         kind = name.partition("-")[0]
         module, role = _MODULES[kind]
         (metrics_port,) = ports.free(1)
+        self._metrics_ports[name] = metrics_port
         env = self.place.env(
             role,
             metrics_port=metrics_port,
             accounts_file=self.accounts,
             simulator_port=self.simulator_port,
             simulator_ledger=self.ledger,
-            simulator_key=SIMULATOR_KEY,
+            simulator_key=f"sim-eu={_KEYS['sim-eu']},sim-us+multicapture={_KEYS['sim-us']}",
             simulator_latency_ms=self.latency_ms,
             api_port=self.api_port,
+            public_url=f"http://127.0.0.1:{self.api_port}",
+            return_key_file=self.return_key,
             **settings,
         )
 
@@ -100,6 +122,15 @@ class Running:
         child = self.children.pop(name)
         child.signal(number)
         await child.ended()
+
+    async def died(self, name: str, seconds: float = 60.0) -> None:
+        """Returns when it has ended by itself, e.g. at a crash point."""
+        child = self.children.pop(name)
+        async with asyncio.timeout(seconds):
+            await child.ended()
+
+    def metrics_url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._metrics_ports[name]}/metrics"
 
     async def restart(self, name: str) -> None:
         await self.kill(name)
@@ -122,6 +153,9 @@ class Running:
 
     def charges(self) -> list[Charge]:
         return list(read_charges(self.ledger))
+
+    def movements(self) -> list[Movement]:
+        return list(read_movements(self.ledger))
 
     async def rows(self, query: str, *parameters: object) -> list[tuple]:
         options = f"-c search_path={self.place.schema},{self.place.schema}_read"
@@ -179,8 +213,10 @@ def answers(url: str) -> bool:
 
 
 @asynccontextmanager
-async def running(place: Place, folder: Path, *names: str, latency_ms: float = 5.0) -> AsyncIterator[Running]:
-    made = Running(place, folder, latency_ms)
+async def running(
+    place: Place, folder: Path, *names: str, latency_ms: float = 5.0, accounts: str = ONE_ACCOUNT
+) -> AsyncIterator[Running]:
+    made = Running(place, folder, latency_ms, accounts)
     try:
         await made.start(*(names or ALL))
         yield made

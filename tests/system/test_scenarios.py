@@ -1,0 +1,296 @@
+"""Ten scenarios in which a known implementation of this idea loses or doubles money. Black box: Kafka, HTTP, the PSP."""
+
+import asyncio
+import urllib.request
+from collections import Counter
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from commands.client import Refused
+from commands.messages import RefundPayment, Reply, dump
+from infra import topics
+from infra.database import connect
+from infra.event_store import Recorder, repository
+from infra.settings import DatabaseSettings
+from tests.system.door import door
+from tests.system.running import ALL, Running, running, until
+
+pytestmark = pytest.mark.stack
+
+CARD: dict[str, Any] = {"amount_minor": 1099, "currency": "EUR", "payment_method": "pm_card_visa"}
+WITH_API = (*ALL, "api")
+
+
+async def at_rest(stack: Running, payment: UUID, status: str, seconds: float = 90.0) -> None:
+    async def so() -> bool:
+        rows = await stack.rows("SELECT status FROM payments WHERE payment_id = %s", payment)
+        return rows == [(status,)]
+
+    await until(so, f"{payment} is {status}", seconds)
+
+
+async def metric(url: str, **labels: str) -> float:
+    """The sum over all samples with these labels."""
+    name, _, url = url.partition("@")
+
+    def read() -> float:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(
+            float(line.rsplit(" ", 1)[1])
+            for line in lines
+            if line.startswith(f"{name}{{") and all(label in line for label in wanted)
+        )
+
+    return await asyncio.to_thread(read)
+
+
+async def test_1_five_creates_with_one_key_at_once_are_one_payment(place, tmp_path):
+    async with running(place, tmp_path, *WITH_API) as stack, stack.client() as client, door(stack) as http:
+        by_kafka = [client.create_payment(idempotency_key="order-1", **CARD) for _ in range(5)]
+        by_http = [http.post("/v1/payments", CARD, "order-1") for _ in range(5)]
+        replies = await asyncio.gather(*by_kafka, *by_http)
+
+        await at_rest(stack, replies[0].payment_id, "CAPTURED")
+        ids = {str(reply.payment_id) for reply in replies[:5]} | {
+            body["payment_id"] for _, body in replies[5:]
+        }
+        assert ids == {str(replies[0].payment_id)}
+        assert {status for status, _ in replies[5:]} <= {200, 201, 202}
+        assert len(stack.charges()) == 1
+        assert (await stack.verdict()).ok
+
+
+async def test_2_the_same_key_with_another_amount_is_refused_and_the_first_stands(place, tmp_path):
+    async with running(place, tmp_path, *WITH_API) as stack, stack.client() as client, door(stack) as http:
+        first = await client.pay(idempotency_key="order-1", **CARD)
+        other = CARD | {"amount_minor": 9999}
+
+        with pytest.raises(Refused) as refused:
+            await client.create_payment(idempotency_key="order-1", **other)
+        status, problem = await http.post("/v1/payments", other, "order-1", wait_s=5)
+
+        assert refused.value.code == problem["code"] == "idempotency_mismatch"
+        assert status in {409, 422}
+        assert await stack.rows("SELECT amount_minor, status FROM payments") == [(1099, "CAPTURED")]
+        assert [(charge.amount_minor, first.status) for charge in stack.charges()] == [(1099, "CAPTURED")]
+
+
+async def test_3_three_requests_at_once_to_take_the_money_take_it_once(place, tmp_path):
+    async with running(place, tmp_path) as stack, stack.client() as client:
+        created = await client.pay(idempotency_key="order-1", capture="manual", **CARD)
+        payment = created.payment_id
+        assert payment is not None
+
+        async def capture(number: int) -> str:
+            try:
+                await client.capture(payment, idempotency_key=f"capture-{number}")
+            except Refused as no:
+                return no.code
+            return "accepted"
+
+        answers = Counter(await asyncio.gather(*map(capture, range(3))))
+
+        await at_rest(stack, payment, "CAPTURED")
+        assert answers["accepted"] == 1
+        assert sum(answers.values()) == 3
+        assert [charge.amount_minor for charge in stack.charges()] == [1099]
+        assert (await stack.verdict()).ok
+
+
+async def test_4_what_the_psp_refuses_for_now_is_tried_again_within_the_limits_and_counted(place, tmp_path):
+    async with running(place, tmp_path) as stack, stack.client() as client:
+        card = CARD | {"payment_method": "pm_sim_429"}
+        created = [
+            await client.create_payment(idempotency_key=f"order-{number}", **card) for number in range(8)
+        ]
+        for reply in created:
+            await at_rest(stack, reply.payment_id, "FAILED")
+
+        tried = await stack.rows("SELECT count(*) FROM operations GROUP BY payment_id")
+        assert tried == [(3,)] * 8
+        url = f"aegispay_gateway_outcomes_total@{stack.metrics_url('gateway')}"
+        assert await metric(url, kind="NOT_SENT", source="call") == 24
+        assert stack.charges() == []
+
+        again = await client.pay(
+            idempotency_key="order-9", **CARD | {"payment_method": "pm_sim_429_once"}, timeout_s=60
+        )
+        assert again.status == "CAPTURED"
+        assert len(stack.charges()) == 1
+
+
+async def test_5_a_charge_whose_answer_was_lost_is_one_charge_and_captured_in_the_end(place, tmp_path):
+    async with running(place, tmp_path) as stack, stack.client() as client:
+        reply = await client.create_payment(
+            idempotency_key="order-1", **CARD | {"payment_method": "pm_sim_lost"}
+        )
+
+        await at_rest(stack, reply.payment_id, "CAPTURED")
+        assert len(stack.charges()) == 1
+
+
+async def test_6_requests_that_differ_in_a_nested_field_only_are_not_the_same_request(place, tmp_path):
+    async with running(place, tmp_path, *WITH_API) as stack, stack.client() as client, door(stack) as http:
+        await client.pay(idempotency_key="order-1", metadata={"cart": "a", "size": "42"}, **CARD)
+        other = {"metadata": {"cart": "a", "size": "43"}}
+
+        with pytest.raises(Refused) as refused:
+            await client.create_payment(idempotency_key="order-1", **CARD, **other)
+        _, problem = await http.post("/v1/payments", CARD | other, "order-1", wait_s=5)
+
+        assert refused.value.code == problem["code"] == "idempotency_mismatch"
+        assert len(stack.charges()) == 1
+
+
+async def test_7_one_command_executed_three_times_at_once_is_executed_once_with_three_equal_answers(
+    place, tmp_path
+):
+    async with running(place, tmp_path) as stack, stack.client() as client:
+        created = await client.pay(idempotency_key="order-1", **CARD)
+        assert created.payment_id is not None
+        command = RefundPayment(
+            command_id=uuid4(), payment_id=created.payment_id, merchant_id="demo", amount_minor=300
+        )
+        answers = await _send(stack, command, times=3)
+
+        await at_rest(stack, created.payment_id, "PARTIALLY_REFUNDED")
+        assert len({(a.result, a.operation_id, a.code) for a in answers}) == 1
+        assert answers[0].result == "accepted"
+        refunds = [m.amount_minor for m in stack.movements() if m.kind == "refunded"]
+        assert refunds == [300]
+
+
+async def _send(stack: Running, command: RefundPayment, times: int) -> list[Reply]:
+    """As a producer that knows nothing of the client: the same record, so often, and the answers to it."""
+    replies = AIOKafkaConsumer(
+        stack.place.prefix + topics.REPLIES,
+        bootstrap_servers=stack.place.kafka,
+        auto_offset_reset="earliest",
+        group_id=None,
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=stack.place.kafka)
+    await producer.start()
+    await replies.start()
+    try:
+        topic, key = stack.place.prefix + topics.COMMANDS, str(command.payment_id).encode()
+        await asyncio.gather(*[producer.send_and_wait(topic, dump(command), key=key) for _ in range(times)])
+        answers: list[Reply] = []
+        async with asyncio.timeout(60):
+            async for record in replies:
+                reply = Reply.model_validate_json(record.value)
+                if reply.command_id == command.command_id and reply.kind == "answer":
+                    answers.append(reply)
+                if len(answers) == times:
+                    return answers
+    finally:
+        await producer.stop()
+        await replies.stop()
+    raise AssertionError
+
+
+async def test_8_the_history_replayed_gives_the_state_at_every_version_and_now(place, tmp_path):
+    async with running(place, tmp_path) as stack, stack.client() as client:
+        created = await client.pay(idempotency_key="order-1", capture="manual", **CARD)
+        payment = created.payment_id
+        assert payment is not None
+        await client.wait(await client.capture(payment, idempotency_key="c", amount_minor=900))
+        await client.wait(await client.refund(payment, idempotency_key="r", amount_minor=400))
+        await at_rest(stack, payment, "PARTIALLY_REFUNDED")
+
+        with connect(place.settings(DatabaseSettings, "command"), "test") as connection:
+            replay = repository(Recorder.for_this_cluster(connection))
+            last = replay.get(payment)
+            seen = [replay.get(payment, version=version) for version in range(1, last.version + 1)]
+
+        statuses = [past.status.value for past in seen]
+        assert statuses == [
+            "REQUESTED",
+            "PROCESSING",
+            "AUTHORIZED",
+            "AUTHORIZED",
+            "PARTIALLY_CAPTURED",
+            "PARTIALLY_CAPTURED",
+            "PARTIALLY_REFUNDED",
+        ]
+        assert [past.version for past in seen] == list(range(1, last.version + 1))
+        shown = await stack.rows(
+            "SELECT status, version, authorized_minor, captured_minor, refunded_minor FROM payments"
+        )
+        sums = last.sums
+        assert shown == [(last.status, last.version, sums.authorized, sums.captured, sums.refunded)]
+        assert (sums.authorized, sums.captured, sums.refunded) == (1099, 900, 400)
+
+
+async def test_9_recovery_after_a_crash_asks_the_psp_and_charges_nothing_again(place, tmp_path):
+    async with running(place, tmp_path, "simulator", "command", "relay", "timers", "views") as stack:
+        await stack.start("gateway", crash_points="gateway.after_answer:kill")
+        async with stack.client() as client:
+            reply = await client.create_payment(idempotency_key="order-1", **CARD)
+            await stack.died("gateway")
+            assert len(stack.charges()) == 1
+            assert await stack.rows("SELECT state, tries FROM gateway_sends") == [("open", 1)]
+
+            await stack.start("gateway")
+            await at_rest(stack, reply.payment_id, "CAPTURED")
+        assert len(stack.charges()) == 1
+        assert await stack.rows("SELECT state, tries FROM gateway_sends") == [("closed", 2)]
+        assert (await stack.verdict()).ok
+
+
+@pytest.mark.parametrize("point", ["command.before_save", "command.after_save"])
+async def test_10_state_and_outgoing_event_are_both_there_or_neither_when_killed_between(
+    place, tmp_path, point
+):
+    others = ("simulator", "relay", "gateway", "timers", "views")
+    async with running(place, tmp_path, *others) as stack:
+        await stack.start("command", crash_points=f"{point}:kill")
+        async with stack.client(answer_timeout_s=60) as client:
+            asking = asyncio.create_task(client.create_payment(idempotency_key="order-1", **CARD))
+            await stack.died("command")
+
+            stored = await _stored(stack)
+            assert len(stored) == (0 if point == "command.before_save" else 2)
+            if stored:
+                await until(lambda: _published(stack, len(stored)), "what is stored is published")
+            assert await _published(stack, 1) == bool(stored)
+
+            await stack.start("command")
+            reply = await asking
+            await at_rest(stack, reply.payment_id, "CAPTURED")
+        assert len(stack.charges()) == 1
+        assert await _published(stack, len(await _stored(stack)))
+        assert (await stack.verdict()).ok
+
+
+async def _stored(stack: Running) -> list[tuple]:
+    return await stack.rows("SELECT originator_id, originator_version FROM payment_events")
+
+
+async def _published(stack: Running, count: int) -> bool:
+    """Whether at least so many events stand on the topic, each of them in the store too."""
+    consumer = AIOKafkaConsumer(
+        stack.place.prefix + topics.EVENTS,
+        bootstrap_servers=stack.place.kafka,
+        auto_offset_reset="earliest",
+        group_id=None,
+    )
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(consumer.assignment())
+        records = []
+        while any([await consumer.position(place) < end for place, end in ends.items()]):
+            for fetched in (await consumer.getmany(timeout_ms=500)).values():
+                records += fetched
+    finally:
+        await consumer.stop()
+    seen = {dict(record.headers)["ce_id"].decode() for record in records}
+    assert all(orjson.loads(record.value)["command_id"] for record in records)
+    stored = {f"{payment}/{version}" for payment, version in await _stored(stack)}
+    assert seen <= stored
+    return len(seen) >= count
