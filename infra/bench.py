@@ -1,6 +1,6 @@
 """The figures: payments on schedule against a running stack, what they cost, how far the reads are behind, the verdict."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -8,7 +8,7 @@ from typing import Any, Final
 from infra.database import connect, connect_async
 from infra.local.state import StackState
 from infra.measure import cpu, machine
-from infra.measure.open_loop import OpenLoop, Run, prepared
+from infra.measure.open_loop import Mix, OpenLoop, Run, prepared
 from infra.measure.quantiles import quantiles
 from infra.measure.view_lag import ViewLag
 from infra.shop import orders, run_name
@@ -22,6 +22,7 @@ _WARM_UP_S: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Bench:
+    mix: Mix
     rate: float
     seconds: float
     run: Run
@@ -36,11 +37,13 @@ class Bench:
         return self.verdict.ok and not self.run.unsettled
 
     def as_json(self) -> dict[str, Any]:
-        """Times are in milliseconds, counted from when a payment was due to when its end was read from Kafka."""
+        """Times are in milliseconds, counted from when a payment was due to when its end was read from Kafka: the
+        end of its last step, where the mix is `life`. The simulator's own latency is one call's."""
         run = self.run
         settled = len(run.latencies_ms)
         return {
             "ok": self.ok,
+            "mix": self.mix,
             "offered_rate": round(run.offered / run.offered_s, 2),
             "achieved_rate": round(settled / max(run.settled_s, run.offered_s), 2),
             "seconds": self.seconds,
@@ -49,8 +52,9 @@ class Bench:
             "unsettled": len(run.unsettled),
             "by_status": dict(sorted(run.by_status.items())),
             "latency_ms": quantiles(run.latencies_ms),
-            "added_latency_ms": quantiles(ms - self.simulator_latency_ms for ms in run.latencies_ms),
+            "added_latency_ms": quantiles(self._added_ms()),
             "simulator_latency_ms": self.simulator_latency_ms,
+            "steps_ms": {step: quantiles(times) for step, times in run.steps_ms.items()},
             "cpu_ms_per_payment": self.cpu_ms_per_payment,
             "load_generator_cpu_ms_per_payment": round(run.own_cpu_s * 1000 / max(settled, 1), 3),
             "sent_late": run.late,
@@ -59,9 +63,20 @@ class Bench:
             "machine": self.machine,
         }
 
+    def _added_ms(self) -> Iterable[float]:
+        """Of sales: a life's calls are several, and each step has its own figures."""
+        if self.mix == "sale":
+            yield from (ms - self.simulator_latency_ms for ms in self.run.latencies_ms)
+
 
 async def run_bench(
-    stack: StackState, *, rate: float, seconds: float, seed: int, settled: Callable[[int], None]
+    stack: StackState,
+    *,
+    rate: float,
+    seconds: float,
+    seed: int,
+    settled: Callable[[int], None],
+    mix: Mix = "sale",
 ) -> Bench:
     """A short warm-up that does not count, the run, then the verdict. `settled` is called with how many have."""
     settings = of_stack(VerifySettings, stack, "audit")
@@ -73,12 +88,12 @@ async def run_bench(
         )
         lag = ViewLag(audit)
         await OpenLoop(settings, lag.settled, lambda _: None).run(
-            prepared(list(warm), MERCHANT, timedelta(minutes=10)), _DRAIN_S
+            prepared(list(warm), MERCHANT, timedelta(minutes=10), mix), _DRAIN_S
         )
         await lag.finish()
         lag = ViewLag(audit)
         paid = orders(seed=seed, count=round(rate * seconds), rate=rate, run=name, weather="calm")
-        dues = prepared(list(paid), MERCHANT, timedelta(seconds=seconds + 2 * _DRAIN_S))
+        dues = prepared(list(paid), MERCHANT, timedelta(seconds=seconds + 2 * _DRAIN_S), mix)
         before = cpu.used_s(processes)
         run = await OpenLoop(settings, lag.settled, settled).run(dues, _DRAIN_S)
         after = cpu.used_s(processes)
@@ -86,6 +101,7 @@ async def run_bench(
     with connect(settings, "audit") as connection:
         described = machine.describe(connection)
     return Bench(
+        mix=mix,
         rate=rate,
         seconds=seconds,
         run=run,

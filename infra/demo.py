@@ -1,4 +1,6 @@
-"""A shop's day in a minute: orders by Kafka and a few by HTTP, against a running stack, and the verdict on all of it."""
+"""A shop's day in a minute: orders by Kafka and a few by HTTP, and what becomes of them, against a running stack; and
+the verdict on all of it.
+"""
 
 import asyncio
 import time
@@ -9,23 +11,24 @@ from typing import Any, Final
 
 import aiohttp
 
-from commands.client import SETTLED, Client, NoAnswer, NotSettled, Refused
+from commands.client import Client
+from infra.checkout import PATIENCE_S, Checkout
 from infra.local.state import StackState
-from infra.shop import Order, orders, run_name
+from infra.shop import orders, run_name
+from infra.shop_life import Life, lives
 from infra.target import MERCHANT, of_stack
 from infra.verify import Verdict, VerifySettings, verify
 
 _ONE_IN_BY_HTTP: Final = 10
-_PATIENCE_S: Final = 60.0
-_ASK_AGAIN_S: Final = 0.25
 
 
 @dataclass(slots=True)
 class Demo:
-    """`surprises`: orders that ended otherwise than their payment token says."""
+    """`lived`: how many orders had which kind of life; `surprises`: those that ended otherwise than theirs should."""
 
     orders: int
     by_http: int = 0
+    lived: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     surprises: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -40,6 +43,7 @@ class Demo:
             "ok": self.ok,
             "orders": self.orders,
             "by_http": self.by_http,
+            "lived": dict(sorted(self.lived.items())),
             "ended": dict(sorted(self.ended.items())),
             "surprises": self.surprises,
             "seconds": round(self.seconds, 3),
@@ -51,7 +55,7 @@ async def run_demo(
     stack: StackState, *, payments: int, rate: float, seed: int, settled: Callable[[int], None]
 ) -> Demo:
     """`settled` is called with how many orders have ended. Returns with the verdict on all that the stack ever did."""
-    shop = list(orders(seed=seed, count=payments, rate=rate, run=f"demo-{run_name()}"))
+    shop = list(lives(orders(seed=seed, count=payments, rate=rate, run=f"demo-{run_name()}")))
     demo = Demo(orders=len(shop))
     began = time.monotonic()
     async with (
@@ -61,72 +65,26 @@ async def run_demo(
         ) as http,
         asyncio.TaskGroup() as customers,
     ):
-        counter = Checkout(client, http, demo, settled)
-        for number, order in enumerate(shop):
-            await asyncio.sleep(max(0.0, began + order.arrives_s - time.monotonic()))
-            customers.create_task(counter.serve(order, by_http=number % _ONE_IN_BY_HTTP == 0))
+        checkout = Checkout(client, http)
+
+        async def serve(life: Life, *, by_http: bool) -> None:
+            status = await checkout.serve(life, by_http=by_http)
+            _note(demo, life, status, by_http=by_http)
+            settled(demo.ended.total())
+
+        for number, life in enumerate(shop):
+            await asyncio.sleep(max(0.0, began + life.order.arrives_s - time.monotonic()))
+            customers.create_task(serve(life, by_http=number % _ONE_IN_BY_HTTP == 0))
     demo.seconds = time.monotonic() - began
-    demo.verdict = await verify(of_stack(VerifySettings, stack, "audit"), _PATIENCE_S)
+    demo.verdict = await verify(of_stack(VerifySettings, stack, "audit"), PATIENCE_S)
     return demo
 
 
-class Checkout:
-    def __init__(
-        self, client: Client, http: aiohttp.ClientSession, demo: Demo, settled: Callable[[int], None]
-    ) -> None:
-        self._client = client
-        self._http = http
-        self._demo = demo
-        self._settled = settled
-
-    async def serve(self, order: Order, *, by_http: bool) -> None:
-        status = await (self._by_http(order) if by_http else self._by_kafka(order))
-        self._demo.by_http += by_http
-        self._demo.ended[status] += 1
-        if status != order.ends:
-            self._demo.surprises.append(
-                f"{order.idempotency_key} ({order.payment_method}): {status}, not {order.ends}"
-            )
-        self._settled(self._demo.ended.total())
-
-    async def _by_kafka(self, order: Order) -> str:
-        try:
-            reply = await self._client.pay(
-                timeout_s=_PATIENCE_S,
-                idempotency_key=order.idempotency_key,
-                amount_minor=order.amount_minor,
-                currency=order.currency,
-                payment_method=order.payment_method,
-                customer_id=order.customer_id,
-                country=order.country,
-                description=order.description,
-            )
-        except Refused as refused:
-            return f"refused: {refused.code}"
-        except NoAnswer:
-            return "no answer"
-        except NotSettled as late:
-            return f"still {late.status}"
-        return str(reply.status)
-
-    async def _by_http(self, order: Order) -> str:
-        body = {
-            "amount_minor": order.amount_minor,
-            "currency": order.currency,
-            "payment_method": order.payment_method,
-            "customer_id": order.customer_id,
-            "country": order.country,
-            "description": order.description,
-        }
-        headers = {"Idempotency-Key": order.idempotency_key, "Prefer": "wait=5"}
-        async with self._http.post("/v1/payments", json=body, headers=headers) as answer:
-            if answer.status not in {200, 201, 202}:
-                return f"HTTP {answer.status}"
-            payment = await answer.json()
-        until = time.monotonic() + _PATIENCE_S
-        while payment.get("status") not in SETTLED and time.monotonic() < until:
-            await asyncio.sleep(_ASK_AGAIN_S)
-            async with self._http.get(f"/v1/payments/{payment['payment_id']}") as answer:
-                # 404: the read model has not seen it yet.
-                payment |= await answer.json() if answer.status == 200 else {}
-        return str(payment.get("status"))
+def _note(demo: Demo, life: Life, status: str, *, by_http: bool) -> None:
+    demo.by_http += by_http
+    demo.lived[life.name] += 1
+    demo.ended[status] += 1
+    if status != life.ends:
+        order = life.order
+        what = f"{order.idempotency_key} ({life.name}, {order.payment_method})"
+        demo.surprises.append(f"{what}: {status}, not {life.ends}")

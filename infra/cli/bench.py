@@ -1,6 +1,6 @@
 """`aegispay bench`."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
 
 def bench(
+    *,
     rate: Annotated[float, typer.Option(min=0.1, help="Payments a second, on average.")] = 100.0,
     seconds: Annotated[float, typer.Option(min=1, help="For how long.")] = 30.0,
     seed: Annotated[int, typer.Option(help="The same seed makes the same payments.")] = 1,
+    mix: Annotated[
+        Literal["sale", "life"],
+        typer.Option(help="sale: captured at once. life: authorized, captured, every fifth refunded."),
+    ] = "sale",
     json: JsonFile = None,
     data: Data = None,
 ) -> None:
@@ -32,7 +37,7 @@ def bench(
     async def run() -> "Bench":
         async with stack_for(console, data, fresh=False) as stack:
             with counting(console, "Payments settled", round(rate * seconds)) as settled:
-                return await run_bench(stack, rate=rate, seconds=seconds, seed=seed, settled=settled)
+                return await run_bench(stack, rate=rate, seconds=seconds, seed=seed, settled=settled, mix=mix)
 
     result = to_its_end(run())
     content = result.as_json()
@@ -54,7 +59,10 @@ def _show(content: dict[str, Any], console: Console) -> None:
     say("achieved, payments/s", content["achieved_rate"])
     say("settled", f"{content['settled']} of {content['payments']}")
     say("latency, ms", spread("latency_ms"))
-    say("added latency, ms", spread("added_latency_ms"))
+    if content["mix"] == "sale":
+        say("added latency, ms", spread("added_latency_ms"))
+    for step, times in content["steps_ms"].items():
+        say(f"{step}, ms", ", ".join(f"{part} {value}" for part, value in times.items()))
     say("read models behind, ms", spread("read_model_lag_ms"))
     say("CPU per payment, ms", spread("cpu_ms_per_payment"))
     say("CPU of the load generator, ms", content["load_generator_cpu_ms_per_payment"])

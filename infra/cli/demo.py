@@ -21,7 +21,8 @@ def demo(
     *,
     fresh: Annotated[bool, typer.Option("--fresh", help="Empty the data folder first.")] = False,
 ) -> None:
-    """A shop's orders end to end, with declines, slow and lost answers, and the verdict. Exit code 1: not clean.
+    """A shop's orders end to end: sales, captures, voids, refunds, 3-D Secure, declines, slow and lost answers; and the
+    verdict. Exit code 1: not clean.
 
     Uses the stack that runs, or starts one and stops it again.
     """
@@ -39,6 +40,8 @@ def demo(
     result = to_its_end(run())
     assert result.verdict is not None
     show(result.verdict, console)
+    for name, count in result.lived.most_common():
+        console.print(f"orders {name}: {count}", highlight=False)
     for surprise in result.surprises:
         console.print(f"surprise: {surprise}")
     console.print(f"{result.orders} orders in {result.seconds:.1f} s, {result.by_http} of them by HTTP")

@@ -49,8 +49,12 @@ def test_orders_arrive_in_order_at_the_rate_asked_for():
     assert 0.9 < arrivals[-1] / (4000 / 50) < 1.1
 
 
-def test_calm_weather_has_no_slow_lost_or_failing_answers():
+def test_calm_weather_has_no_slow_lost_or_failing_answers_and_only_declines_after_which_no_attempt_follows():
     methods = {order.payment_method for order in orders(seed=4, count=2000, rate=50, run="a", weather="calm")}
 
     assert not any(method.startswith("pm_sim") for method in methods)
-    assert "pm_card_visa_chargeDeclined" in methods
+    assert methods == {
+        "pm_card_visa",
+        "pm_card_visa_chargeDeclinedLostCard",
+        "pm_card_visa_chargeDeclinedStolenCard",
+    }

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from infra.measure.open_loop import OpenLoop, prepared
+from infra.measure.open_loop import Mix, OpenLoop, prepared
 from infra.settings import KafkaSettings
 from infra.shop import orders
 from tests.system.running import running
@@ -11,9 +11,9 @@ from tests.system.running import running
 pytestmark = pytest.mark.stack
 
 
-def _dues(count: int, rate: float, run: str = "loop"):
-    made = orders(seed=1, count=count, rate=rate, run=run, weather="calm")
-    return prepared(list(made), "demo", timedelta(minutes=5))
+def _dues(count: int, rate: float, mix: Mix = "sale"):
+    made = orders(seed=1, count=count, rate=rate, run="loop", weather="calm")
+    return prepared(list(made), "demo", timedelta(minutes=5), mix)
 
 
 async def test_latency_counts_from_when_a_payment_was_due_also_where_the_system_stood_still(place, tmp_path):
@@ -48,3 +48,19 @@ async def test_what_does_not_settle_in_time_is_named(place):
 
     assert result.latencies_ms == []
     assert sorted(result.unsettled) == sorted(due.payment for due in dues)
+
+
+async def test_a_life_goes_on_from_its_authorization_and_each_step_is_measured(place, tmp_path):
+    loop = OpenLoop(place.settings(KafkaSettings, "audit"), lambda *_: None, lambda _: None)
+    async with running(place, tmp_path) as stack:
+        result = await loop.run(_dues(20, 20.0, "life"), 60)
+        verdict = await stack.verdict()
+
+    assert result.unsettled == []
+    assert set(result.by_status) <= {"CAPTURED", "REFUNDED", "FAILED"}
+    steps = {step: len(times) for step, times in result.steps_ms.items()}
+    assert steps["refund"] == result.by_status["REFUNDED"] > 0
+    assert steps["capture"] == steps["refund"] + result.by_status["CAPTURED"]
+    assert steps["authorize"] == len(result.latencies_ms) == 20
+    assert verdict.ok, verdict.found
+    assert verdict.movements["captured"] == steps["capture"]

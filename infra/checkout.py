@@ -1,0 +1,150 @@
+"""A shop's checkout and its back office, by Kafka or by HTTP; and a customer at the page of the bank."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import aiohttp
+
+from commands.client import ENDED, SETTLED, Client, NoAnswer, NotSettled, Refused
+from commands.messages import Reply
+from infra.shop import Order
+from infra.shop_life import Life, Step
+
+PATIENCE_S: Final = 60.0
+_ASK_AGAIN_S: Final = 0.25
+_PATHS: Final = {"capture": "captures", "void": "voids", "refund": "refunds"}
+
+
+class Stopped(Exception):
+    """A life that does not go on. Its text says how far it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    client: Client
+    http: aiohttp.ClientSession
+
+    async def serve(self, life: Life, *, by_http: bool) -> str:
+        """The payment's status after the last step, or where it stopped before."""
+        try:
+            payment_id, status = await (self._by_http(life) if by_http else self._by_kafka(life))
+            for number, step in enumerate(life.steps, 1):
+                if step.verb == "challenge":
+                    status = await self._challenged(payment_id, status)
+                else:
+                    key = f"{life.order.idempotency_key}-{number}"
+                    change = self._change_by_http if by_http else self._change_by_kafka
+                    status = await change(payment_id, step, key)
+        except Stopped as why:
+            return str(why)
+        except Refused as refused:
+            return f"refused: {refused.code}"
+        except NoAnswer:
+            return "no answer"
+        except NotSettled as late:
+            return f"still {late.status}"
+        return status
+
+    async def _by_kafka(self, life: Life) -> tuple[UUID, str]:
+        reply = await self.client.pay(
+            timeout_s=PATIENCE_S,
+            idempotency_key=life.order.idempotency_key,
+            capture=life.capture,
+            **_content(life.order),
+        )
+        assert reply.payment_id is not None, "an accepted reply names its payment"
+        return reply.payment_id, str(reply.status)
+
+    async def _by_http(self, life: Life) -> tuple[UUID, str]:
+        headers = {"Idempotency-Key": life.order.idempotency_key, "Prefer": "wait=5"}
+        body = _content(life.order) | {"capture": life.capture}
+        payment = await self._post("/v1/payments", body, headers)
+        payment_id = UUID(payment["payment_id"])
+        shown = await self._shown(payment_id, SETTLED, payment)
+        return payment_id, str(shown.get("status"))
+
+    async def _change_by_kafka(self, payment_id: UUID, step: Step, key: str) -> str:
+        match step.verb:
+            case "capture":
+                decided = await self.client.capture(
+                    payment_id, idempotency_key=key, amount_minor=step.amount_minor
+                )
+            case "void":
+                decided = await self.client.void(payment_id, idempotency_key=key)
+            case _:
+                decided = await self.client.refund(
+                    payment_id, idempotency_key=key, amount_minor=step.amount_minor
+                )
+        return _approved(step, await self.client.wait(decided, PATIENCE_S))
+
+    async def _change_by_http(self, payment_id: UUID, step: Step, key: str) -> str:
+        headers = {"Idempotency-Key": key, "Prefer": "wait=5"}
+        body = {} if step.amount_minor is None else {"amount_minor": step.amount_minor}
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            # The same key again: the command that it named is answered, not done twice.
+            told = await self._post(f"/v1/payments/{payment_id}/{_PATHS[step.verb]}", body, headers)
+            if told.get("operation_state") in ENDED:
+                break
+            if time.monotonic() > until:
+                raise Stopped(f"the {step.verb} is still {told.get('operation_state')}")
+        if told["operation_state"] != "APPROVED":
+            raise Stopped(f"the {step.verb} ended as {told['operation_state']}")
+        return str(told["status"])
+
+    async def _challenged(self, payment_id: UUID, status: str) -> str:
+        """As a browser does it: the bank's page, its button, and wherever that leads, which is back to the shop."""
+        if status != "REQUIRES_ACTION":
+            raise Stopped(f"no challenge: {status}")
+        payment = await self._shown(payment_id, {"REQUIRES_ACTION"}, {})
+        if not payment.get("action_url"):
+            raise Stopped("a challenge without a page")
+        # A session of its own: the bank must not get the shop's API key.
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as browser,
+            browser.post(payment["action_url"], data={"result": "pass"}) as page,
+        ):
+            if page.status != 200 or not page.history:
+                raise Stopped(f"the way back from the challenge ended with HTTP {page.status}")
+        shown = await self._shown(payment_id, SETTLED - {"REQUIRES_ACTION"}, {})
+        return str(shown.get("status"))
+
+    async def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+        async with self.http.post(path, json=body, headers=headers) as answer:
+            if answer.status not in {200, 201, 202}:
+                raise Stopped(f"HTTP {answer.status} for {path.rpartition('/')[2]}")
+            content: dict[str, Any] = await answer.json()
+            return content
+
+    async def _shown(
+        self, payment_id: UUID, statuses: set[str] | frozenset[str], payment: dict[str, Any]
+    ) -> dict[str, Any]:
+        """As the query API shows it, once it is in one of these; or as it was when the patience ended."""
+        until = time.monotonic() + PATIENCE_S
+        while payment.get("status") not in statuses and time.monotonic() < until:
+            async with self.http.get(f"/v1/payments/{payment_id}") as answer:
+                # 404: the read model has not seen it yet.
+                payment = payment | (await answer.json() if answer.status == 200 else {})
+            if payment.get("status") not in statuses:
+                await asyncio.sleep(_ASK_AGAIN_S)
+        return payment
+
+
+def _approved(step: Step, ended: Reply) -> str:
+    if ended.operation_state != "APPROVED":
+        raise Stopped(f"the {step.verb} ended as {ended.operation_state}")
+    return str(ended.status)
+
+
+def _content(order: Order) -> dict[str, Any]:
+    return {
+        "amount_minor": order.amount_minor,
+        "currency": order.currency,
+        "payment_method": order.payment_method,
+        "customer_id": order.customer_id,
+        "country": order.country,
+        "description": order.description,
+    }

@@ -1,0 +1,94 @@
+"""What becomes of a shop's orders beside the sale: held until they are shipped, released, given back, challenged by the
+customer's bank, paid through the second account. Made up from the orders, so the same orders have the same lives.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import cycle
+from typing import Final, Literal
+
+from infra.shop import Order
+
+Verb = Literal["challenge", "capture", "void", "refund"]
+
+_PLAIN: Final = "pm_card_visa"
+_CHALLENGED: Final = "pm_card_threeDSecure2Required"
+# Declined for now by the simulator's first account: the merchant's second one takes it, and captures it several times.
+_SECOND_ACCOUNT: Final = "pm_sim_soft_here"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the shop, or in a challenge its customer, does next. `amount_minor`: None is all that is left."""
+
+    verb: Verb
+    amount_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """`name`: of the kind of life. `ends`: the payment's status after the last step."""
+
+    name: str
+    order: Order
+    capture: Literal["automatic", "manual"]
+    steps: tuple[Step, ...]
+    ends: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """`steps`: each with the share of the order that it is about, in thirds; None: all that is left."""
+
+    name: str
+    method: str
+    capture: Literal["automatic", "manual"]
+    steps: tuple[tuple[Verb, int | None], ...]
+    ends: str
+
+
+_KINDS: Final = (
+    _Kind("shipped", _PLAIN, "manual", (("capture", None),), "CAPTURED"),
+    _Kind("refunded", _PLAIN, "automatic", (("refund", None),), "REFUNDED"),
+    _Kind("challenged", _CHALLENGED, "automatic", (("challenge", None),), "CAPTURED"),
+    _Kind("not shipped", _PLAIN, "manual", (("void", None),), "VOIDED"),
+    _Kind("by the second account", _SECOND_ACCOUNT, "automatic", (), "CAPTURED"),
+    _Kind("shipped in part", _PLAIN, "manual", (("capture", 2),), "PARTIALLY_CAPTURED"),
+    _Kind("refunded in parts", _PLAIN, "automatic", (("refund", 1), ("refund", 1)), "PARTIALLY_REFUNDED"),
+    _Kind(
+        "challenged, shipped, then refunded in part",
+        _CHALLENGED,
+        "manual",
+        (("challenge", None), ("capture", None), ("refund", 1)),
+        "PARTIALLY_REFUNDED",
+    ),
+    _Kind(
+        "shipped in several parts, the rest released",
+        _SECOND_ACCOUNT,
+        "manual",
+        (("capture", 1), ("capture", 1), ("void", None)),
+        "PARTIALLY_CAPTURED",
+    ),
+)
+
+
+def lives(orders: Iterable[Order]) -> Iterator[Life]:
+    """Of every second order that would be paid at once: each kind in turn. The others are sales."""
+    kinds = cycle(_KINDS)
+    plain = 0
+    for order in orders:
+        plain += order.payment_method == _PLAIN
+        if order.payment_method == _PLAIN and plain % 2:
+            yield _lived(order, next(kinds))
+        else:
+            yield Life("sold", order, "automatic", (), order.ends)
+
+
+def _lived(order: Order, kind: _Kind) -> Life:
+    steps = tuple(Step(verb, None if thirds is None else _part(order, thirds)) for verb, thirds in kind.steps)
+    return Life(kind.name, replace(order, payment_method=kind.method), kind.capture, steps, kind.ends)
+
+
+def _part(order: Order, thirds: int) -> int:
+    """In tens of the minor unit: cards take no other of a currency with three decimals."""
+    return order.amount_minor // 30 * 10 * thirds
