@@ -12,7 +12,6 @@ from tests.gateways.simulator.client import INTENTS, MANUAL, OVER_KEY, PLAIN_KEY
 PAYMENT = "0f8fad5bd9cb469fa16570867728950e"
 REFERENCE = f"{PAYMENT}-a1"
 REF = {"metadata[order_ref]": REFERENCE}
-CHALLENGE = {"payment_method": "pm_card_threeDSecure2Required", "return_url": "https://shop.example/back"}
 
 
 def moves(ledger_file: Path) -> list[tuple[str, str, int | None]]:
