@@ -59,7 +59,12 @@ async def run_demo(
     demo = Demo(orders=len(shop))
     began = time.monotonic()
     async with (
-        Client(stack.kafka, merchant_id=MERCHANT, topic_prefix=stack.topic_prefix) as client,
+        Client(
+            stack.kafka,
+            merchant_id=MERCHANT,
+            topic_prefix=stack.topic_prefix,
+            answer_timeout_s=PATIENCE_S,
+        ) as client,
         aiohttp.ClientSession(
             base_url=stack.api_url, headers={"Authorization": f"Bearer {stack.api_key}"}
         ) as http,

@@ -63,7 +63,7 @@ def judge(facts: Facts, *, goes_on: bool) -> Iterator[Finding]:
         return
     if shown.version < recorded.version and goes_on:
         return  # on its way: `unsettled` names it
-    differs = [*_differences(_columns(payment, recorded.customer_id), shown.columns)]
+    differs = [*_differences(columns(payment, recorded.customer_id), shown.columns)]
     if shown.version != recorded.version:
         differs.append(f"version is {recorded.version}, shown as {shown.version}")
     for name in sorted(payment.operations.keys() | shown.operations.keys()):
@@ -80,7 +80,7 @@ def _operation_differs(name: str, operation: Operation | None, shown: Mapping[st
         return [f"{name} is shown, and there is no such operation"]
     if shown is None:
         return [f"{name} is not shown"]
-    return [f"{name}: {text}" for text in _differences(_operation_columns(operation), shown)]
+    return [f"{name}: {text}" for text in _differences(operation_columns(operation), shown)]
 
 
 def _differences(recorded: Mapping[str, Any], shown: Mapping[str, Any]) -> list[str]:
@@ -91,7 +91,8 @@ def _differences(recorded: Mapping[str, Any], shown: Mapping[str, Any]) -> list[
     ]
 
 
-def _columns(payment: Payment, customer_id: str | None) -> dict[str, Any]:
+def columns(payment: Payment, customer_id: str | None) -> dict[str, Any]:
+    """What its row should hold."""
     total = payment.sums
     return {
         "status": payment.status.value,
@@ -115,7 +116,8 @@ def _columns(payment: Payment, customer_id: str | None) -> dict[str, Any]:
     }
 
 
-def _operation_columns(operation: Operation) -> dict[str, Any]:
+def operation_columns(operation: Operation) -> dict[str, Any]:
+    """What its row should hold."""
     return {name: _plain(_of_operation(operation, name)) for name in OPERATION_COLUMNS}
 
 

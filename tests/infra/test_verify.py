@@ -16,7 +16,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from psycopg import sql
 
-from aggregates import reports
+from aggregates import reports, wakes
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from commands.handlers import Context, Decided, handle
@@ -28,7 +28,7 @@ from commands.messages import (
     dump,
     payment_id,
 )
-from commands.ports import Writes
+from commands.ports import Timer, Writes
 from gateways.simulator import rows
 from gateways.simulator.ledger import Ledger
 from infra import topics
@@ -540,3 +540,23 @@ async def test_settling_gives_up_in_time_and_says_so(world):
     verdict = await world.verdict(settle_s=0.3)
 
     assert verdict.settled_s is None
+
+
+@pytest.mark.parametrize("being_asked", [False, True])
+async def test_a_payment_that_waits_for_its_customer_is_not_waited_for_unless_its_psp_is_being_asked(
+    world, being_asked
+):
+    command = a_command(idempotency_key="challenged")
+    await world.send(command)
+    payment = _decided(command)
+    _report(payment, OperationState.ACTION_REQUIRED)
+    if being_asked:
+        wakes.wake(payment, ROUTE, cause(NOW + timedelta(seconds=10)))
+    world.save(Writes(payments=[payment], timers=[Timer(payment.id, payment.version, datetime.now(UTC))]))
+    await world.project()
+
+    verdict = await world.verdict(settle_s=0.3)
+
+    assert verdict.ok
+    assert (verdict.settled_s is None) == being_asked
+    assert verdict.by_status["REQUIRES_ACTION"] == 1
