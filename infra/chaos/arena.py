@@ -173,7 +173,8 @@ class Arena:
     def _dress(self, program: Program) -> Program:
         name = program.name
         env = dict(program.env) | {"AEGISPAY_ENVIRONMENT": "test"}
-        self._secret = env.get("AEGISPAY_SIMULATOR_KEY", self._secret)
+        if keys := env.get("AEGISPAY_SIMULATOR_KEY"):  # name=key,name=key; any of them will do
+            self._secret = keys.split(",")[0].rpartition("=")[2]
         clock = self._clock_file(name)
         clock.parent.mkdir(exist_ok=True)
         clock.write_text("0")

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, assert_never
 
@@ -69,7 +69,7 @@ async def _strike(fault: Fault, arena: Arena) -> Detail:
             return {"records": await _lose(fault, arena)}
         case faults.NoConnections():
             await arena.ready("postgres")
-            return {"connections": await _no_connections(fault, arena)}
+            return await _no_connections(fault, arena)
         case faults.Locked():
             await arena.ready("postgres")
             return await _locked(fault, arena)
@@ -216,20 +216,18 @@ async def _committed(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]
 # PostgreSQL
 
 
-async def _no_connections(fault: faults.NoConnections, arena: Arena) -> int:
-    """How many it took."""
-    held: list[psycopg.AsyncConnection] = []
-    try:
-        # As a role that is no superuser: those few connections stay for whoever has to look.
-        url = arena.state.database_url
-        with suppress(psycopg.OperationalError):
-            while True:
-                held.append(await psycopg.AsyncConnection.connect(url, connect_timeout=5))
-        await asyncio.sleep(fault.for_s)
-    finally:
-        for connection in held:
-            await connection.close()
-    return len(held)
+async def _no_connections(fault: faults.NoConnections, arena: Arena) -> Detail:
+    await _limit_connections(arena, 0)
+    await asyncio.sleep(fault.for_s)
+    await arena.until(lambda: _insisted(_limit_connections(arena, -1)), "connections again")
+    return {}
+
+
+async def _limit_connections(arena: Arena, limit: int) -> None:
+    """A limit of the database: those that are open go on, and only a superuser gets a new one."""
+    async with await arena.admin() as admin:
+        database = sql.Identifier(admin.info.dbname)
+        await admin.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, limit))
 
 
 async def _locked(fault: faults.Locked, arena: Arena) -> Detail:
@@ -257,13 +255,19 @@ async def _disk_full(fault: faults.DiskFull, arena: Arena) -> Detail:
         await admin.execute(trigger)
     await asyncio.sleep(fault.for_s)
     # On a connection of its own: PostgreSQL may have been killed meanwhile, and the trigger would stay.
-    await arena.until(lambda: _room_again(arena), "room on the disk")
+    await arena.until(lambda: _insisted(_room_again(arena)), "room on the disk")
     return {}
 
 
-async def _room_again(arena: Arena) -> bool:
-    with suppress(psycopg.OperationalError):
-        async with await arena.admin() as admin:
-            await admin.execute("DROP FUNCTION chaos_disk_full CASCADE")
-        return True
-    return False
+async def _room_again(arena: Arena) -> None:
+    async with await arena.admin() as admin:
+        await admin.execute("DROP FUNCTION chaos_disk_full CASCADE")
+
+
+async def _insisted(work: Awaitable[None]) -> bool:
+    """Whether PostgreSQL was there to do it."""
+    try:
+        await work
+    except psycopg.OperationalError:
+        return False
+    return True

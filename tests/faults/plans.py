@@ -1,0 +1,40 @@
+"""Plans of `aegispay chaos`, run inside a test: each on servers of its own, since it kills them."""
+
+import logging
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from infra.chaos.arena import folder_for_all
+from infra.chaos.plan import Plan
+from infra.chaos.runner import Chaos, run_chaos
+
+
+async def carried_out(*, faults: list[dict[str, Any]], **plan: Any) -> Chaos:
+    # What it cannot reach is what this is about.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    async with _folder() as folder:
+        return await run_chaos(Plan.model_validate(plan | {"faults": faults}), folder, print)
+
+
+@asynccontextmanager
+async def _folder() -> AsyncIterator[Path]:
+    """Not pytest's: PostgreSQL's own user may not pass through that."""
+    folder = Path(tempfile.mkdtemp(prefix="aegispay-test-chaos-"))
+    folder_for_all(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def assert_no_harm(result: Chaos) -> None:
+    """Every fault has happened, and nothing is lost, doubled, changed or left."""
+    content = result.as_json()
+    assert not [one for one in content["faults"] if one["missed"]], content["faults"]
+    assert result.ok, content
+    assert content["payments"] == result.plan.payments
+    assert len(content["still_in_doubt"]) == content["in_doubt"]

@@ -1,0 +1,132 @@
+"""PostgreSQL and Kafka killed, cut off, full and slow under load, with two of each worker; then nothing is lost or doubled."""
+
+from typing import Any
+
+import pytest
+
+from infra.chaos.plan import random_plan
+from tests.faults.plans import assert_no_harm, carried_out
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(420)]
+
+_PAIRS = {"command_workers": 2, "gateway_workers": 2, "relays": 2}
+
+
+def _cut(at_s: float, process: str, when: str, statement: str = "COMMIT") -> dict[str, Any]:
+    return {"fault": "cut_commit", "at_s": at_s, "process": process, "when": when, "statement": statement}
+
+
+async def test_postgresql_killed_and_commits_cut_and_disk_full_lose_and_double_nothing():
+    """After each cut the work is done and nobody was told; or nobody knows whether it is."""
+    result = await carried_out(
+        seed=21,
+        payments=700,
+        rate=20,
+        stack=_PAIRS | {"relays": 1},  # a relay that stands by has nothing to be cut
+        faults=[
+            _cut(1, "command", "after"),
+            _cut(1, "command-2", "before"),
+            _cut(1, "gateway", "after", "INSERT"),
+            _cut(1, "views", "after"),
+            _cut(1, "relay", "after", "UPDATE"),
+            _cut(1, "timers", "after", "UPDATE"),
+            {"fault": "kill", "process": "postgres", "at_s": 10, "down_s": 1},
+            {"fault": "disk_full", "at_s": 18, "for_s": 2},
+            {"fault": "disk_full", "table": "gateway_sends", "at_s": 22, "for_s": 2},
+            {"fault": "locked", "at_s": 26, "for_s": 3},
+            {"fault": "no_connections", "at_s": 30, "for_s": 3},
+            {"fault": "kill", "process": "command-2", "at_s": 31},
+        ],
+    )
+
+    assert_no_harm(result)
+
+
+async def test_kafka_away_for_longer_than_its_timeout_and_records_lost_doubled_and_reordered_change_nothing():
+    result = await carried_out(
+        seed=22,
+        payments=900,
+        rate=18,
+        stack=_PAIRS,
+        faults=[
+            # A rebalance while calls are in flight, by a worker that goes and by one that dies.
+            {"fault": "simulator", "set": {"latency_ms": 1500}, "then": {"latency_ms": 20}, "for_s": 6},
+            {"fault": "stop", "process": "gateway-2", "at_s": 2},
+            {"fault": "kill", "process": "gateway", "at_s": 4},
+            {"fault": "kill", "process": "relay", "at_s": 6},
+            {"fault": "kill", "process": "kafka", "at_s": 10, "down_s": 12},
+            {"fault": "lose", "what": "requests", "at_s": 28},
+            {"fault": "lose", "what": "outcomes", "at_s": 34},
+            {"fault": "duplicate", "topic": "gateways.outcomes", "at_s": 40},
+            {"fault": "reorder", "topic": "payments.commands", "at_s": 41},
+            {"fault": "duplicate", "topic": "gateways.stripe.requests", "at_s": 42},
+            {"fault": "reorder", "topic": "payments.events", "at_s": 43},
+            {"fault": "clock", "process": "command", "step_s": 600, "at_s": 44, "for_s": 3},
+            {"fault": "clock", "process": "gateway", "step_s": -600, "at_s": 44, "for_s": 3},
+            {"fault": "clock", "process": "timers", "step_s": 600, "at_s": 44, "for_s": 3},
+        ],
+    )
+
+    assert_no_harm(result)
+    assert all(one.detail["records"] > 0 for one in result.struck if "records" in one.detail)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("process", ["command", "gateway", "views", "timers", "api"])
+@pytest.mark.parametrize("step_s", [600, -600])
+async def test_a_clock_that_is_ten_minutes_wrong_charges_nobody_twice(process, step_s):
+    result = await carried_out(
+        seed=23,
+        payments=500,
+        rate=20,
+        weather="storm",
+        settle_s=400,
+        faults=[{"fault": "clock", "process": process, "step_s": step_s, "at_s": 5, "for_s": 12}],
+    )
+
+    assert_no_harm(result)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", ["kill", "stop"])
+async def test_kafka_away_for_longer_than_any_timeout(how):
+    result = await carried_out(
+        seed=24,
+        payments=1600,
+        rate=20,
+        settle_s=400,
+        stack=_PAIRS,
+        faults=[{"fault": how, "process": "kafka", "at_s": 8, "down_s": 45}],
+    )
+
+    assert_no_harm(result)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+async def test_no_payment_fails_for_a_gateway_worker_that_is_away_for_five_minutes_and_the_backlog_drains():
+    result = await carried_out(
+        seed=25,
+        payments=3400,
+        rate=10,
+        weather="calm",
+        settle_s=400,
+        faults=[{"fault": "kill", "process": "gateway", "at_s": 10, "down_s": 300}],
+    )
+
+    assert_no_harm(result)
+    assert not result.as_json()["ended_otherwise"]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(2400)
+async def test_five_thousand_payments_under_random_faults():
+    """The seed is in the plan: the same one makes the same plan."""
+    plan = random_plan(4, 5000).model_dump()
+    result = await carried_out(**plan)
+    content = result.as_json()
+
+    assert result.ok, content
+    assert len(content["still_in_doubt"]) == content["in_doubt"]
