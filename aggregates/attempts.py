@@ -92,6 +92,8 @@ def _final_answer(operation: Operation, report: Report) -> str | None:
         return f"the issuer or the PSP declined it for good: {report.code}"
     if report.hint in _CUSTOMERS:
         return f"{_CUSTOMERS[report.hint]}: {report.code}"
+    if operation.challenged and report.state is OperationState.DECLINED_SOFT:
+        return f"another one would challenge the customer again, who may be gone: {report.code}"
     if report.hint == "RETRY_WITH_3DS" and operation.three_ds:
         return f"3-D Secure was asked for and did not help: {report.code}"
     return None

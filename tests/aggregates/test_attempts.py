@@ -168,6 +168,15 @@ def test_an_issuer_that_asks_for_authentication_gets_it_once_at_the_same_account
     assert made.status is Status.FAILED
 
 
+def test_a_decline_after_a_challenge_is_not_followed_by_another_challenge():
+    made = payment(TWO_ACCOUNTS)
+    say(made, S.ACTION_REQUIRED, TWO_ACCOUNTS)
+    say(made, S.DECLINED_SOFT, TWO_ACCOUNTS, source="query", code="authentication_failed")
+
+    assert made.status is Status.FAILED
+    assert len(made.attempts) == 1
+
+
 @pytest.mark.parametrize("other", [{"hint": "CONFIG"}, {"code": "currency_not_supported"}])
 def test_what_one_account_cannot_do_goes_to_another_and_ends_where_there_is_none(other):
     made = payment(TWO_ACCOUNTS)

@@ -229,7 +229,7 @@ async def test_8_the_history_replayed_gives_the_state_at_every_version_and_now(p
 
 async def test_9_recovery_after_a_crash_asks_the_psp_and_charges_nothing_again(place, tmp_path):
     async with running(place, tmp_path, "simulator", "command", "relay", "timers", "views") as stack:
-        await stack.start("gateway", crash_points="gateway.after_answer:kill")
+        await stack.start("gateway", crash_points="gateway.after_answer:kill", crash_marks=tmp_path)
         async with stack.client() as client:
             reply = await client.create_payment(idempotency_key="order-1", **CARD)
             await stack.died("gateway")
@@ -249,7 +249,7 @@ async def test_10_state_and_outgoing_event_are_both_there_or_neither_when_killed
 ):
     others = ("simulator", "relay", "gateway", "timers", "views")
     async with running(place, tmp_path, *others) as stack:
-        await stack.start("command", crash_points=f"{point}:kill")
+        await stack.start("command", crash_points=f"{point}:kill", crash_marks=tmp_path)
         async with stack.client(answer_timeout_s=60) as client:
             asking = asyncio.create_task(client.create_payment(idempotency_key="order-1", **CARD))
             await stack.died("command")
