@@ -8,7 +8,7 @@ import string
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from aggregates.money import exponent
 
@@ -28,6 +28,18 @@ class Order:
     payment_method: str
     description: str
     ends: Ends
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What its payment is created with, beside the key."""
+        return {
+            "amount_minor": self.amount_minor,
+            "currency": self.currency,
+            "payment_method": self.payment_method,
+            "customer_id": self.customer_id,
+            "country": self.country,
+            "description": self.description,
+        }
 
 
 @dataclass(frozen=True, slots=True)

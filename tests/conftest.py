@@ -10,13 +10,34 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import ports
 from infra.local.children import Child
 from infra.local.kafka import Kafka, new_cluster_id, train
+from infra.local.ports import HOST
 from infra.local.postgres import Postgres
-from tests.place import Place, Servers, new_place
+from tests import ports
+from tests.place import Place, Places, Servers
 
 _FOLDERS = "aegispay-test-"
+_TESTS = Path(__file__).parent
+# Of what is shared out to several workers by file: the longest files first, so that the workers end together.
+_FIRST = (
+    "faults",
+    "infra/cli",
+    "infra/local",
+    "system",
+    "commands/test_client.py",
+    "infra/test_faust_runtime.py",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    path = item.path.relative_to(_TESTS).as_posix()
+    return next((rank for rank, start in enumerate(_FIRST) if path.startswith(start)), len(_FIRST))
 
 
 @pytest.fixture(scope="session")
@@ -30,20 +51,25 @@ def servers() -> Iterator[Servers]:
         yield from _local_servers()
 
 
+@pytest.fixture(scope="session")
+def places(servers: Servers) -> Iterator[Places]:
+    places = Places(servers)
+    yield places
+    places.close()
+
+
 @pytest.fixture
-def place_of(servers: Servers) -> Iterator[Callable[[int], Place]]:
+def place_of(places: Places) -> Iterator[Callable[[int], Place]]:
     """Places with another partition count than 4."""
-    made: list[Place] = []
+    taken: list[Place] = []
 
-    def make(partitions: int) -> Place:
-        place = new_place(servers, partitions)
-        place.make()
-        made.append(place)
-        return place
+    def take(partitions: int) -> Place:
+        taken.append(places.take(partitions))
+        return taken[-1]
 
-    yield make
-    for place in made:
-        place.remove()
+    yield take
+    for place in taken:
+        places.give_back(place)
 
 
 @pytest.fixture
@@ -52,12 +78,19 @@ def place(place_of: Callable[[int], Place]) -> Place:
 
 
 @pytest.fixture
-def database(servers: Servers) -> Iterator[Place]:
+def database(places: Places) -> Iterator[Place]:
     """A place without topics: for what only needs PostgreSQL."""
-    place = new_place(servers, 4)
-    place.make_schema()
+    place = places.take_without_topics()
     yield place
     place.remove_schema()
+
+
+@pytest.fixture(scope="module")
+def shared_place(places: Places) -> Iterator[Place]:
+    """For a module whose tests tell what is theirs from what is not."""
+    place = places.take(4)
+    yield place
+    places.give_back(place)
 
 
 def _local_servers() -> Iterator[Servers]:
@@ -72,7 +105,9 @@ def _local_servers() -> Iterator[Servers]:
     async def start() -> None:
         await train()
         await asyncio.gather(kafka.prepare(), postgres.prepare())
-        children.extend(Child(server.program()) for server in (kafka, postgres))
+        # Its better compiler costs more in a run of some minutes than it saves.
+        programs = (kafka.program("-XX:TieredStopAtLevel=1"), postgres.program())
+        children.extend(Child(program) for program in programs)
         await asyncio.gather(*(child.ready_within(60) for child in children))
 
     async def stop() -> None:
@@ -107,7 +142,7 @@ def _containers() -> Iterator[Servers]:
         .with_env("KAFKA_CONTROLLER_QUORUM_VOTERS", "1@localhost:9093")
         .with_env("KAFKA_CONTROLLER_LISTENER_NAMES", "CONTROLLER")
         .with_env("KAFKA_LISTENERS", f"PLAINTEXT://:{port},CONTROLLER://:9093")
-        .with_env("KAFKA_ADVERTISED_LISTENERS", f"PLAINTEXT://{ports.HOST}:{port}")
+        .with_env("KAFKA_ADVERTISED_LISTENERS", f"PLAINTEXT://{HOST}:{port}")
         .with_env("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT")
         .with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
         .with_env("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", "1")
@@ -117,4 +152,4 @@ def _containers() -> Iterator[Servers]:
     )
     with kafka, PostgresContainer("postgres:18", driver=None) as postgres:
         wait_for_logs(kafka, "Kafka Server started", timeout=60)
-        yield Servers(f"{ports.HOST}:{port}", postgres.get_connection_url())
+        yield Servers(f"{HOST}:{port}", postgres.get_connection_url())

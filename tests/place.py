@@ -3,8 +3,11 @@
 import asyncio
 import os
 import secrets
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 import psycopg
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,12 +16,14 @@ from pydantic_settings import BaseSettings
 
 from infra import migrate, topic_admin
 from infra.settings import DatabaseSettings, KafkaSettings
-from infra.topics import declared
+from infra.topics import Topic, declared
 
 S = TypeVar("S", bound=BaseSettings)
 
 # Of servers that live for one test run, on loopback.
-_ROLE_PASSWORD = "for-tests-only"
+_ROLE_PASSWORD: Final = "for-tests-only"
+_PASSWORDS: Final = dict.fromkeys(migrate.ROLES, _ROLE_PASSWORD)
+_AT_ONCE_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +74,86 @@ class Place:
         self.make_schema()
         asyncio.run(topic_admin.create(self.settings(KafkaSettings, "admin")))
 
-    def make_schema(self) -> None:
-        passwords = dict.fromkeys(migrate.ROLES, _ROLE_PASSWORD)
+    def make_schema(self, passwords: Mapping[str, str] = _PASSWORDS) -> None:
         migrate.migrate(self.settings(DatabaseSettings, "admin"), passwords)
-
-    def remove(self) -> None:
-        self.remove_schema()
-        asyncio.run(self._delete_topics())
 
     def remove_schema(self) -> None:
         with psycopg.connect(self.dsn(), autocommit=True) as conn:
             for schema in (self.schema, f"{self.schema}_read"):
                 conn.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
 
-    async def _delete_topics(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
-        await admin.start()
-        try:
-            await admin.delete_topics([topic.name for topic in declared(self.partitions, self.prefix)])
-        finally:
-            await admin.close()
+    @property
+    def topics(self) -> list[Topic]:
+        return list(declared(self.partitions, self.prefix))
 
 
 def new_place(servers: Servers, partitions: int) -> Place:
     name = f"t{os.getpid()}_{secrets.token_hex(4)}"
     return Place(servers, schema=name, prefix=f"{name}.", partitions=partitions)
+
+
+@dataclass
+class Places:
+    """The places of a test run. Topics are made and deleted for many places at once: a request costs more than they do."""
+
+    servers: Servers
+    _unused: defaultdict[int, list[Place]] = field(default_factory=lambda: defaultdict(list))
+    _used: list[Place] = field(default_factory=list)
+    _at_once: defaultdict[int, int] = field(default_factory=lambda: defaultdict(lambda: 1))
+    _passwords: Mapping[str, str] = field(default_factory=lambda: _PASSWORDS)
+
+    def take(self, partitions: int) -> Place:
+        if not self._unused[partitions]:
+            asyncio.run(self._prepare(partitions))
+        return self._with_schema(self._unused[partitions].pop())
+
+    def take_without_topics(self) -> Place:
+        return self._with_schema(new_place(self.servers, 4))
+
+    def _with_schema(self, place: Place) -> Place:
+        place.make_schema(self._passwords)
+        self._passwords = {}  # the roles have them now, and making their verifiers takes long
+        return place
+
+    def give_back(self, place: Place) -> None:
+        place.remove_schema()
+        self._used.append(place)
+
+    def close(self) -> None:
+        asyncio.run(self._close())
+
+    async def _prepare(self, partitions: int) -> None:
+        """Twice as many as the last time, so that a run of one test does not pay for those that never come."""
+        count = self._at_once[partitions]
+        self._at_once[partitions] = min(2 * count, _AT_ONCE_MAX)
+        places = [new_place(self.servers, partitions) for _ in range(count)]
+        async with _admin(self.servers) as admin:
+            await self._delete(admin, self._used)
+            self._used = []
+            wanted = [topic for place in places for topic in place.topics]
+            answer = await admin.create_topics([topic_admin._new(topic) for topic in wanted])
+            assert all(code == 0 for _, code, *_ in answer.topic_errors), answer
+            # The broker that is asked next learns of them a little later than the controller.
+            async with asyncio.timeout(30):
+                while topic_admin._missing(await topic_admin._found(admin, wanted), wanted):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        self._unused[partitions] += places
+
+    async def _close(self) -> None:
+        async with _admin(self.servers) as admin:
+            await self._delete(admin, [*self._used, *(one for some in self._unused.values() for one in some)])
+
+    @staticmethod
+    async def _delete(admin: AIOKafkaAdminClient, places: Sequence[Place]) -> None:
+        if places:
+            await admin.delete_topics([topic.name for place in places for topic in place.topics])
+
+
+@asynccontextmanager
+async def _admin(servers: Servers) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers.kafka)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()

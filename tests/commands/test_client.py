@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from packaging.requirements import Requirement
 
 from commands.client import Client, ClientError, NoAnswer, NotSettled, Refused
 from infra import topics
-from infra.local import ports
-from tests.system.running import running
+from tests import ports
+from tests.place import Place
+from tests.system.running import Running, shared
 
 pytestmark = pytest.mark.stack
 
@@ -81,21 +83,26 @@ def python(tmp_path_factory) -> Path:
     return _environment(folder / "env", _built(folder / "dist"))
 
 
-async def test_the_wheel_in_an_empty_environment_pays_with_the_lines_of_its_readme(python, place, tmp_path):
+@pytest.fixture(scope="module")
+def stack(shared_place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with shared(shared_place, tmp_path_factory.mktemp("stack")) as made:
+        yield made
+
+
+async def test_the_wheel_in_an_empty_environment_pays_with_the_lines_of_its_readme(python, stack, tmp_path):
     (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "commands" / "README.md").read_text(), re.DOTALL)
-    address = f'"{place.kafka}", merchant_id="demo", topic_prefix="{place.prefix}"'
+    address = f'"{stack.place.kafka}", merchant_id="demo", topic_prefix="{stack.place.prefix}"'
     program = lines.replace('"localhost:9092", merchant_id="shop"', address)
     assert program != lines
 
-    async with running(place, tmp_path):
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [python, "-I", "-c", program],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [python, "-I", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert done.stdout.split()[1:] == ["CAPTURED"], done.stderr
 
@@ -112,8 +119,9 @@ def test_the_wheel_is_typed_and_brings_nothing_of_the_service(python):
     assert said.strip() == "True []"
 
 
-async def test_what_a_payment_comes_to_is_what_the_client_says(place, tmp_path):
-    async with running(place, tmp_path) as stack, stack.client() as client:
+async def test_what_a_payment_comes_to_is_what_the_client_says(stack):
+    charged_before = len(stack.charges())
+    async with stack.client() as client:
         captured = await client.pay(idempotency_key="order-1", **ORDER)
         declined = await client.pay(
             idempotency_key="order-2", **ORDER | {"payment_method": "pm_card_visa_chargeDeclined"}
@@ -126,7 +134,7 @@ async def test_what_a_payment_comes_to_is_what_the_client_says(place, tmp_path):
                 *(one.pay(idempotency_key="order-1", **ORDER) for one in (client, other) * 10)
             )
         assert {(reply.payment_id, reply.status) for reply in repeats} == {(captured.payment_id, "CAPTURED")}
-        assert len(stack.charges()) == 1
+        assert len(stack.charges()) == charged_before + 1
 
         for key, changed, code, path in (
             ("order-1", {"amount_minor": 1100}, "idempotency_mismatch", "idempotency_key"),

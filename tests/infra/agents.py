@@ -1,7 +1,7 @@
 """Agents under test: run in this process, and given records."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -10,18 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from infra.faust_runtime import Agent, run_agents
 from infra.process import Process
 from infra.settings import KafkaSettings
-
-WITHIN_S = 30.0
-
-
-async def until(what: Callable[[], bool] | Callable[[], Awaitable[bool]], within_s: float = WITHIN_S) -> None:
-    """Waits for a condition; it looks again 20 times a second."""
-    async with asyncio.timeout(within_s):
-        while True:
-            found = what()
-            if await found if isinstance(found, Awaitable) else found:
-                return
-            await asyncio.sleep(0.05)
+from tests.until import until
 
 
 @asynccontextmanager

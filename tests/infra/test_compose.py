@@ -11,8 +11,8 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from infra import compose_env, settings
-from infra.local import ports
 from infra.local.children import Child, Program
+from tests import ports
 from tests.system.running import answers
 
 ROOT: Final = Path(__file__).parent.parent.parent

@@ -13,8 +13,9 @@ from infra import topics
 from infra.faust_runtime import Agent, Batched, Windowed
 from infra.process import EXIT_CRASHED
 from infra.settings import KafkaSettings
-from tests.infra.agents import committed, running, send, until
+from tests.infra.agents import committed, running, send
 from tests.place import Place
+from tests.until import until
 
 pytestmark = pytest.mark.stack
 

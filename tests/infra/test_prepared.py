@@ -3,8 +3,8 @@ import pytest
 
 from infra.prepared import PreparedStatements
 from infra.settings import DatabaseSettings
-from tests.infra.agents import until
 from tests.place import Place
+from tests.until import until
 
 pytestmark = pytest.mark.stack
 

@@ -16,7 +16,6 @@ from infra import relay_process
 from infra.misconfigured import Misconfigured
 from infra.process import EXIT_CRASHED, Process
 from infra.settings import RelaySettings
-from tests.infra.agents import until
 from tests.place import Place
 from tests.relay.history import (
     Written,
@@ -29,6 +28,7 @@ from tests.relay.history import (
     relay_of,
     write,
 )
+from tests.until import until
 
 pytestmark = pytest.mark.stack
 

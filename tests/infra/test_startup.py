@@ -5,11 +5,11 @@ import asyncio
 import psycopg
 import pytest
 
-from infra.local import ports
 from infra.misconfigured import Misconfigured
 from infra.process import Process
 from infra.settings import RelaySettings
 from infra.startup import ready_to_start
+from tests import ports
 from tests.place import Place
 
 pytestmark = pytest.mark.stack

@@ -17,9 +17,9 @@ from infra.database import connect_async
 from infra.process import Process
 from infra.settings import TimersSettings
 from infra.timers import LEASES_MAX, Timers
-from tests.infra.agents import until
 from tests.place import Place
 from tests.relay.history import connect, records_of
+from tests.until import until
 
 pytestmark = pytest.mark.stack
 

@@ -14,7 +14,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from infra import relay_process
-from infra.local import folders, ports
+from infra.local import folders
 from infra.local.children import Child
 from infra.local.postgres import Postgres, binaries
 from infra.misconfigured import Misconfigured
@@ -22,7 +22,7 @@ from infra.process import Process
 from infra.settings import RelaySettings
 from relay import generation
 from relay.generation import LogMoved, StillRunning
-from tests.infra.agents import until
+from tests import ports
 from tests.place import Place, Servers
 from tests.relay.history import (
     connect,
@@ -35,6 +35,7 @@ from tests.relay.history import (
     session,
     write,
 )
+from tests.until import until
 
 pytestmark = pytest.mark.stack
 

@@ -5,9 +5,9 @@ import psycopg
 import pytest
 
 from relay.lead import SILENCE_MAX_S, limit_silence, stay, try_to_lead
-from tests.infra.agents import until
 from tests.place import Place
 from tests.relay.history import session
+from tests.until import until
 
 pytestmark = pytest.mark.stack
 

@@ -5,21 +5,23 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import psycopg
 
 from commands.client import Client, NoAnswer
 from gateways.simulator.ledger import Charge, Movement, read_charges, read_movements
-from infra.local import ports
 from infra.local.children import Child, Program
 from infra.shop import Order
 from infra.verify import Verdict, VerifySettings, verify
+from tests import ports
 from tests.place import Place
+from tests.until import until
 
 SIMULATOR_KEY: Final = "sk_test_for_tests_only"
 ALL: Final = ("simulator", "command", "relay", "gateway", "timers", "views")
@@ -56,16 +58,6 @@ secret_file = "sim-us.key"
 multicapture = true
 """
 _KEYS: Final = {"sim-eu": SIMULATOR_KEY, "sim-us": "sk_test_for_tests_too"}
-
-
-async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 60.0) -> None:
-    """Fails where the condition does not come true in time."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not await condition():  # noqa: ASYNC110  # what is waited for is in another process
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"not within {seconds:.0f} s: {what}") from None
 
 
 @dataclass
@@ -136,6 +128,15 @@ class Running:
         await self.kill(name)
         await self.start(name)
 
+    @asynccontextmanager
+    async def without(self, name: str) -> AsyncIterator[None]:
+        """It is away inside, and ready again after it."""
+        await self.children.pop(name).stop()
+        try:
+            yield
+        finally:
+            await self.start(name)
+
     async def stop(self) -> None:
         await asyncio.gather(*(child.stop() for child in self.children.values()))
 
@@ -151,8 +152,10 @@ class Running:
         settings = self.place.settings(VerifySettings, "audit", simulator_ledger=self.ledger)
         return await verify(settings, settle_s)
 
-    def charges(self) -> list[Charge]:
-        return list(read_charges(self.ledger))
+    def charges(self, payment: UUID | None = None) -> list[Charge]:
+        """All, or those for operations of one payment."""
+        start = payment.hex if payment else ""
+        return [charge for charge in read_charges(self.ledger) if charge.reference.startswith(start)]
 
     def movements(self) -> list[Movement]:
         return list(read_movements(self.ledger))
@@ -161,6 +164,21 @@ class Running:
         options = f"-c search_path={self.place.schema},{self.place.schema}_read"
         async with await psycopg.AsyncConnection.connect(self.place.dsn(), options=options) as connection:
             return await (await connection.execute(query, parameters)).fetchall()  # type: ignore[arg-type]
+
+    async def has_status(self, payment: UUID, status: str, seconds: float = 60.0) -> None:
+        """Waits for it in the read model."""
+
+        async def there() -> bool:
+            return await self._status(payment) == status
+
+        try:
+            await until(there, f"the payment {status}", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {await self._status(payment)}") from None
+
+    async def _status(self, payment: UUID) -> str | None:
+        rows = await self.rows("SELECT status FROM payments WHERE payment_id = %s", payment)
+        return str(rows[0][0]) if rows else None
 
     async def settled(self, count: int, seconds: float = 90.0) -> None:
         """Until so many payments are in the read model, all at rest and none in doubt."""
@@ -187,15 +205,7 @@ async def shop(stack: Running, wanted: Sequence[Order]) -> None:
 async def _order(client: Client, order: Order) -> None:
     while True:
         try:
-            await client.create_payment(
-                idempotency_key=order.idempotency_key,
-                amount_minor=order.amount_minor,
-                currency=order.currency,
-                payment_method=order.payment_method,
-                customer_id=order.customer_id,
-                country=order.country,
-                description=order.description,
-            )
+            await client.create_payment(idempotency_key=order.idempotency_key, **order.content)
         except NoAnswer:
             continue
         return
@@ -210,6 +220,17 @@ def answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+@contextmanager
+def shared(place: Place, folder: Path) -> Iterator[Running]:
+    """For a fixture of a module. Its tests count only what is theirs: a start costs more than most of them do."""
+    made = Running(place, folder)
+    try:
+        asyncio.run(made.start(*ALL))
+        yield made
+    finally:
+        asyncio.run(made.stop())
 
 
 @asynccontextmanager

@@ -1,97 +1,101 @@
 """What a PSP may do to us: never a second charge, and never FAILED for lack of an answer."""
 
+import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
-from tests.system.running import running, until
+from tests.until import until
 
 pytestmark = pytest.mark.stack
 
 _ONE: dict = {"amount_minor": 1099, "currency": "EUR"}
+_UNTOLD = ("pm_sim_lost", "pm_sim_garbage", "pm_sim_500_once", "pm_sim_reset_before")
+_OTHER_MONEY = {"pm_sim_wrong_amount": "amount_mismatch", "pm_sim_wrong_currency": "currency_mismatch"}
 
 
-async def _until_status(stack, status: str, seconds: float = 60.0) -> None:
-    async def has_it() -> bool:
-        return await stack.rows("SELECT status FROM payments") == [(status,)]
+@pytest.fixture(scope="module")
+def sent(stack) -> dict[str, UUID]:
+    """A payment of each, all created before the first test, so that they wait for their resolution together."""
 
-    await until(has_it, f"the payment {status}", seconds)
-
-
-@pytest.mark.parametrize("token", ["pm_sim_lost", "pm_sim_garbage", "pm_sim_500_once", "pm_sim_reset_before"])
-async def test_what_the_answer_did_not_tell_the_repeated_call_does_with_one_charge(place, tmp_path, token):
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        await client.create_payment(idempotency_key="order-1", payment_method=token, **_ONE)
-
-        await _until_status(stack, "CAPTURED")
-        assert len(stack.charges()) == 1
-        assert [
-            row[0] for row in await stack.rows("SELECT topic FROM payment_events ORDER BY originator_version")
-        ] == [
-            "payment.requested.v1",
-            "operation.started.v1",
-            "operation.unknown.v1",
-            "operation.asked.v1",
-            "operation.approved.v1",
-        ]
-        assert (await stack.verdict()).ok
-
-
-@pytest.mark.parametrize(
-    ("token", "code"),
-    [("pm_sim_wrong_amount", "amount_mismatch"), ("pm_sim_wrong_currency", "currency_mismatch")],
-)
-async def test_an_answer_about_other_money_is_unknown_and_asked_again_with_one_charge(
-    place, tmp_path, token, code
-):
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        await client.create_payment(idempotency_key="order-1", payment_method=token, **_ONE)
-
-        await _until_status(stack, "CAPTURED")
-        unknown = "SELECT convert_from(state, 'UTF8')::json ->> 'code' FROM payment_events WHERE topic = %s"
-        assert await stack.rows(unknown, "operation.unknown.v1") == [(code,)]
-        assert [(charge.amount_minor, charge.currency) for charge in stack.charges()] == [(1099, "EUR")]
-
-
-async def test_a_psp_that_refuses_connections_is_tried_again_and_nothing_is_charged_in_vain(place, tmp_path):
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        await stack.kill("simulator")
-        await client.create_payment(idempotency_key="order-1", payment_method="pm_card_visa", **_ONE)
-
-        async def tried() -> bool:
-            rows = await stack.rows(
-                "SELECT count(*) FROM payment_events WHERE topic = 'payment.retry_scheduled.v1'"
-            )
-            return rows[0][0] >= 1
-
-        await until(tried, "an attempt that was proven not sent")
-        await stack.start("simulator")
-        await until(
-            lambda: stack.rows("SELECT 1 FROM payments WHERE status IN ('CAPTURED', 'FAILED')"), "the end"
-        )
-
-        verdict = await stack.verdict()
-        assert verdict.ok
-        assert len(stack.charges()) == verdict.by_status["CAPTURED"]
-
-
-async def test_a_request_that_no_worker_claimed_before_the_expiry_is_never_sent(place, tmp_path):
-    async with running(place, tmp_path, "simulator", "command", "relay", "timers", "views") as stack:
+    async def send() -> dict[str, UUID]:
         async with stack.client() as client:
-            await client.create_payment(
-                idempotency_key="order-1",
+            tokens = (*_UNTOLD, *_OTHER_MONEY)
+            replies = await asyncio.gather(
+                *(
+                    client.create_payment(idempotency_key=token, payment_method=token, **_ONE)
+                    for token in tokens
+                )
+            )
+        return {token: reply.payment_id for token, reply in zip(tokens, replies, strict=True)}
+
+    return asyncio.run(send())
+
+
+@pytest.mark.parametrize("token", _UNTOLD)
+async def test_what_the_answer_did_not_tell_the_repeated_call_does_with_one_charge(stack, sent, token):
+    await stack.has_status(sent[token], "CAPTURED")
+
+    assert len(stack.charges(sent[token])) == 1
+    topics = "SELECT topic FROM payment_events WHERE originator_id = %s ORDER BY originator_version"
+    assert [topic for (topic,) in await stack.rows(topics, sent[token])] == [
+        "payment.requested.v1",
+        "operation.started.v1",
+        "operation.unknown.v1",
+        "operation.asked.v1",
+        "operation.approved.v1",
+    ]
+    assert (await stack.verdict()).ok
+
+
+@pytest.mark.parametrize(("token", "code"), _OTHER_MONEY.items())
+async def test_an_answer_about_other_money_is_unknown_and_asked_again_with_one_charge(
+    stack, sent, token, code
+):
+    await stack.has_status(sent[token], "CAPTURED")
+
+    unknown = """
+        SELECT convert_from(state, 'UTF8')::json ->> 'code' FROM payment_events
+        WHERE topic = 'operation.unknown.v1' AND originator_id = %s
+    """
+    assert await stack.rows(unknown, sent[token]) == [(code,)]
+    charges = stack.charges(sent[token])
+    assert [(charge.amount_minor, charge.currency) for charge in charges] == [(1099, "EUR")]
+
+
+async def test_a_psp_that_refuses_connections_is_tried_again_and_nothing_is_charged_in_vain(stack):
+    async with stack.without("simulator"), stack.client() as client:
+        reply = await client.create_payment(idempotency_key="refused", payment_method="pm_card_visa", **_ONE)
+
+        tried = """
+            SELECT 1 FROM payment_events WHERE topic = 'payment.retry_scheduled.v1' AND originator_id = %s
+        """
+        await until(lambda: stack.rows(tried, reply.payment_id), "an attempt that was proven not sent")
+
+    ended = "SELECT 1 FROM payments WHERE status IN ('CAPTURED', 'FAILED') AND payment_id = %s"
+    await until(lambda: stack.rows(ended, reply.payment_id), "the end")
+    verdict = await stack.verdict()
+    assert verdict.ok
+    assert len(stack.charges()) == verdict.by_status["CAPTURED"]
+
+
+async def test_a_request_that_no_worker_claimed_before_the_expiry_is_never_sent(stack):
+    async with stack.without("gateway"):
+        async with stack.client() as client:
+            reply = await client.create_payment(
+                idempotency_key="expired",
                 payment_method="pm_card_visa",
                 expires_in=timedelta(seconds=3),
                 **_ONE,
             )
         expired = """
-            SELECT 1 FROM payment_events WHERE originator_version = 1
+            SELECT 1 FROM payment_events WHERE originator_version = 1 AND originator_id = %s
             AND clock_timestamp() > (convert_from(state, 'UTF8')::json ->> 'expires_at')::timestamptz
         """
-        await until(lambda: stack.rows(expired), "the payment expired")
+        await until(lambda: stack.rows(expired, reply.payment_id), "the payment expired")
 
-        await stack.start("gateway")
-
-        await _until_status(stack, "FAILED")
-        assert stack.charges() == []
-        assert (await stack.rows("SELECT code FROM operations")) == [("expired",)]
+    await stack.has_status(reply.payment_id, "EXPIRED")
+    assert stack.charges(reply.payment_id) == []
+    codes = "SELECT code FROM operations WHERE payment_id = %s"
+    assert await stack.rows(codes, reply.payment_id) == [("expired",)]

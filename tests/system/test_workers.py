@@ -8,7 +8,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from commands.client import NoAnswer
 from infra.shop import orders
-from tests.system.running import running, shop, until
+from tests.system.running import running, shop
+from tests.until import until
 
 pytestmark = pytest.mark.stack
 

@@ -12,12 +12,11 @@ from aggregates import attempts, reports
 from commands.messages import MESSAGE_BYTES_MAX, fingerprint, parse_command, payment_id
 from infra import topic_admin
 from infra.api import shapes
-from infra.local import ports
 from infra.local.children import Child
 from infra.local.kafka import Kafka, new_cluster_id
 from infra.settings import ApiSettings, KafkaSettings
 from projections import batch
-from tests import controls
+from tests import controls, ports
 from tests.controls import NOW
 from tests.infra.api.conftest import served
 from tests.projections.stories import event_of, put_into_store, stored, views_connection

@@ -8,8 +8,8 @@ import sys
 import aiohttp
 import pytest
 
-from infra.local import ports
 from infra.misconfigured import EXIT_MISCONFIGURED
+from tests import ports
 from tests.infra.api.conftest import Api
 from tests.infra.api.test_creates import BODY
 
