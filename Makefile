@@ -6,6 +6,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
+WORKERS ?= 2
 BIN := .venv/bin
 CACHE := $${AEGISPAY_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/aegispay}
 INSTALLED := .venv/installed
@@ -47,8 +48,8 @@ up: $(INSTALLED) ## Start everything and stay up; Ctrl-C stops it
 	@exec $(BIN)/aegispay up
 
 .PHONY: test
-test: $(INSTALLED) ## Every test: unit, property, system and faults, on a Kafka and a PostgreSQL of their own
-	@$(BIN)/pytest -q
+test: $(INSTALLED) ## Every test: unit, property, system and faults, by WORKERS=2 with a Kafka and a PostgreSQL each
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: soak
 soak: $(INSTALLED) ## The faults that take long, one by one: half an hour
