@@ -38,7 +38,10 @@ async def _strike(fault: Fault, arena: Arena) -> Detail:
         case faults.Kill() | faults.Stop():
             await arena.down([fault.process], gently=isinstance(fault, faults.Stop))
             await asyncio.sleep(fault.down_s)
-            await arena.up([fault.process])
+            try:
+                await arena.up([fault.process])
+            except NotDone as late:  # it was struck all the same: what it needs may be away too
+                return {"late": str(late)}
             return {}
         case faults.Pause():
             arena.signal(fault.process, signal.SIGSTOP)

@@ -1,9 +1,13 @@
 import json
+import re
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from commands import crash_points
 from infra.chaos import faults
 from infra.chaos.plan import Plan, load, random_plan
 from infra.local.problem import LocalProblem
@@ -96,3 +100,29 @@ def test_a_plan_with_a_mistake_is_refused_at_the_place_of_the_mistake(tmp_path, 
 def test_a_plan_that_is_not_there_is_named(tmp_path):
     with pytest.raises(LocalProblem, match=r"nowhere\.toml cannot be read"):
         load(tmp_path / "nowhere.toml")
+
+
+_GUIDE = (Path(__file__).parent.parent.parent.parent / "docs" / "chaos.md").read_text()
+
+
+def test_the_plan_of_the_guide_is_a_plan(tmp_path):
+    file = tmp_path / "plan.toml"
+    file.write_text(_GUIDE.partition("```toml\n")[2].partition("```")[0])
+
+    assert [fault.fault for fault in load(file).faults] == ["crash_point", "kill"]
+
+
+def test_the_guide_names_every_fault_and_every_crash_point():
+    named = {
+        name
+        for line in _GUIDE.splitlines()
+        if line.startswith("| `")
+        for name in re.findall("`([a-z_.]+)`", line.split("|")[1])
+    }
+    kinds = {str(name) for one in get_args(get_args(faults.Fault)[0]) for name in _names(one)}
+
+    assert kinds | set(crash_points.NAMES) <= named
+
+
+def _names(kind) -> tuple[str, ...]:
+    return get_args(kind.model_fields["fault"].annotation)

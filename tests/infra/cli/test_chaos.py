@@ -1,0 +1,33 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.cli import app
+from infra.local.problem import LocalProblem
+
+
+def _run(*arguments: str):
+    return CliRunner().invoke(app, ["chaos", *arguments])
+
+
+def test_a_seed_shows_the_same_plan_each_time_and_does_nothing():
+    shown = [_run("--random", "7", "--payments", "300", "--show-plan").stdout for _ in range(2)]
+
+    assert shown[0] == shown[1]
+    assert json.loads(shown[0])["payments"] == 300
+
+
+def test_a_shown_plan_is_a_plan_that_a_file_may_hold(tmp_path):
+    file = tmp_path / "plan.json"
+    file.write_text(_run("--random", "7", "--show-plan").stdout)
+
+    assert _run("--plan", str(file), "--show-plan").stdout == file.read_text()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--plan", "plan.toml", "--random", "7"]])
+def test_it_takes_a_plan_or_a_seed_and_says_so(arguments):
+    problem = _run(*arguments).exception
+
+    assert isinstance(problem, LocalProblem)
+    assert problem.what == "Name one of both: --plan FILE or --random SEED"
