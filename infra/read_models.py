@@ -8,8 +8,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+import orjson
 import psycopg
 from prometheus_client import Counter, Gauge, Histogram
+from psycopg.types.json import set_json_loads
 
 from commands.messages import InvalidMessage
 from commands.records import DeadLetter, DeadLetters, Record
@@ -166,6 +168,15 @@ def _count(done: batch.Done, log: Any) -> None:
         log.error("money needs a look", why=alarm, payment_id=payment_id)
 
 
+async def connect(settings: ReadModelSettings, process: Process) -> psycopg.AsyncConnection:
+    """For what reads and writes by key alone."""
+    conn = await database.connect_async(settings, process.name)
+    # A plan that was made while the tables were small would read them whole until they are analyzed.
+    await conn.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+    set_json_loads(orjson.loads, conn)
+    return conn
+
+
 async def main(process: Process, settings: ReadModelSettings) -> None:
     if not await ready_to_start(process, settings):
         return
@@ -173,7 +184,7 @@ async def main(process: Process, settings: ReadModelSettings) -> None:
     await producer.start()
     try:
         async with (
-            await database.connect_async(settings, process.name) as agents_own,
+            await connect(settings, process) as agents_own,
             await database.connect_async(settings, process.name) as sweeps_own,
             await database.connect_async(settings, process.name) as boards_own,
             asyncio.TaskGroup() as tasks,

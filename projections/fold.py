@@ -11,7 +11,7 @@ from aggregates.operation import TAKING, OperationState
 from aggregates.status import Status
 from projections import events
 from projections.events import OUTCOMES, Event
-from projections.rows import Contradiction, Dispute, OperationRow, PaymentRow
+from projections.rows import Contradiction, Dispute, NewOperation, NewPayment, OperationRow, PaymentRow
 
 
 def apply(payment: PaymentRow, event: Event) -> None:
@@ -57,19 +57,21 @@ def apply(payment: PaymentRow, event: Event) -> None:
 
 def _requested(payment: PaymentRow, body: events.Requested) -> None:
     payment.merchant_id = body.merchant_id
-    payment.customer_id = body.customer_id
     payment.amount_minor = body.amount_minor
     payment.currency = body.currency
-    payment.capture = body.capture
-    payment.country = body.country
-    payment.description = body.description
-    payment.statement_text = body.statement_text
-    payment.return_page = body.return_page
-    payment.metadata = body.metadata
-    payment.command_id = body.command_id
-    payment.correlation_id = body.correlation_id
-    payment.expires_at = body.expires_at
-    payment.created_at = body.timestamp
+    payment.new = NewPayment(
+        customer_id=body.customer_id,
+        capture=body.capture,
+        country=body.country,
+        description=body.description,
+        statement_text=body.statement_text,
+        return_page=body.return_page,
+        metadata=body.metadata,
+        command_id=body.command_id,
+        correlation_id=body.correlation_id,
+        expires_at=body.expires_at,
+        created_at=body.timestamp,
+    )
 
 
 def _started(payment: PaymentRow, body: events.OperationStarted) -> None:
@@ -81,31 +83,33 @@ def _started(payment: PaymentRow, body: events.OperationStarted) -> None:
     payment.operations[body.operation_id] = OperationRow(
         operation_id=body.operation_id,
         payment_id=payment.payment_id,
-        merchant_id=payment.merchant_id,
-        ordinal=body.ordinal,
-        attempt=body.attempt,
         kind=body.kind,
-        state=OperationState.STARTED,
-        gateway=body.gateway,
-        account=body.account,
-        psp_id=None,
         amount_minor=body.amount_minor,
         currency=body.currency,
+        final=body.final,
+        action_until=body.action_until,
+        authorization_life_s=body.authorization_life_s,
+        state=OperationState.STARTED,
+        psp_id=None,
         approved_minor=0,
         approved_at=None,
-        target=body.target_operation_id,
-        final=body.final,
         extra=body.extra,
         code=None,
         asked=0,
         in_doubt_since=None,
         person_asked=False,
         retry_at=None,
-        action_until=body.action_until,
-        authorization_life_s=body.authorization_life_s,
         call_ms=None,
-        started_at=body.timestamp,
         updated_at=body.timestamp,
+        new=NewOperation(
+            merchant_id=payment.merchant_id,
+            ordinal=body.ordinal,
+            attempt=body.attempt,
+            gateway=body.gateway,
+            account=body.account,
+            target=body.target_operation_id,
+            started_at=body.timestamp,
+        ),
     )
 
 

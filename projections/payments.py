@@ -1,7 +1,6 @@
 """How does a payment stand? The tables `payments` and `operations`: locked and written by a batch, read one by one."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,101 +9,12 @@ import psycopg
 from psycopg.rows import dict_row
 
 from aggregates.operation import OperationState
+from projections.columns import OPERATION, OPERATION_MOVES, OPERATION_NEW, PAYMENT, PAYMENT_MOVES, PAYMENT_NEW
 from projections.rows import OperationRow, PaymentRow
-
-# In the order of the row's fields.
-_PAYMENT_TYPES: Final = {
-    "payment_id": "uuid",
-    "version": "bigint",
-    "stale_since": "timestamptz",
-    "merchant_id": "text",
-    "customer_id": "text",
-    "status": "text",
-    "amount_minor": "bigint",
-    "currency": "text",
-    "capture": "text",
-    "authorized_minor": "bigint",
-    "captured_minor": "bigint",
-    "released_minor": "bigint",
-    "refunded_minor": "bigint",
-    "disputed_minor": "bigint",
-    "capturable_minor": "bigint",
-    "refundable_minor": "bigint",
-    "country": "text",
-    "description": "text",
-    "statement_text": "text",
-    "return_page": "text",
-    "metadata": "jsonb",
-    "reason": "text",
-    "decision": "text",
-    "action_url": "text",
-    "action_until": "timestamptz",
-    "authorization_expires_at": "timestamptz",
-    "authorization_expired": "boolean",
-    "cancel_requested": "boolean",
-    "ended": "text",
-    "frozen": "boolean",
-    "contradictions": "jsonb",
-    "disputes": "jsonb",
-    "gateway": "text",
-    "command_id": "uuid",
-    "correlation_id": "text",
-    "expires_at": "timestamptz",
-    "created_at": "timestamptz",
-    "updated_at": "timestamptz",
-}
-_OPERATION_TYPES: Final = {
-    "operation_id": "text",
-    "payment_id": "uuid",
-    "merchant_id": "text",
-    "ordinal": "integer",
-    "attempt": "integer",
-    "kind": "text",
-    "state": "text",
-    "gateway": "text",
-    "account": "text",
-    "psp_id": "text",
-    "amount_minor": "bigint",
-    "currency": "text",
-    "approved_minor": "bigint",
-    "approved_at": "timestamptz",
-    "target": "text",
-    "final": "boolean",
-    "extra": "boolean",
-    "code": "text",
-    "asked": "integer",
-    "in_doubt_since": "timestamptz",
-    "person_asked": "boolean",
-    "retry_at": "timestamptz",
-    "action_until": "timestamptz",
-    "authorization_life_s": "integer",
-    "call_ms": "double precision",
-    "started_at": "timestamptz",
-    "updated_at": "timestamptz",
-}
-_MOVING: Final = (
-    "state",
-    "psp_id",
-    "approved_minor",
-    "approved_at",
-    "extra",
-    "code",
-    "asked",
-    "in_doubt_since",
-    "person_asked",
-    "retry_at",
-    "call_ms",
-    "updated_at",
-)
-"""What may change of an operation."""
-assert list(_PAYMENT_TYPES) == [column.name for column in fields(PaymentRow)][:-2]
-assert list(_OPERATION_TYPES) == [column.name for column in fields(OperationRow)]
 
 
 def _read_as(types: dict[str, str]) -> str:
-    return ", ".join(
-        f"{name}::text" if kind == "uuid" and name != "command_id" else name for name, kind in types.items()
-    )
+    return ", ".join(f"{name}::text" if kind == "uuid" else name for name, kind in types.items())
 
 
 def _records(types: dict[str, str]) -> str:
@@ -112,26 +22,32 @@ def _records(types: dict[str, str]) -> str:
     return f"json_to_recordset(%s::json) AS new ({', '.join(map(' '.join, types.items()))})"
 
 
+def _update(table: str, key: str, types: dict[str, str]) -> str:
+    return f"""
+        UPDATE {table} SET {", ".join(f"{name} = new.{name}" for name in types if name != key)}
+        FROM {_records({key: PAYMENT.get(key, "text")} | types)} WHERE {table}.{key} = new.{key}
+    """  # noqa: S608  # columns of ours
+
+
 _INSERT: Final = """
     INSERT INTO payments (payment_id, version) SELECT id, 0 FROM unnest(%s::uuid[]) AS new (id)
     ON CONFLICT DO NOTHING
 """
 _LOCK: Final = f"""
-    SELECT {_read_as(_PAYMENT_TYPES)} FROM payments WHERE payment_id = ANY(%s::uuid[])
+    SELECT {_read_as(PAYMENT)} FROM payments WHERE payment_id = ANY(%s::uuid[])
     ORDER BY payments.payment_id FOR UPDATE
 """  # noqa: S608  # columns of ours
 _OPERATIONS: Final = f"""
-    SELECT {_read_as(_OPERATION_TYPES)} FROM operations WHERE payment_id = ANY(%s::uuid[]) ORDER BY ordinal
+    SELECT {_read_as(OPERATION)} FROM operations WHERE payment_id = ANY(%s::uuid[]) ORDER BY ordinal
 """  # noqa: S608  # columns of ours
-_UPDATE: Final = f"""
-    UPDATE payments SET {", ".join(f"{name} = new.{name}" for name in _PAYMENT_TYPES if name != "payment_id")}
-    FROM {_records(_PAYMENT_TYPES)}
-    WHERE payments.payment_id = new.payment_id
-"""  # noqa: S608  # columns of ours
-_UPSERT: Final = f"""
-    INSERT INTO operations ({", ".join(_OPERATION_TYPES)}) SELECT * FROM {_records(_OPERATION_TYPES)}
-    ON CONFLICT (operation_id) DO UPDATE
-    SET {", ".join(f"{name} = excluded.{name}" for name in _MOVING)}
+_PAYMENT_MOVED: Final = ("payment_id", *PAYMENT_MOVES)
+_OPERATION_MOVED: Final = ("operation_id", *OPERATION_MOVES)
+_UPDATE_NEW: Final = _update("payments", "payment_id", PAYMENT | PAYMENT_NEW)
+_UPDATE: Final = _update("payments", "payment_id", PAYMENT_MOVES)
+_UPDATE_OPERATIONS: Final = _update("operations", "operation_id", OPERATION_MOVES)
+_INSERT_OPERATIONS: Final = f"""
+    INSERT INTO operations ({", ".join(OPERATION | OPERATION_NEW)}) SELECT * FROM {_records(OPERATION | OPERATION_NEW)}
+    ON CONFLICT (operation_id) DO NOTHING
 """  # noqa: S608  # columns of ours
 
 
@@ -151,19 +67,41 @@ async def lock(conn: psycopg.AsyncConnection, payment_ids: Sequence[str]) -> dic
 
 
 async def save(
-    conn: psycopg.AsyncConnection, payments: Collection[PaymentRow], operations: Iterable[OperationRow]
+    conn: psycopg.AsyncConnection, payments: Iterable[PaymentRow], operations: Iterable[OperationRow]
 ) -> None:
-    await conn.execute(_UPDATE, [_json(payments, _PAYMENT_TYPES)])
-    if operations := sorted(operations, key=lambda operation: operation.operation_id):
-        await conn.execute(_UPSERT, [_json(operations, _OPERATION_TYPES)])
+    made: list[dict[str, Any]] = []
+    moved: list[dict[str, Any]] = []
+    for row in payments:
+        if row.new is None:
+            moved.append(_values(row, _PAYMENT_MOVED))
+        else:
+            made.append(_values(row, PAYMENT) | _values(row.new, PAYMENT_NEW))
+    started: list[dict[str, Any]] = []
+    went_on: list[dict[str, Any]] = []
+    for operation in operations:
+        if operation.new is None:
+            went_on.append(_values(operation, _OPERATION_MOVED))
+        else:
+            started.append(_values(operation, OPERATION) | _values(operation.new, OPERATION_NEW))
+    for statement, rows in (
+        (_UPDATE_NEW, made),
+        (_UPDATE, moved),
+        (_INSERT_OPERATIONS, started),
+        (_UPDATE_OPERATIONS, went_on),
+    ):
+        if rows:
+            await conn.execute(statement, [orjson.dumps(rows).decode()])
 
 
-def _json(rows: Iterable[PaymentRow | OperationRow], types: dict[str, str]) -> str:
-    return orjson.dumps([{name: getattr(row, name) for name in types} for row in rows]).decode()
+def _values(row: object, names: Iterable[str]) -> dict[str, Any]:
+    # What a record lacks is NULL.
+    return {name: value for name in names if (value := getattr(row, name)) is not None}
 
 
 _SHOWN: Final = ", ".join(
-    f"'{name}', o.{name}" for name in _OPERATION_TYPES if name not in {"payment_id", "merchant_id", "ordinal"}
+    f"'{name}', o.{name}"
+    for name in OPERATION | OPERATION_NEW
+    if name not in {"payment_id", "merchant_id", "ordinal", "authorization_life_s"}
 )
 _FIND: Final = f"""
     SELECT p.*,

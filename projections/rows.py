@@ -13,31 +13,38 @@ from aggregates.status import Ended, Marks, Part, Status, status, sums
 class OperationRow:
     operation_id: str
     payment_id: str
-    merchant_id: str
-    ordinal: int
-    attempt: int
     kind: Kind
-    state: OperationState
-    gateway: str
-    account: str
-    psp_id: str | None
     amount_minor: int
     currency: str
+    final: bool
+    action_until: datetime | None
+    authorization_life_s: int
+    state: OperationState
+    psp_id: str | None
     approved_minor: int
     approved_at: datetime | None
-    target: str | None
-    final: bool
     extra: bool
     code: str | None
     asked: int
     in_doubt_since: datetime | None
     person_asked: bool
     retry_at: datetime | None
-    action_until: datetime | None
-    authorization_life_s: int
     call_ms: float | None
-    started_at: datetime
     updated_at: datetime
+    new: "NewOperation | None" = None
+
+
+@dataclass(slots=True)
+class NewOperation:
+    """What its first event says and nothing here depends on: in hand only until it is written."""
+
+    merchant_id: str
+    ordinal: int
+    attempt: int
+    gateway: str
+    account: str
+    target: str | None
+    started_at: datetime
 
 
 class Contradiction(TypedDict):
@@ -68,14 +75,12 @@ class PaymentRow:
     """`touched`: the operations that have changed since the row was read."""
 
     payment_id: str
-    version: int = 0
-    stale_since: datetime | None = None
     merchant_id: str = ""
-    customer_id: str | None = None
-    status: str = Status.REQUESTED
     amount_minor: int = 0
     currency: str = ""
-    capture: str = "automatic"
+    version: int = 0
+    stale_since: datetime | None = None
+    status: str = Status.REQUESTED
     authorized_minor: int = 0
     captured_minor: int = 0
     released_minor: int = 0
@@ -83,11 +88,6 @@ class PaymentRow:
     disputed_minor: int = 0
     capturable_minor: int = 0
     refundable_minor: int = 0
-    country: str | None = None
-    description: str | None = None
-    statement_text: str | None = None
-    return_page: str | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
     decision: str | None = None
     action_url: str | None = None
@@ -100,13 +100,27 @@ class PaymentRow:
     contradictions: list[Contradiction] = field(default_factory=list)
     disputes: list[Dispute] = field(default_factory=list)
     gateway: str | None = None
-    command_id: UUID | None = None
-    correlation_id: str = ""
-    expires_at: datetime | None = None
-    created_at: datetime | None = None
     updated_at: datetime | None = None
+    new: "NewPayment | None" = None
     operations: dict[str, OperationRow] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class NewPayment:
+    """What its first event says and nothing here depends on: in hand only until it is written."""
+
+    customer_id: str | None
+    capture: str
+    country: str | None
+    description: str | None
+    statement_text: str | None
+    return_page: str | None
+    metadata: dict[str, str]
+    command_id: UUID
+    correlation_id: str
+    expires_at: datetime
+    created_at: datetime
 
 
 def settle(payment: PaymentRow) -> None:

@@ -40,13 +40,10 @@ def of_operations(row: PaymentRow) -> dict[str, Any]:
         o.operation_id: {
             "kind": o.kind,
             "state": o.state,
-            "attempt": o.attempt,
-            "account": o.account,
             "psp_id": o.psp_id,
             "amount_minor": o.amount_minor,
             "approved_minor": o.approved_minor,
             "approved_at": o.approved_at,
-            "target": o.target,
             "final": o.final,
             "extra": o.extra,
             "asked": o.asked,
@@ -63,13 +60,10 @@ def of_aggregate(payment: Payment) -> dict[str, Any]:
         o.id: {
             "kind": o.kind,
             "state": o.state,
-            "attempt": o.attempt,
-            "account": o.psp.account,
             "psp_id": o.psp_id,
             "amount_minor": o.amount.minor,
             "approved_minor": o.approved_minor,
             "approved_at": o.approved_at,
-            "target": o.target,
             "final": o.final,
             "extra": o.extra,
             "asked": o.asked,
@@ -161,19 +155,6 @@ def test_the_address_for_the_payer_is_there_only_while_it_is_needed():
     take_in(row, payment)
 
     assert (row.action_url, row.action_until) == (None, None)
-
-
-def test_the_next_payer_is_not_sent_to_the_address_of_the_attempt_before():
-    payment = controls.payment(controls.TWO_ACCOUNTS)
-    report_on(payment, OperationState.ACTION_REQUIRED, action_url="https://psp/3ds")
-    first = controls.operation_of(payment)
-    declined = controls.report(first, OperationState.DECLINED_SOFT, code="issuer_unavailable")
-    reports.take(payment, declined, controls.TWO_ACCOUNTS, controls.cause(LATER, uuid4()))
-    report_on(payment, OperationState.ACTION_REQUIRED, action_url=None)
-
-    row = folded(payment)
-
-    assert (row.status, row.action_url) == (Status.REQUIRES_ACTION, None)
 
 
 def test_the_last_decision_says_why_no_attempt_follows():
