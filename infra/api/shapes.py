@@ -58,7 +58,6 @@ class Operation(_Shape):
         description="It was not executed, and its next attempt follows then"
     )
     action_until: AwareDatetime | None = Field(description="Until when the customer may complete a challenge")
-    authorization_life_s: int = Field(description="How long its approval can be captured")
     call_ms: float | None
     started_at: AwareDatetime
     updated_at: AwareDatetime
@@ -179,7 +178,6 @@ _OPERATION: Final[dict[str, Any]] = {
     "person_asked": False,
     "retry_at": None,
     "action_until": None,
-    "authorization_life_s": 604800,
     "call_ms": 41.7,
     "started_at": _NOW,
     "updated_at": _LATER,

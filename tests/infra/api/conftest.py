@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from commands.messages import CreatePayment, Reply, dump, parse_command
+from commands.messages import CreatePayment, MerchantCommand, Reply, dump, parse_command
 from infra import topics
 from infra.api import keys, process
 from infra.local import ports
@@ -47,20 +47,34 @@ class Api:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return await self.ask("POST", "/v1/payments", key, chosen, data)
 
+    async def change(
+        self, payment: Any, what: str, body: Any, *, key: str | None = None, **headers: str | None
+    ) -> Answer:
+        """The header Idempotency-Key is `change-1` unless it is given."""
+        chosen = {"Idempotency-Key": "change-1", "Content-Type": "application/json"} | headers
+        return await self.ask(
+            "POST", f"/v1/payments/{payment}/{what}", key, chosen, json.dumps(body).encode()
+        )
+
     async def ask(
         self, method: str, path: str, key: str | None = None, headers: Any = None, data: bytes | None = None
     ) -> Answer:
         sent = {"Authorization": f"Bearer {key or self.key}"} | (headers or {})
         sent = {name: value for name, value in sent.items() if value is not None}
         async with self.http.request(
-            method, path, headers=sent, data=data, skip_auto_headers=["Content-Type"]
+            method,
+            path,
+            headers=sent,
+            data=data,
+            skip_auto_headers=["Content-Type"],
+            allow_redirects=False,
         ) as response:
             return Answer(response.status, response.headers, await response.read())
 
 
 @pytest.fixture
 def new_key(place: Place) -> Callable[..., str]:
-    def make(merchant_id: str = "demo", scopes: Any = ("payments:read", "payments:write")) -> str:
+    def make(merchant_id: str = "demo", scopes: Any = keys.SCOPES) -> str:
         with psycopg.connect(place.dsn(), options=f"-c search_path={place.schema}") as conn:
             return keys.create(conn, merchant_id, scopes)
 
@@ -116,12 +130,12 @@ class Worker:
         async with asyncio.timeout(20):
             return await self._consumer.getone()
 
-    async def command(self) -> CreatePayment:
+    async def command(self) -> CreatePayment | MerchantCommand:
         command = parse_command((await self.record()).value)
-        assert isinstance(command, CreatePayment)
+        assert isinstance(command, CreatePayment | MerchantCommand)
         return command
 
-    async def reply(self, command: CreatePayment, **other: Any) -> None:
+    async def reply(self, command: CreatePayment | MerchantCommand, **other: Any) -> None:
         fields: dict[str, Any] = {
             "kind": "answer",
             "command_id": command.command_id,

@@ -1,0 +1,285 @@
+"""Every command over HTTP against the real stack: accepted, refused, repeated, conflicting."""
+
+import asyncio
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import aiohttp
+import psycopg
+import pytest
+
+from infra.api import keys, shapes
+from infra.process import Process
+from tests.infra.api.conftest import Api
+from tests.system.running import ALL, SIMULATOR_KEY, TWO_ACCOUNTS, Running, running, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+
+MANUAL: dict[str, Any] = {
+    "amount_minor": 1000,
+    "currency": "EUR",
+    "payment_method": "pm_card_visa",
+    "capture": "manual",
+}
+SALE = MANUAL | {"capture": "automatic"}
+# Several captures of one authorization: the first account's contract allows them.
+ACCOUNTS = TWO_ACCOUNTS.replace('["sim-eu", "sim-us"]', '["sim-us", "sim-eu"]')
+SHOP = "https://shop.example/back?cart=7#top"
+CHALLENGED = SALE | {"payment_method": "pm_card_threeDSecure2Required", "return_page": SHOP}
+
+
+@pytest.fixture
+async def stack(place, tmp_path):
+    async with running(place, tmp_path, *ALL, "api", accounts=ACCOUNTS) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def api(stack):
+    with psycopg.connect(stack.place.dsn(), options=f"-c search_path={stack.place.schema}") as conn:
+        key = keys.create(conn, "demo", keys.SCOPES)
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{stack.api_port}") as http:
+        yield Api(http, key, Process("api"))
+
+
+async def paid(api: Api, body: dict[str, Any], status: str) -> str:
+    """A new payment, at rest."""
+    key = {"Idempotency-Key": f"order-{uuid4()}", "Prefer": "wait=20"}
+    answer = await api.post(body, **key)
+    assert (answer.status, answer.body["status"]) == (201, status), answer.body
+    payment: str = answer.body["payment_id"]
+    return payment
+
+
+async def ended(api: Api, payment: str, what: str, body: Any, key: str) -> Any:
+    answer = await api.change(payment, what, body, **{"Idempotency-Key": key, "Prefer": "wait=20"})
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+async def refused(api: Api, payment: str, what: str, body: Any, key: str) -> tuple[int, str]:
+    answer = await api.change(payment, what, body, **{"Idempotency-Key": key})
+    assert answer.headers["Content-Type"] == "application/problem+json", answer.body
+    return answer.status, answer.body["code"]
+
+
+async def shown(api: Api, payment: str, version: int) -> Any:
+    answer = await api.get(f"/v1/payments/{payment}?min_version={version}")
+    shapes.Payment.model_validate(answer.body)
+    return answer.body
+
+
+async def test_a_payment_is_captured_in_parts_refunded_in_parts_and_what_is_left_is_voided(api):
+    payment = await paid(api, MANUAL | {"statement_text": "ORDER 1"}, "AUTHORIZED")
+
+    # captures: accepted, repeated, conflicting, refused
+    first = await ended(api, payment, "captures", {"amount_minor": 400}, "c1")
+    assert first["operation_state"] == "APPROVED"
+    again = await ended(api, payment, "captures", {"amount_minor": 400}, "c1")
+    assert (again["command_id"], again["operation_id"]) == (first["command_id"], first["operation_id"])
+    assert await refused(api, payment, "captures", {"amount_minor": 401}, "c1") == (
+        409,
+        "idempotency_mismatch",
+    )
+    assert await refused(api, payment, "refunds", {"amount_minor": 401}, "r1") == (
+        422,
+        "refund_exceeds_captured",
+    )
+    too_much = await api.change(payment, "captures", {"amount_minor": 5000}, **{"Idempotency-Key": "c2"})
+    assert (too_much.status, too_much.body["code"]) == (422, "capture_exceeds_authorization")
+    assert too_much.body["amounts"]["requested_minor"] == 5000
+    assert await refused(api, payment, "captures", {"amount_minor": 5000}, "c2") == (
+        422,
+        "capture_exceeds_authorization",
+    )
+
+    # refunds
+    back = await ended(api, payment, "refunds", {"amount_minor": 150, "reason": "a shoe"}, "r2")
+    assert back["operation_state"] == "APPROVED"
+    assert (await ended(api, payment, "refunds", {"amount_minor": 150, "reason": "a shoe"}, "r2")) == back
+    assert await refused(api, payment, "refunds", {"amount_minor": 150}, "r2") == (
+        409,
+        "idempotency_mismatch",
+    )
+
+    # what is left is released, with captures behind it
+    rest = await ended(api, payment, "voids", {}, "v1")
+    assert rest["operation_state"] == "APPROVED"
+    assert await refused(api, payment, "captures", {"amount_minor": 1}, "c3") == (409, "nothing_to_capture")
+
+    # cancel is refused once something was captured, and again with the same words
+    for _ in range(2):
+        assert await refused(api, payment, "cancel", {}, "x1") == (409, "already_captured")
+
+    row = await shown(api, payment, rest["version"])
+    assert (row["status"], row["captured_minor"], row["refunded_minor"]) == ("PARTIALLY_REFUNDED", 400, 150)
+    assert [one["kind"] for one in row["operations"]] == ["authorize", "capture", "refund", "void"]
+    assert (row["refundable_minor"], row["released_minor"]) == (250, 600)
+
+
+async def test_what_was_authorized_is_voided_or_cancelled_once(stack, api):
+    voided, cancelled = await paid(api, MANUAL, "AUTHORIZED"), await paid(api, MANUAL, "AUTHORIZED")
+
+    first = await ended(api, voided, "voids", {}, "v1")
+    assert (first["operation_state"], first["status"]) == ("APPROVED", "VOIDED")
+    assert (await ended(api, voided, "voids", {}, "v1"))["operation_id"] == first["operation_id"]
+    assert (await refused(api, voided, "voids", {}, "v2"))[0] == 409
+    assert (await refused(api, voided, "captures", {}, "c1"))[0] == 409
+
+    gone = await ended(api, cancelled, "cancel", {}, "x1")
+    assert (gone["operation_state"], gone["status"]) == ("APPROVED", "VOIDED")
+    assert (await ended(api, cancelled, "cancel", {}, "x1"))["operation_id"] == gone["operation_id"]
+    assert await refused(api, cancelled, "cancel", {}, "x2") == (409, "already_canceled")
+    assert not stack.charges()
+
+    sale = await paid(api, SALE, "CAPTURED")
+    assert (await refused(api, sale, "voids", {}, "v1"))[0] == 409
+    for what in ("complete-action", "status-queries"):
+        code = {"complete-action": "no_action_required", "status-queries": "nothing_in_doubt"}[what]
+        assert await refused(api, sale, what, {}, "a1") == (409, code)
+        assert await refused(api, sale, what, {}, "a1") == (409, code)
+        other = {"operation_id": f"{sale.replace('-', '')}-s1"}
+        assert await refused(api, sale, what, other, "a1") == (409, "idempotency_mismatch")
+
+
+async def came_back(api: Api, address: str) -> Any:
+    """As a browser would, without the key."""
+    path = urlsplit(address).path
+    return await api.ask("GET", path, headers={"Authorization": None})
+
+
+async def authenticated(action_url: str, result: str) -> str:
+    """The customer presses a button at the bank; where the PSP sends it then."""
+    async with (
+        aiohttp.ClientSession() as bank,
+        bank.post(action_url, data={"result": result}, allow_redirects=False) as answer,
+    ):
+        assert answer.status == 303
+        return answer.headers["Location"]
+
+
+async def test_a_customer_comes_back_to_the_shop_once_or_often_and_the_payment_is_settled_once(stack, api):
+    payment = await paid(api, CHALLENGED, "REQUIRES_ACTION")
+    row = await shown(api, payment, 1)
+    address = await authenticated(row["action_url"], "pass")
+
+    first = await came_back(api, address)
+    second = await came_back(api, address)
+
+    for answer in (first, second):
+        assert answer.status == 303
+        to = urlsplit(answer.headers["Location"])
+        assert (to.netloc, to.path, to.fragment) == ("shop.example", "/back", "top")
+        assert parse_qs(to.query) == {"cart": ["7"], "payment_id": [payment], "status": ["CAPTURED"]}
+    assert len(stack.charges()) == 1
+    events = (await api.get(f"/v1/payments/{payment}/events")).body["events"]
+    assert [one["type"] for one in events].count("payment.customer_returned.v1") == 1
+
+
+async def test_what_is_no_return_of_ours_is_a_page_that_tells_nothing(stack, api):
+    payment = await paid(api, CHALLENGED, "REQUIRES_ACTION")
+    action_url = (await shown(api, payment, 1))["action_url"]
+    address = await authenticated(action_url, "fail")
+    token = urlsplit(address).path.rpartition("/")[2]
+
+    for wrong in ("nonsense", "<script>", token[:-1] + ("a" if token[-1] != "a" else "b"), "x" * 5000):
+        answer = await api.ask("GET", f"/return/{wrong}", headers={"Authorization": None})
+        assert answer.status == 400
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert b"script" not in answer.raw
+        assert payment.encode() not in answer.raw
+    events = (await api.get(f"/v1/payments/{payment}/events")).body["events"]
+    assert "payment.customer_returned.v1" not in [one["type"] for one in events]
+
+    refused = await came_back(api, address)
+    assert refused.headers["Location"].startswith("https://shop.example/back?")
+    assert not stack.charges()
+
+
+async def test_the_shop_may_say_itself_that_the_customer_came_back_or_end_the_challenge(stack, api):
+    payment, other = (
+        await paid(api, CHALLENGED, "REQUIRES_ACTION"),
+        await paid(api, CHALLENGED, "REQUIRES_ACTION"),
+    )
+    row = await shown(api, payment, 1)
+    await authenticated(row["action_url"], "pass")
+
+    done = await ended(api, payment, "complete-action", {}, "a1")
+    assert done["status"] == "CAPTURED"
+    assert (await ended(api, payment, "complete-action", {}, "a1"))["command_id"] == done["command_id"]
+
+    gone = await ended(api, other, "cancel", {}, "x1")
+    assert gone["status"] == "VOIDED"
+    assert len(stack.charges()) == 1
+
+
+async def weather(stack: Running, **settings: Any) -> None:
+    headers = {"Authorization": f"Bearer {SIMULATOR_KEY}"}
+    url = f"http://127.0.0.1:{stack.simulator_port}/_simulator"
+    async with aiohttp.ClientSession(headers=headers) as http, http.post(url, json=settings) as answer:
+        assert answer.status == 200, await answer.text()
+
+
+async def test_what_is_in_doubt_stands_on_the_board_and_a_person_decides_it_once(stack, api):
+    await weather(stack, down_s=120, down="failing")
+    answer = await api.post(SALE, **{"Idempotency-Key": "order-1", "Prefer": "wait=20"})
+    assert answer.body["status"] == "IN_DOUBT"
+    payment = answer.body["payment_id"]
+    operation = answer.body["operations"][0]["operation_id"]
+    word = {"operation_id": operation, "decision": "not_charged", "evidence": "no charge", "who": "Kim"}
+
+    board = (await api.get("/v1/in-doubt")).body
+    shapes.InDoubt.model_validate(board)
+    assert [one["operation_id"] for one in board["in_doubt"]] == [operation]
+    assert sum(cell["amount_minor"] for cell in board["board"]) == 1000
+
+    assert await refused(api, payment, "resolve", word, "d1") == (409, "not_asked_yet")
+
+    async def asked() -> bool:
+        """Not within 5 s of the question before, which the timer may have asked."""
+        found = await api.change(payment, "status-queries", {}, **{"Idempotency-Key": str(uuid4())})
+        assert found.status == 202 or found.body["code"] == "asked_just_now", found.body
+        return found.status == 202
+
+    await until(asked, "the PSP was asked", 60)
+    last: dict[str, Any] = {}
+
+    async def resolved() -> bool:
+        """Once the look-up has had its answer, of whatever kind."""
+        found = await api.change(payment, "resolve", word, **{"Idempotency-Key": str(uuid4())})
+        last.update(found.body, http=found.status)
+        return found.status == 200
+
+    await until(resolved, "it was decided", 30)
+    assert last["status"] == "FAILED"
+    assert await refused(api, payment, "resolve", word, "d2") == (409, "not_in_doubt")
+
+    events = (await api.get(f"/v1/payments/{payment}/events")).body["events"]
+    (decision,) = [one["data"] for one in events if one["type"] == "payment.resolved.v1"]
+    assert (decision["decision"], decision["evidence"]) == ("not_charged", "no charge")
+    assert decision["who"] == f"Kim (API key {api.key.split('_')[1]})"
+
+    async def cleared() -> bool:
+        return (await api.get("/v1/in-doubt")).body["in_doubt"] == []
+
+    await until(cleared, "the board is empty", 20)
+
+
+async def test_three_refunds_at_once_give_back_no_more_than_was_captured(stack, api):
+    payment = await paid(api, SALE, "CAPTURED")
+
+    answers = await asyncio.gather(
+        *(
+            api.change(
+                payment, "refunds", {"amount_minor": 600}, **{"Idempotency-Key": key, "Prefer": "wait=20"}
+            )
+            for key in ("r1", "r1", "r1", "r2", "r3")
+        )
+    )
+
+    assert sorted(answer.status for answer in answers[:3]) in ([200] * 3, [422] * 3)
+    executed = {answer.body["operation_id"] for answer in answers if answer.status == 200}
+    assert len(executed) == 1
+    assert {answer.body["code"] for answer in answers if answer.status != 200} == {"refund_exceeds_captured"}
