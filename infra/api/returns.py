@@ -8,13 +8,13 @@ import asyncio
 import html
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID, uuid5
 
 import orjson
 import psycopg
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from psycopg_pool import PoolTimeout
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -86,20 +86,11 @@ def returns_of(request: Request) -> Returns:
         410: {"description": "A page: the time for it is over", "content": {"text/html": {}}},
         503: {"description": "A page: try again", "content": {"text/html": {}}},
     },
-    openapi_extra={
-        "parameters": [
-            {
-                "name": "token",
-                "in": "path",
-                "required": True,
-                "description": "Signed; of one challenge, until its end",
-                "schema": {"type": "string"},
-            }
-        ]
-    },
 )
-async def came_back(request: Request) -> Response:
-    door, returns, token = door_of(request), returns_of(request), request.path_params["token"]
+async def came_back(
+    request: Request, token: Annotated[str, Path(description="Signed; of one challenge, until its end")]
+) -> Response:
+    door, returns = door_of(request), returns_of(request)
     try:
         visit = await returns.visit(door, token)
     except return_token.Refused as refused:

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Final, Self, get_args
+from typing import Final, Self
 
 from infra import migrate, topic_admin
 from infra.database import connect
