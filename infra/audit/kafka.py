@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from pydantic import TypeAdapter, ValidationError
 
 from commands.handlers import check
@@ -29,6 +30,8 @@ from infra.settings import KafkaSettings
 
 Offsets = dict[TopicPartition, int]
 _READ_AHEAD: Final = 2000
+_COORDINATOR_WITHIN_S: Final = 30.0
+_ASK_AGAIN_S: Final = 0.2
 _COMMAND: Final[TypeAdapter[AnyCommand]] = TypeAdapter(CommandMessage)
 
 
@@ -172,7 +175,17 @@ async def _acknowledged(settings: KafkaSettings) -> Offsets:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, client_id="aegispay-audit")
     await admin.start()
     try:
-        offsets = await admin.list_consumer_group_offsets(settings.topic_prefix + GROUP)
+        async with asyncio.timeout(_COORDINATOR_WITHIN_S):
+            while (offsets := await _offsets(admin, settings.topic_prefix + GROUP)) is None:  # noqa: ASYNC110  # what is waited for is in another process
+                await asyncio.sleep(_ASK_AGAIN_S)
     finally:
         await admin.close()
     return {place: committed.offset for place, committed in offsets.items()}
+
+
+async def _offsets(admin: AIOKafkaAdminClient, group: str) -> Any | None:
+    """None: the broker is new, or has just come back, and nobody looks after the group yet."""
+    try:
+        return await admin.list_consumer_group_offsets(group)
+    except GroupCoordinatorNotAvailableError:
+        return None
