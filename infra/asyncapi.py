@@ -62,9 +62,9 @@ def document() -> dict[str, Any]:
     events = {topic: _event_model(topic, event) for topic, event in EVENTS.items()}
     commands: list[type[BaseModel]] = list(get_args(messages.AnyCommand))
     outcomes: list[type[BaseModel]] = list(get_args(messages.AnyReport))
-    wire = [*commands, *outcomes, messages.Reply]
+    wire: list[type[BaseModel]] = [*commands, *outcomes, messages.Reply]
     letter = _letter_model()
-    models = [*wire, letter, *events.values()]
+    models: list[type[BaseModel]] = [*wire, letter, *events.values()]
     _, schemas = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )

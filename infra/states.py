@@ -60,15 +60,15 @@ def _operation() -> Iterator[str]:
     yield from _diagram(operation.TRANSITIONS)
     yield "| state | may become |"
     yield "|---|---|"
-    for state, after in operation.TRANSITIONS.items():
-        yield f"| {state} | {_names(after)} |"
+    for state in OperationState:
+        yield f"| {state} | {_names(operation.TRANSITIONS[state])} |"
 
 
 def _diagram(
     table: Mapping[Status, frozenset[Status]] | Mapping[OperationState, frozenset[OperationState]],
 ) -> Iterator[str]:
     yield "```mermaid\nstateDiagram-v2"
-    for state, after in table.items():
+    for state, after in sorted(table.items()):
         yield from (f"    {state} --> {following}" for following in sorted(after))
     yield "```\n"
 
