@@ -20,10 +20,13 @@ from aggregates.events import EVENTS, REQUEST_TOPICS, Event
 from commands import messages
 from commands.records import DeadLetter
 from infra import topics
+from infra.asyncapi_examples import EXAMPLES
 from infra.settings import KafkaSettings
 
 FILE: Final = Path(__file__).parent.parent / "docs" / "asyncapi.yaml"
 _PARTITIONS: Final[int] = KafkaSettings.model_fields["partitions"].default
+_COMMANDS: Final[tuple[type[BaseModel], ...]] = get_args(messages.AnyCommand)
+_REPORTS: Final[tuple[type[BaseModel], ...]] = get_args(messages.AnyReport)
 _NOT_IN_THE_BODY: Final = frozenset({"originator_id", "originator_version", "originator_topic"})
 
 _INTRODUCTION: Final = """\
@@ -37,7 +40,9 @@ A producer writes `create_payment.v1`, and the commands about a payment that exi
 - The payment's id is uuid5 of the namespace 6f9c2d0e-6f1b-5c0e-9d8a-3f2b7a514e11 and the JSON array
   `[merchant_id, idempotency_key]` without spaces. {vector}
 - Produce with acks=all and an idempotent producer. A command that Kafka acknowledged is acted on exactly once in
-  effect; one that it did not may be sent again with the same idempotency key.
+  effect; one that it did not may be sent again: a create with the same idempotency key, anything else with the same
+  `command_id`, which makes it the same command. The same one with other content is refused as `idempotency_mismatch`.
+- A refusal says which rule, and in `amounts` what stands and what is left.
 - Amounts are integers in the currency's minor unit (ISO 4217): 1099 is 10.99 EUR, 500 is 500 JPY, 5120 is 5.120 KWD.
 - A payment method is a PSP's token. A message that holds a card number or a security code is refused, and not kept.
 - A setting may put one prefix before every topic's name.
@@ -49,7 +54,7 @@ _PURPOSE: Final[Mapping[str, str]] = {
     "the capture, void or refund that a command started has ended.",
     topics.EVENTS: "Every fact, once recorded: CloudEvents 1.0, Kafka binding, binary mode. At least once, in order per "
     "payment: drop what is not the next version of `ce_id`.",
-    topics.OUTCOMES: "Internal: what a gateway worker found out about a step.",
+    topics.OUTCOMES: "Internal: what a gateway worker found out about a step, and what a PSP says of a dispute.",
     topics.DEAD_LETTERS: "Where a record stands that could not be used, and why. Never its payload.",
     **{
         topics.requests(name): f"Internal: what the gateway worker of {name} is to do."
@@ -124,10 +129,10 @@ def _event_model(topic: str, event: type[Event]) -> type[BaseModel]:
 
 def _as_json(name: str, hint: Any) -> Any:
     """Moments are text in the body; command ids are UUIDs."""
-    if hint is datetime or (name.endswith("_at") and hint is str):
+    if hint is datetime:
         return AwareDatetime
-    if name.endswith("_at"):
-        return AwareDatetime | None
+    if name.endswith(("_at", "_until")) or name in {"since", "respond_by"}:
+        return AwareDatetime if hint is str else AwareDatetime | None
     return UUID if name == "command_id" else hint
 
 
@@ -181,8 +186,9 @@ def _message(model: type[BaseModel], topic: str) -> dict[str, Any]:
     message["bindings"] = {
         "kafka": {"key": {"type": "string", "format": "uuid", "description": "The payment's id, as text"}}
     }
-    if model is messages.CreatePayment:
-        message["examples"] = [{"name": "EUR 10.99", "payload": _example()}]
+    if model in EXAMPLES:
+        name, payload = EXAMPLES[model]
+        message["examples"] = [{"name": name, "payload": payload}]
     return message
 
 
@@ -194,21 +200,6 @@ def _wire_name(model: type[BaseModel]) -> str:
 
 def _title(topic: str) -> str:
     return "".join(part.title() for part in topic.replace(".", "_").split("_"))
-
-
-def _example() -> dict[str, Any]:
-    return {
-        "type": "create_payment.v1",
-        "command_id": "0c3f7a52-5d0f-4a37-9a55-0d1c3c7b7a10",
-        "payment_id": str(messages.payment_id("shop", "order-1001")),
-        "merchant_id": "shop",
-        "idempotency_key": "order-1001",
-        "amount_minor": 1099,
-        "currency": "EUR",
-        "payment_method": "pm_card_visa",
-        "customer_id": "customer-7",
-        "expires_at": "2030-01-01T00:00:00Z",
-    }
 
 
 _TRACE_HEADERS: Final[dict[str, Any]] = {

@@ -1,21 +1,28 @@
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from typing import Any, get_args
+from uuid import uuid4
 
 import jsonschema
 import orjson
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
 
-from aggregates.money import Money
-from aggregates.operation import OperationState, PspAccount, Report
-from aggregates.payment import EVENTS, Asked, Cause, Payment
-from commands.messages import Reply, dump, parse_command, payment_id
+from aggregates.events import EVENTS
+from commands.messages import (
+    AnyCommand,
+    AnyReport,
+    MerchantCommand,
+    Reply,
+    dump,
+    parse_command,
+    parse_outcome,
+    payment_id,
+)
 from infra import asyncapi, topics
 from infra.event_store import EventMapper
-
-NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+from tests import controls
+from tests.aggregates.stories import STORIES, play
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +65,30 @@ def test_every_reference_leads_somewhere(document):
             node = node[part]
 
 
-def test_the_example_is_a_command_that_passes_both_the_schema_and_the_parser(document):
-    example = document["components"]["messages"]["CreatePayment"]["examples"][0]["payload"]
+def test_every_command_and_every_report_is_described_on_its_topic(document):
+    def on(topic: str) -> set[str]:
+        return set(document["channels"][topic]["messages"])
 
-    _validate(document, "CreatePayment", example)
+    assert on(topics.COMMANDS) == {kind.__name__ for kind in get_args(AnyCommand)}
+    assert on(topics.OUTCOMES) == {kind.__name__ for kind in get_args(AnyReport)}
+
+
+@pytest.mark.parametrize("kind", ["CreatePayment", *(kind.__name__ for kind in get_args(MerchantCommand))])
+def test_what_producers_may_send_has_an_example_that_passes_both_the_schema_and_the_parser(document, kind):
+    example = document["components"]["messages"][kind]["examples"][0]["payload"]
+
+    _validate(document, kind, example)
     command = parse_command(orjson.dumps(example))
 
-    assert command.payment_id == payment_id(example["merchant_id"], example["idempotency_key"])
+    assert type(command).__name__ == kind
+    assert command.payment_id == payment_id("shop", "order-1001")
+
+
+def test_an_outcome_as_it_is_sent_passes_its_schema(document):
+    message = dump(controls.record_outcome(controls.payment()))
+
+    parse_outcome(message)
+    _validate(document, "RecordOutcome", orjson.loads(message))
 
 
 def test_a_command_without_its_type_or_with_another_field_fails_the_schema(document):
@@ -82,47 +106,13 @@ def test_a_reply_as_it_is_sent_passes_its_schema(document):
     _validate(document, "Reply", orjson.loads(dump(reply)))
 
 
-def test_events_as_they_are_stored_pass_their_schemas(document):
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STORIES)
+def test_events_as_they_are_stored_pass_their_schemas(document, story):
     names = {message["name"]: name for name, message in document["components"]["messages"].items()}
+    payment = controls.payment(controls.TWO_ACCOUNTS, capture="manual")
+    play(payment, story, controls.TWO_ACCOUNTS)
 
-    for event in _a_payment_that_was_declined().collect_events():
+    for event in payment.collect_events():
         stored = EventMapper().to_stored_event(event)
         _validate(document, names[stored.topic], orjson.loads(stored.state))
-
-
-def _a_payment_that_was_declined() -> Payment:
-    cause = Cause(command_id=uuid4(), correlation_id="c-1", traceparent=None, now=NOW)
-    asked = Asked(
-        merchant_id="shop",
-        idempotency_key="order-1",
-        fingerprint="f" * 64,
-        amount=Money(1099, "EUR"),
-        payment_method="pm_card_visa",
-        customer_id=None,
-        country=None,
-        description=None,
-        metadata={},
-        expires_at=NOW + timedelta(minutes=5),
-    )
-    payment = Payment.request(UUID(int=1), asked, PspAccount("stripe", "main", 82_800), cause)
-    (operation,) = payment.operations
-    report = Report(
-        operation_id=operation,
-        step="1",
-        state=OperationState.DECLINED_HARD,
-        psp_id="pi_1",
-        amount_minor=None,
-        currency=None,
-        code="stolen_card",
-        detail=None,
-        hint=None,
-        action_url=None,
-        repeat_is_useless=False,
-        source="call",
-        tries=1,
-        first_try_at=NOW,
-        observed_at=NOW,
-        call_ms=20.0,
-    )
-    payment.report(report, 0.5, cause)
-    return payment
