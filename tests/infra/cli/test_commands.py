@@ -29,7 +29,12 @@ def _run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "command",
-    [["verify"], ["show", "e1b49c14-8d3e-537c-90a9-489eec1ba441"], ["parked", "list"], ["pay", "1", "EUR"]],
+    [
+        ["verify"],
+        ["show", "e1b49c14-8d3e-537c-90a9-489eec1ba441"],
+        ["parked", "list"],
+        ["pay", "create", "1", "EUR"],
+    ],
 )
 def test_without_a_stack_every_command_says_how_to_start_one(command, tmp_path):
     done = _run(*command, AEGISPAY_DATA=str(tmp_path))
@@ -49,9 +54,9 @@ def test_half_a_configuration_names_what_is_missing():
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["pay", "10.999", "EUR"], "EUR has 2 decimals"),
-        (["pay", "ten", "EUR"], "no amount"),
-        (["pay", "1", "XXX"], "does not take XXX"),
+        (["pay", "create", "10.999", "EUR"], "EUR has 2 decimals"),
+        (["pay", "create", "ten", "EUR"], "no amount"),
+        (["pay", "create", "1", "XXX"], "does not take XXX"),
         (["show", "nonsense"], "no payment's id"),
         (["parked", "retry"], "--all"),
     ],
@@ -67,11 +72,11 @@ def test_what_cannot_be_meant_is_refused_with_what_to_write_instead(arguments, w
 async def test_pay_show_verify_and_the_lists_speak_json(place, tmp_path):
     async with running(place, tmp_path) as stack:
         env = place.env("audit", simulator_ledger=stack.ledger)
-        paid = _run("pay", "10.99", "eur", "--json", **env)
+        paid = _run("pay", "create", "10.99", "eur", "--json", **env)
         assert paid.returncode == 0, paid.stderr
         payment = json.loads(paid.stdout)["payment_id"]
 
-        declined = _run("pay", "5", "JPY", "--method", "pm_card_visa_chargeDeclined", **env)
+        declined = _run("pay", "create", "5", "JPY", "--method", "pm_card_visa_chargeDeclinedLostCard", **env)
         assert (declined.returncode, declined.stdout.split()[1:]) == (1, ["FAILED"])
 
         shown = json.loads(_run("show", payment, "--json", **env).stdout)
