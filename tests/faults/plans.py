@@ -23,7 +23,7 @@ async def carried_out(*, faults: list[dict[str, Any]], **plan: Any) -> Chaos:
 @asynccontextmanager
 async def _folder() -> AsyncIterator[Path]:
     """Not pytest's: PostgreSQL's own user may not pass through that."""
-    folder = Path(tempfile.mkdtemp(prefix="aegispay-test-chaos-"))
+    folder = Path(tempfile.mkdtemp(prefix="aegispay-chaos-test-"))
     folder_for_all(folder)
     try:
         yield folder
