@@ -32,6 +32,18 @@ _MEANING: Final[Mapping[Status, str]] = {
     Status.FAILED: "Every attempt ended, proven not charged. The last event says why there is no further one.",
     Status.DISPUTED: "The cardholder disputes a charge, or has won. The amount cannot be refunded.",
 }
+_MEANING_OF_OPERATIONS: Final[Mapping[OperationState, str]] = {
+    OperationState.STARTED: "Recorded, and asked of a gateway worker; it has not answered yet.",
+    OperationState.APPROVED: "Executed at the PSP. Its amount is in the payment's sums.",
+    OperationState.DECLINED_SOFT: "Not executed; another attempt, or another PSP, may succeed.",
+    OperationState.DECLINED_HARD: "Not executed, and the same request would be declined again.",
+    OperationState.NOT_SENT: "Not executed: no byte went to the PSP, or its answer is on the list of those that prove it.",
+    OperationState.ACTION_REQUIRED: "The PSP waits for the customer. It is ended at the PSP when the time is over.",
+    OperationState.PENDING: "The PSP has taken it and says later how it ends. It is asked on schedule.",
+    OperationState.UNKNOWN: "In doubt: it may have been executed. Nothing takes its place before there is proof.",
+    OperationState.PROVEN_ABSENT: "Not executed: the PSP does not know it, long enough after the last byte; or a person's word.",
+    OperationState.EXPIRED: "Ended at the PSP before it was executed.",
+}
 _INTRODUCTION: Final = """\
 # The states of a payment and of its operations
 
@@ -58,10 +70,10 @@ def _payment() -> Iterator[str]:
 def _operation() -> Iterator[str]:
     yield "\n## An operation\n"
     yield from _diagram(operation.TRANSITIONS)
-    yield "| state | may become |"
-    yield "|---|---|"
+    yield "| state | what it means | may become |"
+    yield "|---|---|---|"
     for state in OperationState:
-        yield f"| {state} | {_names(operation.TRANSITIONS[state])} |"
+        yield f"| {state} | {_MEANING_OF_OPERATIONS[state]} | {_names(operation.TRANSITIONS[state])} |"
 
 
 def _diagram(
