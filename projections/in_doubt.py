@@ -97,64 +97,73 @@ _AGE: Final = """CASE
     WHEN since > %(now)s - interval '1 hour' THEN 'under_1_h'
     WHEN since > %(now)s - interval '24 hours' THEN 'under_24_h'
     ELSE 'over_24_h' END"""
-_BOARD: Final = f"""
-    SELECT gateway, account, currency, {_AGE} AS age, count(DISTINCT payment_id) AS payments,
-        count(DISTINCT payment_id) FILTER (WHERE {_MANUAL}) AS manual,
-        coalesce(sum(amount_minor), 0)::bigint AS amount_minor
-    FROM in_doubt WHERE %(everyones)s OR merchant_id = %(merchant_id)s
-    GROUP BY gateway, account, currency, age
-    ORDER BY gateway, account, currency, min(since) DESC
-"""  # noqa: S608  # texts of ours
-_PAGE: Final = f"""
-    SELECT payment_id, merchant_id, operation_id, kind, gateway, account, amount_minor, currency, since, code, detail,
-        asked, because, {_MANUAL} AS manual, parked, frozen
-    FROM in_doubt WHERE (%(everyones)s OR merchant_id = %(merchant_id)s)
-        AND (since, payment_id, coalesce(operation_id, '')) > (%(since)s, %(payment_id)s, %(operation_id)s)
-    ORDER BY since, payment_id, coalesce(operation_id, '') LIMIT %(limit)s
-"""  # noqa: S608  # texts of ours
+_EVERYONES: Final = "true"
+_MERCHANTS: Final = "merchant_id = %(merchant_id)s"
+
+
+def _board_of(whose: str) -> str:
+    return f"""
+        SELECT gateway, account, currency, {_AGE} AS age, count(DISTINCT payment_id) AS payments,
+            count(DISTINCT payment_id) FILTER (WHERE {_MANUAL}) AS manual,
+            coalesce(sum(amount_minor), 0)::bigint AS amount_minor
+        FROM in_doubt WHERE {whose}
+        GROUP BY gateway, account, currency, age
+        ORDER BY gateway, account, currency, min(since) DESC
+    """  # noqa: S608  # texts of ours
+
+
+def _page_of(whose: str) -> str:
+    return f"""
+        SELECT payment_id, merchant_id, operation_id, kind, gateway, account, amount_minor, currency, since, code,
+            detail, asked, because, {_MANUAL} AS manual, parked, frozen
+        FROM in_doubt WHERE {whose}
+            AND (since, payment_id, coalesce(operation_id, '')) > (%(since)s, %(payment_id)s, %(operation_id)s)
+        ORDER BY since, payment_id, coalesce(operation_id, '') LIMIT %(limit)s
+    """  # noqa: S608  # texts of ours
+
+
+_BOARD: Final = _board_of(_MERCHANTS)
+_EVERYONES_BOARD: Final = _board_of(_EVERYONES)
+_PAGE: Final = _page_of(_MERCHANTS)
+_EVERYONES_PAGE: Final = _page_of(_EVERYONES)
 
 
 async def board(conn: psycopg.AsyncConnection, merchant_id: str, now: datetime) -> list[AtRisk]:
     """A merchant's, by gateway, account, currency and age, the youngest of each first."""
-    return await _board(conn, merchant_id, now)
+    return await _board(conn, _BOARD, _at(now) | {"merchant_id": merchant_id})
 
 
 async def everyones_board(conn: psycopg.AsyncConnection, now: datetime) -> list[AtRisk]:
     """For operators."""
-    return await _board(conn, None, now)
+    return await _board(conn, _EVERYONES_BOARD, _at(now))
 
 
 async def page(
     conn: psycopg.AsyncConnection, merchant_id: str, now: datetime, after: Cursor, limit: int
 ) -> tuple[list[Doubt], Cursor | None]:
     """At most `limit` of a merchant's, oldest first, and where the next page begins: None at the end."""
-    return await _page(conn, merchant_id, now, after, limit)
+    return await _page(conn, _PAGE, _at(now) | {"merchant_id": merchant_id}, after, limit)
 
 
 async def everyones_page(
     conn: psycopg.AsyncConnection, now: datetime, after: Cursor, limit: int
 ) -> tuple[list[Doubt], Cursor | None]:
     """For operators."""
-    return await _page(conn, None, now, after, limit)
+    return await _page(conn, _EVERYONES_PAGE, _at(now), after, limit)
 
 
-def _whose(merchant_id: str | None, now: datetime) -> dict[str, Any]:
-    return {
-        "everyones": merchant_id is None,
-        "merchant_id": merchant_id,
-        "now": now,
-        "manual_before": now - PERSON_AFTER,
-    }
+def _at(now: datetime) -> dict[str, Any]:
+    return {"now": now, "manual_before": now - PERSON_AFTER}
 
 
-async def _board(conn: psycopg.AsyncConnection, merchant_id: str | None, now: datetime) -> list[AtRisk]:
+async def _board(conn: psycopg.AsyncConnection, query: str, values: dict[str, Any]) -> list[AtRisk]:
     async with conn.cursor(row_factory=class_row(AtRisk)) as cursor:
-        await cursor.execute(_BOARD, _whose(merchant_id, now))
+        await cursor.execute(query, values)
         return await cursor.fetchall()
 
 
 async def _page(
-    conn: psycopg.AsyncConnection, merchant_id: str | None, now: datetime, after: Cursor, limit: int
+    conn: psycopg.AsyncConnection, query: str, values: dict[str, Any], after: Cursor, limit: int
 ) -> tuple[list[Doubt], Cursor | None]:
     bounds = {
         "since": after.since,
@@ -163,7 +172,7 @@ async def _page(
         "limit": limit + 1,
     }
     async with conn.cursor(row_factory=class_row(Doubt)) as cursor:
-        await cursor.execute(_PAGE, _whose(merchant_id, now) | bounds)
+        await cursor.execute(query, values | bounds)
         found = await cursor.fetchall()
     if len(found) <= limit:
         return found, None
@@ -191,7 +200,7 @@ _FIGURES: Final = f"""
 
 
 async def figures(conn: psycopg.AsyncConnection, now: datetime) -> Figures:
-    rows = await (await conn.execute(_FIGURES, _whose(None, now))).fetchall()
+    rows = await (await conn.execute(_FIGURES, _at(now))).fetchall()
     amounts = {(gateway, currency): minor for total, gateway, currency, _, _, minor, _ in rows if not total}
     payments, manual, oldest_s = next((row[3], row[4], row[6]) for row in rows if row[0])
     return Figures(payments, manual, max(oldest_s, 0.0), amounts)

@@ -44,12 +44,18 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """The document with the schema that `problems` refers to: FastAPI collects those of JSON answers only."""
+    """The document with the schema that `problems` refers to, which FastAPI does not collect, and without FastAPI's own
+    errors, which are never answered."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = made()
-        document["components"]["schemas"][ProblemDocument.__name__] = ProblemDocument.model_json_schema()
+        schemas = document["components"]["schemas"]
+        schemas[ProblemDocument.__name__] = ProblemDocument.model_json_schema()
+        # What FastAPI adds for a parameter; ours may be any text.
+        document["paths"]["/return/{token}"]["get"]["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it

@@ -223,11 +223,11 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def shared(place: Place, folder: Path) -> Iterator[Running]:
+def shared(place: Place, folder: Path, *names: str, accounts: str = ONE_ACCOUNT) -> Iterator[Running]:
     """For a fixture of a module. Its tests count only what is theirs: a start costs more than most of them do."""
-    made = Running(place, folder)
+    made = Running(place, folder, accounts_text=accounts)
     try:
-        asyncio.run(made.start(*ALL))
+        asyncio.run(made.start(*(names or ALL)))
         yield made
     finally:
         asyncio.run(made.stop())

@@ -1,17 +1,22 @@
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
 
+from aggregates import merchant, reports
 from infra.api import shapes
 from projections import batch
-from tests.controls import NOW
+from tests.controls import NOW, ROUTE, cause, operation_of, report
 from tests.projections.stories import (
     captured,
     doubtful,
     event_of,
+    in_doubt,
     put_into_store,
+    requested,
+    stored,
     views_connection,
 )
 
@@ -134,11 +139,65 @@ def requested_at(moment):
     ]
 
 
-@pytest.mark.parametrize("cursor", ["x", "AAAA", "WzEsMl0=", "W10="])
-async def test_a_cursor_that_was_not_made_here_is_refused(api, cursor):
-    answer = await api.get(f"/v1/customers/customer-1/payments?cursor={cursor}")
+@pytest.mark.parametrize("path", ["/v1/customers/customer-1/payments", "/v1/in-doubt"])
+async def test_a_cursor_that_was_not_made_here_is_refused(api, path):
+    for cursor in ("x", "AAAA", "WzEsMl0=", "W10="):
+        answer = await api.get(f"{path}?cursor={cursor}")
 
-    assert (answer.status, answer.body["code"]) == (400, "cursor_invalid")
+        assert (answer.status, answer.body["code"]) == (400, "cursor_invalid")
+
+
+async def test_what_is_in_doubt_comes_in_pages_with_the_whole_board_and_for_its_merchant_only(
+    place, api, new_key
+):
+    mine, anothers = [in_doubt() for _ in range(5)], in_doubt(merchant_id="other")
+    await happen(place, *map(stored, (*mine, anothers)))
+
+    seen, cursor, pages = [], "", 0
+    while cursor is not None:
+        page = (await api.get(f"/v1/in-doubt?limit=2&cursor={cursor}")).body
+        shapes.InDoubt.model_validate(page)
+        seen += [one["payment_id"] for one in page["in_doubt"]]
+        assert sum(cell["payments"] for cell in page["board"]) == 5
+        assert sum(cell["amount_minor"] for cell in page["board"]) == 5 * 1099
+        cursor, pages = page["next_cursor"], pages + 1
+
+    assert (pages, sorted(seen)) == (3, sorted(str(payment.id) for payment in mine))
+    others = (await api.get("/v1/in-doubt", key=new_key("other"))).body
+    assert [one["payment_id"] for one in others["in_doubt"]] == [str(anothers.id)]
+
+
+async def test_a_disputed_payment_shows_its_sums_its_dispute_and_the_decisions(place, api):
+    payment = requested()
+    operation = operation_of(payment)
+    reports.take(payment, report(operation), ROUTE, cause(NOW, uuid4()))
+    disputed(payment, operation)
+    merchant.refund(payment, 99, cause(NOW, uuid4()), reason="late")
+    await happen(place, stored(payment))
+
+    shown = shapes.Payment.model_validate((await api.get(f"/v1/payments/{payment.id}")).body)
+
+    assert (shown.status, shown.disputed_minor, shown.refundable_minor) == ("DISPUTED", 1000, 0)
+    assert [dispute.state for dispute in shown.disputes] == ["opened"]
+    assert [operation.kind for operation in shown.operations] == ["sale", "refund"]
+    assert shown.decision
+    listed = (await api.get("/v1/customers/customer-1/payments")).body["payments"][0]
+    assert (listed["disputed_minor"], listed["disputes"]) == (1000, shown.model_dump(mode="json")["disputes"])
+
+
+def disputed(payment, operation):
+    reports.dispute(
+        payment,
+        dispute_id="dp_1",
+        operation_id=operation,
+        state="opened",
+        amount_minor=1000,
+        currency="EUR",
+        reason="fraudulent",
+        respond_by=None,
+        observed_at=NOW.isoformat(),
+        cause=cause(NOW, uuid4()),
+    )
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x"])
