@@ -1,6 +1,7 @@
 """A plan carried out: a stack of its own, orders, faults, and the verdict on all of it."""
 
 import asyncio
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class Chaos:
                 (_struck_what(one.fault), one.recovery) for one in self.struck if one.recovery is not None
             ),
             "still_in_doubt": self.still_in_doubt,
+            "until_settled_s": _until_settled(self.sales),
             "not_taken": self.not_taken,
             "ended_otherwise": sorted(
                 f"{sale.order.idempotency_key} ({sale.course}, {sale.order.payment_method}): {sale.ended}"
@@ -174,3 +176,19 @@ def _struck_what(fault: Fault) -> str:
             return fault.where.partition("-")[0]
         case _:
             return fault.fault
+
+
+def _until_settled(sales: list[Sale]) -> dict[str, dict[str, float | int]]:
+    """From when an order was due to its first rest, by payment token: what a lost answer costs, for one."""
+    by_token: dict[str, list[float]] = {}
+    for sale in sales:
+        if sale.settled_s is not None:
+            by_token.setdefault(sale.order.payment_method, []).append(sale.settled_s - sale.due_s)
+    return {
+        token: {
+            "count": len(seconds),
+            "median": round(statistics.median(seconds), 3),
+            "max": round(max(seconds), 3),
+        }
+        for token, seconds in sorted(by_token.items())
+    }

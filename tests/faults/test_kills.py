@@ -8,7 +8,7 @@ import pytest
 from infra.shop import orders
 from tests.system.running import ALL, running, shop
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.soak, pytest.mark.timeout(600)]
 
 EVERY: Final = (*ALL, "api")
 _PAYMENTS: Final = 1000

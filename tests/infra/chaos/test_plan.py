@@ -1,5 +1,6 @@
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import get_args
 
@@ -126,3 +127,11 @@ def test_the_guide_names_every_fault_and_every_crash_point():
 
 def _names(kind) -> tuple[str, ...]:
     return get_args(kind.model_fields["fault"].annotation)
+
+
+def test_the_plan_of_the_figures_strikes_everything_five_times():
+    plan = load(Path(__file__).parent.parent.parent.parent / "docs" / "plans" / "recovery.toml")
+    struck = Counter(fault.process for fault in plan.faults)
+
+    assert struck == dict.fromkeys((*faults.PROCESSES, *faults.SERVERS), 5)
+    assert plan.faults[-1].at_s < plan.payments / plan.rate
