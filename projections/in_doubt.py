@@ -113,12 +113,18 @@ def _board_of(whose: str) -> str:
 
 
 def _page_of(whose: str) -> str:
+    order = "since, payment_id, coalesce(operation_id, '')"
+    # What a page alone needs is looked up for its rows alone.
     return f"""
         SELECT payment_id, merchant_id, operation_id, kind, gateway, account, amount_minor, currency, since, code,
-            detail, asked, because, {_MANUAL} AS manual, parked, frozen
-        FROM in_doubt WHERE {whose}
-            AND (since, payment_id, coalesce(operation_id, '')) > (%(since)s, %(payment_id)s, %(operation_id)s)
-        ORDER BY since, payment_id, coalesce(operation_id, '') LIMIT %(limit)s
+            detail, asked, because, {_MANUAL} AS manual,
+            EXISTS (SELECT FROM parked_streams p WHERE p.payment_id = page.payment_id) AS parked,
+            coalesce((SELECT frozen FROM payments p WHERE p.payment_id = page.payment_id), false) AS frozen
+        FROM (
+            SELECT * FROM in_doubt WHERE {whose} AND ({order}) > (%(since)s, %(payment_id)s, %(operation_id)s)
+            ORDER BY {order} LIMIT %(limit)s
+        ) page
+        ORDER BY {order}
     """  # noqa: S608  # texts of ours
 
 

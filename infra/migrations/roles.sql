@@ -21,6 +21,7 @@ GRANT SELECT, INSERT, UPDATE ON {schema}.gateway_sends TO aegispay_gateway;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {read} TO aegispay_views;
 GRANT SELECT ON ALL TABLES IN SCHEMA {read} TO aegispay_api;
 GRANT SELECT ON {schema}.api_keys TO aegispay_api;
+GRANT SELECT (payment_id) ON {schema}.parked_streams TO aegispay_api;
 
 -- `verify`, `parked`, `status`: reads everything but the API keys' hashes.
 GRANT SELECT ON {schema}.payment_events, {schema}.payment_timers, {schema}.command_refusals, {schema}.gateway_ids,
