@@ -1,7 +1,8 @@
 """Every command over HTTP against the real stack: accepted, refused, repeated, conflicting."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -224,58 +225,6 @@ async def test_the_shop_may_say_itself_that_the_customer_came_back_or_end_the_ch
     assert (of(stack, payment), of(stack, other)) == (1, 0)
 
 
-async def weather(stack: Running, **settings: Any) -> None:
-    headers = {"Authorization": f"Bearer {SIMULATOR_KEY}"}
-    url = f"http://127.0.0.1:{stack.simulator_port}/_simulator"
-    async with aiohttp.ClientSession(headers=headers) as http, http.post(url, json=settings) as answer:
-        assert answer.status == 200, await answer.text()
-
-
-async def test_what_is_in_doubt_stands_on_the_board_and_a_person_decides_it_once(stack, api):
-    await weather(stack, down_s=120, down="failing")
-    answer = await api.post(SALE, **{"Idempotency-Key": "order-1", "Prefer": "wait=20"})
-    assert answer.body["status"] == "IN_DOUBT"
-    payment = answer.body["payment_id"]
-    operation = answer.body["operations"][0]["operation_id"]
-    word = {"operation_id": operation, "decision": "not_charged", "evidence": "no charge", "who": "Kim"}
-
-    board = (await api.get("/v1/in-doubt")).body
-    shapes.InDoubt.model_validate(board)
-    assert [one["operation_id"] for one in board["in_doubt"]] == [operation]
-    assert sum(cell["amount_minor"] for cell in board["board"]) == 1000
-
-    assert await refused(api, payment, "resolve", word, "d1") == (409, "not_asked_yet")
-
-    async def asked() -> bool:
-        """Not within 5 s of the question before, which the timer may have asked."""
-        found = await api.change(payment, "status-queries", {}, **{"Idempotency-Key": str(uuid4())})
-        assert found.status == 202 or found.body["code"] == "asked_just_now", found.body
-        return found.status == 202
-
-    await until(asked, "the PSP was asked", 60)
-    last: dict[str, Any] = {}
-
-    async def resolved() -> bool:
-        """Once the look-up has had its answer, of whatever kind."""
-        found = await api.change(payment, "resolve", word, **{"Idempotency-Key": str(uuid4())})
-        last.update(found.body, http=found.status)
-        return found.status == 200
-
-    await until(resolved, "it was decided", 30)
-    assert last["status"] == "FAILED"
-    assert await refused(api, payment, "resolve", word, "d2") == (409, "not_in_doubt")
-
-    events = (await api.get(f"/v1/payments/{payment}/events")).body["events"]
-    (decision,) = [one["data"] for one in events if one["type"] == "payment.resolved.v1"]
-    assert (decision["decision"], decision["evidence"]) == ("not_charged", "no charge")
-    assert decision["who"] == f"Kim (API key {api.key.split('_')[1]})"
-
-    async def cleared() -> bool:
-        return (await api.get("/v1/in-doubt")).body["in_doubt"] == []
-
-    await until(cleared, "the board is empty", 20)
-
-
 async def test_three_refunds_at_once_give_back_no_more_than_was_captured(stack, api):
     payment = await paid(api, SALE, "CAPTURED")
 
@@ -292,3 +241,61 @@ async def test_three_refunds_at_once_give_back_no_more_than_was_captured(stack, 
     executed = {answer.body["operation_id"] for answer in answers if answer.status == 200}
     assert len(executed) == 1
     assert {answer.body["code"] for answer in answers if answer.status != 200} == {"refund_exceeds_captured"}
+
+
+@asynccontextmanager
+async def psp_failing(stack: Running) -> AsyncIterator[None]:
+    """It answers every call with 503."""
+    headers = {"Authorization": f"Bearer {SIMULATOR_KEY}"}
+    url = f"http://127.0.0.1:{stack.simulator_port}/_simulator"
+    async with aiohttp.ClientSession(headers=headers) as http:
+        try:
+            await http.post(url, json={"down_s": 120, "down": "failing"})
+            yield
+        finally:
+            await http.post(url, json={"down_s": 0})
+
+
+async def test_what_is_in_doubt_stands_on_the_board_and_a_person_decides_it_once(stack, api):
+    async with psp_failing(stack):
+        answer = await api.post(SALE, **{"Idempotency-Key": "order-1", "Prefer": "wait=20"})
+        assert answer.body["status"] == "IN_DOUBT"
+        payment = answer.body["payment_id"]
+        operation = answer.body["operations"][0]["operation_id"]
+        word = {"operation_id": operation, "decision": "not_charged", "evidence": "no charge", "who": "Kim"}
+
+        board = (await api.get("/v1/in-doubt")).body
+        shapes.InDoubt.model_validate(board)
+        assert [one["operation_id"] for one in board["in_doubt"]] == [operation]
+        assert sum(cell["amount_minor"] for cell in board["board"]) == 1000
+
+        assert await refused(api, payment, "resolve", word, "d1") == (409, "not_asked_yet")
+
+        async def asked() -> bool:
+            """Not within 5 s of the question before, which the timer may have asked."""
+            found = await api.change(payment, "status-queries", {}, **{"Idempotency-Key": str(uuid4())})
+            assert found.status == 202 or found.body["code"] == "asked_just_now", found.body
+            return found.status == 202
+
+        await until(asked, "the PSP was asked", 60)
+        last: dict[str, Any] = {}
+
+        async def resolved() -> bool:
+            """Once the look-up has had its answer, of whatever kind."""
+            found = await api.change(payment, "resolve", word, **{"Idempotency-Key": str(uuid4())})
+            last.update(found.body, http=found.status)
+            return found.status == 200
+
+        await until(resolved, "it was decided", 30)
+        assert last["status"] == "FAILED"
+        assert await refused(api, payment, "resolve", word, "d2") == (409, "not_in_doubt")
+
+        events = (await api.get(f"/v1/payments/{payment}/events")).body["events"]
+        (decision,) = [one["data"] for one in events if one["type"] == "payment.resolved.v1"]
+        assert (decision["decision"], decision["evidence"]) == ("not_charged", "no charge")
+        assert decision["who"] == f"Kim (API key {api.key.split('_')[1]})"
+
+        async def cleared() -> bool:
+            return (await api.get("/v1/in-doubt")).body["in_doubt"] == []
+
+        await until(cleared, "the board is empty", 20)
