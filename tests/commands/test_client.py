@@ -7,19 +7,23 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from importlib.metadata import distribution
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 from packaging.requirements import Requirement
 
 from commands.client import Client, ClientError, NoAnswer, NotSettled, Refused
+from commands.messages import Reply
 from infra import topics
 from tests import ports
 from tests.place import Place
+from tests.system import psp
 from tests.system.running import Running, shared
+from tests.until import until
 
 pytestmark = pytest.mark.stack
 
@@ -151,6 +155,187 @@ async def test_what_a_payment_comes_to_is_what_the_client_says(stack):
         with pytest.raises(NotSettled, match="goes on by itself"):
             await client.wait_settled(lost, timeout_s=0.5)
         assert (await client.wait_settled(lost, timeout_s=60)).status == "CAPTURED"
+
+
+async def _refused(asking: Awaitable[Reply]) -> Refused:
+    with pytest.raises(Refused) as refused:
+        await asking
+    return refused.value
+
+
+async def test_a_capture_and_a_refund_are_accepted_refused_repeated_and_conflicting(stack):
+    async with stack.client() as client, stack.client() as other:
+        paid = await client.pay(idempotency_key="life-1", capture="manual", **ORDER)
+        payment = paid.payment_id
+        assert paid.status == "AUTHORIZED"
+
+        too_much = await _refused(client.capture(payment, idempotency_key="c-0", amount_minor=2000))
+        assert too_much.code == "capture_exceeds_authorization"
+        assert too_much.amounts["requested_minor"] == 2000
+        assert too_much.amounts["capturable_minor"] == 1099
+
+        captured = await client.wait(
+            await client.capture(payment, idempotency_key="c-1", amount_minor=1000, final=True)
+        )
+        assert (captured.operation_state, captured.status) == ("APPROVED", "PARTIALLY_CAPTURED")
+
+        back = await client.capture(payment, idempotency_key="c-1", amount_minor=1000, final=True)
+        assert back.operation_id == captured.operation_id
+        assert (await client.wait(back)).operation_state == "APPROVED"
+        conflict = await _refused(
+            client.capture(payment, idempotency_key="c-1", amount_minor=999, final=True)
+        )
+        assert (conflict.code, conflict.path) == ("idempotency_mismatch", "command_id")
+        again = await _refused(client.capture(payment, idempotency_key="c-0", amount_minor=2000))
+        assert (again.code, again.amounts) == (too_much.code, too_much.amounts)
+
+        # By two clients at once: the same command is one refund, another's content is refused.
+        refunds = await asyncio.gather(
+            *(
+                one.refund(payment, idempotency_key="r-1", amount_minor=minor, reason="a shoe")
+                for one, minor in ((client, 700), (other, 700), (client, 701), (other, 701))
+            ),
+            return_exceptions=True,
+        )
+        mismatches = [one for one in refunds if isinstance(one, Refused)]
+        accepted = [one for one in refunds if isinstance(one, Reply)]
+        assert [one.code for one in mismatches] == ["idempotency_mismatch"] * 2
+        assert len({one.operation_id for one in accepted}) == 1
+        assert (await client.wait(accepted[0])).operation_state == "APPROVED"
+        over = await _refused(client.refund(payment, idempotency_key="r-2", amount_minor=700))
+        assert over.code == "refund_exceeds_captured"
+
+
+async def test_a_void_and_a_cancel_are_accepted_refused_repeated_and_conflicting(stack):
+    async with stack.client() as client:
+        for key, ask, refused in (
+            ("life-2", client.void, "nothing_to_void"),
+            ("life-3", client.cancel, "already_canceled"),
+        ):
+            paid = await client.pay(idempotency_key=key, capture="manual", **ORDER)
+            payment = paid.payment_id
+
+            ended = await client.wait(await ask(payment, idempotency_key="v-1"))
+            assert (ended.operation_state, ended.status) == ("APPROVED", "VOIDED")
+            assert (await ask(payment, idempotency_key="v-1")).operation_id == ended.operation_id
+            assert (await _refused(ask(payment, idempotency_key="v-2"))).code == refused
+            assert (await _refused(ask(payment, idempotency_key="v-2"))).code == refused
+
+        # Another kind under the same key is another command.
+        captured = await _refused(client.capture(payment, idempotency_key="v-1"))
+        assert captured.code == "nothing_to_capture"
+
+
+async def test_a_challenge_is_completed_or_ended_and_wait_goes_on_past_requires_action(stack):
+    challenged = ORDER | {"payment_method": "pm_card_threeDSecure2Required"}
+    async with stack.client() as client:
+        paid = await client.pay(idempotency_key="life-4", **challenged)
+        assert paid.status == "REQUIRES_ACTION"
+        await psp.challenge(await _action_url(stack, paid.payment_id), "pass")
+        done = await client.complete_action(paid.payment_id, idempotency_key="a-1")
+        assert (await client.wait(done)).status == "CAPTURED"
+        repeated = await client.complete_action(paid.payment_id, idempotency_key="a-1")
+        assert (await client.wait(repeated)).status == "CAPTURED"
+        other = f"{paid.payment_id.hex}-s9"
+        conflict = client.complete_action(paid.payment_id, idempotency_key="a-1", operation_id=other)
+        assert (await _refused(conflict)).code == "idempotency_mismatch"
+        nowhere = client.complete_action(paid.payment_id, idempotency_key="a-2", operation_id=other)
+        assert (await _refused(nowhere)).code == "no_action_required"
+
+        ended = await client.pay(idempotency_key="life-5", **challenged)
+        cancelled = await client.cancel(ended.payment_id, idempotency_key="x-1")
+        assert (await client.wait(cancelled)).status == "VOIDED"
+
+
+async def _action_url(stack, payment) -> str:
+    found: list[tuple] = []
+
+    async def shown() -> bool:
+        found[:] = await stack.rows("SELECT action_url FROM payments WHERE payment_id = %s", payment)
+        return bool(found and found[0][0])
+
+    await until(shown, "the customer's address is in the read model")
+    return found[0][0]
+
+
+async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
+    async with stack.client() as client:
+        settled = await client.pay(idempotency_key="life-6", **ORDER)
+        nothing = await _refused(client.retry_status_query(settled.payment_id, idempotency_key="q-1"))
+        assert nothing.code == "nothing_in_doubt"
+        word = {
+            "operation_id": f"{settled.payment_id.hex}-s1",
+            "decision": "charged",
+            "evidence": "their record",
+            "who": "Kim",
+        }
+        early = await _refused(client.resolve(settled.payment_id, idempotency_key="d-1", **word))
+        assert early.code == "not_in_doubt"
+
+        async with psp.failing(stack):
+            paid = await client.create_payment(idempotency_key="life-7", **ORDER)
+            payment = paid.payment_id
+            word |= {"operation_id": f"{payment.hex}-s1", "decision": "not_charged"}
+
+            async def looked_up() -> bool:
+                try:
+                    await client.retry_status_query(payment, idempotency_key=str(uuid4()))
+                except Refused as refused:
+                    assert refused.code == "asked_just_now"
+                    return False
+                return True
+
+            await until(looked_up, "it was looked up")
+            keys = iter(range(2, 1000))
+
+            async def decided() -> bool:
+                try:
+                    reply = await client.resolve(payment, idempotency_key=f"d-{next(keys)}", **word)
+                except Refused as refused:
+                    assert refused.code == "not_asked_yet"
+                    return False
+                assert (await client.wait(reply)).status == "FAILED"
+                return True
+
+            await until(decided, "the answer to the look-up was there, and a person decided")
+
+        last = f"d-{next(keys) - 1}"
+        assert (await client.resolve(payment, idempotency_key=last, **word)).status == "FAILED"
+        other = client.resolve(payment, idempotency_key=last, **word | {"decision": "charged"})
+        assert (await _refused(other)).code == "idempotency_mismatch"
+        late = client.resolve(payment, idempotency_key="late", **word | {"decision": "charged"})
+        assert (await _refused(late)).code == "not_in_doubt"
+
+
+async def test_another_merchants_payment_is_one_that_does_not_exist(stack):
+    stranger = Client(stack.place.kafka, merchant_id="stranger", topic_prefix=stack.place.prefix)
+    async with stack.client() as client, stranger:
+        paid = await client.pay(idempotency_key="life-8", **ORDER)
+
+        others = await _refused(stranger.refund(paid.payment_id, idempotency_key="r-1"))
+        nobodys = await _refused(stranger.refund(uuid4(), idempotency_key="r-1"))
+
+    assert (others.code, others.detail) == (nobodys.code, nobodys.detail)
+    assert others.code == "payment_not_found"
+
+
+async def test_a_wait_for_an_end_that_does_not_come_says_how_it_stands(stack):
+    async with stack.client() as client:
+        slow = ORDER | {"payment_method": "pm_sim_refund_lost"}
+        paid = await client.pay(idempotency_key="life-9", **slow)
+        asked = await client.refund(paid.payment_id, idempotency_key="r-1")
+
+        with pytest.raises(NotSettled, match="IN_DOUBT"):
+            await client.wait(asked, timeout_s=2)
+        assert (await client.wait(asked, timeout_s=60)).operation_state == "APPROVED"
+
+
+async def test_a_key_that_may_give_a_card_away_is_refused_before_it_is_hashed(place):
+    async with Client(place.kafka, merchant_id="demo", topic_prefix=place.prefix) as client:
+        refused = await _refused(client.void(uuid4(), idempotency_key="4242424242424242"))
+
+    assert (refused.code, refused.path) == ("sensitive_data", "idempotency_key")
+    assert await _commands_sent(place) == []
 
 
 async def test_a_card_number_is_refused_before_it_leaves_the_process(place):

@@ -1,5 +1,6 @@
 import pytest
 
+from aggregates import reports
 from aggregates.operation import OperationState
 from commands.messages import payment_id
 from commands.ports import Timer, Writes
@@ -7,7 +8,7 @@ from infra.database import connect
 from infra.event_store import PaymentStore, Recorder
 from infra.history import history
 from infra.settings import DatabaseSettings
-from tests.controls import NOW, cause, operation_of, payment, report
+from tests.controls import NOW, ROUTE, cause, operation_of, payment, report
 
 pytestmark = pytest.mark.stack
 
@@ -26,7 +27,7 @@ def _save(place, made):
 
 def test_a_payment_is_told_from_its_stream_with_every_event_and_its_reason(place, audit):
     made = payment()
-    made.report(report(operation_of(made), OperationState.UNKNOWN, code="timeout"), 0.5, cause())
+    reports.take(made, report(operation_of(made), OperationState.UNKNOWN, code="timeout"), ROUTE, cause())
     _save(place, made)
 
     told = history(audit, made.id)

@@ -1,8 +1,7 @@
 """Every command over HTTP against the real stack: accepted, refused, repeated, conflicting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -16,7 +15,8 @@ from infra.api import keys, shapes
 from infra.process import Process
 from tests.infra.api.conftest import Api
 from tests.place import Place
-from tests.system.running import ALL, SIMULATOR_KEY, TWO_ACCOUNTS, Running, shared
+from tests.system import psp
+from tests.system.running import ALL, TWO_ACCOUNTS, Running, shared
 from tests.until import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
@@ -159,20 +159,10 @@ async def came_back(api: Api, address: str) -> Any:
     return await api.ask("GET", path, headers={"Authorization": None})
 
 
-async def authenticated(action_url: str, result: str) -> str:
-    """The customer presses a button at the bank; where the PSP sends it then."""
-    async with (
-        aiohttp.ClientSession() as bank,
-        bank.post(action_url, data={"result": result}, allow_redirects=False) as answer,
-    ):
-        assert answer.status == 303
-        return answer.headers["Location"]
-
-
 async def test_a_customer_comes_back_to_the_shop_once_or_often_and_the_payment_is_settled_once(stack, api):
     payment = await paid(api, CHALLENGED, "REQUIRES_ACTION")
     row = await shown(api, payment, 1)
-    address = await authenticated(row["action_url"], "pass")
+    address = await psp.challenge(row["action_url"], "pass")
 
     first = await came_back(api, address)
     second = await came_back(api, address)
@@ -190,7 +180,7 @@ async def test_a_customer_comes_back_to_the_shop_once_or_often_and_the_payment_i
 async def test_what_is_no_return_of_ours_is_a_page_that_tells_nothing(stack, api):
     payment = await paid(api, CHALLENGED, "REQUIRES_ACTION")
     action_url = (await shown(api, payment, 1))["action_url"]
-    address = await authenticated(action_url, "fail")
+    address = await psp.challenge(action_url, "fail")
     token = urlsplit(address).path.rpartition("/")[2]
 
     for wrong in ("nonsense", "<script>", token[:-1] + ("a" if token[-1] != "a" else "b"), "x" * 5000):
@@ -214,7 +204,7 @@ async def test_the_shop_may_say_itself_that_the_customer_came_back_or_end_the_ch
         await paid(api, CHALLENGED, "REQUIRES_ACTION"),
     )
     row = await shown(api, payment, 1)
-    await authenticated(row["action_url"], "pass")
+    await psp.challenge(row["action_url"], "pass")
 
     done = await ended(api, payment, "complete-action", {}, "a1")
     assert done["status"] == "CAPTURED"
@@ -243,21 +233,8 @@ async def test_three_refunds_at_once_give_back_no_more_than_was_captured(stack, 
     assert {answer.body["code"] for answer in answers if answer.status != 200} == {"refund_exceeds_captured"}
 
 
-@asynccontextmanager
-async def psp_failing(stack: Running) -> AsyncIterator[None]:
-    """It answers every call with 503."""
-    headers = {"Authorization": f"Bearer {SIMULATOR_KEY}"}
-    url = f"http://127.0.0.1:{stack.simulator_port}/_simulator"
-    async with aiohttp.ClientSession(headers=headers) as http:
-        try:
-            await http.post(url, json={"down_s": 120, "down": "failing"})
-            yield
-        finally:
-            await http.post(url, json={"down_s": 0})
-
-
 async def test_what_is_in_doubt_stands_on_the_board_and_a_person_decides_it_once(stack, api):
-    async with psp_failing(stack):
+    async with psp.failing(stack):
         answer = await api.post(SALE, **{"Idempotency-Key": "order-1", "Prefer": "wait=20"})
         assert answer.body["status"] == "IN_DOUBT"
         payment = answer.body["payment_id"]
