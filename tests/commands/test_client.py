@@ -281,7 +281,8 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
                 try:
                     await client.retry_status_query(payment, idempotency_key=str(uuid4()))
                 except Refused as refused:
-                    assert refused.code == "asked_just_now"
+                    if refused.code != "asked_just_now":
+                        raise
                     return False
                 return True
 
@@ -292,7 +293,8 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
                 try:
                     reply = await client.resolve(payment, idempotency_key=f"d-{next(keys)}", **word)
                 except Refused as refused:
-                    assert refused.code == "not_asked_yet"
+                    if refused.code != "not_asked_yet":
+                        raise
                     return False
                 assert (await client.wait(reply)).status == "FAILED"
                 return True
