@@ -19,7 +19,7 @@ async def failing(stack: Running) -> AsyncIterator[None]:
             await http.post(url, json={"down_s": 120, "down": "failing"})
             yield
         finally:
-            await http.post(url, json={"down_s": 0})
+            await http.post(url, json={"down_s": 0.001, "down": "failing"})
 
 
 async def challenge(action_url: str, result: Literal["pass", "fail"]) -> str | None:
