@@ -51,7 +51,8 @@ def list_(
         where = f"{cell.gateway}/{cell.account}" if cell.gateway else "no PSP yet"
         by_hand = f", {cell.manual} for a person" if cell.manual else ""
         amount = _money(cell.amount_minor, cell.currency)
-        say(f"{where}: {amount} in {cell.payments} payments {_AGES[cell.age]}{by_hand}")
+        count = "1 payment" if cell.payments == 1 else f"{cell.payments} payments"
+        say(f"{where}: {amount} in {count} {_AGES[cell.age]}{by_hand}")
     if board:
         say("")
     for one in doubts:
