@@ -57,6 +57,17 @@ base_url = "http://127.0.0.1:{port}"
 secret_file = "sim-us.key"
 multicapture = true
 """
+# A merchant of each kind, for a stack that many tests share.
+EVERY_ROUTE: Final = TWO_ACCOUNTS.replace(
+    """accounts = ["sim-eu", "sim-us"]
+""",
+    """accounts = ["sim-eu"]
+[merchants.failover]
+accounts = ["sim-eu", "sim-us"]
+[merchants.multicapture]
+accounts = ["sim-us"]
+""",
+)
 _KEYS: Final = {"sim-eu": SIMULATOR_KEY, "sim-us": "sk_test_for_tests_too"}
 
 
@@ -140,10 +151,10 @@ class Running:
     async def stop(self) -> None:
         await asyncio.gather(*(child.stop() for child in self.children.values()))
 
-    def client(self, answer_timeout_s: float = 10) -> Client:
+    def client(self, answer_timeout_s: float = 10, merchant_id: str = "demo") -> Client:
         return Client(
             self.place.kafka,
-            merchant_id="demo",
+            merchant_id=merchant_id,
             topic_prefix=self.place.prefix,
             answer_timeout_s=answer_timeout_s,
         )
@@ -157,8 +168,9 @@ class Running:
         start = payment.hex if payment else ""
         return [charge for charge in read_charges(self.ledger) if charge.reference.startswith(start)]
 
-    def movements(self) -> list[Movement]:
-        return list(read_movements(self.ledger))
+    def movements(self, payment: UUID | None = None) -> list[Movement]:
+        start = payment.hex if payment else ""
+        return [one for one in read_movements(self.ledger) if one.intent_reference.startswith(start)]
 
     async def rows(self, query: str, *parameters: object) -> list[tuple]:
         options = f"-c search_path={self.place.schema},{self.place.schema}_read"
@@ -223,12 +235,15 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def shared(place: Place, folder: Path, *names: str, accounts: str = ONE_ACCOUNT) -> Iterator[Running]:
-    """For a fixture of a module. Its tests count only what is theirs: a start costs more than most of them do."""
+def shared(place: Place, folder: Path, *names: str, accounts: str = EVERY_ROUTE) -> Iterator[Running]:
+    """For a fixture of a module: a start costs more than most tests do. Each test counts what is its own; what the PSP
+    has of nobody's, the verdict on all of it finds at the end."""
     made = Running(place, folder, accounts_text=accounts)
     try:
         asyncio.run(made.start(*(names or ALL)))
         yield made
+        verdict = asyncio.run(made.verdict())
+        assert verdict.ok, verdict.as_json()
     finally:
         asyncio.run(made.stop())
 

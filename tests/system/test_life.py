@@ -1,7 +1,9 @@
 """The whole life of a payment, every process real: captures, voids, refunds, challenges, failover, an extra charge."""
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,35 +11,96 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from commands.client import Client
 from commands.messages import Outcome, RecordOutcome, dump
 from infra import topics
-from tests.system.running import ALL, TWO_ACCOUNTS, Running, running, until
+from tests.system.running import Running
+from tests.until import until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
 CARD: dict[str, Any] = {"amount_minor": 1099, "currency": "EUR", "payment_method": "pm_card_visa"}
 CHALLENGED = CARD | {"payment_method": "pm_card_threeDSecure2Required"}
-# Its only account captures an authorization several times.
-SEVERAL_CAPTURES = TWO_ACCOUNTS.replace('["sim-eu", "sim-us"]', '["sim-us"]')
+LATE = ("pm_sim_late", "pm_sim_timeout", "pm_sim_vanish", "pm_sim_hang")
+LATER_CALLS = ("capture", "cancel", "refund")
+MISHAPS = ("lost", "500_once", "garbage", "reset_before", "wrong_amount")
 
 
-async def at_rest(stack: Running, payment: UUID | None, status: str, seconds: float = 90.0) -> None:
-    async def so() -> bool:
-        return await stack.rows("SELECT status FROM payments WHERE payment_id = %s", payment) == [(status,)]
-
-    await until(so, f"{payment} is {status}", seconds)
+def moved(stack: Running, payment: UUID | None) -> Counter[tuple[str, int]]:
+    return Counter((m.kind, m.amount_minor) for m in stack.movements(payment))
 
 
-def moved(stack: Running) -> Counter[tuple[str, int]]:
-    return Counter((m.kind, m.amount_minor) for m in stack.movements())
+@pytest.fixture(scope="module")
+def lived(stack) -> dict[str, UUID | BaseException]:
+    """By token. All at once and before the first test of them: each waits long, and none for another."""
+
+    async def live() -> dict[str, UUID | BaseException]:
+        async with stack.client() as client:
+            lives = {token: _paid_late(stack, client, token) for token in LATE}
+            for what, mishap in product(LATER_CALLS, MISHAPS):
+                token = f"pm_sim_{what}_{mishap}"
+                lives[token] = _changed(stack, client, token, what)
+            # While it is away it is away for all.
+            alone = lives.pop("pm_sim_vanish")
+            ends = await asyncio.gather(*lives.values(), return_exceptions=True)
+            (end,) = await asyncio.gather(alone, return_exceptions=True)
+        return dict(zip(lives, ends, strict=True)) | {"pm_sim_vanish": end}
+
+    return asyncio.run(live())
 
 
-async def test_an_authorization_is_captured_in_parts_its_rest_voided_and_a_part_refunded(place, tmp_path):
-    async with (
-        running(place, tmp_path, accounts=SEVERAL_CAPTURES) as stack,
-        stack.client() as client,
-    ):
-        created = await client.pay(idempotency_key="order-1", capture="manual", **CARD)
+async def _paid_late(stack: Running, client: Client, token: str) -> UUID:
+    reply = await client.create_payment(idempotency_key=token, **CARD | {"payment_method": token})
+    assert reply.payment_id is not None
+    await stack.has_status(reply.payment_id, "CAPTURED", seconds=150)
+    return reply.payment_id
+
+
+async def _changed(stack: Running, client: Client, token: str, what: str) -> UUID:
+    card = CARD | {"payment_method": token}
+    created = await client.pay(idempotency_key=token, capture="manual", **card)
+    payment = created.payment_id
+    assert payment is not None
+    if what == "cancel":
+        await client.void(payment, idempotency_key=f"{token}-v")
+        await stack.has_status(payment, "VOIDED", seconds=90)
+    else:
+        captured = await client.capture(payment, idempotency_key=f"{token}-c")
+        ended = await client.wait(captured, timeout_s=90)
+        assert ended.operation_state == "APPROVED", ended
+    if what == "refund":
+        await client.refund(payment, idempotency_key=f"{token}-r")
+        await stack.has_status(payment, "REFUNDED", seconds=90)
+    return payment
+
+
+def of(lived: dict[str, UUID | BaseException], token: str) -> UUID:
+    end = lived[token]
+    if isinstance(end, BaseException):
+        raise end
+    return end
+
+
+@pytest.mark.parametrize("token", LATE)
+async def test_what_a_slow_or_vanishing_psp_charged_late_is_one_charge(stack, lived, token):
+    payment = of(lived, token)
+
+    assert len(stack.charges(payment)) == 1
+    assert (await stack.verdict()).ok
+
+
+@pytest.mark.parametrize("mishap", MISHAPS)
+@pytest.mark.parametrize("what", LATER_CALLS)
+async def test_what_goes_wrong_with_a_later_call_moves_the_money_once(stack, lived, what, mishap):
+    payment = of(lived, f"pm_sim_{what}_{mishap}")
+
+    assert (await stack.verdict()).ok
+    assert max(moved(stack, payment).values()) == 1
+
+
+async def test_an_authorization_is_captured_in_parts_its_rest_voided_and_a_part_refunded(stack):
+    async with stack.client(merchant_id="multicapture") as client:
+        created = await client.pay(idempotency_key="parts", capture="manual", **CARD)
         payment = created.payment_id
         assert payment is not None
         for key, amount in (("c1", 300), ("c2", 500)):
@@ -45,8 +108,8 @@ async def test_an_authorization_is_captured_in_parts_its_rest_voided_and_a_part_
         await client.wait(await client.void(payment, idempotency_key="v"))
         await client.wait(await client.refund(payment, idempotency_key="r", amount_minor=200))
 
-        await at_rest(stack, payment, "PARTIALLY_REFUNDED")
-        assert moved(stack) == Counter(
+        await stack.has_status(payment, "PARTIALLY_REFUNDED")
+        assert moved(stack, payment) == Counter(
             {
                 ("authorized", 1099): 1,
                 ("captured", 300): 1,
@@ -67,19 +130,29 @@ async def _pass(page: str, result: str = "pass") -> tuple[int, str]:
             return ours.status, ours.headers.get("Location", "")
 
 
+async def _pass_and_go(page: str) -> None:
+    """At the bank's page, and never back."""
+    async with (
+        aiohttp.ClientSession() as customer,
+        customer.post(page, data={"result": "pass"}, allow_redirects=False),
+    ):
+        pass
+
+
 async def _page(stack: Running, payment: UUID | None) -> str:
-    await at_rest(stack, payment, "REQUIRES_ACTION")
+    assert payment is not None
+    await stack.has_status(payment, "REQUIRES_ACTION")
     ((page,),) = await stack.rows("SELECT action_url FROM payments WHERE payment_id = %s", payment)
     return str(page)
 
 
 @pytest.mark.parametrize(("result", "status"), [("pass", "CAPTURED"), ("fail", "FAILED")])
 async def test_a_customer_who_comes_back_from_a_challenge_lands_at_the_shop_with_the_payments_end(
-    place, tmp_path, result, status
+    stack, result, status
 ):
-    async with running(place, tmp_path, *ALL, "api") as stack, stack.client() as client:
+    async with stack.client() as client:
         created = await client.create_payment(
-            idempotency_key="order-1", return_page="https://shop.example/thanks", **CHALLENGED
+            idempotency_key=f"back-{result}", return_page="https://shop.example/thanks", **CHALLENGED
         )
         page = await _page(stack, created.payment_id)
 
@@ -87,99 +160,62 @@ async def test_a_customer_who_comes_back_from_a_challenge_lands_at_the_shop_with
 
         assert code == 303
         assert location == f"https://shop.example/thanks?payment_id={created.payment_id}&status={status}"
-        await at_rest(stack, created.payment_id, status)
-        returned = "SELECT count(*) FROM payment_events WHERE topic = 'payment.customer_returned.v1'"
-        assert await stack.rows(returned) == [(1,)]
+        await stack.has_status(created.payment_id, status)
+        returned = """
+            SELECT count(*) FROM payment_events
+            WHERE topic = 'payment.customer_returned.v1' AND originator_id = %s
+        """
+        assert await stack.rows(returned, created.payment_id) == [(1,)]
         assert (await stack.verdict()).ok
 
 
-async def test_a_customer_who_never_comes_back_is_charged_when_the_psp_says_so(place, tmp_path):
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        created = await client.create_payment(idempotency_key="order-1", **CHALLENGED)
-        page = await _page(stack, created.payment_id)
-        async with (
-            aiohttp.ClientSession() as customer,
-            customer.post(page, data={"result": "pass"}, allow_redirects=False),
-        ):
-            pass
+async def test_a_customer_who_never_comes_back_is_charged_when_the_psp_says_so(stack):
+    async with stack.client() as client:
+        created = await client.create_payment(idempotency_key="gone", **CHALLENGED)
+        await _pass_and_go(await _page(stack, created.payment_id))
 
-        await at_rest(stack, created.payment_id, "CAPTURED")
-        assert len(stack.charges()) == 1
+        await stack.has_status(created.payment_id, "CAPTURED", seconds=90)
+        assert len(stack.charges(created.payment_id)) == 1
 
 
-async def test_a_challenge_that_ran_out_is_ended_at_the_psp_and_nothing_is_charged(place, tmp_path):
-    async with running(place, tmp_path) as stack, stack.client() as client:
+async def test_a_challenge_that_ran_out_is_ended_at_the_psp_and_nothing_is_charged(stack):
+    async with stack.client() as client:
         created = await client.create_payment(
-            idempotency_key="order-1", expires_in=timedelta(seconds=8), **CHALLENGED
+            idempotency_key="ran-out", expires_in=timedelta(seconds=8), **CHALLENGED
         )
         page = await _page(stack, created.payment_id)
 
-        await at_rest(stack, created.payment_id, "EXPIRED")
-        async with (
-            aiohttp.ClientSession() as customer,
-            customer.post(page, data={"result": "pass"}, allow_redirects=False),
-        ):
-            pass
-        assert stack.movements() == []
+        await stack.has_status(created.payment_id, "EXPIRED", seconds=90)
+        await _pass_and_go(page)
+        assert stack.movements(created.payment_id) == []
         assert (await stack.verdict()).ok
 
 
-async def test_a_payment_that_is_cancelled_during_its_challenge_ends_at_the_psp_too(place, tmp_path):
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        created = await client.create_payment(idempotency_key="order-1", **CHALLENGED)
+async def test_a_payment_that_is_cancelled_during_its_challenge_ends_at_the_psp_too(stack):
+    async with stack.client() as client:
+        created = await client.create_payment(idempotency_key="cancelled", **CHALLENGED)
         await _page(stack, created.payment_id)
         assert created.payment_id is not None
         await client.cancel(created.payment_id, idempotency_key="stop")
 
-        await at_rest(stack, created.payment_id, "VOIDED")
-        assert stack.movements() == []
+        await stack.has_status(created.payment_id, "VOIDED", seconds=90)
+        assert stack.movements(created.payment_id) == []
 
 
-async def test_a_decline_at_one_account_is_a_charge_at_the_next(place, tmp_path):
-    async with running(place, tmp_path, accounts=TWO_ACCOUNTS) as stack, stack.client() as client:
-        reply = await client.pay(idempotency_key="order-1", **CARD | {"payment_method": "pm_sim_soft_here"})
+async def test_a_decline_at_one_account_is_a_charge_at_the_next(stack):
+    async with stack.client(merchant_id="failover") as client:
+        reply = await client.pay(idempotency_key="declined", **CARD | {"payment_method": "pm_sim_soft_here"})
 
         assert reply.status == "CAPTURED"
-        assert [m.account for m in stack.movements()] == ["sim-us"]
-        await at_rest(stack, reply.payment_id, "CAPTURED")
-        ((because,),) = await stack.rows(
-            "SELECT convert_from(state, 'UTF8')::json ->> 'because' FROM payment_events"
-            " WHERE topic = 'operation.started.v1' AND originator_version > 2"
-        )
-        assert "insufficient_funds" in because
+        assert [m.account for m in stack.movements(reply.payment_id)] == ["sim-us"]
+        await stack.has_status(reply.payment_id, "CAPTURED")
+        because = """
+            SELECT convert_from(state, 'UTF8')::json ->> 'because' FROM payment_events
+            WHERE topic = 'operation.started.v1' AND originator_version > 2 AND originator_id = %s
+        """
+        ((said,),) = await stack.rows(because, reply.payment_id)
+        assert "insufficient_funds" in said
         assert (await stack.verdict()).ok
-
-
-@pytest.mark.parametrize("token", ["pm_sim_late", "pm_sim_timeout", "pm_sim_vanish", "pm_sim_hang"])
-async def test_what_a_slow_or_vanishing_psp_charged_late_is_one_charge(place, tmp_path, token):
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        reply = await client.create_payment(idempotency_key="order-1", **CARD | {"payment_method": token})
-
-        await at_rest(stack, reply.payment_id, "CAPTURED", seconds=150)
-        assert len(stack.charges()) == 1
-        assert (await stack.verdict()).ok
-
-
-@pytest.mark.parametrize("mishap", ["lost", "500_once", "garbage", "reset_before", "wrong_amount"])
-@pytest.mark.parametrize("what", ["capture", "cancel", "refund"])
-async def test_what_goes_wrong_with_a_later_call_moves_the_money_once(place, tmp_path, what, mishap):
-    card = CARD | {"payment_method": f"pm_sim_{what}_{mishap}"}
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        created = await client.pay(idempotency_key="order-1", capture="manual", **card)
-        payment = created.payment_id
-        assert payment is not None
-        if what == "cancel":
-            await client.void(payment, idempotency_key="v")
-            await at_rest(stack, payment, "VOIDED")
-        else:
-            await client.wait(await client.capture(payment, idempotency_key="c"), timeout_s=90)
-        if what == "refund":
-            await client.refund(payment, idempotency_key="r")
-            await at_rest(stack, payment, "REFUNDED")
-
-        verdict = await stack.verdict()
-        assert verdict.ok
-        assert max(moved(stack).values()) == 1
 
 
 async def _publish(stack: Running, message: RecordOutcome) -> None:
@@ -208,38 +244,46 @@ def _said(payment: UUID, operation_id: str, source: Any, **outcome: Any) -> Reco
     )
 
 
-async def test_an_extra_charge_is_found_confirmed_by_the_psp_and_given_back(place, tmp_path):
+async def test_an_extra_charge_is_found_confirmed_by_the_psp_and_given_back(stack):
     """Its cause is a proof of absence that was wrong: as if the PSP had said so."""
-    async with running(place, tmp_path, accounts=TWO_ACCOUNTS) as stack, stack.client() as client:
+    async with stack.client(merchant_id="failover") as client:
         created = await client.create_payment(
-            idempotency_key="order-1", **CARD | {"payment_method": "pm_sim_lost"}
+            idempotency_key="extra", **CARD | {"payment_method": "pm_sim_lost"}
         )
         payment = created.payment_id
         assert payment is not None
         first = f"{payment.hex}-s1"
 
         async def charged() -> bool:
-            return len(stack.charges()) == 1
+            return len(stack.charges(payment)) == 1
 
         await until(charged, "the first charge")
         wrong = _said(payment, first, "query", kind="PROVEN_ABSENT", code="not_found")
         await _publish(stack, wrong)
-        await at_rest(stack, payment, "CAPTURED")
-        assert len(stack.charges()) == 2
+        await stack.has_status(payment, "CAPTURED", seconds=90)
+        assert len(stack.charges(payment)) == 2
 
-        charge = next(charge for charge in stack.charges() if charge.reference == first)
-        intent = next(m.intent_id for m in stack.movements() if m.psp_id == charge.psp_id)
+        charge = next(charge for charge in stack.charges(payment) if charge.reference == first)
         late = _said(
-            payment, first, "webhook", kind="APPROVED", psp_id=intent, amount_minor=1099, currency="EUR"
+            payment,
+            first,
+            "webhook",
+            kind="APPROVED",
+            psp_id=charge.intent_id,
+            amount_minor=1099,
+            currency="EUR",
         )
         await _publish(stack, late)
 
         async def given_back() -> bool:
-            return moved(stack)["refunded", 1099] == 1
+            return moved(stack, payment)["refunded", 1099] == 1
 
         await until(given_back, "the extra charge is given back")
         verdict = await stack.verdict()
         assert verdict.ok
-        assert (verdict.extra_charges_returned, verdict.by_status["CAPTURED"]) == (1, 1)
-        assert [m.reference for m in stack.movements() if m.kind == "refunded"] == [f"{payment.hex}-r3"]
-        assert await stack.rows("SELECT frozen, captured_minor FROM payments") == [(False, 1099)]
+        assert verdict.extra_charges_returned == 1
+        assert [m.reference for m in stack.movements(payment) if m.kind == "refunded"] == [
+            f"{payment.hex}-r3"
+        ]
+        shown = "SELECT status, frozen, captured_minor FROM payments WHERE payment_id = %s"
+        assert await stack.rows(shown, payment) == [("CAPTURED", False, 1099)]

@@ -4,7 +4,7 @@ import asyncio
 import urllib.request
 from collections import Counter
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -17,20 +17,12 @@ from infra.database import connect
 from infra.event_store import Recorder, repository
 from infra.settings import DatabaseSettings
 from tests.system.door import door
-from tests.system.running import ALL, Running, running, until
+from tests.system.running import Running, running
+from tests.until import until
 
 pytestmark = pytest.mark.stack
 
 CARD: dict[str, Any] = {"amount_minor": 1099, "currency": "EUR", "payment_method": "pm_card_visa"}
-WITH_API = (*ALL, "api")
-
-
-async def at_rest(stack: Running, payment: UUID, status: str, seconds: float = 90.0) -> None:
-    async def so() -> bool:
-        rows = await stack.rows("SELECT status FROM payments WHERE payment_id = %s", payment)
-        return rows == [(status,)]
-
-    await until(so, f"{payment} is {status}", seconds)
 
 
 async def metric(url: str, **labels: str) -> float:
@@ -50,40 +42,42 @@ async def metric(url: str, **labels: str) -> float:
     return await asyncio.to_thread(read)
 
 
-async def test_1_five_creates_with_one_key_at_once_are_one_payment(place, tmp_path):
-    async with running(place, tmp_path, *WITH_API) as stack, stack.client() as client, door(stack) as http:
-        by_kafka = [client.create_payment(idempotency_key="order-1", **CARD) for _ in range(5)]
-        by_http = [http.post("/v1/payments", CARD, "order-1") for _ in range(5)]
+async def test_1_five_creates_with_one_key_at_once_are_one_payment(stack):
+    async with stack.client() as client, door(stack) as http:
+        by_kafka = [client.create_payment(idempotency_key="one", **CARD) for _ in range(5)]
+        by_http = [http.post("/v1/payments", CARD, "one") for _ in range(5)]
         replies = await asyncio.gather(*by_kafka, *by_http)
 
-        await at_rest(stack, replies[0].payment_id, "CAPTURED")
+        await stack.has_status(replies[0].payment_id, "CAPTURED")
         ids = {str(reply.payment_id) for reply in replies[:5]} | {
             body["payment_id"] for _, body in replies[5:]
         }
         assert ids == {str(replies[0].payment_id)}
         assert {status for status, _ in replies[5:]} <= {200, 201, 202}
-        assert len(stack.charges()) == 1
+        assert len(stack.charges(replies[0].payment_id)) == 1
         assert (await stack.verdict()).ok
 
 
-async def test_2_the_same_key_with_another_amount_is_refused_and_the_first_stands(place, tmp_path):
-    async with running(place, tmp_path, *WITH_API) as stack, stack.client() as client, door(stack) as http:
-        first = await client.pay(idempotency_key="order-1", **CARD)
+async def test_2_the_same_key_with_another_amount_is_refused_and_the_first_stands(stack):
+    async with stack.client() as client, door(stack) as http:
+        first = await client.pay(idempotency_key="two", **CARD)
         other = CARD | {"amount_minor": 9999}
 
         with pytest.raises(Refused) as refused:
-            await client.create_payment(idempotency_key="order-1", **other)
-        status, problem = await http.post("/v1/payments", other, "order-1", wait_s=5)
+            await client.create_payment(idempotency_key="two", **other)
+        status, problem = await http.post("/v1/payments", other, "two", wait_s=5)
 
         assert refused.value.code == problem["code"] == "idempotency_mismatch"
         assert status in {409, 422}
-        assert await stack.rows("SELECT amount_minor, status FROM payments") == [(1099, "CAPTURED")]
-        assert [(charge.amount_minor, first.status) for charge in stack.charges()] == [(1099, "CAPTURED")]
+        shown = "SELECT amount_minor, status FROM payments WHERE payment_id = %s"
+        assert await stack.rows(shown, first.payment_id) == [(1099, "CAPTURED")]
+        assert first.status == "CAPTURED"
+        assert [charge.amount_minor for charge in stack.charges(first.payment_id)] == [1099]
 
 
-async def test_3_three_requests_at_once_to_take_the_money_take_it_once(place, tmp_path):
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        created = await client.pay(idempotency_key="order-1", capture="manual", **CARD)
+async def test_3_three_requests_at_once_to_take_the_money_take_it_once(stack):
+    async with stack.client() as client:
+        created = await client.pay(idempotency_key="three", capture="manual", **CARD)
         payment = created.payment_id
         assert payment is not None
 
@@ -96,73 +90,73 @@ async def test_3_three_requests_at_once_to_take_the_money_take_it_once(place, tm
 
         answers = Counter(await asyncio.gather(*map(capture, range(3))))
 
-        await at_rest(stack, payment, "CAPTURED")
+        await stack.has_status(payment, "CAPTURED")
         assert answers["accepted"] == 1
         assert sum(answers.values()) == 3
-        assert [charge.amount_minor for charge in stack.charges()] == [1099]
+        assert [charge.amount_minor for charge in stack.charges(payment)] == [1099]
         assert (await stack.verdict()).ok
 
 
-async def test_4_what_the_psp_refuses_for_now_is_tried_again_within_the_limits_and_counted(place, tmp_path):
-    async with running(place, tmp_path) as stack, stack.client() as client:
+async def test_4_what_the_psp_refuses_for_now_is_tried_again_within_the_limits_and_counted(stack):
+    url = f"aegispay_gateway_outcomes_total@{stack.metrics_url('gateway')}"
+    counted_before = await metric(url, kind="NOT_SENT", source="call")
+    async with stack.client() as client:
         card = CARD | {"payment_method": "pm_sim_429"}
         created = [
-            await client.create_payment(idempotency_key=f"order-{number}", **card) for number in range(8)
+            await client.create_payment(idempotency_key=f"four-{number}", **card) for number in range(8)
         ]
         for reply in created:
-            await at_rest(stack, reply.payment_id, "FAILED")
+            await stack.has_status(reply.payment_id, "FAILED")
 
-        tried = await stack.rows("SELECT count(*) FROM operations GROUP BY payment_id")
-        assert tried == [(3,)] * 8
-        url = f"aegispay_gateway_outcomes_total@{stack.metrics_url('gateway')}"
-        assert await metric(url, kind="NOT_SENT", source="call") == 24
-        assert stack.charges() == []
+        payments = [reply.payment_id for reply in created]
+        tried = "SELECT count(*) FROM operations WHERE payment_id = ANY(%s) GROUP BY payment_id"
+        assert await stack.rows(tried, payments) == [(3,)] * 8
+        assert await metric(url, kind="NOT_SENT", source="call") - counted_before == 24
+        assert [charge for payment in payments for charge in stack.charges(payment)] == []
 
         again = await client.pay(
-            idempotency_key="order-9", **CARD | {"payment_method": "pm_sim_429_once"}, timeout_s=60
+            idempotency_key="four-again", **CARD | {"payment_method": "pm_sim_429_once"}, timeout_s=60
         )
         assert again.status == "CAPTURED"
-        assert len(stack.charges()) == 1
+        assert len(stack.charges(again.payment_id)) == 1
 
 
-async def test_5_a_charge_whose_answer_was_lost_is_one_charge_and_captured_in_the_end(place, tmp_path):
-    async with running(place, tmp_path) as stack, stack.client() as client:
+async def test_5_a_charge_whose_answer_was_lost_is_one_charge_and_captured_in_the_end(stack):
+    async with stack.client() as client:
         reply = await client.create_payment(
-            idempotency_key="order-1", **CARD | {"payment_method": "pm_sim_lost"}
+            idempotency_key="five", **CARD | {"payment_method": "pm_sim_lost"}
         )
 
-        await at_rest(stack, reply.payment_id, "CAPTURED")
-        assert len(stack.charges()) == 1
+        await stack.has_status(reply.payment_id, "CAPTURED")
+        assert len(stack.charges(reply.payment_id)) == 1
 
 
-async def test_6_requests_that_differ_in_a_nested_field_only_are_not_the_same_request(place, tmp_path):
-    async with running(place, tmp_path, *WITH_API) as stack, stack.client() as client, door(stack) as http:
-        await client.pay(idempotency_key="order-1", metadata={"cart": "a", "size": "42"}, **CARD)
+async def test_6_requests_that_differ_in_a_nested_field_only_are_not_the_same_request(stack):
+    async with stack.client() as client, door(stack) as http:
+        first = await client.pay(idempotency_key="six", metadata={"cart": "a", "size": "42"}, **CARD)
         other = {"metadata": {"cart": "a", "size": "43"}}
 
         with pytest.raises(Refused) as refused:
-            await client.create_payment(idempotency_key="order-1", **CARD, **other)
-        _, problem = await http.post("/v1/payments", CARD | other, "order-1", wait_s=5)
+            await client.create_payment(idempotency_key="six", **CARD, **other)
+        _, problem = await http.post("/v1/payments", CARD | other, "six", wait_s=5)
 
         assert refused.value.code == problem["code"] == "idempotency_mismatch"
-        assert len(stack.charges()) == 1
+        assert len(stack.charges(first.payment_id)) == 1
 
 
-async def test_7_one_command_executed_three_times_at_once_is_executed_once_with_three_equal_answers(
-    place, tmp_path
-):
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        created = await client.pay(idempotency_key="order-1", **CARD)
+async def test_7_one_command_executed_three_times_at_once_is_executed_once_with_three_equal_answers(stack):
+    async with stack.client() as client:
+        created = await client.pay(idempotency_key="seven", **CARD)
         assert created.payment_id is not None
         command = RefundPayment(
             command_id=uuid4(), payment_id=created.payment_id, merchant_id="demo", amount_minor=300
         )
         answers = await _send(stack, command, times=3)
 
-        await at_rest(stack, created.payment_id, "PARTIALLY_REFUNDED")
+        await stack.has_status(created.payment_id, "PARTIALLY_REFUNDED")
         assert len({(a.result, a.operation_id, a.code) for a in answers}) == 1
         assert answers[0].result == "accepted"
-        refunds = [m.amount_minor for m in stack.movements() if m.kind == "refunded"]
+        refunds = [m.amount_minor for m in stack.movements(created.payment_id) if m.kind == "refunded"]
         assert refunds == [300]
 
 
@@ -194,16 +188,16 @@ async def _send(stack: Running, command: RefundPayment, times: int) -> list[Repl
     raise AssertionError
 
 
-async def test_8_the_history_replayed_gives_the_state_at_every_version_and_now(place, tmp_path):
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        created = await client.pay(idempotency_key="order-1", capture="manual", **CARD)
+async def test_8_the_history_replayed_gives_the_state_at_every_version_and_now(stack):
+    async with stack.client() as client:
+        created = await client.pay(idempotency_key="eight", capture="manual", **CARD)
         payment = created.payment_id
         assert payment is not None
-        await client.wait(await client.capture(payment, idempotency_key="c", amount_minor=900))
-        await client.wait(await client.refund(payment, idempotency_key="r", amount_minor=400))
-        await at_rest(stack, payment, "PARTIALLY_REFUNDED")
+        await client.wait(await client.capture(payment, idempotency_key="eight-c", amount_minor=900))
+        await client.wait(await client.refund(payment, idempotency_key="eight-r", amount_minor=400))
+        await stack.has_status(payment, "PARTIALLY_REFUNDED")
 
-        with connect(place.settings(DatabaseSettings, "command"), "test") as connection:
+        with connect(stack.place.settings(DatabaseSettings, "command"), "test") as connection:
             replay = repository(Recorder.for_this_cluster(connection))
             last = replay.get(payment)
             seen = [replay.get(payment, version=version) for version in range(1, last.version + 1)]
@@ -221,6 +215,8 @@ async def test_8_the_history_replayed_gives_the_state_at_every_version_and_now(p
         assert [past.version for past in seen] == list(range(1, last.version + 1))
         shown = await stack.rows(
             "SELECT status, version, authorized_minor, captured_minor, refunded_minor FROM payments"
+            " WHERE payment_id = %s",
+            payment,
         )
         sums = last.sums
         assert shown == [(last.status, last.version, sums.authorized, sums.captured, sums.refunded)]
@@ -237,7 +233,7 @@ async def test_9_recovery_after_a_crash_asks_the_psp_and_charges_nothing_again(p
             assert await stack.rows("SELECT state, tries FROM gateway_sends") == [("open", 1)]
 
             await stack.start("gateway")
-            await at_rest(stack, reply.payment_id, "CAPTURED")
+            await stack.has_status(reply.payment_id, "CAPTURED")
         assert len(stack.charges()) == 1
         assert await stack.rows("SELECT state, tries FROM gateway_sends") == [("closed", 2)]
         assert (await stack.verdict()).ok
@@ -262,7 +258,7 @@ async def test_10_state_and_outgoing_event_are_both_there_or_neither_when_killed
 
             await stack.start("command")
             reply = await asking
-            await at_rest(stack, reply.payment_id, "CAPTURED")
+            await stack.has_status(reply.payment_id, "CAPTURED")
         assert len(stack.charges()) == 1
         assert await _published(stack, len(await _stored(stack)))
         assert (await stack.verdict()).ok

@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from commands.messages import CreatePayment, MerchantCommand, Reply, dump, parse_command
 from infra import topics
 from infra.api import keys, process
-from infra.local import ports
 from infra.process import Process
 from infra.settings import ApiSettings, KafkaSettings
+from tests import ports
 from tests.place import Place
 
 
