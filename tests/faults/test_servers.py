@@ -74,7 +74,7 @@ async def test_kafka_away_for_longer_than_its_timeout_and_records_lost_doubled_a
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("process", ["command", "gateway", "views", "timers", "api"])
 @pytest.mark.parametrize("step_s", [600, -600])
 async def test_a_clock_that_is_ten_minutes_wrong_charges_nobody_twice(process, step_s):
@@ -83,7 +83,7 @@ async def test_a_clock_that_is_ten_minutes_wrong_charges_nobody_twice(process, s
         payments=500,
         rate=20,
         weather="storm",
-        settle_s=400,
+        settle_s=900,  # what a clock that was ahead has planned comes ten minutes later
         faults=[{"fault": "clock", "process": process, "step_s": step_s, "at_s": 5, "for_s": 12}],
     )
 
