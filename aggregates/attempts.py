@@ -13,7 +13,15 @@ from aggregates.payment import Payment
 from aggregates.retry import PspAccount, Route
 
 # Codes of ours for what no PSP was asked: the same request would be refused again by the same account.
-_FINAL_REFUSALS: Final = frozenset({"amount_not_expressible", "currency_not_supported", "invalid_request"})
+_FINAL_REFUSALS: Final = frozenset(
+    {
+        "amount_not_expressible",
+        "currency_not_supported",
+        "invalid_request",
+        "statement_text_not_expressible",
+        "target_unknown",
+    }
+)
 _CUSTOMERS: Final = {
     "FIX_INPUT": "the customer has to correct what was entered",
     "REFRESH_TOKEN": "the payment method's token has to be renewed",

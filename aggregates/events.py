@@ -387,17 +387,6 @@ class AttemptsEnded(Event):
         payment.drop_retries_of_attempts()
 
 
-class RetryDropped(Event):
-    """A capture, void or refund is not tried again: what it reserved is free."""
-
-    TOPIC: ClassVar[str] = "operation.retry_dropped.v1"
-    operation_id: str
-    because: str
-
-    def record(self, payment: "Payment") -> None:
-        payment.retries.pop(self.operation_id, None)
-
-
 class CustomerReturned(Event):
     """From a challenge or a redirect. Proves nothing: the PSP is asked."""
 
@@ -493,7 +482,6 @@ _EVENTS: Final[tuple[type[Event], ...]] = (
     Resolved,
     RetryScheduled,
     AttemptsEnded,
-    RetryDropped,
     CustomerReturned,
     CancelRequested,
     AuthorizationExpiring,

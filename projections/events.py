@@ -124,13 +124,6 @@ class RetryScheduled:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryDropped:
-    timestamp: AwareDatetime
-    operation_id: Text
-    because: Text
-
-
-@dataclass(frozen=True, slots=True)
 class AttemptsEnded:
     timestamp: AwareDatetime
     ended: Ended
@@ -190,7 +183,6 @@ Body = (
     | ExtraChargeConfirmed
     | Resolved
     | RetryScheduled
-    | RetryDropped
     | AttemptsEnded
     | CancelRequested
     | AuthorizationExpired
@@ -210,7 +202,6 @@ _BODIES: dict[str, type[Body]] = {
     events.ExtraChargeConfirmed.TOPIC: ExtraChargeConfirmed,
     events.Resolved.TOPIC: Resolved,
     events.RetryScheduled.TOPIC: RetryScheduled,
-    events.RetryDropped.TOPIC: RetryDropped,
     events.AttemptsEnded.TOPIC: AttemptsEnded,
     events.CustomerReturned.TOPIC: Noted,
     events.CancelRequested.TOPIC: CancelRequested,

@@ -34,7 +34,7 @@ def apply(payment: PaymentRow, event: Event) -> None:
             _extra(payment, body)
         case events.Resolved():
             _resolved(payment, body)
-        case events.RetryScheduled() | events.RetryDropped():
+        case events.RetryScheduled():
             _retry(payment, body)
         case events.AttemptsEnded():
             _attempts_ended(payment, body)
@@ -219,11 +219,11 @@ def _resolved(payment: PaymentRow, body: events.Resolved) -> None:
         payment.action_until = None
 
 
-def _retry(payment: PaymentRow, body: events.RetryScheduled | events.RetryDropped) -> None:
+def _retry(payment: PaymentRow, body: events.RetryScheduled) -> None:
     payment.decision = body.because
     operation = _touch(payment, body.operation_id, body)
     if operation is not None:
-        operation.retry_at = body.retry_at if isinstance(body, events.RetryScheduled) else None
+        operation.retry_at = body.retry_at
 
 
 def _attempts_ended(payment: PaymentRow, body: events.AttemptsEnded) -> None:
