@@ -191,6 +191,15 @@ def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> No
         start_next(payment, failed, psp, cause, because=because, three_ds=planned.three_ds)
 
 
+def honour_cancel(payment: Payment, cause: Cause) -> None:
+    """What was taken in spite of a cancel that came before is given back, once; by a person's leave where it is frozen."""
+    taken = payment.taken_by
+    if not payment.cancel_requested or payment.frozen or taken is None:
+        return
+    if not any(operation.target == taken.id for operation in payment.operations.values()):
+        give_back(payment, taken, cause, because="the payment was cancelled before", extra=False)
+
+
 def give_back(payment: Payment, operation: Operation, cause: Cause, *, because: str, extra: bool) -> None:
     """What `operation` took, all of it."""
     kind: Kind = "void" if operation.kind == "authorize" else "refund"

@@ -5,7 +5,7 @@ Invariant: an extra charge is given back only when the PSP, or a person, has con
 
 from aggregates import events
 from aggregates.asked import Cause, Refused
-from aggregates.attempts import give_back
+from aggregates.attempts import give_back, honour_cancel
 from aggregates.operation import Operation, OperationState
 from aggregates.payment import Payment
 
@@ -55,6 +55,7 @@ def resolve(
     )
     if operation is not None and operation.taking:
         _after_person(payment, operation, cause)
+    honour_cancel(payment, cause)
 
 
 def _check(payment: Payment, operation_id: str, operation: Operation | None, decision: str) -> None:
@@ -80,8 +81,6 @@ def _after_person(payment: Payment, operation: Operation, cause: Cause) -> None:
         others = [o for o in _charged(payment) if o is not operation]
         if others:
             _give_back_extra(payment, operation, others[0], "person", cause)
-        elif payment.cancel_requested:
-            give_back(payment, operation, cause, because="the payment was cancelled before", extra=False)
     if payment.ended is None and not any(o.open for o in payment.attempts):
         charged = operation.state is OperationState.APPROVED
         why = (

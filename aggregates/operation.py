@@ -157,8 +157,10 @@ class Operation:
         if not self.open:
             return None
         due = self._ask_at(1 if self.state is S.STARTED else 0)
-        if self.state is S.ACTION_REQUIRED and self.action_until is not None and not self.told_to_end:
-            return min(due, self.action_until)
+        if self.state is S.ACTION_REQUIRED and self.action_until is not None:
+            # Once there were news after its end, the questions go on by their schedule.
+            news_at = self.last_news_at or self.started_at
+            return min(due, self.action_until) if news_at < self.action_until else due
         return due
 
     def _ask_at(self, first: int) -> datetime:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from aggregates import events
 from aggregates.asked import Cause
-from aggregates.attempts import give_back, go_on
+from aggregates.attempts import go_on, honour_cancel
 from aggregates.doubt import weigh
 from aggregates.operation import ENDED, NOT_EXECUTED, Operation, OperationState, Report
 from aggregates.payment import Payment
@@ -25,7 +25,7 @@ def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
         payment.contradict(report, why, cause, late_charge=late and operation.state is not S.APPROVED)
         weigh(payment, cause)
     elif operation.confirming and report.source == "query":
-        if report.state in ENDED:
+        if report.state in ENDED and _is_later(operation, report):
             payment.confirm(report, cause)
             weigh(payment, cause)
     elif _lapsed(payment, operation, report):
@@ -42,8 +42,8 @@ def _take(payment: Payment, operation: Operation, report: Report, route: Route, 
         go_on(payment, operation, report, route, cause)
     elif report.state is S.ACTION_REQUIRED and payment.cancel_requested and not operation.told_to_end:
         payment.ask(operation, cause)
-    elif report.state is S.APPROVED and operation.taking and payment.cancel_requested:
-        give_back(payment, operation, cause, because="the payment was cancelled before", extra=False)
+    elif report.state is S.APPROVED:
+        honour_cancel(payment, cause)
     if report.state is S.APPROVED and (why := _broken_sum(payment, operation)) is not None:
         payment.contradict(report, why, cause)
     weigh(payment, cause)
@@ -120,6 +120,12 @@ def _ask_instead(payment: Payment, operation: Operation, cause: Cause) -> None:
     just_asked = operation.asked and operation.last_news_at == cause.now
     if operation.open and not just_asked:
         payment.ask(operation, cause, only_query=True)
+
+
+def _is_later(operation: Operation, report: Report) -> bool:
+    """Than all that was known when the question was asked: an answer that comes again confirms nothing."""
+    known = [operation.observed_at, operation.late.observed_at if operation.late is not None else None]
+    return all(report.observed_at > at for at in known if at is not None)
 
 
 def _is_news(operation: Operation, report: Report) -> bool:

@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from aggregates import doubt, reports
+from aggregates import doubt, merchant, reports
 from aggregates.asked import Refused
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
@@ -19,7 +19,9 @@ def command():
 
 
 def say(made: Payment, operation: str, state: OperationState = S.APPROVED, **other) -> None:
-    fields = {"psp_id": f"psp_{operation[-2:]}"} | other
+    """Each a second later than the one before."""
+    observed_at = NOW + timedelta(seconds=made.version)
+    fields = {"psp_id": f"psp_{operation[-2:]}", "observed_at": observed_at} | other
     reports.take(made, report(operation, state, **fields), TWO_ACCOUNTS, cause(LATER))
 
 
@@ -68,6 +70,15 @@ def test_the_extra_charge_is_given_back_once_the_psp_confirmed_both(capture, let
     say(made, returning.id)
     assert made.sums.refunded == 0, "what gives back an extra charge is in no sum of the payment"
     assert made.status in {Status.CAPTURED, Status.AUTHORIZED}
+
+
+def test_a_report_that_comes_again_confirms_nothing():
+    made, first, second = twice_charged()
+    say(made, first, source="query", observed_at=NOW)
+    say(made, second, source="query", observed_at=NOW)
+
+    assert made.operations[first].confirmed is None
+    assert len(made.operations) == 2
 
 
 def test_where_the_psp_does_not_confirm_the_late_charge_a_person_decides():
@@ -166,6 +177,18 @@ def test_a_persons_second_charge_is_an_extra_one_and_is_given_back():
     assert made.operations[first].extra
     assert operation_of(made).endswith("-r3")
     assert not made.frozen
+
+
+def test_what_was_taken_in_spite_of_a_cancel_is_given_back_when_the_person_is_done():
+    made = payment()
+    name = operation_of(made)
+    merchant.cancel(made, command())
+    say(made, "nothing-s9")
+    say(made, name)
+    assert len(made.operations) == 1, "a frozen payment starts nothing that moves money"
+
+    resolve(made, "nothing-s9", "not_charged")
+    assert operation_of(made).endswith("-r2")
 
 
 # Questions

@@ -98,3 +98,11 @@ def test_a_challenge_is_looked_at_when_its_time_is_over_however_rarely_it_is_ask
     waiting.asked = 5
 
     assert waiting.next_ask_at() == NOW + timedelta(minutes=1)
+
+
+def test_a_challenge_that_ran_out_and_cannot_be_ended_is_asked_about_by_the_schedule():
+    waiting = operation(OperationState.ACTION_REQUIRED, action_until=NOW + timedelta(minutes=1))
+    waiting.last_news_at = NOW + timedelta(minutes=1)
+    waiting.asked = 1
+
+    assert waiting.next_ask_at() == NOW + timedelta(minutes=1, seconds=30)
