@@ -103,7 +103,7 @@ def weigh(payment: Payment, cause: Cause) -> None:
     for operation in (late, first):
         if operation.confirmed is None and not operation.confirming:
             because = "two charges were reported: each has to be confirmed by the PSP"
-            payment.ask_by("query", operation, cause, because)
+            payment.ask_by("confirm", operation, cause, because)
 
 
 def _charged(payment: Payment) -> list[Operation]:

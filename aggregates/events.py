@@ -157,7 +157,7 @@ class OperationStarted(Request):
 
 class OperationAsked(Request):
     """The PSP is asked how an operation ended: `repeat` sends the same call again, `query` looks it up, `cancel`
-    ends it at the PSP if it can still be ended."""
+    ends it at the PSP if it can still be ended, `confirm` looks it up whatever is known already."""
 
     TOPIC: ClassVar[str] = "operation.asked.v1"
     how: str

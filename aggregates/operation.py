@@ -60,7 +60,8 @@ Kind = Literal["authorize", "sale", "capture", "void", "refund"]
 TAKING: Final[frozenset[Kind]] = frozenset({"authorize", "sale"})
 """Attempts at the payment itself: at most one of them may be executed."""
 
-How = Literal["repeat", "query", "cancel"]
+How = Literal["repeat", "query", "cancel", "confirm"]
+"""`confirm`: a look-up that takes no answer from before."""
 
 _LETTERS: Final[dict[Kind, str]] = {
     "authorize": "a",
@@ -176,7 +177,7 @@ class Operation:
     def how_to_ask(self, now: datetime, *, frozen: bool, canceled: bool) -> tuple[How, str]:
         """The same call again while that is the surest answer, else a look-up; and why."""
         if self.confirming:
-            return "query", "two charges were reported: each has to be confirmed by the PSP"
+            return "confirm", "two charges were reported: each has to be confirmed by the PSP"
         if self.state is S.ACTION_REQUIRED and self.psp_id is not None:
             if canceled:
                 return "cancel", "the payment was cancelled: the PSP has to end the open challenge"

@@ -104,6 +104,8 @@ class Agent:
         match request.how:
             case "query":
                 known = await self._query(request)
+            case "confirm":
+                known = await self._confirm(request)
             case "cancel":
                 known = await self._cancel(request)
             case "repeat" | None:
@@ -177,6 +179,21 @@ class Agent:
         ended = await self._claims.end_for_query(step)
         if ended.result is not None:
             return _Known.stored(step.step, ended.result, ended)
+        outcome, call_ms = await self._look_up(request, ended)
+        if outcome.kind in FINAL and not await self._claims.close(step, outcome, only_try=False):
+            # A call that was still under way has stored its answer since. What the PSP says now is reported all
+            # the same; that it knew nothing a moment ago proves nothing any more.
+            outcome = await self._stored(step) if outcome.kind == "PROVEN_ABSENT" else outcome
+        return _Known(step.step, outcome, "query", ended.tries, ended.first_try_at, call_ms)
+
+    async def _confirm(self, request: Request) -> _Known:
+        """What the PSP says now, whatever is stored: two answers contradict each other, and one of them was stored."""
+        step = StepId(request.operation_id, MONEY_STEP)
+        ended = await self._claims.end_for_query(step)
+        outcome, call_ms = await self._look_up(request, ended)
+        return _Known(step.step, outcome, "query", ended.tries, ended.first_try_at, call_ms)
+
+    async def _look_up(self, request: Request, ended: Ended) -> tuple[Outcome, float | None]:
         call = request.call(step=MONEY_STEP, first_try_at=ended.first_try_at)
         outcome, call_ms = await self._exchange(
             "query",
@@ -186,17 +203,12 @@ class Agent:
             interpret=self._gateway.found,
             first_byte_before=None,
         )
-        if outcome is None:
-            outcome = self._not_found(call, ended)
-        if outcome.kind in FINAL and not await self._claims.close(step, outcome, only_try=False):
-            # A call that was still under way has stored its answer since. What the PSP says now is reported all
-            # the same; that it knew nothing a moment ago proves nothing any more.
-            outcome = await self._stored(step) if outcome.kind == "PROVEN_ABSENT" else outcome
-        return _Known(step.step, outcome, "query", ended.tries, ended.first_try_at, call_ms)
+        return outcome or self._not_found(call, ended), call_ms
 
     def _not_found(self, call: Call, ended: Ended) -> Outcome:
         """Proof, once the last try can no longer arrive at the PSP nor be on its way into what the PSP looks up."""
-        assert ended.last_try_at is not None, "a step without a try ends as never_sent"
+        if ended.last_try_at is None:
+            return Outcome(kind="PROVEN_ABSENT", code="never_sent")
         delay_s = self._gateway.absence_delay_s(call)
         if delay_s is None:
             return Outcome(kind="UNKNOWN", code="not_found", detail="this PSP never proves absence")

@@ -55,7 +55,7 @@ class Request(BaseModel):
     expires_at: AwareDatetime
     action_until: AwareDatetime | None = None
     key_life_s: int | None = None
-    how: Literal["repeat", "query", "cancel"] | None = None
+    how: Literal["repeat", "query", "cancel", "confirm"] | None = None
 
     @property
     def taking(self) -> bool:

@@ -49,7 +49,7 @@ def test_two_reported_charges_are_both_looked_up_and_nothing_is_given_back_yet()
     made, first, second = twice_charged()
 
     asked = [event for event in made.pending_events if type(event).TOPIC == "operation.asked.v1"]
-    assert [(event.operation_id, event.how) for event in asked] == [(first, "query"), (second, "query")]
+    assert [(event.operation_id, event.how) for event in asked] == [(first, "confirm"), (second, "confirm")]
     assert made.frozen
     assert (made.status, made.sums.captured) == (Status.CAPTURED, 1099)
 

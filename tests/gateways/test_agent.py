@@ -393,6 +393,23 @@ async def test_an_answer_that_differs_from_the_stored_one_is_reported(
     assert (await claims.end_for_query(STEP)).result == absent
 
 
+async def test_a_confirmation_asks_the_psp_whatever_is_stored(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    await make().handle(started())
+    stored = (await claims.end_for_query(STEP)).result
+    assert stored is not None
+    psp.charges.clear()
+
+    await make().handle(asked("query"))
+    assert (reports.last.outcome, reports.last.source) == (stored, "stored")
+
+    await make().handle(asked("confirm"))
+    assert (reports.last.outcome.kind, reports.last.source) == ("UNKNOWN", "query"), "just now is no proof"
+    assert psp.sends == 1
+    assert (await claims.end_for_query(STEP)).result == stored
+
+
 async def test_an_account_that_is_not_configured_sends_nothing(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):

@@ -1,6 +1,7 @@
 """The recorder on a real PostgreSQL."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -8,15 +9,17 @@ import psycopg
 import pytest
 from eventsourcing.application import AggregateNotFoundError
 
-from aggregates.operation import PspAccount
-from aggregates.payment import Payment, Status
+from aggregates import attempts, reports
+from aggregates.payment import Payment
+from aggregates.retry import Route
+from aggregates.status import Status
 from commands.ports import Conflict, Parking, Timer, Writes
 from commands.records import Record
 from infra.database import connect
 from infra.event_store import EventMapper, PaymentStore, Recorder, repository
 from infra.misconfigured import Misconfigured
 from infra.settings import DatabaseSettings
-from tests.controls import NOW, PSP, asked, cause, operation_of, report
+from tests.controls import NOW, PSP, ROUTE, asked, cause, operation_of, report
 
 pytestmark = pytest.mark.stack
 
@@ -43,14 +46,14 @@ def store(recorder):
 
 
 def new(payment_id: UUID | None = None) -> Payment:
-    return Payment.request(payment_id or uuid4(), asked(), PSP, cause())
+    return attempts.request(payment_id or uuid4(), asked(), ROUTE, cause(fingerprint="f"))
 
 
 def test_what_is_saved_is_loaded_with_the_same_state(store):
     made = new()
     store.save(Writes(payments=[made]))
 
-    loaded = store.load([made.id, other := uuid4()])
+    loaded = store.load([made.id, other := uuid4()], [])
 
     assert loaded[made.id].payment == made
     assert (loaded[other].payment, loaded[other].parked) == (None, False)
@@ -58,7 +61,7 @@ def test_what_is_saved_is_loaded_with_the_same_state(store):
 
 def test_the_librarys_repository_reads_any_version(store, recorder):
     made = new()
-    made.report(report(operation_of(made)), 0.5, cause())
+    reports.take(made, report(operation_of(made)), ROUTE, cause())
     store.save(Writes(payments=[made]))
     payments = repository(recorder)
 
@@ -76,8 +79,8 @@ def test_a_conflict_saves_nothing_of_the_batch(store):
     with pytest.raises(Conflict):
         store.save(Writes(payments=[bystander, again], timers=[Timer(bystander.id, 2, NOW)]))
 
-    assert store.load([bystander.id])[bystander.id].payment is None
-    assert store.load([first.id])[first.id].payment == first
+    assert store.load([bystander.id], [])[bystander.id].payment is None
+    assert store.load([first.id], [])[first.id].payment == first
 
 
 def test_two_writers_of_one_new_stream_leave_one(place):
@@ -89,7 +92,8 @@ def test_two_writers_of_one_new_stream_leave_one(place):
         with connect(place.settings(DatabaseSettings, "command"), "test") as connection:
             store = PaymentStore(Recorder.for_this_cluster(connection))
             for payment_id in ids:
-                made = Payment.request(payment_id, asked(), PspAccount("stripe", account, 60), cause())
+                route = Route((replace(PSP, account=account),))
+                made = attempts.request(payment_id, asked(), route, cause(fingerprint="f"))
                 barrier.wait()
                 try:
                     store.save(Writes(payments=[made]))
@@ -112,8 +116,8 @@ def test_a_later_version_never_carries_an_older_transaction_id(place, store, con
     older.execute("SELECT pg_current_xact_id()")
     made = new()
     store.save(Writes(payments=[made]))
-    loaded = store.load([made.id])[made.id].payment
-    loaded.report(report(operation_of(loaded)), 0.5, cause())
+    loaded = store.load([made.id], [])[made.id].payment
+    reports.take(loaded, report(operation_of(loaded)), ROUTE, cause())
     store.save(Writes(payments=[loaded]))
     older.rollback()
     older.close()
@@ -152,7 +156,7 @@ def test_a_stored_topic_that_is_not_registered_breaks_that_stream_alone(place, s
             (topic, broken.id),
         )
 
-    loaded = store.load([broken.id, sound.id])
+    loaded = store.load([broken.id, sound.id], [])
 
     assert loaded[broken.id].broken == f"UnknownEvent at version 2, {topic}"
     assert loaded[sound.id].payment == sound
@@ -160,7 +164,7 @@ def test_a_stored_topic_that_is_not_registered_breaks_that_stream_alone(place, s
 
 def test_a_stream_with_a_version_missing_breaks_that_stream_alone(place, store):
     broken, sound = new(), new()
-    broken.report(report(operation_of(broken)), 0.5, cause())
+    reports.take(broken, report(operation_of(broken)), ROUTE, cause())
     store.save(Writes(payments=[broken, sound]))
     with psycopg.connect(place.dsn("admin"), autocommit=True) as admin:
         admin.execute(
@@ -168,7 +172,7 @@ def test_a_stream_with_a_version_missing_breaks_that_stream_alone(place, store):
             (broken.id,),
         )
 
-    loaded = store.load([broken.id, sound.id])
+    loaded = store.load([broken.id, sound.id], [])
 
     assert "version 3" in loaded[broken.id].broken
     assert loaded[sound.id].payment == sound
@@ -205,17 +209,17 @@ def test_a_parked_stream_queues_its_records_in_order_and_once_and_suspends_its_t
     )
     store.save(Writes(queued=[(made.id, record(6)), (made.id, record(7))]))
 
-    assert store.load([made.id])[made.id].parked
+    assert store.load([made.id], [])[made.id].parked
     assert [waiting.offset for waiting in store.queue_of(made.id)] == [5, 6, 7]
     assert store.queue_of(made.id)[0].header("correlation_id") == "c-1"
     assert timer(connection, made.id)[3]
 
     store.save(Writes(unparked=[(made.id, 2)]))
-    assert store.load([made.id])[made.id].parked, "a record came since its queue was read"
+    assert store.load([made.id], [])[made.id].parked, "a record came since its queue was read"
 
     store.save(Writes(unparked=[(made.id, 3)]))
 
-    assert not store.load([made.id])[made.id].parked
+    assert not store.load([made.id], [])[made.id].parked
     assert store.queue_of(made.id) == []
     assert not timer(connection, made.id)[3]
 

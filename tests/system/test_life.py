@@ -281,7 +281,7 @@ async def test_an_extra_charge_is_found_confirmed_by_the_psp_and_given_back(stac
         await until(given_back, "the extra charge is given back")
         verdict = await stack.verdict()
         assert verdict.ok
-        assert verdict.extra_charges_returned == 1
+        assert list(verdict.found["extra_charges_returned"]) == [str(payment)]
         assert [m.reference for m in stack.movements(payment) if m.kind == "refunded"] == [
             f"{payment.hex}-r3"
         ]
