@@ -241,7 +241,7 @@ async def _locked(fault: faults.Locked, arena: Arena) -> Detail:
 
 
 _FULL: Final = """
-    CREATE FUNCTION chaos_disk_full() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION {} () RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100';
     END $$
@@ -249,22 +249,23 @@ _FULL: Final = """
 
 
 async def _disk_full(fault: faults.DiskFull, arena: Arena) -> Detail:
-    table = sql.Identifier(fault.table)
-    trigger = sql.SQL(
-        "CREATE TRIGGER chaos_disk_full BEFORE INSERT ON {} EXECUTE FUNCTION chaos_disk_full()"
-    ).format(table)
+    # One for each table: two may be full at once.
+    table, function = sql.Identifier(fault.table), sql.Identifier(f"chaos_disk_full_{fault.table}")
+    trigger = sql.SQL("CREATE TRIGGER chaos_disk_full BEFORE INSERT ON {} EXECUTE FUNCTION {} ()").format(
+        table, function
+    )
     async with await arena.admin() as admin, admin.transaction():
-        await admin.execute(_FULL)
+        await admin.execute(sql.SQL(_FULL).format(function))
         await admin.execute(trigger)
     await asyncio.sleep(fault.for_s)
     # On a connection of its own: PostgreSQL may have been killed meanwhile, and the trigger would stay.
-    await arena.until(lambda: _insisted(_room_again(arena)), "room on the disk")
+    await arena.until(lambda: _insisted(_room_again(arena, function)), "room on the disk")
     return {}
 
 
-async def _room_again(arena: Arena) -> None:
+async def _room_again(arena: Arena, function: sql.Identifier) -> None:
     async with await arena.admin() as admin:
-        await admin.execute("DROP FUNCTION chaos_disk_full CASCADE")
+        await admin.execute(sql.SQL("DROP FUNCTION {} CASCADE").format(function))
 
 
 async def _insisted(work: Awaitable[None]) -> bool:

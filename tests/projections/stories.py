@@ -68,8 +68,10 @@ def charged_twice() -> Payment:
     absent = controls.report(first, OperationState.PROVEN_ABSENT, source="query")
     reports.take(payment, absent, controls.TWO_ACCOUNTS, controls.cause(command_id=uuid4()))
     second = controls.operation_of(payment)
-    for name, source in ((second, "call"), (first, "webhook"), (first, "query"), (second, "query")):
-        said = controls.report(name, source=source, psp_id=f"pi_{name[-1]}")
+    reported = ((second, "call"), (first, "webhook"), (first, "query"), (second, "query"))
+    for later_s, (name, source) in enumerate(reported, start=2):
+        observed_at = controls.NOW + timedelta(seconds=later_s)
+        said = controls.report(name, source=source, psp_id=f"pi_{name[-1]}", observed_at=observed_at)
         reports.take(payment, said, controls.TWO_ACCOUNTS, controls.cause(command_id=uuid4()))
     return payment
 

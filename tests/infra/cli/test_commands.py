@@ -1,5 +1,6 @@
 """The command `aegispay` as a script runs it: exit codes, JSON, and what it says when there is nothing to act on."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -187,8 +188,9 @@ async def test_a_customers_challenge_is_shown_with_where_to_go(stack):
 async def test_a_person_lists_asks_about_and_decides_a_payment_in_doubt(stack):
     env = stack.place.env("audit")
 
-    def doubt(*arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
-        return _run("doubt", *arguments, typed=said, **env)
+    async def doubt(*arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
+        # In a thread: the client beside it has to go on talking to Kafka.
+        return await asyncio.to_thread(_run, "doubt", *arguments, typed=said, **env)
 
     async with psp.failing(stack), stack.client() as client:
         paid = await client.create_payment(
@@ -198,43 +200,43 @@ async def test_a_person_lists_asks_about_and_decides_a_payment_in_doubt(stack):
 
         async def listed() -> bool:
             return payment in [
-                one["payment_id"] for one in json.loads(doubt("list", "--json").stdout)["in_doubt"]
+                one["payment_id"] for one in json.loads((await doubt("list", "--json")).stdout)["in_doubt"]
             ]
 
         await until(listed, "it stands in the list")
-        words = doubt("list").stdout
+        words = (await doubt("list")).stdout
         assert "stripe/sim-eu: 12.34 EUR in 1 payment for less than 5 min" in words
         assert f"{paid.payment_id.hex}-s1 sale  12.34 EUR" in words
-        assert "Nothing is in doubt." in doubt("list", "--manual").stdout
+        assert "Nothing is in doubt." in (await doubt("list", "--manual")).stdout
 
         decision = ("resolve", payment, "--not-charged", "--evidence", "no charge at theirs", "--who", "Kim")
 
         async def asked() -> bool:
             """Not within 5 s of the question before."""
-            said = doubt("ask", payment, "--wait", "1")
+            said = await doubt("ask", payment, "--wait", "1")
             assert said.returncode == 1
             return "after 1 s" in said.stderr
 
         await until(asked, "the PSP was asked")
-        story = doubt("show", payment).stdout
+        story = (await doubt("show", payment)).stdout
         assert f"{paid.payment_id.hex}-s1: sale of 12.34 EUR" in story
         assert "sent to stripe/sim-eu: first attempt" in story
         assert "asked again (query" in story
         assert f"aegispay doubt resolve {payment} --operation {paid.payment_id.hex}-s1" in story
 
-        unsure = doubt(*decision, said="n\n")
+        unsure = await doubt(*decision, said="n\n")
         assert unsure.returncode == 1
         for shown in ("not_charged: not executed", "no charge at theirs", "Kim", "sale of 12.34 EUR"):
             assert shown in unsure.stdout
-        assert doubt(*decision, "--json").returncode == 69  # nobody could have been asked
-        assert json.loads(doubt("show", payment, "--json").stdout)["status"] == "IN_DOUBT"
+        assert (await doubt(*decision, "--json")).returncode == 69  # nobody could have been asked
+        assert json.loads((await doubt("show", payment, "--json")).stdout)["status"] == "IN_DOUBT"
 
-        decided = doubt(*decision, said="y\n")
+        decided = await doubt(*decision, said="y\n")
         assert decided.returncode == 0, decided.stderr
         assert f"{payment}: FAILED" in decided.stdout
-        again = doubt(*decision, "--yes")
+        again = await doubt(*decision, "--yes")
         assert (again.returncode, "Nothing of it is in doubt" in again.stderr) == (69, True)
-        story = doubt("show", payment).stdout
+        story = (await doubt("show", payment)).stdout
         assert "decision not_charged, who Kim (aegispay doubt resolve), evidence no charge at theirs" in story
 
 
