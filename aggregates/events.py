@@ -10,7 +10,7 @@ from eventsourcing.domain import Aggregate
 from eventsourcing.utils import register_topic
 
 from aggregates.money import Money
-from aggregates.operation import Kind, Operation, OperationState, Report
+from aggregates.operation import CHALLENGE_OPEN, Kind, Operation, OperationState, Report
 from aggregates.retry import PspAccount
 from aggregates.status import Ended
 
@@ -206,6 +206,9 @@ class OutcomeReported(Reported):
         operation.repeat_is_useless |= self.repeat_is_useless
         operation.queried |= self.source == "query"
         operation.challenged |= self.state is OperationState.ACTION_REQUIRED
+        operation.challenge_open = self.code == CHALLENGE_OPEN
+        # The cancel's own answer leaves nothing open.
+        operation.rechecked |= self.step != operation.step and self.state is not OperationState.UNKNOWN
         operation.last_news_at = self.timestamp
         operation.observed_at = datetime.fromisoformat(self.observed_at)
         if self.first_try_at is not None:
@@ -263,7 +266,7 @@ class OperationExpired(OutcomeReported):
 
 
 class OperationConfirmed(Reported):
-    """The PSP's answer when it was asked whether a charge that had ended is real. `confirms`: what it says."""
+    """The PSP's answer when it was asked whether what had ended still stands. `confirms`: what it says."""
 
     TOPIC: ClassVar[str] = "operation.confirmed.v1"
     confirms: str
@@ -271,7 +274,10 @@ class OperationConfirmed(Reported):
     def record(self, payment: "Payment") -> None:
         operation = payment.operations[self.operation_id]
         operation.confirming = False
-        operation.confirmed = self.confirms == OperationState.APPROVED
+        operation.rechecked = True
+        # Of one charge alone it says nothing about two.
+        if any(other.late is not None for other in payment.operations.values()):
+            operation.confirmed = self.confirms == OperationState.APPROVED
 
 
 class Contradicted(Reported):
@@ -387,6 +393,18 @@ class AttemptsEnded(Event):
         payment.drop_retries_of_attempts()
 
 
+class RetriesEnded(Event):
+    """A capture, void or refund that was not executed, and is not tried again."""
+
+    TOPIC: ClassVar[str] = "operation.retries_ended.v1"
+    operation_id: str
+    attempt: int
+    because: str
+
+    def record(self, payment: "Payment") -> None:
+        """The outcome before it has freed the amount."""
+
+
 class CustomerReturned(Event):
     """From a challenge or a redirect. Proves nothing: the PSP is asked."""
 
@@ -482,6 +500,7 @@ _EVENTS: Final[tuple[type[Event], ...]] = (
     Resolved,
     RetryScheduled,
     AttemptsEnded,
+    RetriesEnded,
     CustomerReturned,
     CancelRequested,
     AuthorizationExpiring,

@@ -56,6 +56,12 @@ ASK_AFTER: Final = (
 PERSON_AFTER: Final = timedelta(hours=24)
 """In doubt for so long, an operation also stands in the queue of those that a person looks at."""
 
+CANCEL_OVER_AFTER: Final = timedelta(minutes=10)
+"""Longer than a PSP works on a call: a cancel without an answer is not executed later than this."""
+
+CHALLENGE_OPEN: Final = "challenge_still_open"
+"""The code of UNKNOWN where the PSP was told to end a challenge, and still shows it open."""
+
 Kind = Literal["authorize", "sale", "capture", "void", "refund"]
 TAKING: Final[frozenset[Kind]] = frozenset({"authorize", "sale"})
 """Attempts at the payment itself: at most one of them may be executed."""
@@ -134,6 +140,8 @@ class Operation:
     queried: bool = False  # which has closed its claim: no byte of it is sent any more
     told_to_end: bool = False
     challenged: bool = False
+    challenge_open: bool = False  # although the PSP was told to end it
+    rechecked: bool = False  # approved beside a cancel without an answer, and looked up once that was over
     asked: int = 0
     last_news_at: datetime | None = None  # of the last question or answer, by our clock
     observed_at: datetime | None = None  # of the last answer, by the clock of the one who saw it
@@ -151,10 +159,21 @@ class Operation:
     def open(self) -> bool:
         return self.state not in ENDED
 
+    @property
+    def to_recheck(self) -> bool:
+        """The cancel may have been executed after the approval, and have released it."""
+        released = self.kind == "authorize" and self.told_to_end and self.state is S.APPROVED
+        return released and not self.rechecked and not self.extra
+
+    def challenge_over(self, at: datetime) -> bool:
+        return self.action_until is not None and at >= self.action_until
+
     def next_ask_at(self) -> datetime | None:
         """When the PSP should be asked, or told to end a challenge, were there no news until then."""
         if self.confirming:
             return self._ask_at(0)
+        if self.to_recheck:
+            return (self.last_news_at or self.started_at) + CANCEL_OVER_AFTER
         if not self.open:
             return None
         due = self._ask_at(1 if self.state is S.STARTED else 0)
@@ -178,11 +197,17 @@ class Operation:
         """The same call again while that is the surest answer, else a look-up; and why."""
         if self.confirming:
             return "confirm", "two charges were reported: each has to be confirmed by the PSP"
+        if self.to_recheck:
+            return "confirm", "it was approved while the PSP was told to end it: whether it still stands"
+        if self.challenge_open:
+            return "cancel", "the PSP still shows the challenge that it was told to end"
         if self.state is S.ACTION_REQUIRED and self.psp_id is not None:
             if canceled:
                 return "cancel", "the payment was cancelled: the PSP has to end the open challenge"
-            if self.action_until is not None and now >= self.action_until:
+            if self.observed_at is not None and self.challenge_over(self.observed_at):
                 return "cancel", "the customer did not come back in time: the PSP has to end the challenge"
+            if self.challenge_over(now):
+                return "query", "the customer's time is over: ended at the PSP unless it was passed"
         if self.state in {S.PENDING, S.ACTION_REQUIRED}:
             return "query", f"the PSP answered {self.state}: the call is done, its end is not known"
         if frozen:

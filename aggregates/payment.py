@@ -221,12 +221,18 @@ class Payment(Aggregate):
 
     def ask_by(self, how: How, operation: Operation, cause: Cause, because: str) -> None:
         first_cancel = how == "cancel" and not operation.told_to_end
+        news_at = operation.last_news_at or operation.started_at
+        over = (
+            operation.state is OperationState.ACTION_REQUIRED
+            and operation.challenge_over(cause.now)
+            and not operation.challenge_over(news_at)
+        )
         late = operation.late
         self.trigger_event(
             events.OperationAsked,
             how=how,
-            # Ending a challenge is a matter of its own: it is asked for again as soon as a new question would be.
-            ask=1 if first_cancel else operation.asked + 1,
+            # The end of a challenge is a matter of its own: it is asked about again as soon as a new question would be.
+            ask=1 if first_cancel or over else operation.asked + 1,
             psp_id=late.psp_id if late is not None and late.psp_id is not None else operation.psp_id,
             **self._request(
                 operation.id,
@@ -323,6 +329,15 @@ class Payment(Aggregate):
         self.trigger_event(
             events.AttemptsEnded,
             ended=ended,
+            because=f"no further attempt because {because}",
+            **cause.fields(),
+        )
+
+    def end_retries(self, operation: Operation, because: str, cause: Cause) -> None:
+        self.trigger_event(
+            events.RetriesEnded,
+            operation_id=operation.id,
+            attempt=operation.attempt,
             because=f"no further attempt because {because}",
             **cause.fields(),
         )

@@ -9,7 +9,7 @@ from aggregates import events
 from aggregates.asked import Cause
 from aggregates.attempts import go_on, honour_cancel
 from aggregates.doubt import weigh
-from aggregates.operation import ENDED, NOT_EXECUTED, Operation, OperationState, Report
+from aggregates.operation import CHALLENGE_OPEN, ENDED, NOT_EXECUTED, Operation, OperationState, Report
 from aggregates.payment import Payment
 from aggregates.retry import Route
 
@@ -18,6 +18,10 @@ S = OperationState
 
 def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
     operation = payment.operations.get(report.operation_id)
+    if operation is not None and operation.told_to_end and report.state is S.ACTION_REQUIRED:
+        if not _is_later(operation, report):
+            return
+        report = replace(report, state=S.UNKNOWN, code=CHALLENGE_OPEN)
     if operation is None:
         payment.contradict(report, "the payment has no such operation", cause)
     elif (why := _contradiction(payment, operation, report)) is not None:
@@ -27,9 +31,11 @@ def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
     elif operation.confirming and report.source == "query":
         if report.state in ENDED and _is_later(operation, report):
             payment.confirm(report, cause)
+            if _lapsed(payment, operation, report):
+                expire_authorization(payment, operation, _as_told(report), cause)
             weigh(payment, cause)
     elif _lapsed(payment, operation, report):
-        expire_authorization(payment, operation, f"the PSP says {report.state} ({report.code})", cause)
+        expire_authorization(payment, operation, _as_told(report), cause)
     elif report.source == "webhook" and report.state in NOT_EXECUTED:
         _ask_instead(payment, operation, cause)
     elif operation.takes(report.state) or _is_news(operation, report):
@@ -40,8 +46,10 @@ def _take(payment: Payment, operation: Operation, report: Report, route: Route, 
     payment.outcome(_with_amount(operation, report), cause)
     if report.state in NOT_EXECUTED:
         go_on(payment, operation, report, route, cause)
-    elif report.state is S.ACTION_REQUIRED and payment.cancel_requested and not operation.told_to_end:
-        payment.ask(operation, cause)
+    elif report.state is S.ACTION_REQUIRED:
+        over = payment.cancel_requested or operation.challenge_over(report.observed_at)
+        if over and operation.psp_id is not None:
+            payment.ask(operation, cause)
     elif report.state is S.APPROVED:
         honour_cancel(payment, cause)
     if report.state is S.APPROVED and (why := _broken_sum(payment, operation)) is not None:
@@ -90,14 +98,17 @@ def _with_amount(operation: Operation, report: Report) -> Report:
 
 
 def _lapsed(payment: Payment, operation: Operation, report: Report) -> bool:
-    """The PSP let an authorization go that is still to be captured."""
+    """The PSP let an authorization go that is still to be captured: no report says so before it was approved."""
     return (
         operation is payment.taken_by
         and operation.kind == "authorize"
         and report.state is S.EXPIRED
-        and report.source in {"query", "webhook"}
         and payment.sums.capturable > 0
     )
+
+
+def _as_told(report: Report) -> str:
+    return f"the PSP says {report.state} ({report.code})"
 
 
 def _lapsed_or_released(payment: Payment, operation: Operation, report: Report) -> bool:

@@ -70,10 +70,10 @@ class Claims(Protocol):
     """The table of sends. A step is sent only after `claim` granted it; every answer is durable when it returns."""
 
     async def claim(
-        self, step: StepId, expires_at: datetime | None, key_life_s: int
+        self, step: StepId, expires_at: datetime | None, key_life_s: int | None
     ) -> Granted | Closed | MayOnlyAsk:
         """`expires_at`: no try later than that; None: at any time. `key_life_s`: how long from the first try a repeat
-        has the same effect; 0: never."""
+        has the same effect; 0: never; None: always, with a key or without."""
         ...
 
     async def close(self, step: StepId, result: Outcome, *, only_try: bool) -> bool:

@@ -45,8 +45,9 @@ class Stripe:
     takes_ugx: bool = False
 
     def absence_delay_s(self, call: Call) -> float | None:
-        """Search lags by less than a minute, in outages by up to an hour; the rest is read as it is."""
-        return 3600.0 if call.kind in {"authorize", "sale"} else 0.0
+        """Search lags by less than a minute, in outages by up to an hour. What is read by its id shows all that was
+        done, but not what is still being done; no call is known to take so long."""
+        return 3600.0
 
     def request(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
         if call.currency == "UGX" and not self.takes_ugx:

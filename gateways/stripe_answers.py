@@ -56,13 +56,13 @@ def declined(error: Mapping[str, Any], answer: HttpAnswer, *, source: Source, **
         **known,
     }
     if source == "call" and meaning.verdict == "DUPLICATE":
-        return Outcome(kind="UNKNOWN", repeat_is_useless=True, **fields)
+        # Without the id of the refused one the look-up goes by our reference, which finds the one before it, too.
+        return Outcome(kind="UNKNOWN", repeat_is_useless=True, **(fields | {"psp_id": None}))
     if source == "call" and meaning.verdict == "CONFIG":
         return Outcome(kind="NOT_SENT", **fields)
     # A look-up is where both end: it has found that this was refused, and no other under our reference.
-    return Outcome(
-        kind="DECLINED_HARD" if meaning.verdict in {"HARD", "CONFIG"} else "DECLINED_SOFT", **fields
-    )
+    soft = meaning.verdict not in {"HARD", "CONFIG", "DUPLICATE"}
+    return Outcome(kind="DECLINED_SOFT" if soft else "DECLINED_HARD", **fields)
 
 
 def not_sent(

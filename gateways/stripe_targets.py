@@ -2,7 +2,8 @@
 
 Invariant: a capture is APPROVED only where the intent holds its amount under its name, and all that was captured is
 named so; a void only where nothing is held any more and exactly what was asked for was never captured.
-Reading an intent by its id is consistent, so that what it does not show was not done when it was read.
+Reading an intent by its id is consistent, so that what it does not show was not done when it was read; it may still
+be under way.
 """
 
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ def refusal(call: Call, error: Mapping[str, Any], answer: HttpAnswer) -> Outcome
             return answers.unknown(answer, "unexpected_status", error, repeat_is_useless=True)
         return answers.declined(error, answer, source="call")
     if unfit:
-        # The intent does not show it: neither this try nor an earlier one was executed before this answer.
+        # The answer of the call itself: with one key only one try runs at a time, so none is under way.
         return found or answers.not_sent(answer, "unexpected_state", error)
     if isinstance(code, str) and code in stripe_codes.AUTHORIZATION_IS_OVER:
         return Outcome(kind="DECLINED_HARD", code=code, detail=answers.detail(answer, error))

@@ -39,7 +39,8 @@ ORDER BY operation_id, step
 ON CONFLICT (operation_id, step) DO UPDATE
     SET tries = sent.tries + 1, last_try_at = clock_timestamp()
     WHERE sent.state = 'open' AND excluded.state = 'open'
-      AND clock_timestamp() < sent.first_try_at + make_interval(secs => $2::double precision)
+      AND ($2::double precision IS NULL
+           OR clock_timestamp() < sent.first_try_at + make_interval(secs => $2::double precision))
 RETURNING operation_id, step, state, tries, first_try_at, last_try_at, result
 """  # noqa: S608  # parts of our own
 
@@ -81,7 +82,7 @@ class _Asked(Protocol):
 class _Claim:
     step: StepId
     expires_at: datetime | None
-    key_life_s: int
+    key_life_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ class PostgresClaims:
             yield cls(claiming, closing, ending)
 
     async def claim(
-        self, step: StepId, expires_at: datetime | None, key_life_s: int
+        self, step: StepId, expires_at: datetime | None, key_life_s: int | None
     ) -> Granted | Closed | MayOnlyAsk:
         return await self._claims.ask(_Claim(step, expires_at, key_life_s))
 
@@ -190,7 +191,8 @@ class PostgresClaims:
                 for asked in group
                 if asked.key_life_s == key_life_s
             ]
-            values = [orjson.dumps(same), str(key_life_s).encode(), _EXPIRED]
+            life_s = None if key_life_s is None else str(key_life_s).encode()
+            values = [orjson.dumps(same), life_s, _EXPIRED]
             for row in await self._claiming.run("claim", values):
                 step, sent = _sent(row)
                 results[step] = (

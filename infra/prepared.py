@@ -42,7 +42,7 @@ class PreparedStatements:
             finally:
                 opened._loop.remove_reader(opened._socket)
 
-    async def run(self, name: str, values: Sequence[bytes]) -> list[Row]:
+    async def run(self, name: str, values: Sequence[bytes | None]) -> list[Row]:
         """Raises `psycopg.Error`; after an `OperationalError` the connection is lost."""
         assert self._answer is None, "one statement at a time"
         answer = self._answer = self._loop.create_future()

@@ -79,16 +79,20 @@ def test_a_call_that_was_answered_is_never_made_again(state):
 
 
 @pytest.mark.parametrize(
-    ("after", "canceled", "psp_id", "how"),
+    ("after", "seen", "canceled", "psp_id", "how"),
     [
-        (timedelta(0), False, "pi_1", "query"),
-        (timedelta(hours=1), False, "pi_1", "cancel"),
-        (timedelta(hours=1), False, None, "query"),
-        (timedelta(0), True, "pi_1", "cancel"),
+        (timedelta(0), timedelta(0), False, "pi_1", "query"),
+        (timedelta(hours=1), timedelta(hours=1), False, "pi_1", "cancel"),
+        (timedelta(hours=1), timedelta(0), False, "pi_1", "query"),
+        (timedelta(hours=1), timedelta(hours=1), False, None, "query"),
+        (timedelta(0), timedelta(0), True, "pi_1", "cancel"),
     ],
 )
-def test_a_challenge_is_ended_when_its_time_is_over_or_nobody_wants_it_any_more(after, canceled, psp_id, how):
+def test_a_challenge_is_ended_when_it_was_seen_open_after_its_time_or_nobody_wants_it_any_more(
+    after, seen, canceled, psp_id, how
+):
     waiting = operation(OperationState.ACTION_REQUIRED, action_until=NOW + timedelta(hours=1), psp_id=psp_id)
+    waiting.observed_at = NOW + seen
 
     assert waiting.how_to_ask(NOW + after, frozen=False, canceled=canceled)[0] == how
 

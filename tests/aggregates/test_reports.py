@@ -2,14 +2,16 @@ from datetime import timedelta
 
 import pytest
 
-from aggregates import reports, wakes
+from aggregates import merchant, reports, wakes
 from aggregates.money import Money
-from aggregates.operation import OperationState
-from aggregates.payment import Payment
+from aggregates.operation import CANCEL_OVER_AFTER, OperationState
+from aggregates.payment import ACTION_LIFE, Payment
 from aggregates.status import Status
 from tests.controls import NOW, ROUTE, authorized, captured, cause, operation_of, payment, report
 
 S = OperationState
+NOW_OVER = NOW + ACTION_LIFE
+"""When the time of a challenge is over."""
 
 
 def topics(made: Payment) -> list[str]:
@@ -18,6 +20,21 @@ def topics(made: Payment) -> list[str]:
 
 def say(made: Payment, state: OperationState = S.APPROVED, now=NOW, **other) -> None:
     reports.take(made, report(operation_of(made), state, **other), ROUTE, cause(now))
+
+
+def challenged(**asked) -> Payment:
+    made = payment(**asked)
+    say(made, S.ACTION_REQUIRED, psp_id="pi_1", action_url="https://psp/3ds")
+    return made
+
+
+def told_to_end() -> Payment:
+    """An authorization whose customer did not come in time."""
+    made = challenged(capture="manual")
+    wakes.wake(made, ROUTE, cause(NOW_OVER))
+    say(made, S.ACTION_REQUIRED, NOW_OVER, source="query", observed_at=NOW_OVER, psp_id="pi_1")
+    assert made.pending_events[-1].how == "cancel"
+    return made
 
 
 def test_an_approval_captures_the_payment_and_ends_its_timer():
@@ -114,11 +131,102 @@ def test_a_webhook_that_comes_before_the_answer_captures_the_payment_once():
     assert topics(made).count("operation.approved.v1") == 1
 
 
+def test_a_cancel_that_was_done_after_the_approval_has_released_the_authorization():
+    made = told_to_end()
+    say(made, source="webhook")
+    say(made, S.EXPIRED, step="x", source="call", code="canceled")
+
+    assert (made.status, made.sums.released, made.frozen) == (Status.EXPIRED, 1099, False)
+
+
+@pytest.mark.parametrize(("state", "status"), [(S.APPROVED, Status.AUTHORIZED), (S.EXPIRED, Status.EXPIRED)])
+def test_an_approval_beside_a_cancel_without_an_answer_is_looked_up_once_that_is_over(state, status):
+    made = told_to_end()
+    say(made, S.UNKNOWN, NOW_OVER, step="x", source="call", observed_at=NOW_OVER)
+    say(made, now=NOW_OVER, source="query", observed_at=NOW_OVER + timedelta(seconds=5))
+    at = made.next_wake_at(NOW_OVER)
+    assert at == NOW_OVER + CANCEL_OVER_AFTER
+
+    wakes.wake(made, ROUTE, cause(at))
+    assert made.pending_events[-1].how == "confirm"
+    say(made, state, at, source="query", observed_at=at, code="canceled")
+
+    assert (made.status, made.frozen) == (status, False)
+    assert timedelta(hours=1) > CANCEL_OVER_AFTER
+    assert made.next_wake_at(at) is None or made.next_wake_at(at) > at + timedelta(days=1)
+
+
+def test_a_challenge_that_was_passed_in_time_by_a_customer_who_did_not_come_back_is_not_ended():
+    made = challenged(capture="manual")
+    wakes.wake(made, ROUTE, cause(NOW_OVER))
+    say(made, now=NOW_OVER, source="query", observed_at=NOW_OVER)
+
+    assert made.status is Status.AUTHORIZED
+    assert "cancel" not in {getattr(event, "how", None) for event in made.pending_events}
+
+
+def test_a_challenge_that_is_still_open_when_its_time_is_over_is_ended_at_once():
+    made = challenged()
+    wakes.wake(made, ROUTE, cause(NOW_OVER))
+    assert made.pending_events[-1].how == "query"
+    say(made, S.ACTION_REQUIRED, NOW_OVER, source="query", observed_at=NOW_OVER)
+
+    assert made.pending_events[-1].how == "cancel"
+
+
+def test_a_challenge_that_stays_open_although_it_was_to_end_is_in_doubt_and_told_again_until_a_person_is_called():
+    made, now = told_to_end(), NOW_OVER + timedelta(seconds=1)
+    hows = []
+    while now < NOW_OVER + timedelta(days=3):
+        say(made, S.ACTION_REQUIRED, now, source="query", observed_at=now)
+        assert made.status is Status.IN_DOUBT
+        now = made.next_wake_at(now)
+        wakes.wake(made, ROUTE, cause(now))
+        hows += [event.how for event in made.collect_events() if hasattr(event, "how")]
+
+    assert set(hows[1:]) == {"cancel"}
+    assert made.attempts[0].person_asked
+
+
+def test_an_open_challenge_of_before_it_was_told_to_end_says_nothing():
+    made = told_to_end()
+    made.collect_events()
+    say(made, S.ACTION_REQUIRED, NOW_OVER, observed_at=NOW)
+
+    assert not made.pending_events
+
+
 def test_an_authorization_that_the_psp_let_go_is_expired():
     made = authorized()
     say(made, S.EXPIRED, source="query", code="canceled")
 
     assert (made.status, made.sums.released) == (Status.EXPIRED, 1099)
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [(S.APPROVED, Status.PARTIALLY_CAPTURED), (S.DECLINED_HARD, Status.EXPIRED)]
+)
+def test_an_authorization_that_ends_beside_a_capture_expires_only_when_that_has_failed(state, status):
+    made = authorized()
+    authorization = operation_of(made)
+    merchant.capture(made, 500, cause(fingerprint="f"), final=False)
+    reports.take(made, report(authorization, S.EXPIRED, source="query"), ROUTE, cause())
+    assert (made.status, made.sums.capturable, made.sums.reserved) == (Status.AUTHORIZED, 0, 500)
+
+    say(made, state, amount_minor=500)
+    assert (made.status, made.sums.capturable, made.frozen) == (status, 0, False)
+
+
+def test_an_authorization_that_ends_beside_a_void_is_voided():
+    made = authorized()
+    authorization = operation_of(made)
+    merchant.void(made, cause(fingerprint="f"))
+    wakes.wake(made, ROUTE, cause(NOW + timedelta(days=8)))
+    reports.take(made, report(authorization, S.EXPIRED, source="query"), ROUTE, cause())
+    assert made.status is Status.AUTHORIZED
+
+    say(made)
+    assert made.status is Status.VOIDED
 
 
 def test_a_dispute_of_more_than_was_captured_is_recorded_and_freezes():

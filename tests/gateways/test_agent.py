@@ -607,7 +607,7 @@ async def test_a_money_call_is_never_sent_behind_its_cancel(
     assert psp.sends == 1
 
 
-async def test_a_cancel_whose_key_is_over_is_looked_up(
+async def test_a_cancel_may_be_sent_again_when_its_key_is_over_for_it_moves_no_money(
     make: MakeAgent, place: Place, psp: TillServer, reports: Reports
 ):
     psp.says.append("challenged")
@@ -618,8 +618,8 @@ async def test_a_cancel_whose_key_is_over_is_looked_up(
 
     await make().handle(asked("cancel", psp_id="ch_1"))
 
-    assert (reports.last.outcome.kind, reports.last.source) == ("EXPIRED", "query")
-    assert len(psp.ends) == 1
+    assert (reports.last.outcome.kind, reports.last.source) == ("EXPIRED", "call")
+    assert len(psp.ends) == 2
 
 
 async def test_a_cancel_may_be_sent_when_the_payment_has_expired(

@@ -133,7 +133,7 @@ def test_a_decline_is_read_by_its_decline_code(reason: str, kind: str, hint: str
     outcome = STRIPE.outcome(CALL, answer(402, declined(decline_code=reason)))
 
     assert (outcome.kind, outcome.code, outcome.hint) == (kind, reason, hint)
-    assert outcome.psp_id == INTENT_ID
+    assert outcome.psp_id == (None if reason == "duplicate_transaction" else INTENT_ID)
 
 
 @pytest.mark.parametrize(("reason", "kind", "hint"), DECLINES)
@@ -158,13 +158,14 @@ def test_the_issuers_advice_goes_before_its_reason(advice: str, kind: str, hint:
     assert (outcome.kind, outcome.hint) == (kind, hint)
 
 
-def test_a_duplicate_is_looked_up_and_never_repeated():
+def test_a_duplicate_is_looked_up_by_our_reference_and_nobody_else_is_tried():
     body = declined(decline_code="duplicate_transaction")
 
-    assert STRIPE.outcome(CALL, answer(402, body)).repeat_is_useless
+    said = STRIPE.outcome(CALL, answer(402, body))
+    assert (said.kind, said.psp_id, said.repeat_is_useless) == ("UNKNOWN", None, True)
     found = STRIPE.found(KNOWN, answer(200, body["error"]["payment_intent"]))
     assert found is not None
-    assert (found.kind, found.code) == ("DECLINED_SOFT", "duplicate_transaction")
+    assert (found.kind, found.code) == ("DECLINED_HARD", "duplicate_transaction")
 
 
 @pytest.mark.parametrize("status", ["succeeded", "processing", "requires_action", "something_new"])

@@ -11,6 +11,7 @@ import pytest
 from aggregates import doubt, reports, wakes
 from aggregates.operation import OperationState
 from commands.messages import CapturePayment, RefundPayment, VoidPayment
+from gateways.simulator.ledger import Open
 from infra.audit.facts import Facts, Parked, Recorded
 from tests.controls import NOW, TWO_ACCOUNTS, cause, payment, report
 from tests.infra.audit.truth import Truth, doubts, held, lived, movement, name, sold, verdict
@@ -371,12 +372,18 @@ def test_money_that_moved_for_what_is_recorded_as_not_executed_is_lost(state, so
     assert set(verdict(truth.facts)) == {"lost_payments"}
 
 
+def _seen_open_after_its_time(truth: Truth, challenged: str) -> None:
+    over = NOW + timedelta(hours=2)
+    wakes.wake(truth.life, truth.route, cause(over))
+    truth.tell(challenged, S.ACTION_REQUIRED, source="query", observed_at=over)
+
+
 def test_a_payment_that_waits_for_its_customer_is_at_rest_until_its_challenge_is_being_ended():
     truth = Truth()
     truth.tell(name("s1"), S.ACTION_REQUIRED)
     assert verdict(truth.facts) == {}
 
-    wakes.wake(truth.life, truth.route, cause(NOW + timedelta(hours=2)))
+    _seen_open_after_its_time(truth, name("s1"))
 
     assert verdict(truth.facts) == {"unsettled": [f"the challenge of {name('s1')} is being ended at the PSP"]}
 
@@ -384,7 +391,7 @@ def test_a_payment_that_waits_for_its_customer_is_at_rest_until_its_challenge_is
 def test_what_a_cancelled_challenge_had_authorized_and_let_go_again_is_no_fault():
     truth = Truth(life=payment(capture="manual"))
     truth.tell(name("a1"), S.ACTION_REQUIRED)
-    wakes.wake(truth.life, truth.route, cause(NOW + timedelta(hours=2)))
+    _seen_open_after_its_time(truth, name("a1"))
     truth.tell(name("a1"), S.EXPIRED, step="x", code="canceled")
     truth.move(name("a1"))
     assert set(verdict(truth.facts)) == {"lost_payments"}
@@ -596,3 +603,52 @@ def test_a_movement_for_a_payment_that_was_rejected_is_lost():
     truth.movements.append(sale)
 
     assert set(verdict(truth.facts)) == {"lost_payments"}
+
+
+def _open(short: str, psp_id: str, **other: str) -> Open:
+    fields = {
+        "status": "requires_action",
+        "account": "default",
+        "intent_id": psp_id,
+        "reference": name(short),
+        "intent_reference": name(short),
+    }
+    return Open(psp_id=psp_id, **fields | other)
+
+
+def test_an_intent_that_can_still_be_charged_after_its_operation_ended_is_a_fault():
+    truth = Truth(TWO_ACCOUNTS, payment(TWO_ACCOUNTS))
+    truth.tell(name("s1"), S.DECLINED_HARD, amount_minor=None)
+
+    found = verdict(replace(truth.facts, still_open=[_open("s1", "pi_1")]))
+
+    assert found == {
+        "able_to_charge_later": [f"pi_1 is requires_action at the PSP, and {name('s1')} is DECLINED_HARD"]
+    }
+
+
+def test_an_intent_that_can_still_be_charged_beside_the_one_that_paid_is_a_fault():
+    found = verdict(replace(sold().facts, still_open=[_open("s1", "pi_again", status="processing")]))
+
+    assert set(found) == {"able_to_charge_later"}
+
+
+def test_an_intent_that_no_event_records_and_that_can_be_charged_is_a_fault():
+    assert set(verdict(replace(sold().facts, still_open=[_open("s9", "pi_9")]))) == {"able_to_charge_later"}
+    assert "able_to_charge_later" in verdict(Facts(still_open=[_open("s1", "pi_1")]))
+
+
+def test_a_pending_refund_whose_operation_failed_is_a_fault():
+    truth = sold()
+    truth.ask(RefundPayment, amount_minor=300)
+    truth.tell(name("r2"), S.DECLINED_HARD, amount_minor=None)
+    pending = _open("r2", "re_2", status="pending", intent_id="pi_1", intent_reference=name("s1"))
+
+    assert set(verdict(replace(truth.facts, still_open=[pending]))) == {"able_to_charge_later"}
+
+
+def test_an_intent_whose_operation_waits_for_it_is_no_fault():
+    truth = Truth(life=payment())
+    truth.tell(name("s1"), S.PENDING, amount_minor=None)
+
+    assert "able_to_charge_later" not in verdict(replace(truth.facts, still_open=[_open("s1", "pi_1")]))
