@@ -160,8 +160,12 @@ def _same_again(payment: Payment, operation: Operation, report: Report, route: R
             cause,
             because=f"{operation.id} was not executed ({report.code}): again after {delay_s:.3g} s",
         )
-    elif operation.extra:
-        payment.contradict(report, "an extra charge could not be given back", cause)
+        return
+    ended = f"it ended as {report.state} ({report.code})"
+    why = f"{operation.attempt} were made, and {ended}" if retryable and not final else ended
+    payment.end_retries(operation, why, cause)
+    if operation.extra:
+        payment.contradict(report, f"an extra charge could not be given back: {why}", cause)
 
 
 def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> None:

@@ -65,7 +65,8 @@ def cancel(payment: Payment, cause: Cause) -> None:
         text = "it was captured, or is being captured: refund it instead"
         raise Refused("already_captured", text, amounts(payment))
     if payment.cancel_requested:
-        raise Refused("already_canceled", f"it was cancelled before; the payment is {payment.status}")
+        text = f"it was cancelled before; the payment is {payment.status}, and what is taken in spite of it is given back"
+        raise Refused("already_canceled", text, amounts(payment))
     if payment.taken_by is not None:
         authorization = _authorization(payment, "void", cause)
         payment.trigger_event(events.CancelRequested, **cause.fields())
@@ -75,7 +76,8 @@ def cancel(payment: Payment, cause: Cause) -> None:
         )
         return
     if payment.rejected or payment.ended is not None:
-        raise Refused("nothing_to_cancel", f"nothing is under way: the payment is {payment.status}")
+        text = f"nothing is under way, and nothing will be: the payment is {payment.status}"
+        raise Refused("nothing_to_cancel", text, amounts(payment))
     payment.trigger_event(events.CancelRequested, **cause.fields())
     open_ones = [o for o in payment.attempts if o.open]
     if not open_ones:
@@ -90,7 +92,9 @@ def customer_returned(payment: Payment, operation_id: str | None, cause: Cause) 
     challenged = [o for o in payment.attempts if o.challenged and operation_id in {None, o.id}]
     if not challenged:
         named = f"{operation_id} has" if operation_id else "no operation of this payment has"
-        raise Refused("no_action_required", f"{named} sent the customer anywhere")
+        known = ", ".join(o.id for o in payment.attempts if o.challenged) or "none"
+        text = f"{named} sent the customer anywhere; operations that have: {known}"
+        raise Refused("no_action_required", text, amounts(payment))
     operation = challenged[-1]
     payment.trigger_event(events.CustomerReturned, operation_id=operation.id, **cause.fields())
     if operation.open:
@@ -101,7 +105,7 @@ def _not_frozen(payment: Payment) -> None:
     if payment.frozen:
         held = ", ".join(sorted(payment.frozen_by))
         text = f"reports about {held} contradict the record: a person has to resolve them first (resolve_payment)"
-        raise Refused("payment_frozen", text)
+        raise Refused("payment_frozen", text, amounts(payment))
 
 
 def _authorization(payment: Payment, what: str, cause: Cause) -> Operation:
@@ -114,10 +118,12 @@ def _authorization(payment: Payment, what: str, cause: Cause) -> Operation:
         text = f"it is not authorized: the payment is {payment.status}"
         raise Refused("not_authorized", text, amounts(payment))
     if total.voiding:
-        raise Refused("void_in_flight", "what is left is being voided", amounts(payment))
+        text = f"what is left is being voided: {what} it if that fails"
+        raise Refused("void_in_flight", text, amounts(payment))
     until = payment.authorization_until
     if payment.authorization_expired or (until is not None and cause.now >= until):
-        text = f"the authorization ended at {until.isoformat() if until else 'an unknown time'}"
+        at = until.isoformat() if until and cause.now >= until else "an earlier time than was agreed"
+        text = f"the authorization ended at {at}, and what was left of it is released: create another payment"
         raise Refused("authorization_expired", text, amounts(payment))
     if not total.capturable and not total.capturing:
         text = f"nothing of the authorization is left: the payment is {payment.status}"
@@ -134,7 +140,7 @@ def amounts(payment: Payment, requested_minor: int | None = None) -> dict[str, i
         "captured_minor": total.captured,
         "refunded_minor": total.refunded,
         "disputed_minor": total.disputed,
-        "reserved_minor": total.capturing + total.refunding,
+        "reserved_minor": total.reserved,
         "capturable_minor": total.capturable,
         "refundable_minor": total.refundable,
     }

@@ -55,10 +55,19 @@ TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
 }
 """What a command, a report or a timer may lead to. IN_DOUBT of a payment that had ended: giving back an extra charge."""
 
+_GIVEN_BACK: Final = frozenset({T.PARTIALLY_REFUNDED, T.REFUNDED})
+
 BY_PERSON: Final[dict[Status, frozenset[Status]]] = {
-    status: TRANSITIONS[status] | {T.AUTHORIZED, *_TAKEN, *_OVER}
-    for status in Status
-    if status not in {T.REQUESTED, T.REJECTED}
+    **{
+        status: TRANSITIONS[status] | {T.AUTHORIZED, *_TAKEN - _GIVEN_BACK, *_OVER}
+        for status in (T.PROCESSING, T.REQUIRES_ACTION, T.IN_DOUBT, T.AUTHORIZED, *sorted(_OVER))
+    },
+    **{
+        status: TRANSITIONS[status] | {T.AUTHORIZED, *_TAKEN, *_OVER}
+        for status in (T.PARTIALLY_CAPTURED, T.CAPTURED, T.DISPUTED)
+    },
+    # What was given back had been taken: no word undoes that.
+    **{status: TRANSITIONS[status] | _TAKEN for status in sorted(_GIVEN_BACK)},
 }
 """What a person's decision about an operation in doubt, or about a contradiction, may lead to besides."""
 
@@ -106,8 +115,15 @@ class Sums:
 
     @property
     def capturable(self) -> int:
-        if self.voiding:
-            return 0
+        return 0 if self.voiding else self._left
+
+    @property
+    def reserved(self) -> int:
+        """By what is under way: a void reserves all that is left."""
+        return self.capturing + self.refunding + (self._left if self.voiding else 0)
+
+    @property
+    def _left(self) -> int:
         return max(self.authorized - self.captured - self.released - self.capturing, 0)
 
     @property
@@ -168,7 +184,9 @@ def status(parts: Iterable[Part], marks: Marks) -> Status:
     if total.authorized:
         if any(_approved(part, "void") for part in parts):
             return Status.VOIDED
-        return Status.EXPIRED if marks.authorization_expired else Status.AUTHORIZED
+        # What is under way may still take, or release, what it was sent for before the end.
+        over = marks.authorization_expired and not total.capturing and not total.voiding
+        return Status.EXPIRED if over else Status.AUTHORIZED
     match marks.ended:
         case "failed":
             return Status.FAILED

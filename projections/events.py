@@ -203,6 +203,7 @@ _BODIES: dict[str, type[Body]] = {
     events.Resolved.TOPIC: Resolved,
     events.RetryScheduled.TOPIC: RetryScheduled,
     events.AttemptsEnded.TOPIC: AttemptsEnded,
+    events.RetriesEnded.TOPIC: Noted,
     events.CustomerReturned.TOPIC: Noted,
     events.CancelRequested.TOPIC: CancelRequested,
     events.AuthorizationExpiring.TOPIC: Noted,

@@ -124,7 +124,14 @@ _CHANGES: Final = (
         "doubt:resolve",
         "A person's decision about an operation in doubt; recorded with the API key's id and the name given",
         _OPERATION | {"decision": "charged", "evidence": "charge ch_3N in the PSP's dashboard", "who": "Kim"},
-        ("not_in_doubt", "operation_unknown", "not_asked_yet"),
+        (
+            "not_in_doubt",
+            "operation_unknown",
+            "not_asked_yet",
+            "amount_not_possible",
+            "operation_in_use",
+            "attempt_in_flight",
+        ),
     ),
     _Change(
         "status-queries",

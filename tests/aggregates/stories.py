@@ -117,7 +117,7 @@ def _command(payment: Payment, message: Message, commanded: Cause) -> None:
                 payment,
                 message.said.operation_id,
                 "charged" if step.flag else "not_charged",
-                None,
+                step.amount_minor,
                 evidence="the PSP's page",
                 who="ada",
                 cause=commanded,

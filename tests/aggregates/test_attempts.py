@@ -244,3 +244,22 @@ def test_a_capture_that_was_declined_releases_its_amount():
     say(made, S.DECLINED_HARD, code="refused")
     assert made.sums.capturable == 1099
     assert made.status is Status.AUTHORIZED
+
+
+@pytest.mark.parametrize(
+    ("state", "attempts_max", "why"),
+    [
+        (S.NOT_SENT, 1, "1 were made, and it ended as NOT_SENT (refused)"),
+        (S.DECLINED_HARD, 3, "it ended as DECLINED_HARD (refused)"),
+    ],
+)
+def test_a_refund_that_is_not_tried_again_says_why(state, attempts_max, why):
+    route = Route((PSP,), RetryPolicy(attempts_max=attempts_max))
+    made = captured(route)
+    merchant.refund(made, 600, cause(NOW, uuid4(), fingerprint="f"), reason=None)
+    refund = operation_of(made)
+    reports.take(made, report(refund, state, code="refused"), route, cause())
+
+    said = made.pending_events[-1]
+    assert (said.operation_id, said.because) == (refund, f"no further attempt because {why}")
+    assert (made.status, made.sums.refundable) == (Status.CAPTURED, 1099)

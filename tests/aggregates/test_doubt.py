@@ -8,7 +8,17 @@ from aggregates.asked import Refused
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from aggregates.status import Status
-from tests.controls import NOW, TWO_ACCOUNTS, cause, operation_of, payment, report
+from tests.controls import (
+    MULTICAPTURE,
+    NOW,
+    TWO_ACCOUNTS,
+    authorized,
+    captured,
+    cause,
+    operation_of,
+    payment,
+    report,
+)
 
 S = OperationState
 LATER = NOW + timedelta(minutes=1)
@@ -97,6 +107,9 @@ def test_an_extra_charge_that_cannot_be_given_back_freezes_the_payment():
     say(made, operation_of(made), S.DECLINED_HARD, code="refused")
 
     assert made.frozen
+    assert made.pending_events[-1].why.endswith(
+        "could not be given back: it ended as DECLINED_HARD (refused)"
+    )
 
 
 def test_a_late_charge_while_the_next_attempt_runs_leads_to_one_charge():
@@ -132,8 +145,7 @@ def test_a_person_may_say_that_nothing_was_charged_once_the_psp_was_looked_up():
     made = payment(TWO_ACCOUNTS)
     name = operation_of(made)
     say(made, name, S.UNKNOWN)
-    with pytest.raises(Refused, match="not_asked_yet"):
-        resolve(made, name, "not_charged")
+    assert refusal(made, name, "not_charged").code == "not_asked_yet"
 
     say(made, name, S.UNKNOWN, source="query", observed_at=LATER)
     resolve(made, name, "not_charged")
@@ -145,8 +157,7 @@ def test_what_is_not_in_doubt_is_not_a_persons_to_decide():
     made = payment()
     say(made, operation_of(made))
 
-    with pytest.raises(Refused, match="not_in_doubt"):
-        resolve(made, operation_of(made), "not_charged")
+    assert refusal(made, operation_of(made), "not_charged").code == "not_in_doubt"
 
 
 def test_a_person_unfreezes_a_payment_by_deciding_about_what_contradicted():
@@ -163,8 +174,7 @@ def test_a_person_unfreezes_a_payment_by_deciding_about_what_contradicted():
 def test_a_charge_for_no_operation_of_ours_can_only_be_given_back_at_the_psp():
     made = payment()
     say(made, "nothing-s9")
-    with pytest.raises(Refused, match="operation_unknown"):
-        resolve(made, "nothing-s9", "charged")
+    assert refusal(made, "nothing-s9", "charged").code == "operation_unknown"
 
     resolve(made, "nothing-s9", "not_charged")
     assert not made.frozen
@@ -191,14 +201,195 @@ def test_what_was_taken_in_spite_of_a_cancel_is_given_back_when_the_person_is_do
     assert operation_of(made).endswith("-r2")
 
 
+# What a person may say was executed
+
+
+def refusal(made: Payment, operation: str, decision: str, amount_minor: int | None = None) -> Refused:
+    """Which records nothing and says how the payment stands."""
+    version = made.version
+    with pytest.raises(Refused) as refused:
+        resolve(made, operation, decision, amount_minor)
+    assert made.version == version
+    requested = {} if amount_minor is None else {"requested_minor": amount_minor}
+    assert refused.value.amounts == merchant.amounts(made) | requested
+    return refused.value
+
+
+def doubtful(kind: str) -> Payment:
+    """Its newest operation is in doubt: 1099 of a sale, 500 of what follows one."""
+    made = {"sale": payment, "capture": authorized, "refund": captured}[kind]()
+    if kind == "capture":
+        merchant.capture(made, 500, command(), final=False)
+    if kind == "refund":
+        merchant.refund(made, 500, command(), reason=None)
+    say(made, operation_of(made), S.UNKNOWN)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "allowed"),
+    [
+        ("sale", 109_900, "1 to 1099"),
+        ("sale", 1100, "1 to 1099"),
+        ("sale", 0, "1 to 1099"),
+        ("capture", 501, "1 to 500"),
+        ("refund", 501, "500 and nothing else"),
+        ("refund", 499, "500 and nothing else"),
+    ],
+)
+def test_a_person_cannot_say_that_more_was_executed_than_was_asked_for(kind, amount, allowed):
+    made = doubtful(kind)
+
+    no = refusal(made, operation_of(made), "charged", amount)
+    assert no.code == "amount_not_possible"
+    assert f"allowed: {allowed};" in no.detail
+    assert str(amount) in no.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "captured_minor", "refunded_minor"),
+    [
+        ("sale", 1099, 1099, 0),
+        ("sale", 1, 1, 0),
+        ("capture", 500, 500, 0),
+        ("capture", 200, 200, 0),
+        ("refund", 500, 1099, 500),
+    ],
+)
+def test_what_a_person_says_was_executed_enters_the_sums(kind, amount, captured_minor, refunded_minor):
+    made = doubtful(kind)
+    resolve(made, operation_of(made), "charged", amount)
+
+    assert (made.sums.captured, made.sums.refunded) == (captured_minor, refunded_minor)
+
+
+def test_a_person_says_no_more_than_the_late_report_did():
+    made = payment()
+    name = operation_of(made)
+    say(made, name, S.DECLINED_HARD, code="lost_card")
+    say(made, name, source="webhook", amount_minor=700)
+
+    assert refusal(made, name, "charged", 701).code == "amount_not_possible"
+    resolve(made, name, "charged")
+    assert made.sums.captured == 700
+
+
+def test_a_person_who_names_no_amount_leaves_a_partial_approval_as_it_was():
+    made = payment()
+    name = operation_of(made)
+    say(made, name, amount_minor=700)
+    say(made, name, amount_minor=700, psp_id="another")
+
+    resolve(made, name, "charged")
+    assert (made.sums.captured, made.frozen) == (700, False)
+
+
+@pytest.mark.parametrize("capture", ["automatic", "manual"])
+def test_a_person_says_no_less_than_what_was_taken_or_given_back_of_it(capture):
+    made = payment(MULTICAPTURE, capture=capture)
+    name = operation_of(made)
+    say(made, name)
+    if capture == "manual":
+        merchant.capture(made, 500, command(), final=False)
+    else:
+        merchant.refund(made, 500, command(), reason=None)
+    say(made, name, psp_id="another")
+
+    assert "allowed: 500 to 1099;" in refusal(made, name, "charged", 499).detail
+    resolve(made, name, "charged", 500)
+    assert made.sums.authorized == 500
+
+
+# What a person may not undo
+
+
+@pytest.mark.parametrize("state", [S.STARTED, S.APPROVED, S.NOT_SENT])
+@pytest.mark.parametrize("what", ["capture", "void", "refund"])
+def test_what_another_operation_rests_on_was_not_not_charged(what, state):
+    made = captured() if what == "refund" else authorized()
+    name = operation_of(made)
+    match what:
+        case "capture":
+            merchant.capture(made, 500, command(), final=False)
+        case "void":
+            merchant.void(made, command())
+        case _:
+            merchant.refund(made, 500, command(), reason=None)
+    resting = made.operations[operation_of(made)]
+    if state is not S.STARTED:
+        say(made, resting.id, state, amount_minor=resting.amount.minor)
+    say(made, name, psp_id="another")
+    assert made.frozen
+
+    no = refusal(made, name, "not_charged")
+    assert no.code == "operation_in_use"
+    assert f"{resting.id} of {resting.amount.minor}" in no.detail
+
+    resolve(made, name, "charged")
+    assert not made.frozen
+
+
+def test_what_rested_on_it_and_was_not_executed_is_no_obstacle():
+    made = authorized()
+    name = operation_of(made)
+    merchant.capture(made, 500, command(), final=False)
+    say(made, operation_of(made), S.DECLINED_HARD)
+    say(made, name, psp_id="another")
+
+    resolve(made, name, "not_charged")
+    assert (made.status, made.sums.authorized) == (Status.FAILED, 0)
+
+
+def test_a_capture_that_was_given_back_was_not_not_charged():
+    made = authorized()
+    merchant.capture(made, 500, command(), final=False)
+    name = operation_of(made)
+    say(made, name, amount_minor=500)
+    merchant.refund(made, 1, command(), reason=None)
+    say(made, name, amount_minor=500, psp_id="another")
+
+    no = refusal(made, name, "not_charged")
+    assert no.code == "operation_in_use"
+    assert operation_of(made) in no.detail
+
+
+@pytest.mark.parametrize(
+    ("capture", "state", "status"),
+    [("automatic", S.ACTION_REQUIRED, Status.CAPTURED), ("manual", S.STARTED, Status.EXPIRED)],
+)
+def test_a_charge_is_not_undone_while_another_attempt_may_still_charge(capture, state, status):
+    """Else what was CAPTURED would require an action, and what had EXPIRED would be under way again."""
+    made = payment(TWO_ACCOUNTS, capture=capture)
+    first = operation_of(made)
+    say(made, first, S.PROVEN_ABSENT, source="query")
+    second = operation_of(made)
+    if state is not S.STARTED:
+        say(made, second, state)
+    say(made, first, source="webhook")
+    resolve(made, first, "charged")
+    if status is Status.EXPIRED:
+        say(made, first, S.EXPIRED, source="query")
+    say(made, first, psp_id="another")
+    assert (made.status, made.frozen) == (status, True)
+
+    no = refusal(made, first, "not_charged")
+    assert no.code == "attempt_in_flight"
+    assert f"{second} of 1099 ({state})" in no.detail
+
+    say(made, second, S.DECLINED_HARD)
+    resolve(made, first, "not_charged")
+    assert made.status is Status.FAILED
+
+
 # Questions
 
 
 def test_the_psp_can_be_asked_at_once_but_not_again_and_again():
     made = payment()
     say(made, operation_of(made), S.UNKNOWN)
-    with pytest.raises(Refused, match="asked_just_now"):
+    with pytest.raises(Refused, match="asked_just_now") as refused:
         doubt.ask_now(made, None, command())
+    assert refused.value.amounts == merchant.amounts(made)
 
     doubt.ask_now(made, None, cause(LATER + timedelta(seconds=6), uuid4(), fingerprint="f"))
     assert made.pending_events[-1].how == "query"
@@ -208,5 +399,6 @@ def test_where_nothing_is_in_doubt_nothing_is_asked():
     made = payment()
     say(made, operation_of(made))
 
-    with pytest.raises(Refused, match="nothing_in_doubt"):
+    with pytest.raises(Refused, match="nothing_in_doubt") as refused:
         doubt.ask_now(made, None, command())
+    assert refused.value.amounts == merchant.amounts(made)

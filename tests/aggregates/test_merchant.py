@@ -152,7 +152,8 @@ def test_a_void_reserves_and_releases_all_that_is_left():
     made = authorized()
     merchant.void(made, command())
     assert made.sums.capturable == 0
-    assert refusal(merchant.capture, made, 1, command(), final=False).code == "void_in_flight"
+    no = refusal(merchant.capture, made, 1, command(), final=False)
+    assert (no.code, no.amounts["reserved_minor"]) == ("void_in_flight", 1099)
 
     say(made)
     assert (made.status, made.sums.released) == (Status.VOIDED, 1099)
@@ -161,7 +162,8 @@ def test_a_void_reserves_and_releases_all_that_is_left():
 def test_what_is_left_after_a_partial_capture_can_be_voided():
     made = authorized(MULTICAPTURE)
     merchant.capture(made, 400, command(), final=False)
-    assert refusal(merchant.void, made, command()).code == "capture_in_flight"
+    no = refusal(merchant.void, made, command())
+    assert (no.code, no.amounts["reserved_minor"]) == ("capture_in_flight", 400)
     say(made)
 
     merchant.void(made, command())
@@ -284,6 +286,24 @@ def test_a_cancel_of_an_authorization_voids_it():
     assert made.status is Status.VOIDED
 
 
+def test_a_capture_under_way_cannot_be_cancelled_since_a_void_would_run_beside_it():
+    made = authorized(MULTICAPTURE)
+    merchant.capture(made, 500, command(), final=False)
+    before = made.version
+
+    no = refusal(merchant.cancel, made, command())
+    assert (no.code, no.amounts["reserved_minor"]) == ("already_captured", 500)
+    assert made.version == before
+
+
+def test_a_capture_that_waits_for_its_next_try_cannot_be_cancelled_either():
+    made = authorized()
+    merchant.capture(made, 500, command(), final=False)
+    say(made, S.NOT_SENT, code="connection_refused")
+
+    assert refusal(merchant.cancel, made, command()).code == "already_captured"
+
+
 def test_what_was_captured_cannot_be_cancelled():
     no = refusal(merchant.cancel, captured(), command())
 
@@ -314,17 +334,24 @@ def test_a_return_after_the_psp_has_told_asks_nothing():
 
 
 def test_a_return_from_nowhere_is_refused():
-    assert refusal(merchant.customer_returned, payment(), None, command()).code == "no_action_required"
+    no = refusal(merchant.customer_returned, payment(), None, command())
+
+    assert (no.code, no.amounts["authorized_minor"]) == ("no_action_required", 0)
 
 
 def test_a_challenge_that_ran_out_is_ended_at_the_psp_and_expires_only_when_that_confirms():
     made = payment()
     say(made, S.ACTION_REQUIRED, observed_at=NOW)
     now = NOW
-    while made.pending_events[-1].TOPIC != "operation.asked.v1" or made.pending_events[-1].how != "cancel":
+    while now < NOW + timedelta(hours=1):
         now = made.next_wake_at(now)
         wakes.wake(made, ROUTE, cause(now))
     assert now == NOW + timedelta(hours=1)
+    assert made.pending_events[-1].how == "query", "it may have been passed in time"
+
+    still_open = report(operation_of(made), S.ACTION_REQUIRED, source="query", observed_at=now)
+    reports.take(made, still_open, ROUTE, cause(now))
+    assert made.pending_events[-1].how == "cancel"
     assert made.status is Status.REQUIRES_ACTION
 
     reports.take(made, report(operation_of(made), S.UNKNOWN, step="x", observed_at=now), ROUTE, cause(now))
@@ -346,4 +373,16 @@ def test_a_frozen_payment_takes_no_merchants_command():
         lambda: merchant.cancel(made, command()),
         lambda: merchant.capture(made, None, command(), final=False),
     ):
-        assert refusal(call).code == "payment_frozen"
+        no = refusal(call)
+        assert (no.code, no.amounts["captured_minor"]) == ("payment_frozen", 1099)
+
+
+def test_what_is_over_cannot_be_cancelled_and_the_refusal_says_how_it_stands():
+    canceled, failed = payment(), payment()
+    merchant.cancel(canceled, command())
+    say(failed, S.DECLINED_HARD, code="lost_card")
+
+    for made, code in ((canceled, "already_canceled"), (failed, "nothing_to_cancel")):
+        no = refusal(merchant.cancel, made, command())
+        assert (no.code, no.amounts) == (code, merchant.amounts(made))
+        assert str(made.status) in no.detail

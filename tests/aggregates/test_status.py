@@ -1,3 +1,7 @@
+from dataclasses import replace
+
+import pytest
+
 from aggregates.operation import OperationState
 from aggregates.status import BY_PERSON, TRANSITIONS, Marks, Part, Status, status, sums
 
@@ -39,6 +43,21 @@ def test_a_void_of_the_rest_leaves_what_was_captured():
 
     assert status(parts, Marks()) is Status.PARTIALLY_CAPTURED
     assert sums(parts, Marks()).released == 70
+
+
+@pytest.mark.parametrize("kind", ["capture", "void"])
+def test_an_authorization_that_ended_has_expired_only_when_nothing_of_it_is_under_way(kind):
+    over = Marks(authorization_expired=True)
+
+    assert status([part("authorize"), part(kind, S.STARTED)], over) is Status.AUTHORIZED
+    assert status([part("authorize")], replace(over, retrying=((kind, 100),))) is Status.AUTHORIZED
+    assert status([part("authorize"), part(kind, S.DECLINED_HARD)], over) is Status.EXPIRED
+
+
+def test_what_a_void_reserves_is_told_and_is_not_there_for_a_capture():
+    total = sums([part("authorize"), part("capture", asked=30), part("void", S.STARTED, 70)], Marks())
+
+    assert (total.reserved, total.capturable) == (70, 0)
 
 
 def test_a_person_may_do_whatever_a_report_may():

@@ -53,54 +53,54 @@ def resolve(payment: UUID, **fields) -> ResolvePayment:
     return of(ResolvePayment, payment, **about | fields)
 
 
-# What is accepted, of a payment that stands so; one that is refused there; and the same with other content.
+# What is accepted, of a payment that stands so; one that is refused there, and by which rule; and the same with other content.
 CASES = [
     pytest.param(
         authorized,
         lambda p: of(CapturePayment, p, amount_minor=500),
-        lambda p: of(CapturePayment, p, amount_minor=5000),
+        (lambda p: of(CapturePayment, p, amount_minor=5000), "capture_exceeds_authorization"),
         {"amount_minor": 501},
         id="capture",
     ),
     pytest.param(
         authorized,
         lambda p: of(VoidPayment, p),
-        lambda p: of(RefundPayment, p),
+        (lambda p: of(RefundPayment, p), "nothing_captured"),
         None,
         id="void",
     ),
     pytest.param(
         captured,
         lambda p: of(RefundPayment, p, amount_minor=500),
-        lambda p: of(RefundPayment, p, amount_minor=5000),
+        (lambda p: of(RefundPayment, p, amount_minor=5000), "refund_exceeds_captured"),
         {"amount_minor": 501},
         id="refund",
     ),
     pytest.param(
         challenged,
         lambda p: of(CompleteAction, p),
-        lambda p: of(CompleteAction, p, operation_id="another-s9"),
+        (lambda p: of(CompleteAction, p, operation_id="another-s9"), "no_action_required"),
         {"operation_id": "another-s9"},
         id="complete_action",
     ),
     pytest.param(
         authorized,
         lambda p: of(CancelPayment, p),
-        lambda p: of(RefundPayment, p),
+        (lambda p: of(RefundPayment, p), "nothing_captured"),
         None,
         id="cancel",
     ),
     pytest.param(
         in_doubt,
         resolve,
-        lambda p: resolve(p, operation_id="another-s9"),
+        (lambda p: resolve(p, operation_id="another-s9"), "not_in_doubt"),
         {"evidence": "heard of it"},
         id="resolve",
     ),
     pytest.param(
         in_doubt,
         lambda p: of(RetryStatusQuery, p),
-        lambda p: of(RetryStatusQuery, p, operation_id="another-s9"),
+        (lambda p: of(RetryStatusQuery, p, operation_id="another-s9"), "nothing_in_doubt"),
         {"operation_id": "another-s9"},
         id="retry_status_query",
     ),
@@ -127,16 +127,17 @@ def test_a_command_is_accepted_and_its_events_carry_its_id(desk, stands, accepte
 
 @pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
 def test_a_command_against_the_rules_is_refused_says_why_and_records_no_event(
-    desk, stands, accepted, refused: Make, other
+    desk, stands, accepted, refused, other
 ):
     payment = stands(desk)
     before = desk.payment(payment).version
-    command = refused(payment)
+    make, rule = refused
+    command = make(payment)
 
     replies = [desk.run(desk.record(command)).replies[0] for _ in range(2)]
 
     assert replies[0] == replies[1], "a repeat gets the same answer"
-    assert (replies[0].result, bool(replies[0].code), bool(replies[0].detail)) == ("refused", True, True)
+    assert (replies[0].result, replies[0].code, bool(replies[0].detail)) == ("refused", rule, True)
     assert desk.payment(payment).version == before
     assert rows(desk) == 1
 

@@ -1,0 +1,179 @@
+"""Every transition that is not in the tables: what would lead there is refused, or recorded beside the record."""
+
+from dataclasses import replace
+
+import pytest
+
+from aggregates import attempts, merchant
+from aggregates.asked import Refused
+from aggregates.operation import NOT_EXECUTED, OperationState
+from aggregates.operation import TRANSITIONS as OF_OPERATIONS
+from aggregates.payment import Payment
+from aggregates.retry import Route
+from aggregates.status import BY_PERSON, TRANSITIONS, Status
+from tests.aggregates.standing import COMMANDS, LEADING_TO, STANDING, Send, command, say
+from tests.controls import NOW, ROUTE, asked, authorized, cause, operation_of, payment
+
+S = OperationState
+T = Status
+ILLEGAL = [
+    (before, after)
+    for before in STANDING
+    for after in Status
+    if after is not before and after not in TRANSITIONS[before]
+]
+ILLEGAL_OF_OPERATIONS = [
+    (before, after)
+    for before in OperationState
+    for after in OperationState
+    if after is not before and after not in OF_OPERATIONS[before] and after is not S.STARTED
+]
+MAY_MOVE_MONEY = {T.PROCESSING, T.REQUIRES_ACTION, T.IN_DOUBT, T.AUTHORIZED, T.PARTIALLY_CAPTURED}
+NOWHERE = {T.REQUESTED, T.REJECTED}
+"""No message leads to these: every message is sent instead, and some of them may do something else."""
+TAKEN = {T.PARTIALLY_CAPTURED, T.CAPTURED, T.PARTIALLY_REFUNDED, T.REFUNDED, T.DISPUTED}
+OVER = {T.VOIDED, T.EXPIRED, T.FAILED}
+
+_NO_AUTHORIZATION = ("not_authorized", "not_authorized", "nothing_captured")
+_ALL_USED = ("nothing_to_capture", "nothing_to_void")
+_ENDED = ("authorization_expired", "authorization_expired", "nothing_captured", "authorization_expired")
+RULES: dict[Status, list[tuple[str | None, ...]]] = {
+    T.REJECTED: [(*_NO_AUTHORIZATION, "nothing_to_cancel")],
+    T.PROCESSING: [(*_NO_AUTHORIZATION, None)] * 3,
+    T.REQUIRES_ACTION: [(*_NO_AUTHORIZATION, None)],
+    T.IN_DOUBT: [
+        (*_NO_AUTHORIZATION, None),
+        ("capture_in_flight", "capture_in_flight", "nothing_captured", "already_captured"),
+    ],
+    T.AUTHORIZED: [(None, None, "nothing_captured", None)] * 2,
+    T.PARTIALLY_CAPTURED: [(*_ALL_USED, None, "already_captured"), (None, None, None, "already_captured")],
+    T.CAPTURED: [(*_ALL_USED, None, "already_captured")] * 2,
+    T.PARTIALLY_REFUNDED: [(*_ALL_USED, None, "already_captured")] * 2,
+    T.REFUNDED: [(*_ALL_USED, "refund_exceeds_captured", "already_captured")] * 2,
+    T.VOIDED: [
+        (*_ALL_USED, "nothing_captured", "nothing_to_void"),
+        (*_ALL_USED, "nothing_captured", "already_canceled"),
+        (*_NO_AUTHORIZATION, "already_canceled"),
+    ],
+    T.EXPIRED: [_ENDED, _ENDED, (*_NO_AUTHORIZATION, "nothing_to_cancel")],
+    T.FAILED: [(*_NO_AUTHORIZATION, "nothing_to_cancel")],
+    T.DISPUTED: [(*_ALL_USED, "refund_exceeds_captured", "already_captured")] * 2,
+}
+"""Which rule refuses capture, void, refund and cancel, for each payment of `STANDING`; None: none does."""
+
+
+def _refusal(send: Send, made: Payment) -> Refused | None:
+    try:
+        send(made)
+    except Refused as no:
+        return no
+    return None
+
+
+@pytest.mark.parametrize(("before", "after"), ILLEGAL)
+def test_what_is_not_in_the_table_is_refused_or_recorded_and_never_applied(before: Status, after: Status):
+    for make in STANDING[before]:
+        for what, send in LEADING_TO[after].items():
+            made = make()
+            version, sums = made.version, made.sums
+            ended = {o.id for o in made.operations.values() if o.state in NOT_EXECUTED}
+            assert made.status is before
+            if (no := _refusal(send, made)) is not None:
+                assert (made.version, no.amounts["captured_minor"]) == (version, sums.captured), what
+                continue
+            assert made.status is not after, what
+            assert made.status is before or made.status in TRANSITIONS[before], what
+            if before not in MAY_MOVE_MONEY and after not in NOWHERE:
+                assert replace(made.sums, disputed=0) == replace(sums, disputed=0), what
+            if ended and what.endswith("of approval"):
+                assert ended & made.frozen_by, what
+
+
+@pytest.mark.parametrize("before", list(STANDING))
+def test_each_command_is_refused_by_the_rule_that_forbids_it_there(before: Status):
+    for make, (capture, void, refund, cancel) in zip(STANDING[before], RULES[before], strict=True):
+        by = {"capture": capture, "final capture": capture, "void": void, "refund": refund, "cancel": cancel}
+        for what, send in COMMANDS.items():
+            made = make()
+            version = made.version
+            if (rule := by[what]) is None:
+                send(made)
+                assert made.version > version
+                continue
+            with pytest.raises(Refused, match=f"^{rule}: ") as refused:
+                send(made)
+            assert made.version == version
+            told = {name: minor for name, minor in refused.value.amounts.items() if name != "requested_minor"}
+            assert told == merchant.amounts(made)
+
+
+def _capturing() -> Payment:
+    made = authorized()
+    merchant.capture(made, 500, command(), final=False)
+    return made
+
+
+@pytest.mark.parametrize("source", ["call", "query", "webhook"])
+@pytest.mark.parametrize(("before", "after"), ILLEGAL_OF_OPERATIONS)
+@pytest.mark.parametrize("make", [payment, _capturing], ids=["sale", "capture"])
+def test_an_operation_goes_nowhere_its_table_does_not_lead(make, before, after, source):
+    made = make()
+    name = operation_of(made)
+    if before is not S.STARTED:
+        say(made, before)
+    approved = made.operations[name].approved_minor
+
+    say(made, after, name, source=source)
+
+    assert (made.operations[name].state, made.operations[name].approved_minor) == (before, approved)
+    if after is S.APPROVED:
+        assert name in made.frozen_by
+
+
+# The tables themselves: what no edge may be added to without a decision
+
+
+@pytest.mark.parametrize("before", sorted(TAKEN))
+def test_what_was_taken_is_never_untaken_by_a_command_a_report_or_a_timer(before):
+    assert TRANSITIONS[before] <= TAKEN | {T.IN_DOUBT}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (T.CAPTURED, T.PARTIALLY_CAPTURED),
+        (T.REFUNDED, T.CAPTURED),
+        (T.REFUNDED, T.PARTIALLY_CAPTURED),
+        (T.PARTIALLY_REFUNDED, T.CAPTURED),
+        (T.PARTIALLY_REFUNDED, T.PARTIALLY_CAPTURED),
+        (T.AUTHORIZED, T.FAILED),
+        (T.AUTHORIZED, T.PROCESSING),
+        (T.AUTHORIZED, T.REFUNDED),
+        (T.IN_DOUBT, T.REJECTED),
+    ],
+)
+def test_no_refund_is_undone_and_nothing_held_is_forgotten(before, after):
+    assert after not in TRANSITIONS[before]
+
+
+@pytest.mark.parametrize("before", sorted(OVER))
+def test_what_is_over_moves_only_while_an_extra_charge_is_given_back(before):
+    assert TRANSITIONS[before] == {T.IN_DOUBT}
+
+
+@pytest.mark.parametrize("before", sorted(TAKEN | OVER | {T.AUTHORIZED}))
+def test_not_even_a_person_sets_a_payment_back_to_where_nothing_was_decided(before):
+    assert BY_PERSON[before].isdisjoint({T.REQUESTED, T.REJECTED, T.PROCESSING, T.REQUIRES_ACTION})
+
+
+@pytest.mark.parametrize("before", [T.PARTIALLY_REFUNDED, T.REFUNDED])
+def test_a_person_cannot_untake_what_was_given_back(before):
+    assert BY_PERSON[before] <= TAKEN | {T.IN_DOUBT}
+
+
+@pytest.mark.parametrize(("route", "expires_at"), [(ROUTE, None), (Route(()), None), (ROUTE, NOW)])
+def test_a_create_leaves_no_payment_that_was_only_requested(route, expires_at):
+    fields = {} if expires_at is None else {"expires_at": expires_at}
+    made = attempts.request(payment().id, asked(**fields), route, cause(fingerprint="f"))
+
+    assert made.status in TRANSITIONS[T.REQUESTED]
