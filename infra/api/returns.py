@@ -1,7 +1,8 @@
 """The page to which a customer comes back from a challenge. Public: what it may do stands in its signed token.
 
-Invariant: nothing is decided by the visit. The PSP is asked how the challenge went, once for each token however often
-the page is opened; and the customer is sent on to the payment's own return page and nowhere else.
+Invariant: nothing is decided by the visit. The PSP is asked how the challenge went, at most once in `_ASKED_EVERY_S` for
+each token however often the page is opened, and not after its operation has ended; and the customer is sent on to the
+payment's own return page and nowhere else.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from fastapi import APIRouter, Path, Request
 from psycopg_pool import PoolTimeout
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from aggregates.operation import payment_id_of
+from aggregates.operation import ENDED, payment_id_of
 from commands.client import is_end
 from commands.messages import CompleteAction, Reply
 from infra import clock, return_token
@@ -30,10 +31,15 @@ router = APIRouter(tags=["customers"])
 
 _TOKENS: Final = UUID("8f6f3c52-7d1b-5b7e-8a54-2d9f4f1c6a03")
 _SETTLED_WITHIN_S: Final = 5.0
+_ASKED_EVERY_S: Final = 4.0
+"""Less than a visit takes: one that came just after another, which had been too early, asks and is told before it ends."""
 _AT_ONCE_MAX: Final = 200
 _REMEMBERED_S: Final = 2.0
-"""A page that is opened again sooner gets the same answer."""
-_FIRST: Final = "SELECT state FROM payment_events WHERE originator_id = %s AND originator_version = 1"
+"""A page that is opened again sooner, after the end, gets the same answer."""
+_ASKED_FOR: Final = """
+    SELECT e.state, o.state FROM payment_events e LEFT JOIN operations o ON o.operation_id = %s
+    WHERE e.originator_id = %s AND e.originator_version = 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class _Visit:
     payment_id: UUID
     return_page: str | None
     status: str | None
+    ended: bool
 
 
 class Returns:
@@ -55,14 +62,26 @@ class Returns:
         if self._pages is None:
             raise return_token.Refused("forged")
         operation_id = return_token.read(self._pages.key, token, clock.now())
-        visit = self._visits.get(token)
-        if visit is None:
-            if len(self._visits) >= _AT_ONCE_MAX:
-                raise Busy
-            visit = self._visits[token] = asyncio.create_task(_followed(door, token, operation_id))
-            loop = asyncio.get_running_loop()
-            visit.add_done_callback(lambda _: loop.call_later(_REMEMBERED_S, self._visits.pop, token, None))
-        return await asyncio.shield(visit)
+        earlier = self._visits.get(token)
+        if earlier is not None and (visit := await asyncio.shield(earlier)).ended:
+            return visit
+        # An earlier one without an end may have asked for the last time before this customer passed the challenge.
+        return await asyncio.shield(self._visits.get(token) or self._begun(door, token, operation_id))
+
+    def _begun(self, door: Door, token: str, operation_id: str) -> asyncio.Task[_Visit]:
+        if len(self._visits) >= _AT_ONCE_MAX:
+            raise Busy
+        visit = self._visits[token] = asyncio.create_task(_followed(door, token, operation_id))
+
+        def forget(done: asyncio.Task[_Visit]) -> None:
+            if not done.cancelled() and done.exception() is None and not done.result().ended:
+                # Before those who wait for it go on: they begin another.
+                del self._visits[token]
+            else:
+                asyncio.get_running_loop().call_later(_REMEMBERED_S, self._visits.pop, token, None)
+
+        visit.add_done_callback(forget)
+        return visit
 
 
 class Busy(Exception):
@@ -109,26 +128,44 @@ async def came_back(
 
 async def _followed(door: Door, token: str, operation_id: str) -> _Visit:
     id_ = payment_id_of(operation_id)
-    requested = await door.read(lambda conn: _requested(conn, id_))
-    command = CompleteAction(
-        command_id=uuid5(_TOKENS, token),
-        payment_id=id_,
-        merchant_id=requested["merchant_id"],
+    requested, state = await door.read(lambda conn: _requested(conn, id_, operation_id))
+    merchant_id = requested["merchant_id"]
+    status, ended = None, state in ENDED
+    if not ended:
+        begin = time.monotonic()
+        # The first question may be that of an earlier visit, from before the customer passed the challenge.
+        for within_s in (min(_ASKED_EVERY_S, _SETTLED_WITHIN_S), _SETTLED_WITHIN_S):
+            question = _question(token, id_, merchant_id, operation_id)
+            with door.bus.expect(question) as expected:
+                status = await sending.before(begin + within_s, _asked(door, question, expected))
+            if status is not None:
+                ended = True
+                break
+    if status is None and (shown := await reads.shown(door, id_, merchant_id)) is not None:
+        status = shown["status"]
+    return _Visit(id_, requested["return_page"], status, ended)
+
+
+def _question(token: str, payment_id: UUID, merchant_id: str, operation_id: str) -> CompleteAction:
+    """The same, whichever process the visit came to, for `_ASKED_EVERY_S`."""
+    slot = int(clock.now().timestamp() // _ASKED_EVERY_S)
+    return CompleteAction(
+        command_id=uuid5(_TOKENS, f"{token} {slot}"),
+        payment_id=payment_id,
+        merchant_id=merchant_id,
         operation_id=operation_id,
     )
-    with door.bus.expect(command) as expected:
-        status = await sending.before(time.monotonic() + _SETTLED_WITHIN_S, _asked(door, command, expected))
-    if status is None and (shown := await reads.shown(door, id_, command.merchant_id)) is not None:
-        status = shown["status"]
-    return _Visit(id_, requested["return_page"], status)
 
 
-async def _requested(conn: psycopg.AsyncConnection, payment_id: UUID) -> dict[str, Any]:
-    # Not from the read models: they may be behind, and it never changes.
-    row = await (await conn.execute(_FIRST, (payment_id,))).fetchone()
+async def _requested(
+    conn: psycopg.AsyncConnection, payment_id: UUID, operation_id: str
+) -> tuple[dict[str, Any], str | None]:
+    """What was asked for, and the operation's state as the read model has it: None where it has none yet."""
+    # What never changes is not from the read models, which may be behind. Where the state is, it is asked in vain.
+    row = await (await conn.execute(_ASKED_FOR, (operation_id, payment_id))).fetchone()
     assert row is not None, "its operation is named in a token of ours"
     content: dict[str, Any] = orjson.loads(row[0])
-    return content
+    return content, row[1]
 
 
 async def _asked(door: Door, command: CompleteAction, expected: Expected) -> str | None:

@@ -249,10 +249,14 @@ def test_a_stream_that_cannot_be_read_is_parked_and_everything_else_goes_on(desk
 def test_a_parked_stream_is_retried_in_order_and_once(desk, database):
     command = create_payment()
     desk.run(desk.record(command))
+    wake = desk.record(Wake(command_id=uuid4(), payment_id=command.payment_id, due_at=NOW))
     outcome = desk.record(record_outcome(desk.payment(command.payment_id)), topic=OUTCOMES)
+    repeat = create_payment(command_id=uuid4())
+    again = desk.record(repeat)
+    desk.now = NOW + timedelta(seconds=30)  # the outcome is overdue: a wake asks for it unless it comes first
     break_stream(database, command.payment_id)
-    again = desk.record(create_payment(command_id=uuid4()))
-    desk.run(outcome)
+    desk.run(wake)
+    desk.run(wake, outcome)
     desk.run(outcome, again)
     retry = RetryParked(command_id=uuid4(), payment_id=command.payment_id)
 
@@ -266,5 +270,12 @@ def test_a_parked_stream_is_retried_in_order_and_once(desk, database):
         ("answer", "CAPTURED"),
         ("answer", "CAPTURED"),
     ]
-    assert desk.versions() == 3
+    assert [reply.command_id for reply in drained[1:]] == [repeat.command_id, retry.command_id]
+    topics = "SELECT topic FROM payment_events ORDER BY originator_version"
+    assert [topic for (topic,) in desk.connection.execute(topics)] == [
+        "payment.requested.v1",
+        "operation.started.v1",
+        "operation.asked.v1",
+        "operation.approved.v1",
+    ]
     assert desk.connection.execute("SELECT count(*) FROM parked_streams").fetchone()[0] == 0

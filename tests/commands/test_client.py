@@ -271,7 +271,8 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
     async with stack.client() as client:
         settled = await client.pay(idempotency_key="life-6", **ORDER)
         nothing = await _refused(client.retry_status_query(settled.payment_id, idempotency_key="q-1"))
-        assert nothing.code == "nothing_in_doubt"
+        again = await _refused(client.retry_status_query(settled.payment_id, idempotency_key="q-1"))
+        assert nothing.code == again.code == "nothing_in_doubt"
         word = {
             "operation_id": f"{settled.payment_id.hex}-s1",
             "decision": "charged",
@@ -297,10 +298,21 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
                 return await _code(client.resolve(payment, idempotency_key=f"d-{next(keys)}", **word)) is None
 
             await until(looked_up, "5 s have passed since the PSP was asked")
+            asked = f"q-{next(keys) - 1}"
+            repeated = await client.retry_status_query(payment, idempotency_key=asked)
+            assert (repeated.result, repeated.status) == ("accepted", "IN_DOUBT")
+            about = client.retry_status_query(
+                payment, idempotency_key=asked, operation_id=word["operation_id"]
+            )
+            assert (await _refused(about)).code == "idempotency_mismatch"
             await until(decided, "the look-up has had its answer, and a person decides")
 
         last = f"d-{next(keys) - 1}"
         assert (await client.resolve(payment, idempotency_key=last, **word)).status == "FAILED"
+        decided_once = """
+            SELECT count(*) FROM payment_events WHERE topic = 'payment.resolved.v1' AND originator_id = %s
+        """
+        assert await stack.rows(decided_once, payment) == [(1,)]
         other = client.resolve(payment, idempotency_key=last, **word | {"decision": "charged"})
         assert (await _refused(other)).code == "idempotency_mismatch"
         late = client.resolve(payment, idempotency_key="late", **word | {"decision": "charged"})

@@ -2,24 +2,78 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
 
 import aiohttp
+from aiokafka import AIOKafkaProducer
 
+from commands.messages import Outcome, RecordOutcome, dump
+from infra import topics
 from tests.system.running import SIMULATOR_KEY, Running
+from tests.until import until
+
+
+@asynccontextmanager
+async def _switched(stack: Running, inside: dict[str, Any], after: dict[str, Any]) -> AsyncIterator[None]:
+    headers = {"Authorization": f"Bearer {SIMULATOR_KEY}"}
+    url = f"http://127.0.0.1:{stack.simulator_port}/_simulator"
+    async with aiohttp.ClientSession(headers=headers, raise_for_status=True) as http:
+        try:
+            await http.post(url, json=inside)
+            yield
+        finally:
+            await http.post(url, json=after)
 
 
 @asynccontextmanager
 async def failing(stack: Running) -> AsyncIterator[None]:
     """It answers every call with 503."""
-    headers = {"Authorization": f"Bearer {SIMULATOR_KEY}"}
-    url = f"http://127.0.0.1:{stack.simulator_port}/_simulator"
-    async with aiohttp.ClientSession(headers=headers, raise_for_status=True) as http:
-        try:
-            await http.post(url, json={"down_s": 120, "down": "failing"})
-            yield
-        finally:
-            await http.post(url, json={"down_s": 0.001, "down": "failing"})
+    inside, after = {"down_s": 120, "down": "failing"}, {"down_s": 0.001, "down": "failing"}
+    async with _switched(stack, inside, after):
+        yield
+
+
+@asynccontextmanager
+async def faulty(stack: Running, *faults: dict[str, Any]) -> AsyncIterator[None]:
+    async with _switched(stack, {"faults": faults}, {"faults": []}):
+        yield
+
+
+async def tells(stack: Running, payment: UUID, operation_id: str, source: Any, **outcome: Any) -> None:
+    """A report of our own making, as if the PSP had said so."""
+    message = RecordOutcome(
+        command_id=uuid4(),
+        payment_id=payment,
+        operation_id=operation_id,
+        step="1",
+        gateway="stripe",
+        account="sim-eu",
+        outcome=Outcome(**outcome),
+        source=source,
+        tries=1,
+        first_try_at=None,
+        observed_at=datetime.now(UTC),
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=stack.place.kafka)
+    await producer.start()
+    try:
+        topic = stack.place.prefix + topics.OUTCOMES
+        await producer.send_and_wait(topic, dump(message), key=str(payment).encode())
+    finally:
+        await producer.stop()
+
+
+async def charged(stack: Running, payment: UUID) -> None:
+    await until(lambda: len(stack.charges(payment)) == 1, "the charge")
+
+
+async def webhook_of_the_charge(stack: Running, payment: UUID) -> None:
+    """That its first sale succeeded, as the ledger has it."""
+    (charge,) = stack.charges(payment)
+    outcome = {"psp_id": charge.intent_id, "amount_minor": charge.amount_minor, "currency": charge.currency}
+    await tells(stack, payment, charge.reference, "webhook", kind="APPROVED", **outcome)
 
 
 async def challenge(action_url: str, result: Literal["pass", "fail"]) -> str | None:

@@ -2,18 +2,16 @@
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import product
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import aiohttp
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from commands.client import Client
-from commands.messages import Outcome, RecordOutcome, dump
-from infra import topics
+from tests.system import psp
 from tests.system.running import Running
 from tests.until import until
 
@@ -22,6 +20,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 CARD: dict[str, Any] = {"amount_minor": 1099, "currency": "EUR", "payment_method": "pm_card_visa"}
 CHALLENGED = CARD | {"payment_method": "pm_card_threeDSecure2Required"}
 LATE = ("pm_sim_late", "pm_sim_timeout", "pm_sim_vanish", "pm_sim_hang")
+UNLISTED = "pm_sim_lost_unlisted"
 LATER_CALLS = ("capture", "cancel", "refund")
 MISHAPS = ("lost", "500_once", "garbage", "reset_before", "wrong_amount")
 
@@ -37,6 +36,7 @@ def lived(stack) -> dict[str, UUID | BaseException]:
     async def live() -> dict[str, UUID | BaseException]:
         async with stack.client() as client:
             lives = {token: _paid_late(stack, client, token) for token in LATE}
+            lives[UNLISTED] = _paid_unlisted(stack, client)
             for what, mishap in product(LATER_CALLS, MISHAPS):
                 token = f"pm_sim_{what}_{mishap}"
                 lives[token] = _changed(stack, client, token, what)
@@ -54,6 +54,18 @@ async def _paid_late(stack: Running, client: Client, token: str) -> UUID:
     assert reply.payment_id is not None
     await stack.has_status(reply.payment_id, "CAPTURED", seconds=150)
     return reply.payment_id
+
+
+async def _paid_unlisted(stack: Running, client: Client) -> UUID:
+    created = await client.create_payment(idempotency_key=UNLISTED, **CARD | {"payment_method": UNLISTED})
+    payment = created.payment_id
+    assert payment is not None
+    await psp.charged(stack, payment)
+    # A hint, upon which it is looked up: from then on the call is not repeated, which would tell at once.
+    hint = {"kind": "DECLINED_SOFT", "code": "generic_decline"}
+    await psp.tells(stack, payment, f"{payment.hex}-s1", "webhook", **hint)
+    await stack.has_status(payment, "CAPTURED", seconds=90)
+    return payment
 
 
 async def _changed(stack: Running, client: Client, token: str, what: str) -> UUID:
@@ -96,6 +108,22 @@ async def test_what_goes_wrong_with_a_later_call_moves_the_money_once(stack, liv
 
     assert (await stack.verdict()).ok
     assert max(moved(stack, payment).values()) == 1
+
+
+async def test_a_charge_that_is_not_found_for_a_while_is_in_doubt_until_it_is_and_none_follows(stack, lived):
+    payment = of(lived, UNLISTED)
+
+    reports = """
+        SELECT topic, convert_from(state, 'UTF8')::json ->> 'source' FROM payment_events
+        WHERE topic NOT IN ('payment.requested.v1', 'operation.asked.v1') AND originator_id = %s
+        ORDER BY originator_version
+    """
+    told = await stack.rows(reports, payment)
+    assert told[0] == ("operation.started.v1", None)
+    assert ("operation.unknown.v1", "query") in told
+    assert told[-1] == ("operation.approved.v1", "query")
+    assert {topic for topic, _ in told[1:-1]} == {"operation.unknown.v1"}
+    assert len(stack.charges(payment)) == 1
 
 
 async def test_an_authorization_is_captured_in_parts_its_rest_voided_and_a_part_refunded(stack):
@@ -169,6 +197,55 @@ async def test_a_customer_who_comes_back_from_a_challenge_lands_at_the_shop_with
         assert (await stack.verdict()).ok
 
 
+async def _returns(stack: Running, payment: UUID, address: str) -> None:
+    async with aiohttp.ClientSession() as customer, customer.get(address, allow_redirects=False) as ours:
+        assert ours.status == 200
+        assert "went through" in await ours.text()
+
+
+async def _hears(stack: Running, payment: UUID, address: str) -> None:
+    await psp.webhook_of_the_charge(stack, payment)
+
+
+@pytest.mark.parametrize(
+    ("told", "first_known_from"),
+    [
+        ((_returns, _hears), "query"),
+        ((_hears, _returns), "webhook"),
+        ((_returns,), "query"),
+        ((_hears,), "webhook"),
+    ],
+    ids=["return_then_webhook", "webhook_then_return", "return_only", "webhook_only"],
+)
+async def test_a_passed_challenge_is_one_charge_whichever_of_return_and_webhook_comes_first(
+    stack, told, first_known_from, request
+):
+    async with stack.client() as client:
+        created = await client.create_payment(idempotency_key=request.node.callspec.id, **CHALLENGED)
+        payment = created.payment_id
+        assert payment is not None
+        address = await psp.challenge(await _page(stack, payment), "pass")
+        assert address is not None
+
+        for tell in told:
+            await tell(stack, payment, address)
+            # The second is about a payment whose end is known.
+            await stack.has_status(payment, "CAPTURED", seconds=20)
+
+        # The stream's next report comes after those, whatever they have led to.
+        await client.wait(await client.refund(payment, idempotency_key="after", amount_minor=1))
+        ends = """
+            SELECT topic, convert_from(state, 'UTF8')::json ->> 'source' FROM payment_events
+            WHERE topic IN ('operation.approved.v1', 'payment.contradicted.v1') AND originator_id = %s
+            AND convert_from(state, 'UTF8')::json ->> 'operation_id' = %s
+        """
+        assert await stack.rows(ends, payment, f"{payment.hex}-s1") == [
+            ("operation.approved.v1", first_known_from)
+        ]
+        assert await stack.rows("SELECT frozen FROM payments WHERE payment_id = %s", payment) == [(False,)]
+        assert len(stack.charges(payment)) == 1
+
+
 async def test_a_customer_who_never_comes_back_is_charged_when_the_psp_says_so(stack):
     async with stack.client() as client:
         created = await client.create_payment(idempotency_key="gone", **CHALLENGED)
@@ -218,32 +295,6 @@ async def test_a_decline_at_one_account_is_a_charge_at_the_next(stack):
         assert (await stack.verdict()).ok
 
 
-async def _publish(stack: Running, message: RecordOutcome) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=stack.place.kafka)
-    await producer.start()
-    try:
-        topic = stack.place.prefix + topics.OUTCOMES
-        await producer.send_and_wait(topic, dump(message), key=str(message.payment_id).encode())
-    finally:
-        await producer.stop()
-
-
-def _said(payment: UUID, operation_id: str, source: Any, **outcome: Any) -> RecordOutcome:
-    return RecordOutcome(
-        command_id=uuid4(),
-        payment_id=payment,
-        operation_id=operation_id,
-        step="1",
-        gateway="stripe",
-        account="sim-eu",
-        outcome=Outcome(**outcome),
-        source=source,
-        tries=1,
-        first_try_at=None,
-        observed_at=datetime.now(UTC),
-    )
-
-
 async def test_an_extra_charge_is_found_confirmed_by_the_psp_and_given_back(stack):
     """Its cause is a proof of absence that was wrong: as if the PSP had said so."""
     async with stack.client(merchant_id="failover") as client:
@@ -258,22 +309,13 @@ async def test_an_extra_charge_is_found_confirmed_by_the_psp_and_given_back(stac
             return len(stack.charges(payment)) == 1
 
         await until(charged, "the first charge")
-        wrong = _said(payment, first, "query", kind="PROVEN_ABSENT", code="not_found")
-        await _publish(stack, wrong)
+        await psp.tells(stack, payment, first, "query", kind="PROVEN_ABSENT", code="not_found")
         await stack.has_status(payment, "CAPTURED", seconds=90)
         assert len(stack.charges(payment)) == 2
 
         charge = next(charge for charge in stack.charges(payment) if charge.reference == first)
-        late = _said(
-            payment,
-            first,
-            "webhook",
-            kind="APPROVED",
-            psp_id=charge.intent_id,
-            amount_minor=1099,
-            currency="EUR",
-        )
-        await _publish(stack, late)
+        late = {"psp_id": charge.intent_id, "amount_minor": 1099, "currency": "EUR"}
+        await psp.tells(stack, payment, first, "webhook", kind="APPROVED", **late)
 
         async def given_back() -> bool:
             return moved(stack, payment)["refunded", 1099] == 1

@@ -3,13 +3,16 @@
 import asyncio
 import urllib.request
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from aggregates.payment import Payment
+from aggregates.retry import RetryPolicy
 from commands.client import Refused
 from commands.messages import RefundPayment, Reply, dump
 from infra import topics
@@ -68,7 +71,7 @@ async def test_2_the_same_key_with_another_amount_is_refused_and_the_first_stand
         status, problem = await http.post("/v1/payments", other, "two", wait_s=5)
 
         assert refused.value.code == problem["code"] == "idempotency_mismatch"
-        assert status in {409, 422}
+        assert status == 409
         shown = "SELECT amount_minor, status FROM payments WHERE payment_id = %s"
         assert await stack.rows(shown, first.payment_id) == [(1099, "CAPTURED")]
         assert first.status == "CAPTURED"
@@ -97,7 +100,8 @@ async def test_3_three_requests_at_once_to_take_the_money_take_it_once(stack):
         assert (await stack.verdict()).ok
 
 
-async def test_4_what_the_psp_refuses_for_now_is_tried_again_within_the_limits_and_counted(stack):
+async def test_4_what_the_psp_refuses_for_now_is_tried_again_ever_later_within_the_limits_and_counted(stack):
+    limits = RetryPolicy()
     url = f"aegispay_gateway_outcomes_total@{stack.metrics_url('gateway')}"
     counted_before = await metric(url, kind="NOT_SENT", source="call")
     async with stack.client() as client:
@@ -112,6 +116,20 @@ async def test_4_what_the_psp_refuses_for_now_is_tried_again_within_the_limits_a
         tried = "SELECT count(*) FROM operations WHERE payment_id = ANY(%s) GROUP BY payment_id"
         assert await stack.rows(tried, payments) == [(3,)] * 8
         assert await metric(url, kind="NOT_SENT", source="call") - counted_before == 24
+        async with door(stack) as http:
+            for payment in payments:
+                _, history = await http.get(f"/v1/payments/{payment}/events")
+                waits = [
+                    datetime.fromisoformat(event["data"]["retry_at"]) - datetime.fromisoformat(event["time"])
+                    for event in history["events"]
+                    if event["type"] == "payment.retry_scheduled.v1"
+                ]
+                least = [timedelta(seconds=limits.delay_s(attempts, jitter=0)) for attempts in (1, 2)]
+                most = [timedelta(seconds=limits.delay_s(attempts, jitter=1)) for attempts in (1, 2)]
+                assert len(waits) == limits.attempts_max - 1
+                assert least[0] <= waits[0] <= most[0] <= least[1] <= waits[1] <= most[1]
+                (end,) = [e["data"] for e in history["events"] if e["type"] == "payment.attempts_ended.v1"]
+                assert end["because"] == "no further attempt because 3 were made"
         assert [charge for payment in payments for charge in stack.charges(payment)] == []
 
         again = await client.pay(
@@ -188,39 +206,97 @@ async def _send(stack: Running, command: RefundPayment, times: int) -> list[Repl
     raise AssertionError
 
 
-async def test_8_the_history_replayed_gives_the_state_at_every_version_and_now(stack):
+async def _sold_and_given_back(stack: Running) -> UUID | None:
     async with stack.client() as client:
-        created = await client.pay(idempotency_key="eight", capture="manual", **CARD)
+        created = await client.pay(idempotency_key="eight-sale", **CARD)
+        assert created.payment_id is not None
+        await client.wait(await client.refund(created.payment_id, idempotency_key="r", amount_minor=400))
+    return created.payment_id
+
+
+async def _captured_in_parts_and_voided(stack: Running) -> UUID | None:
+    async with stack.client(merchant_id="multicapture") as client:
+        created = await client.pay(idempotency_key="eight-parts", capture="manual", **CARD)
         payment = created.payment_id
         assert payment is not None
-        await client.wait(await client.capture(payment, idempotency_key="eight-c", amount_minor=900))
-        await client.wait(await client.refund(payment, idempotency_key="eight-r", amount_minor=400))
-        await stack.has_status(payment, "PARTIALLY_REFUNDED")
+        for key, amount in (("c1", 300), ("c2", 500)):
+            await client.wait(await client.capture(payment, idempotency_key=key, amount_minor=amount))
+        await client.wait(await client.void(payment, idempotency_key="v"))
+    return payment
 
-        with connect(stack.place.settings(DatabaseSettings, "command"), "test") as connection:
-            replay = repository(Recorder.for_this_cluster(connection))
-            last = replay.get(payment)
-            seen = [replay.get(payment, version=version) for version in range(1, last.version + 1)]
 
-        statuses = [past.status.value for past in seen]
-        assert statuses == [
-            "REQUESTED",
-            "PROCESSING",
-            "AUTHORIZED",
-            "AUTHORIZED",
-            "PARTIALLY_CAPTURED",
-            "PARTIALLY_CAPTURED",
-            "PARTIALLY_REFUNDED",
-        ]
-        assert [past.version for past in seen] == list(range(1, last.version + 1))
-        shown = await stack.rows(
-            "SELECT status, version, authorized_minor, captured_minor, refunded_minor FROM payments"
-            " WHERE payment_id = %s",
-            payment,
-        )
-        sums = last.sums
-        assert shown == [(last.status, last.version, sums.authorized, sums.captured, sums.refunded)]
-        assert (sums.authorized, sums.captured, sums.refunded) == (1099, 900, 400)
+async def _failed_over(stack: Running) -> UUID | None:
+    async with stack.client(merchant_id="failover") as client:
+        soft = CARD | {"payment_method": "pm_sim_soft_here"}
+        return (await client.pay(idempotency_key="eight-failover", **soft)).payment_id
+
+
+# Status, authorized/captured/released/refunded, and the operations.
+_STATES = {
+    _sold_and_given_back: [
+        "REQUESTED 0/0/0/0",
+        "PROCESSING 0/0/0/0 s1 1099 STARTED",
+        "CAPTURED 1099/1099/0/0 s1 1099 APPROVED",
+        "CAPTURED 1099/1099/0/0 s1 1099 APPROVED r2 400 STARTED",
+        "PARTIALLY_REFUNDED 1099/1099/0/400 s1 1099 APPROVED r2 400 APPROVED",
+    ],
+    _captured_in_parts_and_voided: [
+        "REQUESTED 0/0/0/0",
+        "PROCESSING 0/0/0/0 a1 1099 STARTED",
+        "AUTHORIZED 1099/0/0/0 a1 1099 APPROVED",
+        "AUTHORIZED 1099/0/0/0 a1 1099 APPROVED c2 300 STARTED",
+        "PARTIALLY_CAPTURED 1099/300/0/0 a1 1099 APPROVED c2 300 APPROVED",
+        "PARTIALLY_CAPTURED 1099/300/0/0 a1 1099 APPROVED c2 300 APPROVED c3 500 STARTED",
+        "PARTIALLY_CAPTURED 1099/800/0/0 a1 1099 APPROVED c2 300 APPROVED c3 500 APPROVED",
+        "PARTIALLY_CAPTURED 1099/800/0/0 a1 1099 APPROVED c2 300 APPROVED c3 500 APPROVED v4 299 STARTED",
+        "PARTIALLY_CAPTURED 1099/800/299/0 a1 1099 APPROVED c2 300 APPROVED c3 500 APPROVED v4 299 APPROVED",
+    ],
+    _failed_over: [
+        "REQUESTED 0/0/0/0",
+        "PROCESSING 0/0/0/0 s1 1099 STARTED",
+        "PROCESSING 0/0/0/0 s1 1099 DECLINED_SOFT",
+        "PROCESSING 0/0/0/0 s1 1099 DECLINED_SOFT s2 1099 STARTED",
+        "CAPTURED 1099/1099/0/0 s1 1099 DECLINED_SOFT s2 1099 APPROVED",
+    ],
+}
+
+
+def _state(payment: Payment) -> str:
+    total = payment.sums
+    sums = f"{total.authorized}/{total.captured}/{total.released}/{total.refunded}"
+    operations = [f"{o.id.partition('-')[2]} {o.amount.minor} {o.state}" for o in payment.operations.values()]
+    return " ".join([payment.status, sums, *operations])
+
+
+@pytest.mark.parametrize("story", _STATES, ids=lambda story: story.__name__[1:])
+async def test_8_the_history_replayed_gives_the_state_at_every_version_and_now(stack, story):
+    payment = await story(stack)
+    with connect(stack.place.settings(DatabaseSettings, "command"), "test") as connection:
+        replay = repository(Recorder.for_this_cluster(connection))
+        last = replay.get(payment)
+        seen = [replay.get(payment, version=version) for version in range(1, last.version + 1)]
+
+    assert [past.version for past in seen] == list(range(1, last.version + 1))
+    assert [_state(past) for past in seen] == _STATES[story]
+    assert _state(last) == _STATES[story][-1]
+    await stack.has_status(payment, last.status)
+    shown = await stack.rows(
+        "SELECT status, version, authorized_minor, captured_minor, released_minor, refunded_minor"
+        " FROM payments WHERE payment_id = %s",
+        payment,
+    )
+    total = last.sums
+    assert shown == [
+        (last.status, last.version, total.authorized, total.captured, total.released, total.refunded)
+    ]
+    operations = await stack.rows(
+        "SELECT operation_id, state, amount_minor, approved_minor, account FROM operations"
+        " WHERE payment_id = %s ORDER BY ordinal",
+        payment,
+    )
+    assert operations == [
+        (o.id, o.state, o.amount.minor, o.approved_minor, o.psp.account) for o in last.operations.values()
+    ]
 
 
 async def test_9_recovery_after_a_crash_asks_the_psp_and_charges_nothing_again(place, tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from aggregates.operation import payment_id_of
+from infra import return_token
 from infra.api import keys, shapes
 from infra.process import Process
 from tests.infra.api.conftest import Api
@@ -177,6 +179,28 @@ async def test_a_customer_comes_back_to_the_shop_once_or_often_and_the_payment_i
     assert [one["type"] for one in events].count("payment.customer_returned.v1") == 1
 
 
+async def test_a_page_that_was_opened_too_early_does_not_use_up_the_customers_return(stack, api):
+    payment = await paid(api, CHALLENGED, "REQUIRES_ACTION")
+    row = await shown(api, payment, 1)
+    (operation,) = row["operations"]
+    until_then = datetime.fromisoformat(operation["action_until"])
+    key = return_token.read_key(stack.return_key)
+    address = f"/return/{return_token.make(key, operation['operation_id'], until_then)}"
+
+    async def told() -> list[str]:
+        return [one["type"] for one in (await api.get(f"/v1/payments/{payment}/events")).body["events"]]
+
+    early = await came_back(api, address)
+    assert parse_qs(urlsplit(early.headers["Location"]).query)["status"] == ["REQUIRES_ACTION"]
+    assert urlsplit(await psp.challenge(row["action_url"], "pass")).path == address
+    # Its own visit tells, sooner than the next question by schedule.
+    returned = await came_back(api, address)
+
+    assert parse_qs(urlsplit(returned.headers["Location"]).query)["status"] == ["CAPTURED"]
+    assert 2 <= (await told()).count("payment.customer_returned.v1") <= 4
+    assert of(stack, payment) == 1
+
+
 async def test_what_is_no_return_of_ours_is_a_page_that_tells_nothing(stack, api):
     payment = await paid(api, CHALLENGED, "REQUIRES_ACTION")
     action_url = (await shown(api, payment, 1))["action_url"]
@@ -248,24 +272,39 @@ async def test_what_is_in_doubt_stands_on_the_board_and_a_person_decides_it_once
 
         assert await refused(api, payment, "resolve", word, "d1") == (409, "not_asked_yet")
 
+        question: dict[str, Any] = {}
+
         async def asked() -> bool:
             """Not within 5 s of the question before, which the timer may have asked."""
-            found = await api.change(payment, "status-queries", {}, **{"Idempotency-Key": str(uuid4())})
+            key = str(uuid4())
+            found = await api.change(payment, "status-queries", {}, **{"Idempotency-Key": key})
             assert found.status == 202 or found.body["code"] == "asked_just_now", found.body
+            question.update(found.body, key=key)
             return found.status == 202
 
         await until(asked, "the PSP was asked", 60)
+        repeated = await api.change(payment, "status-queries", {}, **{"Idempotency-Key": question["key"]})
+        assert (repeated.status, repeated.body["command_id"]) == (202, question["command_id"])
+        about = {"operation_id": operation}
+        conflict = await refused(api, payment, "status-queries", about, question["key"])
+        assert conflict == (409, "idempotency_mismatch")
         last: dict[str, Any] = {}
 
         async def resolved() -> bool:
             """Once the look-up has had its answer, of whatever kind."""
-            found = await api.change(payment, "resolve", word, **{"Idempotency-Key": str(uuid4())})
-            last.update(found.body, http=found.status)
+            key = str(uuid4())
+            found = await api.change(payment, "resolve", word, **{"Idempotency-Key": key})
+            last.update(found.body, key=key)
             return found.status == 200
 
         await until(resolved, "it was decided", 30)
         assert last["status"] == "FAILED"
-        assert await refused(api, payment, "resolve", word, "d2") == (409, "not_in_doubt")
+        again = await ended(api, payment, "resolve", word, last["key"])
+        assert (again["command_id"], again["status"]) == (last["command_id"], "FAILED")
+        other = word | {"decision": "charged"}
+        assert await refused(api, payment, "resolve", other, last["key"]) == (409, "idempotency_mismatch")
+        for _ in range(2):
+            assert await refused(api, payment, "resolve", word, "d2") == (409, "not_in_doubt")
 
         events = (await api.get(f"/v1/payments/{payment}/events")).body["events"]
         (decision,) = [one["data"] for one in events if one["type"] == "payment.resolved.v1"]

@@ -66,7 +66,26 @@ async def test_the_customer_is_asked_about_in_the_name_of_the_payments_merchant_
     assert parse_qs(to.query) == {"payment_id": [str(payment.id)], "status": ["AUTHORIZED"]}
 
 
-async def test_however_often_the_page_is_opened_it_is_one_command(place, api, worker, monkeypatch):
+class Time:
+    """The API's clock, which goes when a test says so."""
+
+    def __init__(self) -> None:
+        self.at = clock.now()
+
+    def now(self):
+        return self.at
+
+
+@pytest.fixture
+def time(monkeypatch):
+    time = Time()
+    monkeypatch.setattr("infra.api.returns.clock", time)
+    return time
+
+
+async def test_however_often_the_page_is_opened_at_a_time_it_is_one_command(
+    place, api, worker, monkeypatch, time
+):
     monkeypatch.setattr("infra.api.returns._REMEMBERED_S", 0.0)
     _, path = challenged(place, return_page="https://shop.example/")
     visits = [asyncio.create_task(comes_back(api, path)) for _ in range(5)]
@@ -80,6 +99,51 @@ async def test_however_often_the_page_is_opened_it_is_one_command(place, api, wo
 
     assert again == first
     assert {answer.headers["Location"] for answer in at_once} == {(await later).headers["Location"]}
+
+
+async def test_a_page_that_is_opened_again_later_is_another_question(place, api, worker, monkeypatch, time):
+    monkeypatch.setattr("infra.api.returns._REMEMBERED_S", 0.0)
+    _, path = challenged(place, return_page="https://shop.example/")
+    asked = []
+    for _ in range(2):
+        visit = asyncio.create_task(comes_back(api, path))
+        asked.append(await worker.command())
+        await worker.reply(asked[-1], status="CAPTURED", version=4)
+        await visit
+        time.at += timedelta(seconds=4)
+
+    assert len({command.command_id for command in asked}) == 2
+    assert asked[0].operation_id == asked[1].operation_id
+
+
+async def test_a_visit_without_news_asks_once_more_and_is_told(place, api, worker, monkeypatch, time):
+    monkeypatch.setattr("infra.api.returns._ASKED_EVERY_S", 1.0)
+    _, path = challenged(place, return_page="https://shop.example/")
+    visit = asyncio.create_task(comes_back(api, path))
+    first = await worker.command()
+    time.at += timedelta(seconds=5)
+
+    second = await worker.command()
+    await worker.reply(second, status="CAPTURED", version=6)
+
+    assert "status=CAPTURED" in (await visit).headers["Location"]
+    assert second.command_id != first.command_id
+    assert second.operation_id == first.operation_id
+
+
+async def test_a_customer_who_comes_during_an_early_visit_is_asked_about_after_it(
+    place, api, worker, monkeypatch
+):
+    monkeypatch.setattr("infra.api.returns._SETTLED_WITHIN_S", 3.0)
+    _, path = challenged(place, return_page="https://shop.example/")
+    early = asyncio.create_task(comes_back(api, path))
+    await worker.command()
+    late = asyncio.create_task(comes_back(api, path))
+
+    assert "status" not in (await early).headers["Location"]
+    await worker.reply(await worker.command(), status="CAPTURED", version=6)
+
+    assert "status=CAPTURED" in (await late).headers["Location"]
 
 
 async def test_without_a_page_of_the_shops_own_it_says_how_the_payment_stands(place, api, worker):
