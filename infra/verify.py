@@ -19,7 +19,7 @@ from uuid import UUID
 import psycopg
 from pydantic import Field
 
-from gateways.simulator.ledger import Movement
+from gateways.simulator.ledger import Movement, Open
 from gateways.simulator.rows import Kind as Moved
 from infra.audit import kafka, ledger, store
 from infra.audit.facts import Asked, Doubt, Facts, Kind, Parked, Recorded, Refusals, Shown
@@ -150,7 +150,7 @@ def _compare(settings: VerifySettings, asked: dict[UUID, Asked]) -> Verdict:
     return verdict
 
 
-_Fact = Asked | Recorded | Refusals | Parked | Shown | Movement
+_Fact = Asked | Recorded | Refusals | Parked | Shown | Movement | Open
 
 
 def _joined(
@@ -165,6 +165,7 @@ def _joined(
         store.parked(connection),
         store.shown(connection),
         ledger.movements(ledger_file),
+        ledger.still_open(ledger_file),
     ]
     everything = heapq.merge(*ordered, key=itemgetter(0))
     for payment_id, group in groupby(everything, key=itemgetter(0)):
@@ -188,5 +189,7 @@ def _put(facts: Facts, fact: _Fact) -> None:
             facts.shown = fact
         case Movement():
             facts.movements.append(fact)
+        case Open():
+            facts.still_open.append(fact)
         case _:
             assert_never(fact)

@@ -56,6 +56,19 @@ class Movement:
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """What may still move money by itself or by the customer: an intent, or a refund under its own `psp_id`. The
+    references are those of `Movement`."""
+
+    status: str
+    account: str
+    psp_id: str
+    intent_id: str
+    reference: str
+    intent_reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAnswer:
     fingerprint: str
     status: int
@@ -217,6 +230,14 @@ def read_movements(path: Path) -> Iterator[Movement]:
                 code,
                 datetime.fromtimestamp(at, UTC),
             )
+
+
+def read_open(path: Path) -> Iterator[Open]:
+    """Oldest first, intents before refunds. Otherwise as `read_movements`."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        _check_version(db)
+        for status, account, psp_id, intent_id, reference, of_intent in db.execute(rows.SELECT_OPEN):
+            yield Open(status, account, psp_id, intent_id, reference or "", of_intent or "")
 
 
 def read_charges(path: Path) -> Iterator[Charge]:

@@ -157,6 +157,15 @@ INSERT_INTENT: Final = _insert("intents", Intent._fields)
 INSERT_REFUND: Final = _insert("refunds", Refund._fields)
 SELECT_INTENTS: Final = f"SELECT {', '.join(Intent._fields)} FROM intents"  # noqa: S608 - our own names
 SELECT_REFUNDS: Final = f"SELECT {', '.join(Refund._fields)} FROM refunds"  # noqa: S608 - our own names
+SELECT_OPEN: Final = """
+SELECT status, account, id, intent, reference, intent_reference FROM (
+    SELECT 0 AS refunds, seq, status, account, id, id AS intent, reference, reference AS intent_reference
+    FROM intents WHERE status IN ('requires_action', 'processing')
+    UNION ALL
+    SELECT 1, refunds.seq, refunds.status, refunds.account, refunds.id, intents.id, refunds.reference, intents.reference
+    FROM refunds JOIN intents ON intents.id = refunds.intent WHERE refunds.status = 'pending'
+) ORDER BY refunds, seq
+"""
 CHANGING: Final = (
     "status",
     "metadata",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from aggregates.payment import Payment
-from gateways.simulator.ledger import Movement
+from gateways.simulator.ledger import Movement, Open
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,12 @@ class Facts:
     parked: Parked | None = None
     shown: Shown | None = None
     movements: list[Movement] = field(default_factory=list)
+    still_open: list[Open] = field(default_factory=list)
 
 
 Kind = Literal[
     "double_charges",
+    "able_to_charge_later",
     "lost_payments",
     "amount_mismatches",
     "content_mismatches",

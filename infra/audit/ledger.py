@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from aggregates.operation import payment_id_of
-from gateways.simulator.ledger import Movement, read_movements
+from gateways.simulator.ledger import Movement, Open, read_movements, read_open
 
 _NOBODYS: Final = UUID(int=0)
 
@@ -17,7 +17,12 @@ def movements(path: Path) -> Iterator[tuple[UUID, Movement]]:
     yield from sorted(((_payment_of(one), one) for one in read_movements(path)), key=itemgetter(0))
 
 
-def _payment_of(one: Movement) -> UUID:
+def still_open(path: Path) -> Iterator[tuple[UUID, Open]]:
+    """As `movements`."""
+    yield from sorted(((_payment_of(one), one) for one in read_open(path)), key=itemgetter(0))
+
+
+def _payment_of(one: Movement | Open) -> UUID:
     for reference in (one.intent_reference, one.reference):
         try:
             return payment_id_of(reference)

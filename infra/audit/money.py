@@ -6,7 +6,7 @@ from typing import Final
 
 from aggregates.operation import ENDED, Kind, Operation, OperationState
 from aggregates.payment import Payment
-from gateways.simulator.ledger import Movement
+from gateways.simulator.ledger import Movement, Open
 from infra.audit.facts import Facts, Finding
 from infra.audit.facts import Kind as FindingKind
 
@@ -44,6 +44,7 @@ class Intent:
 def judge(facts: Facts) -> Iterator[Finding]:
     intents = _intents(facts.movements)
     yield from _limits(intents, facts)
+    yield from _able_later(facts)
     payment = facts.recorded.payment if facts.recorded is not None else None
     if payment is None:
         yield from _unrecorded(facts, intents)
@@ -74,6 +75,31 @@ def _limits(intents: Sequence[Intent], facts: Facts) -> Iterator[Finding]:
         if refunded > captured:
             why = f"{intent.psp_id}: refunded {refunded}, and only {captured} was captured"
             yield Finding("double_charges", why)
+
+
+def _able_later(facts: Facts) -> Iterator[Finding]:
+    """What nobody at AegisPay waits for any more, and the PSP may still do."""
+    if facts.recorded is not None and facts.recorded.payment is None:
+        return  # that it cannot be replayed is a finding of its own
+    payment = facts.recorded.payment if facts.recorded is not None else None
+    for one in facts.still_open:
+        why = _not_waited_for(facts, payment, one)
+        if why is not None:
+            yield Finding("able_to_charge_later", f"{one.psp_id} is {one.status} at the PSP, and {why}")
+
+
+def _not_waited_for(facts: Facts, payment: Payment | None, one: Open) -> str | None:
+    operation = payment.operations.get(one.reference) if payment is not None else None
+    if payment is None or operation is None:
+        return f"no event records {one.reference or 'its operation'}"
+    if _in_doubt(facts, payment, operation):
+        return None
+    if operation.state in ENDED - {S.APPROVED}:
+        return f"{operation.id} is {operation.state}"
+    taken = payment.taken_by
+    if operation.taking and taken is not None and (taken.id, taken.psp_id) != (operation.id, one.psp_id):
+        return f"the payment is taken by {taken.id} ({taken.psp_id})"
+    return None
 
 
 def _overcapture_percent(intent: Intent, facts: Facts) -> int:

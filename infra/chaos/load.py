@@ -6,11 +6,10 @@ A part of the orders is captured later, released or refunded. One in ten comes b
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
 import aiohttp
@@ -21,86 +20,17 @@ from aiokafka.errors import KafkaError
 from psycopg import sql
 
 from commands.client import SETTLED, Client, ClientError, NoAnswer, Refused
-from commands.messages import payment_id
 from infra import topics
+from infra.chaos.shop import COURSES, ONE_IN_BY_HTTP, Refusal, Sale, content
 from infra.local.state import StackState
-from infra.shop import Order, orders
+from infra.shop import Order
 from infra.target import MERCHANT
 
-_ONE_IN_BY_HTTP: Final = 10
 _AGAIN_AFTER_S: Final = 0.25
 _ANSWER_TIMEOUT_S: Final = 5.0
 _LOST_AT_ONCE_S: Final = 0.5
 _LOOK_EVERY_S: Final = 0.1
-_CALM: Final = frozenset(
-    {"pm_card_visa", "pm_card_visa_chargeDeclined", "pm_card_visa_chargeDeclinedInsufficientFunds"}
-)
-_STORM: Final = (
-    "pm_sim_slow",
-    "pm_sim_timeout",
-    "pm_sim_lost",
-    "pm_sim_garbage",
-    "pm_sim_wrong_amount",
-    "pm_sim_wrong_currency",
-    "pm_sim_500_once",
-    "pm_sim_reset_before",
-)
-_STORM_SHARE: Final = 0.15
-_COURSES: Final = (
-    ("sale", 70),
-    ("capture", 8),
-    ("capture a part and release the rest", 6),
-    ("release", 4),
-    ("refund", 6),
-    ("refund two parts", 6),
-)
 _AT_REST_WITHIN_S: Final = 60.0
-
-
-@dataclass(slots=True)
-class Sale:
-    """Times are monotonic. `calm`: the PSP would answer it at once. `course`: what the shop does with it."""
-
-    order: Order
-    by_http: bool
-    course: str
-    due_s: float
-    taken_s: float | None = None
-    settled_s: float | None = None
-    shown_s: float | None = None
-    ended: str | None = None
-    tries: int = 0
-    at_rest: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def manual(self) -> bool:
-        """Authorized first."""
-        return self.course.startswith(("capture", "release"))
-
-    @property
-    def as_its_token_says(self) -> bool:
-        ends = "AUTHORIZED" if self.manual and self.order.ends == "CAPTURED" else self.order.ends
-        return self.ended is None or self.ended == ends
-
-    @property
-    def calm(self) -> bool:
-        return self.order.payment_method in _CALM
-
-
-def shop_of(
-    seed: int, count: int, rate: float, weather: Literal["calm", "rough", "storm"], run: str
-) -> list[Order]:
-    """`storm`: `rough`, and more of what a PSP may do to us."""
-    made = orders(
-        seed=seed, count=count, rate=rate, run=run, weather="calm" if weather == "calm" else "rough"
-    )
-    return list(_storm(made, random.Random(seed)) if weather == "storm" else made)  # noqa: S311  # no secrets
-
-
-def _storm(made: Iterable[Order], chance: random.Random) -> Iterator[Order]:
-    for order in made:
-        stormy = chance.random() < _STORM_SHARE
-        yield replace(order, payment_method=chance.choice(_STORM), ends="CAPTURED") if stormy else order
 
 
 class Load:
@@ -141,13 +71,11 @@ class Load:
         async with asyncio.TaskGroup() as customers:
             for number, order in enumerate(wanted):
                 await asyncio.sleep(max(0.0, began + order.arrives_s - time.monotonic()))
-                by_http = number % _ONE_IN_BY_HTTP == 0
-                (course,) = self._chance.choices(
-                    [name for name, _ in _COURSES], [share for _, share in _COURSES]
-                )
+                by_http = number % ONE_IN_BY_HTTP == 0
+                (course,) = self._chance.choices(list(COURSES), list(COURSES.values()))
                 sale = Sale(order, by_http, "sale" if by_http else course, began + order.arrives_s)
                 self.sales.append(sale)
-                self._by_payment[payment_id(MERCHANT, order.idempotency_key)] = sale
+                self._by_payment[sale.name] = sale
 
                 def one_more(_: Any) -> None:
                     nonlocal done
@@ -171,33 +99,49 @@ class Load:
                 await sale.at_rest.wait()
         except TimeoutError:
             return
-        payment, key = payment_id(MERCHANT, sale.order.idempotency_key), sale.order.idempotency_key
+        payment, key = sale.name, sale.order.idempotency_key
         # A third of it, in a step that every currency has.
         part = max(sale.order.amount_minor // 30 * 10, 10)
         match sale.course:
             case "capture":
-                await self._insist(lambda client: client.capture(payment, idempotency_key=f"{key}-c"))
+                await self._insist(
+                    sale, "capture", lambda client: client.capture(payment, idempotency_key=f"{key}-c")
+                )
             case "capture a part and release the rest":
                 await self._insist(
+                    sale,
+                    "capture",
                     lambda client: client.capture(
                         payment, idempotency_key=f"{key}-c", amount_minor=part, final=True
-                    )
+                    ),
                 )
             case "release":
-                await self._insist(lambda client: client.void(payment, idempotency_key=f"{key}-v"))
+                await self._insist(
+                    sale, "void", lambda client: client.void(payment, idempotency_key=f"{key}-v")
+                )
             case "refund":
-                await self._insist(lambda client: client.refund(payment, idempotency_key=f"{key}-r"))
-            case _:
+                await self._insist(
+                    sale, "refund", lambda client: client.refund(payment, idempotency_key=f"{key}-r")
+                )
+            case "sale":
+                return
+            case "refund two parts":
                 for number in (1, 2):
                     await self._insist(
+                        sale,
+                        "refund",
                         lambda client, number=number: client.refund(  # type: ignore[misc]
                             payment, idempotency_key=f"{key}-r{number}", amount_minor=part
-                        )
+                        ),
                     )
+            case _:
+                assert_never(sale.course)
 
-    async def _insist(self, command: Callable[[Client], Awaitable[Any]]) -> None:
-        while not await self._answered(command):  # noqa: ASYNC110  # the shop's own patience
+    async def _insist(self, sale: Sale, what: str, command: Callable[[Client], Awaitable[Any]]) -> None:
+        while not (answered := await self._answered(command)):  # noqa: ASYNC110  # the shop's own patience
             await asyncio.sleep(_AGAIN_AFTER_S)
+        if isinstance(answered, str):
+            sale.refused.append(Refusal(what, answered))
 
     async def _by_kafka(self, sale: Sale) -> bool:
         """Whether it was answered."""
@@ -207,7 +151,7 @@ class Load:
                 idempotency_key=sale.order.idempotency_key,
                 expires_in=self._expires_in,
                 capture="manual" if sale.manual else "automatic",
-                **_content(sale.order),
+                **content(sale.order),
             )
         )
         if isinstance(refused, str):
@@ -254,7 +198,7 @@ class Load:
         sale.tries += 1
         expires_at = (datetime.now(UTC) + self._expires_in).isoformat()
         headers = {"Idempotency-Key": sale.order.idempotency_key}
-        body = _content(sale.order) | {"expires_at": expires_at}
+        body = content(sale.order) | {"expires_at": expires_at}
         try:
             async with self._http.post("/v1/payments", json=body, headers=headers) as answer:
                 if answer.status < 300:
@@ -328,14 +272,3 @@ class Load:
         now_s = time.monotonic()
         for (name,) in await cursor.fetchall():
             self._by_payment[name].shown_s = now_s
-
-
-def _content(order: Order) -> dict[str, Any]:
-    return {
-        "amount_minor": order.amount_minor,
-        "currency": order.currency,
-        "payment_method": order.payment_method,
-        "customer_id": order.customer_id,
-        "country": order.country,
-        "description": order.description,
-    }

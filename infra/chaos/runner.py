@@ -12,16 +12,16 @@ from typing import Any, Final
 from infra.chaos import faults
 from infra.chaos.arena import Arena, NotDone
 from infra.chaos.faults import Fault
-from infra.chaos.load import Load, Sale, shop_of
+from infra.chaos.load import Load
 from infra.chaos.plan import Plan
 from infra.chaos.recovery import Recovery, Work, medians, recovery
+from infra.chaos.shop import ONE_IN_BY_HTTP, Sale, shop_of
 from infra.chaos.strike import strike
 from infra.shop import run_name
 from infra.verify import Verdict, verify
 
 _TAKEN_WITHIN_S: Final = 120.0
 _TURN_WITHIN_S: Final = 30.0
-_BY_HTTP_SHARE: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -58,7 +58,8 @@ class Chaos:
 
     @property
     def ok(self) -> bool:
-        return self.verdict.ok and self.verdict.settled_s is not None and not self.not_taken
+        settled = self.verdict.ok and self.verdict.settled_s is not None
+        return settled and not self.not_taken and all(one["explained"] for one in self.refused)
 
     @property
     def missed(self) -> list[Struck]:
@@ -69,6 +70,21 @@ class Chaos:
         return [
             {"payment_id": name, "reason": "; ".join(whys)}
             for name, whys in self.verdict.found["in_doubt"].items()
+        ]
+
+    @property
+    def refused(self) -> list[dict[str, Any]]:
+        """What the shop asked for after the first rest, and was not given. `explained`: its payment had not gone well,
+        or is in doubt."""
+        return [
+            {
+                "payment_id": str(sale.name),
+                "what": refusal.what,
+                "code": refusal.code,
+                "explained": not sale.went_well or str(sale.name) in self.verdict.found["in_doubt"],
+            }
+            for sale in self.sales
+            for refusal in sale.refused
         ]
 
     def as_json(self) -> dict[str, Any]:
@@ -82,6 +98,7 @@ class Chaos:
                 (_struck_what(one.fault), one.recovery) for one in self.struck if one.recovery is not None
             ),
             "still_in_doubt": self.still_in_doubt,
+            "refused": self.refused,
             "until_settled_s": _until_settled(self.sales),
             "not_taken": self.not_taken,
             "ended_otherwise": sorted(
@@ -161,7 +178,7 @@ def _measure(struck: list[Struck], sales: list[Sale], rate: float, first_s: floa
             case "views":
                 works, of_rate = shown, rate
             case "api":
-                works, of_rate = taken, rate * _BY_HTTP_SHARE
+                works, of_rate = taken, rate / ONE_IN_BY_HTTP
             case _:
                 works, of_rate = settled, calm_rate
         one.recovery = recovery(works, of_rate, first_s + one.at_s, until_s)

@@ -16,7 +16,6 @@ from infra.chaos import faults
 from infra.chaos.arena import Arena, NotDone
 from infra.chaos.faults import Fault
 from infra.command_worker import GROUP
-from infra.settings import KafkaSettings
 
 _LOOK_EVERY_S: Final = 0.05
 _GROUP_EMPTY_WITHIN_S: Final = 15.0
@@ -109,14 +108,10 @@ async def _crash_point(fault: faults.CrashPoint, arena: Arena) -> Detail:
 # Kafka
 
 
-def _kafka(arena: Arena) -> KafkaSettings:
-    return arena.settings
-
-
 @asynccontextmanager
 async def _consumer(arena: Arena, group: str | None = None) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=_kafka(arena).kafka, group_id=group, enable_auto_commit=False
+        bootstrap_servers=arena.settings.kafka, group_id=group, enable_auto_commit=False
     )
     try:
         await consumer.start()
@@ -126,7 +121,7 @@ async def _consumer(arena: Arena, group: str | None = None) -> AsyncIterator[AIO
 
 
 def _places(arena: Arena, topic: str) -> list[TopicPartition]:
-    settings = _kafka(arena)
+    settings = arena.settings
     return [TopicPartition(settings.topic_prefix + topic, number) for number in range(settings.partitions)]
 
 
@@ -137,7 +132,7 @@ async def _again(fault: faults.Again, arena: Arena) -> int:
         places = _places(arena, fault.topic)
         consumer.assign(places)
         firsts, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-        producer = AIOKafkaProducer(bootstrap_servers=_kafka(arena).kafka, acks="all")
+        producer = AIOKafkaProducer(bootstrap_servers=arena.settings.kafka, acks="all")
         await producer.start()
         try:
             for place in places:
@@ -189,7 +184,7 @@ async def _lose(fault: faults.Lose, arena: Arena) -> int:
     places = [place for name in names for place in _places(arena, name)]
     await arena.down(readers, gently=True)
     try:
-        async with _consumer(arena, _kafka(arena).topic_prefix + group) as consumer:
+        async with _consumer(arena, arena.settings.topic_prefix + group) as consumer:
             consumer.assign(places)
             read: dict[TopicPartition, int] = {
                 place: await consumer.committed(place) or 0 for place in places

@@ -108,6 +108,9 @@ def _tell(result: "Chaos", console: Console) -> None:
     say("restarts: " + ", ".join(f"{name} {count}" for name, count in result.restarts.items() if count))
     for one in content["ended_otherwise"]:
         say(f"ended otherwise than its token says: {one}")
+    for one in content["refused"]:
+        if not one["explained"]:
+            say(f"refused without a reason: {one['payment_id']}: {one['what']}, {one['code']}: NOT CLEAN")
     for one in content["still_in_doubt"]:
         say(f"still in doubt: {one['payment_id']}: {one['reason']}")
     if result.missed:

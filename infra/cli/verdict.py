@@ -11,6 +11,7 @@ from infra.verify import NO_FAULTS, Verdict
 _LISTED_MAX: Final = 10
 _MEANS: Final[dict[Kind, str]] = {
     "double_charges": "charged more than once, or more than was agreed",
+    "able_to_charge_later": "ended here, and the PSP may still do it",
     "lost_payments": "taken, but not carried out as recorded",
     "amount_mismatches": "amounts differ between the sources",
     "content_mismatches": "recorded with other content than asked for",

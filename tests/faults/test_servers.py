@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from infra.chaos.plan import random_plan
-from tests.faults.plans import assert_no_harm, carried_out
+from tests.faults.plans import assert_each_has_its_reason, assert_no_harm, carried_out
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(420)]
 
@@ -36,13 +36,15 @@ async def test_postgresql_killed_and_commits_cut_and_disk_full_lose_and_double_n
             {"fault": "locked", "at_s": 26, "for_s": 3},
             {"fault": "no_connections", "at_s": 30, "for_s": 3},
             {"fault": "kill", "process": "command-2", "at_s": 31},
+            {"fault": "pause", "process": "views", "at_s": 14, "for_s": 2},
+            {"fault": "crash_point", "point": "timers.after_publish", "process": "timers"},
         ],
     )
 
     assert_no_harm(result)
 
 
-async def test_kafka_away_for_longer_than_its_timeout_and_records_lost_doubled_and_reordered_change_nothing():
+async def test_kafka_away_for_twelve_seconds_and_records_lost_doubled_and_reordered_change_nothing():
     result = await carried_out(
         seed=22,
         payments=760,
@@ -57,6 +59,7 @@ async def test_kafka_away_for_longer_than_its_timeout_and_records_lost_doubled_a
             {"fault": "kill", "process": "kafka", "at_s": 10, "down_s": 12},
             {"fault": "lose", "what": "requests", "at_s": 24},
             {"fault": "lose", "what": "outcomes", "at_s": 28},
+            {"fault": "lose", "what": "events", "at_s": 32},
             {"fault": "kill", "process": "api", "at_s": 30},
             {"fault": "kill", "process": "simulator", "at_s": 31},
             {"fault": "duplicate", "topic": "gateways.outcomes", "at_s": 32},
@@ -132,4 +135,6 @@ async def test_five_thousand_payments_under_random_faults():
     content = result.as_json()
 
     assert result.ok, content
-    assert len(content["still_in_doubt"]) == content["in_doubt"]
+    # A random fault may strike what another has just taken away: some miss, most do not.
+    assert content["faults_missed"] * 4 <= len(content["faults"]), content["faults"]
+    assert_each_has_its_reason(result)

@@ -14,6 +14,7 @@ from gateways.simulator.ledger import (
     StoredAnswer,
     read_charges,
     read_movements,
+    read_open,
 )
 from gateways.simulator.rows import Intent, Kind, Moved
 
@@ -171,3 +172,14 @@ def test_a_key_is_one_of_its_account(path: Path):
 
     assert ledger.answer("b", "k", 1000) is None
     ledger.close()
+
+
+def test_what_may_still_move_money_is_read_and_what_cannot_is_not(path: Path):
+    ledger = Ledger(path)
+    for number, status in enumerate(("requires_action", "processing", "succeeded", "canceled"), 1):
+        ledger.add_intent(intent(number, status=status, moves=0))
+
+    assert [(one.psp_id, one.status, one.reference) for one in read_open(path)] == [
+        ("pi_1", "requires_action", "r-1"),
+        ("pi_2", "processing", "r-2"),
+    ]
