@@ -412,7 +412,7 @@ class CustomerReturned(Event):
     operation_id: str
 
     def record(self, payment: "Payment") -> None:
-        payment.returned.add(self.operation_id)
+        payment.returned[self.operation_id] += 1
 
 
 class CancelRequested(Event):

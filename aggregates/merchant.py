@@ -4,10 +4,15 @@ All raise `Refused`, which says the rule, the amounts and what would be allowed.
 all that is left.
 """
 
+from typing import Final
+
 from aggregates import events
 from aggregates.asked import Cause, Refused
 from aggregates.operation import Operation, OperationState
 from aggregates.payment import Payment
+
+RETURNS_MAX: Final = 20
+"""Each return is a question to the PSP, and whoever has the customer's link may load it as often as they like."""
 
 
 def capture(payment: Payment, amount_minor: int | None, cause: Cause, *, final: bool) -> None:
@@ -96,6 +101,9 @@ def customer_returned(payment: Payment, operation_id: str | None, cause: Cause) 
         text = f"{named} sent the customer anywhere; operations that have: {known}"
         raise Refused("no_action_required", text, amounts(payment))
     operation = challenged[-1]
+    if payment.returned[operation.id] >= RETURNS_MAX:
+        text = f"{operation.id} was returned from {RETURNS_MAX} times; the PSP is asked again without another return"
+        raise Refused("returned_too_often", text, amounts(payment))
     payment.trigger_event(events.CustomerReturned, operation_id=operation.id, **cause.fields())
     if operation.open:
         payment.ask(operation, cause, only_query=True)

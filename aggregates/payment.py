@@ -5,6 +5,7 @@ The rules stand beside it, one file for each kind of message: attempts, merchant
 then call a method of this one, which only records.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -71,7 +72,7 @@ class Payment(Aggregate):
         self.reason: str | None = None
         self.ended: Ended | None = None
         self.cancel_requested = False
-        self.returned: set[str] = set()
+        self.returned: Counter[str] = Counter()  # by operation
         self.frozen_by: set[str] = set()  # operations
         self.contradictions: set[tuple[str, str, str | None]] = set()
         self.disputes: dict[str, tuple[str, int]] = {}  # state, amount

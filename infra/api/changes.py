@@ -116,7 +116,7 @@ _CHANGES: Final = (
         "payments:write",
         "The customer came back from a challenge: ask the PSP how it went",
         _OPERATION,
-        ("no_action_required",),
+        ("no_action_required", "returned_too_often"),
     ),
     _Change(
         "resolve",

@@ -46,6 +46,7 @@ TITLES: Final = {
     "operation_in_use": (409, "Another operation rests on this one"),
     "operation_unknown": (409, "The payment has no such operation"),
     "payment_frozen": (409, "A person has to look at the payment first"),
+    "returned_too_often": (409, "The customer was said to be back too often"),
     "version_not_reached": (409, "The payment is not at this version yet"),
     "void_in_flight": (409, "A void is under way"),
     "message_too_large": (413, "The body is too large"),

@@ -339,6 +339,15 @@ def test_a_return_from_nowhere_is_refused():
     assert (no.code, no.amounts["authorized_minor"]) == ("no_action_required", 0)
 
 
+def test_a_link_that_is_loaded_again_and_again_asks_the_psp_a_bounded_number_of_times():
+    made = payment()
+    say(made, S.ACTION_REQUIRED)
+    for _ in range(merchant.RETURNS_MAX):
+        merchant.customer_returned(made, None, command())
+
+    assert refusal(merchant.customer_returned, made, None, command()).code == "returned_too_often"
+
+
 def test_a_challenge_that_ran_out_is_ended_at_the_psp_and_expires_only_when_that_confirms():
     made = payment()
     say(made, S.ACTION_REQUIRED, observed_at=NOW)
