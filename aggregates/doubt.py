@@ -3,6 +3,7 @@
 Invariant: an extra charge is given back only when the PSP, or a person, has confirmed both.
 """
 
+from datetime import datetime
 from typing import assert_never
 
 from aggregates import events
@@ -58,6 +59,9 @@ def resolve(
         operation_id=operation_id,
         decision=decision,
         amount_minor=amount_minor or 0,
+        approved_at=_approved_at(operation, cause).isoformat()
+        if decision == "charged" and operation
+        else None,
         evidence=evidence,
         who=who,
         frozen=bool(payment.frozen_by - {operation_id}),
@@ -86,6 +90,12 @@ def _check(payment: Payment, operation_id: str, operation: Operation | None, dec
             "the PSP was not looked up yet, so the call may still be repeated: send retry_status_query first"
         )
         raise Refused("not_asked_yet", text, amounts(payment))
+
+
+def _approved_at(operation: Operation, cause: Cause) -> datetime:
+    """As the PSP said it, where it did: a person's word prolongs no authorization."""
+    said_at = operation.late.observed_at if operation.late is not None else cause.now
+    return operation.approved_at or said_at
 
 
 def _most(operation: Operation) -> int:

@@ -340,12 +340,13 @@ class ExtraChargeConfirmed(Event):
 
 
 class Resolved(Event):
-    """A person's decision, with what it rests on."""
+    """A person's decision, with what it rests on. `approved_at`: from when its life at the PSP counts."""
 
     TOPIC: ClassVar[str] = "payment.resolved.v1"
     operation_id: str
     decision: str
     amount_minor: int
+    approved_at: str | None
     evidence: str
     who: str
     frozen: bool
@@ -358,11 +359,14 @@ class Resolved(Event):
         charged = self.decision == "charged"
         operation.state = OperationState.APPROVED if charged else OperationState.PROVEN_ABSENT
         operation.approved_minor = self.amount_minor if charged else 0
-        operation.approved_at = self.timestamp if charged else None
+        operation.approved_at = None if self.approved_at is None else datetime.fromisoformat(self.approved_at)
+        if charged:
+            payment.retries.pop(self.operation_id, None)
         if operation.late is not None:
             operation.psp_id = operation.late.psp_id or operation.psp_id
         operation.late = None
         operation.confirming = False
+        operation.rechecked = True
         operation.confirmed = None
         operation.unknown_since = None
 

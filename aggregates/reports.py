@@ -59,7 +59,9 @@ def _take(payment: Payment, operation: Operation, report: Report, route: Route, 
 
 def _contradiction(payment: Payment, operation: Operation, report: Report) -> str | None:
     if report.state is not S.APPROVED:
-        gone = report.source == "query" and report.state in NOT_EXECUTED and not operation.confirming
+        # Of two charges, one may prove to be none: that is weighed.
+        weighed = operation.confirming and any(o.late is not None for o in payment.attempts)
+        gone = report.source == "query" and report.state in NOT_EXECUTED and not weighed
         if operation.state is S.APPROVED and gone and not _lapsed_or_released(payment, operation, report):
             return "the PSP no longer knows what it had approved"
         return None
@@ -98,12 +100,14 @@ def _with_amount(operation: Operation, report: Report) -> Report:
 
 
 def _lapsed(payment: Payment, operation: Operation, report: Report) -> bool:
-    """The PSP let an authorization go that is still to be captured: no report says so before it was approved."""
+    """The PSP let an authorization go that is not yet captured: no report says so before it was approved."""
+    total = payment.sums
     return (
         operation is payment.taken_by
         and operation.kind == "authorize"
         and report.state is S.EXPIRED
-        and payment.sums.capturable > 0
+        and not payment.authorization_expired
+        and (total.capturable > 0 or total.capturing > 0 or total.voiding)
     )
 
 

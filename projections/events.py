@@ -113,6 +113,7 @@ class Resolved:
     operation_id: Text
     decision: Text
     amount_minor: BigInt
+    approved_at: AwareDatetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,9 @@ def _resolved(payment: PaymentRow, body: events.Resolved) -> None:
     charged = body.decision == "charged"
     operation.state = OperationState.APPROVED if charged else OperationState.PROVEN_ABSENT
     operation.approved_minor = body.amount_minor if charged else 0
-    operation.approved_at = body.timestamp if charged else None
+    operation.approved_at = body.approved_at
+    if charged:
+        operation.retry_at = None
     if stood is not None:
         operation.psp_id = stood["late_psp_id"] or operation.psp_id
     operation.in_doubt_since = None

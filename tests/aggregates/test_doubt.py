@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from aggregates import doubt, merchant, reports
+from aggregates import doubt, merchant, reports, wakes
 from aggregates.asked import Refused
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
@@ -139,6 +139,36 @@ def test_a_person_may_say_that_an_operation_in_doubt_was_charged():
     assert (made.status, made.sums.captured) == (Status.CAPTURED, 1099)
     last = [event for event in made.pending_events if type(event).TOPIC == "payment.resolved.v1"][-1]
     assert (last.who, last.evidence) == ("ada", "statement of 22 Nov")
+
+
+@pytest.mark.parametrize("what", ["capture", "refund"])
+def test_what_a_person_says_was_executed_is_not_tried_again(what):
+    made = authorized() if what == "capture" else captured()
+    if what == "capture":
+        merchant.capture(made, None, command(), final=False)
+    else:
+        merchant.refund(made, 500, command(), reason=None)
+    name = operation_of(made)
+    say(made, name, S.NOT_SENT, code="connect_failed")
+    say(made, name, source="webhook", amount_minor=made.operations[name].amount.minor)
+    assert (made.frozen, list(made.retries)) == (True, [name])
+
+    resolve(made, name, "charged")
+    wakes.wake(made, TWO_ACCOUNTS, cause(LATER + timedelta(hours=1)))
+
+    assert operation_of(made) == name
+    assert not made.frozen
+
+
+def test_a_persons_word_prolongs_no_authorization():
+    made = authorized()
+    until, name = made.authorization_until, operation_of(made)
+    say(made, name, S.PROVEN_ABSENT, source="query")
+    assert made.frozen
+
+    resolve(made, name, "charged")
+
+    assert (made.status, made.authorization_until) == (Status.AUTHORIZED, until)
 
 
 def test_a_person_may_say_that_nothing_was_charged_once_the_psp_was_looked_up():

@@ -156,6 +156,30 @@ def test_an_approval_beside_a_cancel_without_an_answer_is_looked_up_once_that_is
     assert made.next_wake_at(at) is None or made.next_wake_at(at) > at + timedelta(days=1)
 
 
+@pytest.mark.parametrize("state", [S.DECLINED_HARD, S.PROVEN_ABSENT])
+def test_an_approval_that_no_longer_stands_when_it_is_looked_up_again_freezes_the_payment(state):
+    made, at = told_to_end(), NOW_OVER + CANCEL_OVER_AFTER
+    say(made, now=NOW_OVER, source="webhook", observed_at=NOW_OVER)
+    wakes.wake(made, ROUTE, cause(at))
+    say(made, state, at, source="query", observed_at=at)
+
+    assert made.frozen
+
+
+def test_an_authorization_that_was_let_go_beside_a_capture_of_all_is_expired_when_that_fails():
+    made, at = told_to_end(), NOW_OVER + CANCEL_OVER_AFTER
+    say(made, now=NOW_OVER, source="webhook", observed_at=NOW_OVER)
+    authorization = operation_of(made)
+    wakes.wake(made, ROUTE, cause(at))
+    merchant.capture(made, None, cause(at, fingerprint="f"), final=False)
+    gone = report(authorization, S.EXPIRED, source="query", observed_at=at)
+    reports.take(made, gone, ROUTE, cause(at))
+    assert made.status is Status.AUTHORIZED
+
+    say(made, S.DECLINED_HARD, at, observed_at=at)
+    assert (made.status, made.sums.released) == (Status.EXPIRED, 1099)
+
+
 def test_a_challenge_that_was_passed_in_time_by_a_customer_who_did_not_come_back_is_not_ended():
     made = challenged(capture="manual")
     wakes.wake(made, ROUTE, cause(NOW_OVER))
