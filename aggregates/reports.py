@@ -106,6 +106,7 @@ def _lapsed(payment: Payment, operation: Operation, report: Report) -> bool:
         operation is payment.taken_by
         and operation.kind == "authorize"
         and report.state is S.EXPIRED
+        and report.psp_id in {None, operation.psp_id}
         and not payment.authorization_expired
         and (total.capturable > 0 or total.capturing > 0 or total.voiding)
     )

@@ -220,6 +220,13 @@ def test_an_open_challenge_of_before_it_was_told_to_end_says_nothing():
     assert not made.pending_events
 
 
+def test_the_end_of_another_intent_ends_no_authorization():
+    made = authorized()
+    say(made, S.EXPIRED, source="query", code="canceled", psp_id="pi_2")
+
+    assert made.status is Status.AUTHORIZED
+
+
 def test_an_authorization_that_the_psp_let_go_is_expired():
     made = authorized()
     say(made, S.EXPIRED, source="query", code="canceled")
