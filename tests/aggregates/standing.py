@@ -145,7 +145,7 @@ STANDING: Final[dict[Status, list[Make]]] = {
         _then(payment, _cancel, _said(S.NOT_SENT)),
     ],
     T.EXPIRED: [
-        _then(authorized, _said(S.EXPIRED, source="query")),
+        _then(authorized, _said(S.EXPIRED, source="query", psp_id="pi_1")),
         _then(authorized, _wake(_WEEKS), _wake(_WEEKS)),
         _then(payment, _said(S.ACTION_REQUIRED), _said(S.EXPIRED, source="query")),
     ],
