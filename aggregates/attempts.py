@@ -166,6 +166,9 @@ def _same_again(payment: Payment, operation: Operation, report: Report, route: R
     payment.end_retries(operation, why, cause)
     if operation.extra:
         payment.contradict(report, f"an extra charge could not be given back: {why}", cause)
+    elif payment.cancel_requested and operation.kind != "capture":
+        text = f"what was taken of a cancelled payment could not be given back: {why}"
+        payment.contradict(report, text, cause)
 
 
 def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> None:

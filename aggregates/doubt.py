@@ -50,6 +50,7 @@ def resolve(
     if operation is not None:
         if decision == "not_charged":
             _check_nothing_rests_on(payment, operation)
+            _check_given_back(payment, operation)
         elif amount_minor is not None:
             _check_amount(payment, operation, amount_minor)
         if amount_minor is None:
@@ -154,6 +155,29 @@ def _check_nothing_rests_on(payment: Payment, operation: Operation) -> None:
         named = ", ".join(f"{o.id} of {o.amount.minor} ({o.state})" for o in others)
         text = f"{named} may still charge: resolve {operation.id} as not charged when that has ended"
         raise Refused("attempt_in_flight", text, amounts(payment))
+
+
+def _check_given_back(payment: Payment, operation: Operation) -> None:
+    """Money that was promised back is not forgotten because the operation that should bring it back has failed."""
+    if operation.kind not in {"void", "refund"}:
+        return
+    if operation.extra:
+        waiting = [retry.operation for retry in payment.retries.values()]
+        others = [
+            o for o in payment.operations.values() if o is not operation and o.state not in NOT_EXECUTED
+        ]
+        if any(o.extra and o.target == operation.target for o in others + waiting):
+            return
+        whose = f"{operation.target}, charged beside another,"
+    elif payment.cancel_requested:
+        total = payment.sums
+        if total.authorized - total.released - total.refunded <= 0:
+            return
+        whose = f"{operation.target}, of a payment that was cancelled,"
+    else:
+        return
+    text = f"{whose} still stands: give it back at the PSP, then resolve {operation.id} as charged"
+    raise Refused("still_to_be_given_back", text, amounts(payment))
 
 
 def _after_person(payment: Payment, operation: Operation, cause: Cause) -> None:

@@ -221,7 +221,9 @@ class Payment(Aggregate):
         self.ask_by(how, operation, cause, because)
 
     def ask_by(self, how: How, operation: Operation, cause: Cause, because: str) -> None:
-        first_cancel = how == "cancel" and not operation.told_to_end
+        first = (how == "cancel" and not operation.told_to_end) or (
+            how == "confirm" and not operation.confirming
+        )
         news_at = operation.last_news_at or operation.started_at
         over = (
             operation.state is OperationState.ACTION_REQUIRED
@@ -232,8 +234,8 @@ class Payment(Aggregate):
         self.trigger_event(
             events.OperationAsked,
             how=how,
-            # The end of a challenge is a matter of its own: it is asked about again as soon as a new question would be.
-            ask=1 if first_cancel or over else operation.asked + 1,
+            # Each is a matter of its own: it is asked about again as soon as a new question would be.
+            ask=1 if first or over else operation.asked + 1,
             psp_id=late.psp_id if late is not None and late.psp_id is not None else operation.psp_id,
             **self._request(
                 operation.id,

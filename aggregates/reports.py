@@ -18,7 +18,8 @@ S = OperationState
 
 def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
     operation = payment.operations.get(report.operation_id)
-    if operation is not None and operation.told_to_end and report.state is S.ACTION_REQUIRED:
+    told_to_end = operation is not None and operation.open and operation.told_to_end
+    if operation is not None and told_to_end and report.state is S.ACTION_REQUIRED:
         if not _is_later(operation, report):
             return
         report = replace(report, state=S.UNKNOWN, code=CHALLENGE_OPEN)
@@ -62,6 +63,10 @@ def _contradiction(payment: Payment, operation: Operation, report: Report) -> st
         # Of two charges, one may prove to be none: that is weighed.
         weighed = operation.confirming and any(o.late is not None for o in payment.attempts)
         gone = report.source == "query" and report.state in NOT_EXECUTED and not weighed
+        gone = gone and _is_later(operation, report)
+        absent = operation.state in {S.NOT_SENT, S.PROVEN_ABSENT} and _is_later(operation, report)
+        if absent and report.state in {S.ACTION_REQUIRED, S.PENDING}:
+            return f"{report.state} at the PSP, after it was recorded as {operation.state}"
         if operation.state is S.APPROVED and gone and not _lapsed_or_released(payment, operation, report):
             return "the PSP no longer knows what it had approved"
         return None

@@ -131,6 +131,7 @@ _CHANGES: Final = (
             "amount_not_possible",
             "operation_in_use",
             "attempt_in_flight",
+            "still_to_be_given_back",
         ),
     ),
     _Change(

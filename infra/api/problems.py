@@ -47,6 +47,7 @@ TITLES: Final = {
     "operation_unknown": (409, "The payment has no such operation"),
     "payment_frozen": (409, "A person has to look at the payment first"),
     "returned_too_often": (409, "The customer was said to be back too often"),
+    "still_to_be_given_back": (409, "What was promised back still stands"),
     "version_not_reached": (409, "The payment is not at this version yet"),
     "void_in_flight": (409, "A void is under way"),
     "message_too_large": (413, "The body is too large"),

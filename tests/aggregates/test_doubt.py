@@ -141,6 +141,53 @@ def test_a_person_may_say_that_an_operation_in_doubt_was_charged():
     assert (last.who, last.evidence) == ("ada", "statement of 22 Nov")
 
 
+@pytest.mark.parametrize("state", [S.DECLINED_HARD, S.UNKNOWN])
+def test_an_extra_charge_is_not_forgotten_because_its_refund_has_failed(state):
+    made, first, second = twice_charged()
+    say(made, first, source="query")
+    say(made, second, source="query")
+    refund = operation_of(made)
+    say(made, refund, state, source="query", code="refused")
+
+    assert refusal(made, refund, "not_charged").code == "still_to_be_given_back"
+    resolve(made, refund, "charged")
+
+    assert (made.status, made.frozen, made.sums.captured) == (Status.CAPTURED, False, 1099)
+
+
+@pytest.mark.parametrize(
+    ("how", "ends"), [("sale", Status.REFUNDED), ("late", Status.VOIDED), ("authorized", Status.VOIDED)]
+)
+def test_what_was_taken_of_a_cancelled_payment_and_cannot_be_given_back_is_a_persons_to_settle(how, ends):
+    made = (
+        authorized() if how == "authorized" else payment(capture="manual" if how == "late" else "automatic")
+    )
+    merchant.cancel(made, command())
+    if how != "authorized":
+        say(made, operation_of(made))
+    given_back = operation_of(made)
+    say(made, given_back, S.DECLINED_HARD, code="refused")
+    assert made.frozen
+
+    assert refusal(made, given_back, "not_charged").code == "still_to_be_given_back"
+    resolve(made, given_back, "charged")
+
+    assert (made.status, made.frozen) == (ends, False)
+
+
+def test_two_charges_are_looked_up_again_soon_however_often_was_asked_before():
+    made = payment(TWO_ACCOUNTS)
+    first = operation_of(made)
+    made.operations[first].asked = 6
+    say(made, first, S.PROVEN_ABSENT, source="query")
+    say(made, operation_of(made))
+    say(made, first, source="webhook")
+    operation = made.operations[first]
+
+    assert operation.confirming
+    assert operation.next_ask_at() == LATER + timedelta(seconds=30)
+
+
 @pytest.mark.parametrize("what", ["capture", "refund"])
 def test_what_a_person_says_was_executed_is_not_tried_again(what):
     made = authorized() if what == "capture" else captured()

@@ -7,7 +7,17 @@ from aggregates.money import Money
 from aggregates.operation import CANCEL_OVER_AFTER, OperationState
 from aggregates.payment import ACTION_LIFE, Payment
 from aggregates.status import Status
-from tests.controls import NOW, ROUTE, authorized, captured, cause, operation_of, payment, report
+from tests.controls import (
+    NOW,
+    ROUTE,
+    TWO_ACCOUNTS,
+    authorized,
+    captured,
+    cause,
+    operation_of,
+    payment,
+    report,
+)
 
 S = OperationState
 NOW_OVER = NOW + ACTION_LIFE
@@ -86,10 +96,33 @@ def test_an_approval_after_it_was_recorded_as_not_executed_freezes_the_payment()
 
 def test_a_psp_that_no_longer_knows_what_it_approved_freezes_the_payment():
     made = captured()
-    say(made, S.PROVEN_ABSENT, source="query")
+    say(made, S.PROVEN_ABSENT, source="query", observed_at=NOW + timedelta(minutes=1))
 
     assert made.frozen
     assert made.status is Status.CAPTURED
+
+
+def test_a_look_up_from_before_the_approval_changes_nothing():
+    made = payment()
+    say(made, source="webhook", observed_at=NOW + timedelta(seconds=30))
+    say(made, S.DECLINED_SOFT, source="query", observed_at=NOW + timedelta(seconds=21))
+
+    assert (made.status, made.frozen) == (Status.CAPTURED, False)
+
+
+@pytest.mark.parametrize("source", ["call", "query", "webhook"])
+@pytest.mark.parametrize("state", [S.ACTION_REQUIRED, S.PENDING])
+def test_what_may_still_charge_behind_a_proven_absence_freezes_the_payment_and_what_is_older_does_not(
+    state, source
+):
+    made = payment(TWO_ACCOUNTS)
+    first = operation_of(made)
+    gone = report(first, S.PROVEN_ABSENT, source="query", observed_at=NOW + timedelta(hours=2))
+    reports.take(made, gone, TWO_ACCOUNTS, cause())
+    for hours, frozen in ((1, False), (3, True)):
+        seen = report(first, state, source=source, observed_at=NOW + timedelta(hours=hours))
+        reports.take(made, seen, TWO_ACCOUNTS, cause())
+        assert made.frozen is frozen
 
 
 def test_a_report_of_an_unknown_operation_is_recorded_once():
