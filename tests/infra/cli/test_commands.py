@@ -207,7 +207,9 @@ async def test_a_person_lists_asks_about_and_decides_a_payment_in_doubt(stack):
         await until(listed, "it stands in the list")
         words = (await doubt("list")).stdout
         # A challenge of another test may be asked about meanwhile, and be in doubt as well.
-        assert re.search(r"^stripe/sim-eu: \d+\.34 EUR in \d+ payments? for less than 5 min", words, re.M)
+        assert re.search(
+            r"^stripe/sim-eu: \d+\.34 EUR in \d+ payments? for less than 5 min", words, re.MULTILINE
+        )
         assert f"{paid.payment_id.hex}-s1 sale  12.34 EUR" in words
         assert "Nothing is in doubt." in (await doubt("list", "--manual")).stdout
 
