@@ -195,10 +195,10 @@ class Operation:
 
     def how_to_ask(self, now: datetime, *, frozen: bool, canceled: bool) -> tuple[How, str]:
         """The same call again while that is the surest answer, else a look-up; and why."""
-        if self.confirming:
-            return "confirm", "two charges were reported: each has to be confirmed by the PSP"
         if self.to_recheck:
             return "confirm", "it was approved while the PSP was told to end it: whether it still stands"
+        if self.confirming:
+            return "confirm", "two charges were reported: each has to be confirmed by the PSP"
         if self.challenge_open:
             return "cancel", "the PSP still shows the challenge that it was told to end"
         if self.state is S.ACTION_REQUIRED and self.psp_id is not None:

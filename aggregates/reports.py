@@ -18,14 +18,14 @@ S = OperationState
 
 def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
     operation = payment.operations.get(report.operation_id)
-    told_to_end = operation is not None and operation.open and operation.told_to_end
-    if operation is not None and told_to_end and report.state is S.ACTION_REQUIRED:
+    if operation is None:
+        payment.contradict(report, "the payment has no such operation", cause)
+        return
+    if operation.open and operation.told_to_end and report.state is S.ACTION_REQUIRED:
         if not _is_later(operation, report):
             return
         report = replace(report, state=S.UNKNOWN, code=CHALLENGE_OPEN)
-    if operation is None:
-        payment.contradict(report, "the payment has no such operation", cause)
-    elif (why := _contradiction(payment, operation, report)) is not None:
+    if (why := _contradiction(payment, operation, report)) is not None:
         late = operation.taking and report.state is S.APPROVED and _fits(operation, report)
         payment.contradict(report, why, cause, late_charge=late and operation.state is not S.APPROVED)
         weigh(payment, cause)

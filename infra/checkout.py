@@ -10,7 +10,6 @@ import aiohttp
 
 from commands.client import ENDED, SETTLED, Client, NoAnswer, NotSettled, Refused
 from commands.messages import Reply
-from infra.shop import Order
 from infra.shop_life import Life, Step
 
 PATIENCE_S: Final = 60.0
@@ -53,14 +52,14 @@ class Checkout:
             timeout_s=PATIENCE_S,
             idempotency_key=life.order.idempotency_key,
             capture=life.capture,
-            **_content(life.order),
+            **life.order.content,
         )
         assert reply.payment_id is not None, "an accepted reply names its payment"
         return reply.payment_id, str(reply.status)
 
     async def _by_http(self, life: Life) -> tuple[UUID, str]:
         headers = {"Idempotency-Key": life.order.idempotency_key, "Prefer": "wait=5"}
-        body = _content(life.order) | {"capture": life.capture}
+        body = life.order.content | {"capture": life.capture}
         payment = await self._post("/v1/payments", body, headers)
         payment_id = UUID(payment["payment_id"])
         shown = await self._shown(payment_id, SETTLED, payment)
@@ -137,14 +136,3 @@ def _approved(step: Step, ended: Reply) -> str:
     if ended.operation_state != "APPROVED":
         raise Stopped(f"the {step.verb} ended as {ended.operation_state}")
     return str(ended.status)
-
-
-def _content(order: Order) -> dict[str, Any]:
-    return {
-        "amount_minor": order.amount_minor,
-        "currency": order.currency,
-        "payment_method": order.payment_method,
-        "customer_id": order.customer_id,
-        "country": order.country,
-        "description": order.description,
-    }

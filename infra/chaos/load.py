@@ -21,7 +21,7 @@ from psycopg import sql
 
 from commands.client import SETTLED, Client, ClientError, NoAnswer, Refused
 from infra import topics
-from infra.chaos.shop import COURSES, ONE_IN_BY_HTTP, Refusal, Sale, content
+from infra.chaos.shop import COURSES, ONE_IN_BY_HTTP, Refusal, Sale
 from infra.local.state import StackState
 from infra.shop import Order
 from infra.target import MERCHANT
@@ -151,7 +151,7 @@ class Load:
                 idempotency_key=sale.order.idempotency_key,
                 expires_in=self._expires_in,
                 capture="manual" if sale.manual else "automatic",
-                **content(sale.order),
+                **sale.order.content,
             )
         )
         if isinstance(refused, str):
@@ -198,7 +198,7 @@ class Load:
         sale.tries += 1
         expires_at = (datetime.now(UTC) + self._expires_in).isoformat()
         headers = {"Idempotency-Key": sale.order.idempotency_key}
-        body = content(sale.order) | {"expires_at": expires_at}
+        body = sale.order.content | {"expires_at": expires_at}
         try:
             async with self._http.post("/v1/payments", json=body, headers=headers) as answer:
                 if answer.status < 300:

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from commands.messages import payment_id
@@ -102,14 +102,3 @@ def _storm(made: Iterable[Order], chance: random.Random) -> Iterator[Order]:
     for order in made:
         stormy = chance.random() < _STORM_SHARE
         yield replace(order, payment_method=chance.choice(_STORM), ends="CAPTURED") if stormy else order
-
-
-def content(order: Order) -> dict[str, Any]:
-    return {
-        "amount_minor": order.amount_minor,
-        "currency": order.currency,
-        "payment_method": order.payment_method,
-        "customer_id": order.customer_id,
-        "country": order.country,
-        "description": order.description,
-    }
