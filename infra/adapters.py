@@ -4,6 +4,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateways.contract import Gateway
-from gateways.stripe import Stripe
+from gateways.stripe.adapter import Stripe
 
 ADAPTERS: Final[Mapping[str, Gateway]] = {"stripe": Stripe()}

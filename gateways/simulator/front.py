@@ -11,13 +11,14 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter, Histogram
 
-from gateways.simulator import forms, mishaps
+from gateways.simulator import mishaps
 from gateways.simulator.accounts import Account, Accounts
-from gateways.simulator.dialect import StripeError, invalid, new_id
 from gateways.simulator.faults import Faults, Mishap, On, Spent
 from gateways.simulator.ledger import Ledger, StoredAnswer
 from gateways.simulator.mishaps import Decide, json_answer
-from gateways.simulator.rules import Keyed
+from gateways.simulator.stripe import forms
+from gateways.simulator.stripe.dialect import StripeError, invalid, new_id
+from gateways.simulator.stripe.rules import Keyed
 
 VERSION: Final = "2026-08-26.dahlia"
 ARRIVED: Final = web.RequestKey("arrived", float)

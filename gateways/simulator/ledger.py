@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
-from gateways import stripe_amounts
 from gateways.simulator import rows
 from gateways.simulator.rows import Intent, Kind, Moved, Refund
+from gateways.stripe import amounts
 
 KEY_LIFE_S: Final = 24 * 3600
 
@@ -226,7 +226,7 @@ def read_movements(path: Path) -> Iterator[Movement]:
                 intent_id,
                 reference or "",
                 of_intent or "",
-                stripe_amounts.from_wire(wire, code),
+                amounts.from_wire(wire, code),
                 code,
                 datetime.fromtimestamp(at, UTC),
             )

@@ -8,8 +8,8 @@ from typing import Final
 
 from aiohttp import web
 
-from gateways.simulator.dialect import StripeError
 from gateways.simulator.faults import Do, Mishap
+from gateways.simulator.stripe.dialect import StripeError
 
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER 1, 0 s: the close is a reset
 _DRIPS: Final = 40

@@ -12,13 +12,13 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateways.simulator.accounts import Accounts
-from gateways.simulator.app import Simulator
-from gateways.simulator.dialect import invalid
 from gateways.simulator.faults import Fault
 from gateways.simulator.front import Front, Weather
 from gateways.simulator.ledger import Ledger
-from gateways.simulator.payments import Payments
-from gateways.simulator.refunds import Refunds
+from gateways.simulator.stripe.app import Simulator
+from gateways.simulator.stripe.dialect import invalid
+from gateways.simulator.stripe.payments import Payments
+from gateways.simulator.stripe.refunds import Refunds
 
 _FINISH_WITHIN_S: Final = 5.0
 

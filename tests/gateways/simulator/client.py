@@ -10,7 +10,7 @@ import aiohttp
 
 from commands.messages import Outcome
 from gateways.contract import Call, Credentials, HttpAnswer, HttpRequest
-from gateways.stripe import Stripe
+from gateways.stripe.adapter import Stripe
 
 KEY = "sk_test_simulatorsimulator"
 PLAIN_KEY = "sk_test_withoutmulticapture"

@@ -11,16 +11,16 @@ from urllib.parse import parse_qs, urlencode
 import orjson
 from aiohttp import web
 
-from gateways.simulator import forms
-from gateways.simulator.dialect import intent_object, invalid, page, refund_object
 from gateways.simulator.faults import Do, On
 from gateways.simulator.front import ACCOUNT, Front, Plan
 from gateways.simulator.mishaps import Decide
-from gateways.simulator.payments import Answer, Payments
-from gateways.simulator.refunds import Refunds
 from gateways.simulator.rows import Intent
-from gateways.simulator.rules import Keyed, Turn
-from gateways.simulator.scenarios import SETTLES_AFTER_S, of_token
+from gateways.simulator.stripe import forms
+from gateways.simulator.stripe.dialect import intent_object, invalid, page, refund_object
+from gateways.simulator.stripe.payments import Answer, Payments
+from gateways.simulator.stripe.refunds import Refunds
+from gateways.simulator.stripe.rules import Keyed, Turn
+from gateways.simulator.stripe.scenarios import SETTLES_AFTER_S, of_token
 
 BODY_BYTES_MAX: Final = 256 * 1024
 INTENTS: Final = "/v1/payment_intents"

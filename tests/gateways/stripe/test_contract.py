@@ -12,10 +12,10 @@ from commands.messages import Outcome
 from gateways.contract import Credentials
 from gateways.simulator.accounts import Accounts
 from gateways.simulator.ledger import Ledger, read_charges
-from gateways.simulator.scenarios import AMOUNTS, TOKENS
 from gateways.simulator.server import serving
+from gateways.simulator.stripe.scenarios import AMOUNTS, TOKENS
 from tests.gateways.simulator.client import KEY, STRIPE, Client, until
-from tests.gateways.test_stripe import EXPRESSIBLE
+from tests.gateways.stripe.test_adapter import EXPRESSIBLE
 
 LATE = {f"pm_sim_{name}" for name in ("slow", "timeout", "late", "drip", "hang", "vanish")}
 CUT = {f"pm_sim_{name}" for name in ("lost", "lost_unlisted", "reset_before")}

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateways.simulator import forms
-from gateways.simulator.dialect import StripeError
-from gateways.simulator.scenarios import AMOUNTS, SUCCESS, TOKENS, chosen
+from gateways.simulator.stripe import forms
+from gateways.simulator.stripe.dialect import StripeError
+from gateways.simulator.stripe.scenarios import AMOUNTS, SUCCESS, TOKENS, chosen
 
 NAMES = st.sampled_from(
     [

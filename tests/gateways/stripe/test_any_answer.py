@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateways.contract import Call, Gateway
-from gateways.stripe import Stripe
-from tests.gateways.stripe_says import (
+from gateways.stripe.adapter import Stripe
+from tests.gateways.stripe.says import (
     AUTHORIZE,
     CALL,
     INTENT_ID,

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from commands.messages import Outcome
-from gateways import stripe_answers as answers
-from gateways import stripe_codes, stripe_intents
 from gateways.contract import Call, HttpAnswer
-from gateways.stripe_requests import capture_tag
+from gateways.stripe import answers, codes, intents
+from gateways.stripe.requests import capture_tag
 
 _UNFIT: Final = frozenset({answers.UNEXPECTED_STATE, "charge_already_captured"})
 
@@ -34,14 +33,14 @@ def refusal(call: Call, error: Mapping[str, Any], answer: HttpAnswer) -> Outcome
     if unfit:
         # The answer of the call itself: with one key only one try runs at a time, so none is under way.
         return found or answers.not_sent(answer, "unexpected_state", error)
-    if isinstance(code, str) and code in stripe_codes.AUTHORIZATION_IS_OVER:
+    if isinstance(code, str) and code in codes.AUTHORIZATION_IS_OVER:
         return Outcome(kind="DECLINED_HARD", code=code, detail=answers.detail(answer, error))
     return None
 
 
 def looked_up(call: Call, intent: Any, answer: HttpAnswer) -> Outcome | None:
     """None: it was not executed so far."""
-    if stripe_intents.intent_id(intent) is None:
+    if intents.intent_id(intent) is None:
         return answers.unknown(answer, "unreadable_answer", None)
     if intent["id"] != call.target_psp_id:
         return answers.unknown(answer, "psp_id_mismatch", None, repeat_is_useless=True)
@@ -62,7 +61,7 @@ def _capture(call: Call, intent: Mapping[str, Any], answer: HttpAnswer) -> Outco
             return None
         return _unknown(call, answer, "unexpected_status", intent)
     wire, received = answers.wire(call), intent.get("amount_received")
-    if tag != str(wire) or not answers.is_amount(received, stripe_intents.captured_by_us(intent)):
+    if tag != str(wire) or not answers.is_amount(received, intents.captured_by_us(intent)):
         return _unknown(call, answer, "amount_mismatch", intent)
     # What is left after a capture that is not the last one may since have been captured or released.
     more_may_follow = call.multicapture and not call.final

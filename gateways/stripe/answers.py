@@ -6,8 +6,9 @@ from typing import Any, Final, Literal, TypeGuard
 import orjson
 
 from commands.messages import Outcome
-from gateways import scrubbed, stripe_amounts, stripe_codes
+from gateways import scrubbed
 from gateways.contract import Call, HttpAnswer
+from gateways.stripe import amounts, codes
 
 Source = Literal["call", "query"]
 Refusal = Callable[[Call, Mapping[str, Any], HttpAnswer], Outcome | None]
@@ -48,7 +49,7 @@ def not_found_out(call: Call, body: Mapping[str, Any], answer: HttpAnswer) -> Ou
 def declined(error: Mapping[str, Any], answer: HttpAnswer, *, source: Source, **known: Any) -> Outcome:
     """By Stripe's codes; `known` are more fields of the outcome."""
     said = {name: scrubbed.code(error.get(name)) for name in ("advice_code", "decline_code", "code")}
-    meaning = stripe_codes.meaning(**said)
+    meaning = codes.meaning(**said)
     fields: dict[str, Any] = {
         "code": said["decline_code"] or said["code"] or "declined",
         "detail": detail(answer, error),
@@ -66,7 +67,7 @@ def declined(error: Mapping[str, Any], answer: HttpAnswer, *, source: Source, **
 
 
 def not_sent(
-    answer: HttpAnswer, code: str, error: Mapping[str, Any], hint: stripe_codes.Hint | None = None
+    answer: HttpAnswer, code: str, error: Mapping[str, Any], hint: codes.Hint | None = None
 ) -> Outcome:
     return Outcome(kind="NOT_SENT", code=code, detail=detail(answer, error), hint=hint)
 
@@ -76,7 +77,7 @@ def unknown(
     code: str,
     error: Any,
     *,
-    hint: stripe_codes.Hint | None = None,
+    hint: codes.Hint | None = None,
     about: str | None = None,
     repeat_is_useless: bool = False,
     **known: Any,
@@ -103,7 +104,7 @@ def of_another(answer: HttpAnswer, psp_id: str | None) -> Outcome:
     return unknown(answer, "reference_mismatch", None, about=about, repeat_is_useless=True)
 
 
-def hint_of_status(status: int) -> stripe_codes.Hint | None:
+def hint_of_status(status: int) -> codes.Hint | None:
     return "CONFIG" if 300 <= status < 400 or status in {401, 403} else None
 
 
@@ -136,8 +137,8 @@ def is_amount(said: Any, amount: int | None) -> bool:
 def wire(call: Call) -> int | None:
     """None where it cannot have been sent."""
     try:
-        return stripe_amounts.to_wire(call.amount_minor, call.currency)
-    except stripe_amounts.NotExpressible:
+        return amounts.to_wire(call.amount_minor, call.currency)
+    except amounts.NotExpressible:
         return None
 
 
@@ -148,7 +149,7 @@ def money(amount: Any, currency: Any) -> dict[str, Any]:
     ):
         return {}
     code = currency.upper()
-    minor = stripe_amounts.from_wire(amount, code) if is_int(amount) else None
+    minor = amounts.from_wire(amount, code) if is_int(amount) else None
     return {"currency": code, "amount_minor": minor}
 
 

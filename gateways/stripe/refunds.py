@@ -5,8 +5,8 @@ from typing import Any
 
 from commands.messages import Outcome
 from gateways import scrubbed
-from gateways import stripe_answers as answers
 from gateways.contract import Call, HttpAnswer
+from gateways.stripe import answers
 
 
 def answered(call: Call, body: Mapping[str, Any], answer: HttpAnswer) -> Outcome:

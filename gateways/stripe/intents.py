@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from commands.messages import Outcome
 from gateways import scrubbed
-from gateways import stripe_answers as answers
 from gateways.contract import Call, HttpAnswer
+from gateways.stripe import answers
 
 _TOOK: Final = frozenset({"succeeded", "requires_capture"})
 _MAY_TAKE: Final = _TOOK | {"processing", "requires_action"}

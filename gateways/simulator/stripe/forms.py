@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_plus
 
-from gateways import stripe_amounts
-from gateways.simulator.dialect import invalid
-from gateways.simulator.scenarios import Scenario, chosen
+from gateways.simulator.stripe.dialect import invalid
+from gateways.simulator.stripe.scenarios import Scenario, chosen
+from gateways.stripe import amounts
 
 Pairs = list[tuple[str, str]]
 Metadata = dict[str, str]
@@ -228,14 +228,14 @@ def _positive(text: str, param: str) -> int:
 
 def _amount(text: str, currency: str) -> int:
     code = currency.upper()
-    if not stripe_amounts.supported(code):
+    if not amounts.supported(code):
         raise invalid(f"Invalid currency: {currency}.", param="currency")
     amount = _positive(text, "amount")
-    if amount > stripe_amounts.largest(code):
-        text = f"Amount must be no more than {stripe_amounts.largest(code)} in {currency}."
+    if amount > amounts.largest(code):
+        text = f"Amount must be no more than {amounts.largest(code)} in {currency}."
         raise invalid(text, param="amount", code="amount_too_large")
-    if amount % stripe_amounts.multiple(code):
-        text = f"Amounts in {currency} must be divisible by {stripe_amounts.multiple(code)}."
+    if amount % amounts.multiple(code):
+        text = f"Amounts in {currency} must be divisible by {amounts.multiple(code)}."
         raise invalid(text, param="amount", code="parameter_invalid_integer")
     return amount
 

@@ -5,8 +5,8 @@ import pytest
 
 from commands.messages import Outcome
 from gateways.contract import Call, Gateway
-from gateways.stripe import Stripe
-from tests.gateways.stripe_says import (
+from gateways.stripe.adapter import Stripe
+from tests.gateways.stripe.says import (
     AUTHORIZE,
     INTENT_ID,
     answer,

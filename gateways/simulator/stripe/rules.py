@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import orjson
 
-from gateways import stripe_amounts
-from gateways.simulator import forms
 from gateways.simulator.accounts import Account
-from gateways.simulator.dialect import StripeError, intent_object, invalid
 from gateways.simulator.faults import Do
 from gateways.simulator.rows import Intent, Kind, Moved
+from gateways.simulator.stripe import forms
+from gateways.simulator.stripe.dialect import StripeError, intent_object, invalid
+from gateways.stripe import amounts
 
 _TAG: Final = re.compile(r"op_([a-z]\d{1,6})")
 
@@ -83,7 +83,7 @@ def amount_to_capture(intent: Intent, asked: forms.Capture) -> int:
     if amount == 0 and not (asked.final and intent.received):
         text = "This value must be greater than or equal to 1."
         raise invalid(text, param="amount", code="parameter_invalid_integer", payment_intent=shown)
-    multiple = stripe_amounts.multiple(intent.currency.upper())
+    multiple = amounts.multiple(intent.currency.upper())
     if amount % multiple:
         text = f"Amounts in {intent.currency} must be divisible by {multiple}."
         raise invalid(text, param="amount_to_capture", code="parameter_invalid_integer")

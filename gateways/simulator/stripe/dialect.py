@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from gateways.simulator.rows import Intent, Refund
-from gateways.simulator.scenarios import DECLINES, Decline
+from gateways.simulator.stripe.scenarios import DECLINES, Decline
 
 # Letters only: an id must never hold a run of digits that looks like a card number.
 _LETTERS: Final = bytes((b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" * 5)[:256])

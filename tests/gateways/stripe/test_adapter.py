@@ -7,10 +7,10 @@ import pytest
 
 from aggregates import money
 from commands.messages import Outcome
-from gateways import stripe_amounts
 from gateways.contract import Call, Credentials, Gateway, HttpRequest, StoredCredential
-from gateways.stripe import Stripe
-from tests.gateways.stripe_says import AUTHORIZE, CALL, INTENT_ID, PAYMENT, REFERENCE, REFUND_ID, later
+from gateways.stripe import amounts
+from gateways.stripe.adapter import Stripe
+from tests.gateways.stripe.says import AUTHORIZE, CALL, INTENT_ID, PAYMENT, REFERENCE, REFUND_ID, later
 
 SECRET = "sk_test_4eC39HqLyjWDarjtT1zdp7dc"
 CREDENTIALS = Credentials("https://api.stripe.com", SECRET)
@@ -276,7 +276,7 @@ def test_an_amount_is_written_as_stripe_writes_it_and_read_back(ours: int, curre
     )
 
     assert parse_qs((request.body or b"").decode())["amount"] == [str(wire)]
-    assert stripe_amounts.from_wire(wire, currency) == ours
+    assert amounts.from_wire(wire, currency) == ours
 
 
 @pytest.mark.parametrize(
@@ -299,8 +299,8 @@ def test_what_stripe_cannot_express_is_not_sent(ours: int, currency: str, code: 
 
 
 def test_every_currency_that_we_take_has_a_place_in_stripes_table():
-    assert [currency for currency in money.CURRENCIES if not stripe_amounts.supported(currency)] == []
+    assert [currency for currency in money.CURRENCIES if not amounts.supported(currency)] == []
 
 
 def test_stripes_isk_with_decimals_is_no_amount_of_ours():
-    assert stripe_amounts.from_wire(550, "ISK") is None
+    assert amounts.from_wire(550, "ISK") is None

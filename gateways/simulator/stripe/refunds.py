@@ -8,15 +8,15 @@ from typing import Final
 
 import orjson
 
-from gateways import stripe_amounts
-from gateways.simulator import forms, rules
 from gateways.simulator.accounts import Account
-from gateways.simulator.dialect import invalid, new_id, no_such, refund_object
 from gateways.simulator.ledger import Ledger
-from gateways.simulator.payments import Answer, Payments
 from gateways.simulator.rows import Intent, Moved, Refund
-from gateways.simulator.rules import Turn
-from gateways.simulator.scenarios import SETTLES_AFTER_S, of_token
+from gateways.simulator.stripe import forms, rules
+from gateways.simulator.stripe.dialect import invalid, new_id, no_such, refund_object
+from gateways.simulator.stripe.payments import Answer, Payments
+from gateways.simulator.stripe.rules import Turn
+from gateways.simulator.stripe.scenarios import SETTLES_AFTER_S, of_token
+from gateways.stripe import amounts
 
 _BEGINS_AS: Final = {"pending": "pending", "pending_fails": "pending", "failed": "failed"}
 _SETTLES_AS: Final = {"pending": "succeeded", "pending_fails": "failed"}
@@ -96,8 +96,10 @@ def _amount_to_refund(intent: Intent, asked: int | None) -> int:
         text = f"Charge {intent.charge_id} has already been refunded."
         raise invalid(text, code="charge_already_refunded")
     amount = left if asked is None else asked
-    if amount % stripe_amounts.multiple(intent.currency.upper()):
-        text = f"Amounts in {intent.currency} must be divisible by {stripe_amounts.multiple(intent.currency.upper())}."
+    if amount % amounts.multiple(intent.currency.upper()):
+        text = (
+            f"Amounts in {intent.currency} must be divisible by {amounts.multiple(intent.currency.upper())}."
+        )
         raise invalid(text, param="amount", code="parameter_invalid_integer")
     if amount > left:
         text = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"

@@ -6,14 +6,14 @@ from typing import Final
 
 import orjson
 
-from gateways.simulator import forms, rules
 from gateways.simulator.accounts import CAPTURES_MAX, Account, Accounts
-from gateways.simulator.dialect import StripeError, card_error, intent_object, new_id, no_such
 from gateways.simulator.faults import Do, Spent
 from gateways.simulator.ledger import Ledger, StoredAnswer
 from gateways.simulator.rows import Intent, Moved
-from gateways.simulator.rules import Turn
-from gateways.simulator.scenarios import DECLINES, SETTLES_AFTER_S, Scenario
+from gateways.simulator.stripe import forms, rules
+from gateways.simulator.stripe.dialect import StripeError, card_error, intent_object, new_id, no_such
+from gateways.simulator.stripe.rules import Turn
+from gateways.simulator.stripe.scenarios import DECLINES, SETTLES_AFTER_S, Scenario
 
 _CANCELABLE: Final = frozenset({"requires_action", "requires_capture", "requires_payment_method"})
 _CHALLENGING: Final = frozenset({"any", "challenge"})

@@ -5,8 +5,8 @@ import pytest
 
 from commands.messages import Outcome
 from gateways.contract import Gateway
-from gateways.stripe import Stripe
-from tests.gateways.stripe_says import PAYMENT, REFUND_ID, answer, error, later, listed, refund
+from gateways.stripe.adapter import Stripe
+from tests.gateways.stripe.says import PAYMENT, REFUND_ID, answer, error, later, listed, refund
 
 STRIPE: Gateway = Stripe()
 REFUND = later("refund")

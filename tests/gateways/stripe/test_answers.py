@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from gateways.contract import Gateway
-from gateways.stripe import Stripe
-from tests.gateways.stripe_says import (
+from gateways.stripe.adapter import Stripe
+from tests.gateways.stripe.says import (
     CALL,
     INTENT_ID,
     answer,

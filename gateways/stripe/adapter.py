@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from commands.messages import Outcome
-from gateways import stripe_amounts, stripe_intents, stripe_refunds, stripe_targets
-from gateways import stripe_answers as answers
-from gateways import stripe_requests as requests
 from gateways.contract import Call, Credentials, HttpAnswer, HttpRequest
+from gateways.stripe import amounts, answers, intents, refunds, requests, targets
 
 
 class _Reads(Protocol):
@@ -26,11 +24,11 @@ class _Reads(Protocol):
 
 
 _READS: Final[Mapping[str, _Reads]] = {
-    "authorize": stripe_intents,
-    "sale": stripe_intents,
-    "capture": stripe_targets,
-    "void": stripe_targets,
-    "refund": stripe_refunds,
+    "authorize": intents,
+    "sale": intents,
+    "capture": targets,
+    "void": targets,
+    "refund": refunds,
 }
 
 
@@ -53,8 +51,8 @@ class Stripe:
         if call.currency == "UGX" and not self.takes_ugx:
             return _not_sent("currency_not_supported", "UGX is not switched on for this account")
         try:
-            wire = stripe_amounts.to_wire(call.amount_minor, call.currency)
-        except stripe_amounts.NotExpressible as refused:
+            wire = amounts.to_wire(call.amount_minor, call.currency)
+        except amounts.NotExpressible as refused:
             return _not_sent(refused.code, refused.detail)
         if call.kind in {"authorize", "sale"}:
             if call.statement_text is not None and not requests.may_stand_on_a_statement(call.statement_text):
@@ -102,7 +100,7 @@ class Stripe:
         return requests.end(call, call.psp_id, "abandoned", credentials)
 
     def cancelled(self, call: Call, answer: HttpAnswer) -> Outcome:
-        return stripe_intents.cancelled(call, answers.json_object(answer.body), answer)
+        return intents.cancelled(call, answers.json_object(answer.body), answer)
 
 
 def _target(call: Call) -> str | None:
