@@ -215,6 +215,15 @@ class Outcome(_Message):
     repeat_is_useless: bool = Field(
         default=False, description="The PSP replays this answer for ever: only a query can tell."
     )
+    unlisted: bool = Field(
+        default=False,
+        description="The PSP's status or code stands in no table of the adapter: a person should add it",
+    )
+    next_step: Literal["2", "3", "4"] | None = Field(
+        default=None,
+        description="The operation goes on with this step: with PENDING at once, with ACTION_REQUIRED when the customer "
+        "is back",
+    )
 
 
 class RecordOutcome(_Message):

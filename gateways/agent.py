@@ -123,13 +123,13 @@ class Agent:
         claim = await self._claims.claim(step, request.expires_at, self._key_life_s(request))
         match claim:
             case Closed():
-                metrics.claimed(self._gateway.name, "closed")
+                metrics.claimed(self._gateway.facts.name, "closed")
                 return _Known.stored(step.step, claim.result, claim)
             case MayOnlyAsk():
-                metrics.claimed(self._gateway.name, "may_only_ask")
+                metrics.claimed(self._gateway.facts.name, "may_only_ask")
                 return await self._query(request)
             case Granted():
-                metrics.claimed(self._gateway.name, "first" if claim.tries == 1 else "repeat")
+                metrics.claimed(self._gateway.facts.name, "first" if claim.tries == 1 else "repeat")
                 reached("gateway.after_claim")
                 left_s = (request.expires_at - claim.last_try_at).total_seconds()
                 first_byte_before = before_claim + min(FIRST_BYTE_WITHIN_S, left_s)
@@ -151,7 +151,7 @@ class Agent:
         if isinstance(built, Outcome):
             return built, "none", None
         result = await self._http.send(credentials.base_url, built, first_byte_before)
-        metrics.called(self._gateway.name, "send", result)
+        metrics.called(self._gateway.facts.name, "send", result)
         match result:
             case Answered():
                 return self._gateway.outcome(call, result.answer), "call", result.call_ms
@@ -240,13 +240,13 @@ class Agent:
         claim = await self._claims.claim(step, None, None)
         match claim:
             case Closed():
-                metrics.claimed(self._gateway.name, "closed")
+                metrics.claimed(self._gateway.facts.name, "closed")
                 return _Known.stored(step.step, claim.result, claim)
             case MayOnlyAsk():
-                metrics.claimed(self._gateway.name, "may_only_ask")
+                metrics.claimed(self._gateway.facts.name, "may_only_ask")
                 return await self._query(request)
             case Granted():
-                metrics.claimed(self._gateway.name, "cancel")
+                metrics.claimed(self._gateway.facts.name, "cancel")
         reached("gateway.after_claim")
         call = request.call(step=CANCEL_STEP, first_try_at=claim.first_try_at)
         outcome, call_ms = await self._exchange(
@@ -284,7 +284,7 @@ class Agent:
         if isinstance(built, Outcome):
             return built, None
         result = await self._http.send(credentials.base_url, built, first_byte_before)
-        metrics.called(self._gateway.name, what, result)
+        metrics.called(self._gateway.facts.name, what, result)
         match result:
             case Answered():
                 outcome = interpret(call, result.answer)
@@ -310,7 +310,7 @@ class Agent:
             payment_id=payment_id,
             operation_id=request.operation_id,
             step=known.step,
-            gateway=self._gateway.name,
+            gateway=self._gateway.facts.name,
             account=request.account,
             outcome=outcome,
             source=known.source,
@@ -321,11 +321,11 @@ class Agent:
         )
         await self._outcomes.publish(message, _passed_on(record))
         if outcome.hint == "CONFIG":
-            metrics.CONFIG_ALARMS.labels(self._gateway.name).inc()
+            metrics.CONFIG_ALARMS.labels(self._gateway.facts.name).inc()
             _log.error(
                 "the PSP refuses our configuration", operation_id=request.operation_id, code=outcome.code
             )
-        metrics.OUTCOMES.labels(self._gateway.name, outcome.kind, known.source).inc()
+        metrics.OUTCOMES.labels(self._gateway.facts.name, outcome.kind, known.source).inc()
         # One line for each call: with it a payment is found in the logs by its producer's correlation id.
         _log.info(
             "outcome",

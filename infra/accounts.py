@@ -125,13 +125,13 @@ def _psp_account(path: Path, name: str, account: _Account) -> PspAccount:
         known = ", ".join(ADAPTERS)
         raise Misconfigured(f"{path}: account {name}: no gateway is called {account.gateway}; known: {known}")
     return PspAccount(
-        gateway=gateway.name,
+        gateway=gateway.facts.name,
         account=name,
-        key_life_s=gateway.key_life_s,
-        authorization_life_s=gateway.authorization_life_s,
+        key_life_s=gateway.facts.key_life_s,
+        authorization_life_s=gateway.facts.authorization_life_s,
         multicapture=account.multicapture,
         overcapture_percent=account.overcapture_percent,
-        completed_by=gateway.completed_by,
+        completed_by=gateway.facts.completed_by,
     )
 
 

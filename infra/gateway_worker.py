@@ -71,11 +71,11 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
         await run_agents(
             process,
             settings,
-            f"gateway-{gateway.name}",
+            f"gateway-{gateway.facts.name}",
             [
                 Agent(
-                    f"gateway-{gateway.name}",
-                    topics.requests(gateway.name),
+                    f"gateway-{gateway.facts.name}",
+                    topics.requests(gateway.facts.name),
                     Windowed(agent.handle, in_flight_max=settings.calls_max),
                 )
             ],

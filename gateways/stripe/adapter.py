@@ -6,11 +6,22 @@ three; DECLINED only where Stripe calls it one. A sent call with any other answe
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from datetime import datetime
+from typing import Any, Final, Protocol
 
 from commands.messages import Outcome
-from gateways.contract import Call, Credentials, HttpAnswer, HttpRequest
-from gateways.stripe import amounts, answers, intents, refunds, requests, targets
+from gateways.contract import (
+    Call,
+    Credentials,
+    Facts,
+    Hook,
+    HookKeys,
+    HookRefused,
+    HttpAnswer,
+    HttpRequest,
+    Notice,
+)
+from gateways.stripe import amounts, answers, intents, refunds, requests, targets, webhooks
 
 
 class _Reads(Protocol):
@@ -32,15 +43,47 @@ _READS: Final[Mapping[str, _Reads]] = {
 }
 
 
+FACTS: Final = Facts(
+    name="stripe",
+    title="Stripe",
+    documents=requests.VERSION,
+    kinds=frozenset({"authorize", "sale", "capture", "void", "refund"}),
+    currencies=amounts.CURRENCIES,
+    partial_capture=True,
+    multicapture=True,
+    refunds_of="payment",
+    looks_up=True,
+    key_life_s=23 * 3600,  # Stripe may forget a key after 24 h
+    authorization_life_s=7 * 24 * 3600,  # uncaptured intents are cancelled after 7 days
+    completed_by="psp",
+    challenge="redirect to the bank; the intent goes on by itself",
+    idempotency="header Idempotency-Key, taken as kept 23 h; a stored 500 is replayed for ever",
+    lookup="payment_intents/{id}, search on metadata.order_ref; refunds of an intent. Absent is proof after an hour",
+    webhook="Stripe-Signature, HMAC-SHA256, 300 s",
+    only_by_webhook="nothing",
+    credential="the secret key, sk_… or rk_…",
+    signed_by="the endpoint's signing secret, whsec_…",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Stripe:
     """`takes_ugx`: the account's owner has checked that Stripe takes UGX with two decimals; its pages disagree."""
 
-    name: str = "stripe"
-    key_life_s: int = 23 * 3600  # Stripe may forget a key after 24 h
-    authorization_life_s: int = 7 * 24 * 3600  # uncaptured intents are cancelled after 7 days
-    completed_by: Literal["psp", "us"] = "psp"
     takes_ugx: bool = False
+
+    @property
+    def facts(self) -> Facts:
+        return FACTS
+
+    def key_life_s(self, call: Call, credentials: Credentials) -> int:
+        return FACTS.key_life_s
+
+    def moves_money(self, call: Call) -> bool:
+        return True
+
+    def our_steps(self, call: Call) -> tuple[str, ...]:
+        return ()
 
     def absence_delay_s(self, call: Call) -> float | None:
         """Search lags by less than a minute, in outages by up to an hour. What is read by its id shows all that was
@@ -101,6 +144,15 @@ class Stripe:
 
     def cancelled(self, call: Call, answer: HttpAnswer) -> Outcome:
         return intents.cancelled(call, answers.json_object(answer.body), answer)
+
+    def certificate_url(self, hook: Hook) -> str | None:
+        return None
+
+    def read_hook(self, hook: Hook, keys: HookKeys, now: datetime) -> tuple[Notice, ...] | HookRefused:
+        return webhooks.read(hook, keys, now)
+
+    def hook_challenge(self, query: Mapping[str, str], keys: HookKeys) -> str | None:
+        return None
 
 
 def _target(call: Call) -> str | None:

@@ -20,7 +20,7 @@ _TWO_DECIMALS: Final = frozenset(
 # Currencies without decimals that Stripe still takes with two, which must be 00. For UGX its own pages
 # contradict one another, so an account has to say that this was checked before UGX is sent: `Stripe.takes_ugx`.
 _WHOLE_HUNDREDS: Final = frozenset({"ISK", "UGX"})
-_ALL: Final = _TWO_DECIMALS | _ZERO_DECIMALS | _THREE_DECIMALS | _WHOLE_HUNDREDS
+CURRENCIES: Final = _TWO_DECIMALS | _ZERO_DECIMALS | _THREE_DECIMALS | _WHOLE_HUNDREDS
 _EIGHT_DIGITS: Final = 99_999_999
 _TWELVE_DIGITS: Final = 999_999_999_999
 
@@ -36,7 +36,7 @@ class NotExpressible(ValueError):
 
 def supported(currency: str) -> bool:
     """By upper-case code."""
-    return currency in _ALL
+    return currency in CURRENCIES
 
 
 def multiple(currency: str) -> int:
