@@ -18,8 +18,10 @@ _FINAL_REFUSALS: Final = frozenset(
         "amount_not_expressible",
         "currency_not_supported",
         "invalid_request",
+        "partial_capture_not_available",
         "statement_text_not_expressible",
         "target_unknown",
+        "void_not_available",
     }
 )
 _CUSTOMERS: Final = {

@@ -2,6 +2,7 @@
 since it runs again at every replay.
 """
 
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import UUID
@@ -10,8 +11,8 @@ from eventsourcing.domain import Aggregate
 from eventsourcing.utils import register_topic
 
 from aggregates.money import Money
-from aggregates.operation import CHALLENGE_OPEN, Kind, Operation, OperationState, Report
-from aggregates.retry import PspAccount
+from aggregates.operation import CANCEL_STEP, CHALLENGE_OPEN, Kind, Operation, OperationState, Report
+from aggregates.retry import Limit, PspAccount
 from aggregates.status import Ended
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Request(Event):
     expires_at: str
     action_until: str | None
     because: str
+    target_minor: int | None = field(default=None, kw_only=True)
 
 
 class OperationStarted(Request):
@@ -124,6 +126,7 @@ class OperationStarted(Request):
     completed_by: str
     retry_of: str | None
     extra: bool
+    limits: tuple[Limit, ...] = field(default=(), kw_only=True)
 
     def record(self, payment: "Payment") -> None:
         if self.retry_of is not None:
@@ -142,6 +145,7 @@ class OperationStarted(Request):
                 multicapture=self.multicapture,
                 overcapture_percent=self.overcapture_percent,
                 completed_by="us" if self.completed_by == "us" else "psp",
+                limits=frozenset(self.limits),
             ),
             amount=Money(self.amount_minor, self.currency),
             command_id=payment.operations[self.retry_of].command_id if self.retry_of else self.command_id,
@@ -157,17 +161,25 @@ class OperationStarted(Request):
 
 class OperationAsked(Request):
     """The PSP is asked how an operation ended: `repeat` sends the same call again, `query` looks it up, `cancel`
-    ends it at the PSP if it can still be ended, `confirm` looks it up whatever is known already."""
+    ends it at the PSP if it can still be ended, `confirm` looks it up whatever is known already. Or it is asked to go
+    on: `continue` sends the operation's next step, with what the customer's browser brought back."""
 
     TOPIC: ClassVar[str] = "operation.asked.v1"
     how: str
     ask: int
     psp_id: str | None
+    returned: dict[str, str] | None = field(default=None, kw_only=True)
 
     def record(self, payment: "Payment") -> None:
         operation = payment.operations[self.operation_id]
         operation.asked = self.ask
         operation.last_news_at = self.timestamp
+        if self.how == "continue":
+            operation.state = OperationState.STARTED
+            operation.step, operation.next_step = self.step, None
+            operation.first_try_at = operation.unknown_since = None
+            operation.queried = operation.repeat_is_useless = False
+            return
         operation.told_to_end |= self.how == "cancel"
         operation.confirming |= not operation.open or operation.late is not None
 
@@ -189,6 +201,7 @@ class Reported(Event):
     first_try_at: str | None
     observed_at: str
     call_ms: float | None
+    next_step: str | None = field(default=None, kw_only=True)
 
 
 class OutcomeReported(Reported):
@@ -208,7 +221,8 @@ class OutcomeReported(Reported):
         operation.challenged |= self.state is OperationState.ACTION_REQUIRED
         operation.challenge_open = self.code == CHALLENGE_OPEN
         # The cancel's own answer leaves nothing open.
-        operation.rechecked |= self.step != operation.step and self.state is not OperationState.UNKNOWN
+        operation.rechecked |= self.step == CANCEL_STEP and self.state is not OperationState.UNKNOWN
+        operation.next_step = self.next_step
         operation.last_news_at = self.timestamp
         operation.observed_at = datetime.fromisoformat(self.observed_at)
         if self.first_try_at is not None:
@@ -312,6 +326,7 @@ class Contradicted(Reported):
             first_try_at=None if self.first_try_at is None else datetime.fromisoformat(self.first_try_at),
             observed_at=datetime.fromisoformat(self.observed_at),
             call_ms=self.call_ms,
+            next_step=self.next_step,
         )
 
 

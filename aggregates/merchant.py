@@ -8,7 +8,7 @@ from typing import Final
 
 from aggregates import events
 from aggregates.asked import Cause, Refused
-from aggregates.operation import Operation, OperationState
+from aggregates.operation import NOT_EXECUTED, Operation, OperationState
 from aggregates.payment import Payment
 
 RETURNS_MAX: Final = 20
@@ -29,6 +29,9 @@ def capture(payment: Payment, amount_minor: int | None, cause: Cause, *, final: 
     if not total.capturable or asked > total.capturable + more:
         text = f"{asked} was asked for; at most {total.capturable + more if total.capturable else 0} can be captured"
         raise Refused("capture_exceeds_authorization", text, amounts(payment, asked))
+    if "full_capture" in authorization.psp.limits and asked != total.capturable:
+        text = f"{asked} was asked for; {authorization.psp.gateway} captures all of the {total.capturable}, or nothing"
+        raise Refused("partial_capture_not_available", text, amounts(payment, asked))
     closes = final or not authorization.psp.multicapture or (asked >= total.capturable and not under_way)
     because = f"the merchant captures {asked} of {total.capturable}"
     payment.start(
@@ -42,6 +45,7 @@ def void(payment: Payment, cause: Cause) -> None:
     if under_way := payment.under_way("capture"):
         text = f"{under_way[0].id} is under way: void what is left when it has ended"
         raise Refused("capture_in_flight", text, amounts(payment))
+    _can_void(payment, authorization)
     left = payment.sums.capturable
     because = f"the merchant voids the {left} that are left"
     payment.start("void", authorization.psp, left, cause, because=because, target=authorization)
@@ -57,9 +61,31 @@ def refund(payment: Payment, amount_minor: int | None, cause: Cause, *, reason: 
     if not total.refundable or asked > total.refundable:
         text = f"{asked} was asked for; at most {total.refundable} can be refunded"
         raise Refused("refund_exceeds_captured", text, amounts(payment, asked))
+    target = _refundable_target(payment, taken, asked)
     because = f"the merchant refunds {asked} of {total.refundable}"
     because += f": {reason}" if reason else ""
-    payment.start("refund", taken.psp, asked, cause, because=because, target=taken)
+    payment.start("refund", taken.psp, asked, cause, because=because, target=target)
+
+
+def _refundable_target(payment: Payment, taken: Operation, asked: int) -> Operation:
+    """What took it, or one of its captures, the first that has so much left."""
+    if "refund_of_capture" not in taken.psp.limits or taken.kind == "sale":
+        return taken
+    left = {o.id: o.approved_minor for o in payment.operations.values() if _is_capture(o)}
+    waiting = [retry.operation for retry in payment.retries.values()]
+    for operation in (*payment.operations.values(), *waiting):
+        if operation.kind == "refund" and operation.target in left and operation.state not in NOT_EXECUTED:
+            left[operation.target] -= operation.amount.minor
+    fitting = next((name for name, minor in left.items() if minor >= asked), None)
+    if fitting is None:
+        each = ", ".join(f"{minor} of {name}" for name, minor in left.items() if minor > 0)
+        text = f"{asked} was asked for; {taken.psp.gateway} refunds one capture at a time: {each}"
+        raise Refused("refund_spans_captures", text, amounts(payment, asked))
+    return payment.operations[fitting]
+
+
+def _is_capture(operation: Operation) -> bool:
+    return operation.kind == "capture" and operation.state is OperationState.APPROVED
 
 
 def cancel(payment: Payment, cause: Cause) -> None:
@@ -74,6 +100,7 @@ def cancel(payment: Payment, cause: Cause) -> None:
         raise Refused("already_canceled", text, amounts(payment))
     if payment.taken_by is not None:
         authorization = _authorization(payment, "void", cause)
+        _can_void(payment, authorization)
         payment.trigger_event(events.CancelRequested, **cause.fields())
         because = "the merchant cancelled the payment"
         payment.start(
@@ -88,12 +115,27 @@ def cancel(payment: Payment, cause: Cause) -> None:
     if not open_ones:
         payment.end_attempts("canceled", "the payment was cancelled", cause)
     for operation in open_ones:
-        if operation.state is OperationState.ACTION_REQUIRED and not operation.told_to_end:
+        waits = operation.state is OperationState.ACTION_REQUIRED or operation.next_step is not None
+        if waits and not operation.told_to_end:
             payment.ask(operation, cause)
 
 
-def customer_returned(payment: Payment, operation_id: str | None, cause: Cause) -> None:
-    """From a challenge or a redirect. It proves nothing: the PSP is asked at once, unless it has told already."""
+def _can_void(payment: Payment, authorization: Operation) -> None:
+    if "no_void" not in authorization.psp.limits:
+        return
+    until = authorization.expires_at if payment.authorization_until is None else payment.authorization_until
+    text = (
+        f"{authorization.psp.gateway} has no void: what is not captured until {until.isoformat()} is released then, "
+        "or capture it and refund it"
+    )
+    raise Refused("void_not_available", text, amounts(payment))
+
+
+def customer_returned(
+    payment: Payment, operation_id: str | None, cause: Cause, *, returned: dict[str, str] | None = None
+) -> None:
+    """From a challenge or a redirect. It proves nothing: the PSP is asked at once, unless it has told already, or the
+    next step is sent with what the customer's browser `returned`."""
     challenged = [o for o in payment.attempts if o.challenged and operation_id in {None, o.id}]
     if not challenged:
         named = f"{operation_id} has" if operation_id else "no operation of this payment has"
@@ -105,7 +147,11 @@ def customer_returned(payment: Payment, operation_id: str | None, cause: Cause) 
         text = f"{operation.id} was returned from {RETURNS_MAX} times; the PSP is asked again without another return"
         raise Refused("returned_too_often", text, amounts(payment))
     payment.trigger_event(events.CustomerReturned, operation_id=operation.id, **cause.fields())
-    if operation.open:
+    if operation.state is OperationState.ACTION_REQUIRED and operation.next_step is not None:
+        if not payment.frozen and not payment.cancel_requested and not operation.told_to_end:
+            because = "the customer is back, and the operation goes on"
+            payment.ask_by("continue", operation, cause, because, returned)
+    elif operation.open and operation.psp.looks_up:
         payment.ask(operation, cause, only_query=True)
 
 

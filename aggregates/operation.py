@@ -2,6 +2,7 @@
 
 STARTED ─► APPROVED | DECLINED | NOT_SENT | ACTION_REQUIRED | PENDING | UNKNOWN
 STARTED, UNKNOWN, PENDING, ACTION_REQUIRED ─► APPROVED | DECLINED | NOT_SENT | PROVEN_ABSENT | EXPIRED
+PENDING, ACTION_REQUIRED ─► STARTED, when the next step of the same operation is sent
 """
 
 from dataclasses import dataclass
@@ -66,8 +67,10 @@ Kind = Literal["authorize", "sale", "capture", "void", "refund"]
 TAKING: Final[frozenset[Kind]] = frozenset({"authorize", "sale"})
 """Attempts at the payment itself: at most one of them may be executed."""
 
-How = Literal["repeat", "query", "cancel", "confirm"]
-"""`confirm`: a look-up that takes no answer from before."""
+How = Literal["continue", "repeat", "query", "cancel", "confirm"]
+"""`continue`: the next step is sent. `confirm`: a look-up that takes no answer from before."""
+
+CANCEL_STEP: Final = "x"
 
 _LETTERS: Final[dict[Kind, str]] = {
     "authorize": "a",
@@ -108,13 +111,15 @@ class Report:
     first_try_at: datetime | None
     observed_at: datetime
     call_ms: float | None
+    next_step: str | None = None
 
 
 @dataclass(slots=True)
 class Operation:
     """`late`: an approval that came when the operation had ended without one. `confirmed`: what a look-up said
     when it was asked whether a second charge is real; None until then. `extra`: its money is given back, and is in
-    no sum; so is what gives it back."""
+    no sum; so is what gives it back. `step`: the one that was sent last; `next_step`: the one that follows it, when
+    the customer is back or at once."""
 
     id: str
     kind: Kind
@@ -147,6 +152,7 @@ class Operation:
     observed_at: datetime | None = None  # of the last answer, by the clock of the one who saw it
     unknown_since: datetime | None = None
     person_asked: bool = False
+    next_step: str | None = None
     late: Report | None = None
     confirming: bool = False
     confirmed: bool | None = None
@@ -176,6 +182,8 @@ class Operation:
             return (self.last_news_at or self.started_at) + CANCEL_OVER_AFTER
         if not self.open:
             return None
+        if self.only_told:
+            return self.action_until if self.state is S.ACTION_REQUIRED else None
         due = self._ask_at(1 if self.state is S.STARTED else 0)
         if self.state is S.ACTION_REQUIRED and self.action_until is not None:
             # Once there were news after its end, the questions go on by their schedule.
@@ -188,10 +196,22 @@ class Operation:
         return (self.last_news_at or self.started_at) + gap
 
     def person_at(self) -> datetime | None:
-        """When a person should look, were it in doubt until then."""
-        if self.state is not S.UNKNOWN or self.unknown_since is None or self.person_asked:
+        """When a person should look, were it in doubt, or waiting for a webhook alone, until then."""
+        if self.person_asked or self.doubt_since is None:
             return None
-        return self.unknown_since + PERSON_AFTER
+        return self.doubt_since + PERSON_AFTER
+
+    @property
+    def doubt_since(self) -> datetime | None:
+        if self.state is S.PENDING and self.only_told:
+            return self.last_news_at
+        return self.unknown_since if self.state is S.UNKNOWN else None
+
+    @property
+    def only_told(self) -> bool:
+        """Nothing can be asked or done until a webhook, or the customer, comes."""
+        waits = self.state is S.PENDING and self.next_step is None
+        return not self.psp.looks_up and (waits or self.state is S.ACTION_REQUIRED)
 
     def how_to_ask(self, now: datetime, *, frozen: bool, canceled: bool) -> tuple[How, str]:
         """The same call again while that is the surest answer, else a look-up; and why."""
@@ -201,13 +221,24 @@ class Operation:
             return "confirm", "two charges were reported: each has to be confirmed by the PSP"
         if self.challenge_open:
             return "cancel", "the PSP still shows the challenge that it was told to end"
-        if self.state is S.ACTION_REQUIRED and self.psp_id is not None:
+        if self.state is S.PENDING and self.next_step is not None:
+            if canceled:
+                return "cancel", "the payment was cancelled before the step that takes money"
+            if not frozen:
+                return "continue", f"step {self.step} is done, and step {self.next_step} follows it"
+        if self.state is S.ACTION_REQUIRED and (self.psp_id is not None or self.next_step is not None):
             if canceled:
                 return "cancel", "the payment was cancelled: the PSP has to end the open challenge"
             if self.observed_at is not None and self.challenge_over(self.observed_at):
                 return "cancel", "the customer did not come back in time: the PSP has to end the challenge"
             if self.challenge_over(now):
                 return "query", "the customer's time is over: ended at the PSP unless it was passed"
+        how, because = self._how_to_learn(now, frozen=frozen)
+        if how == "query" and self.taking and not self.psp.looks_up and self.state in {S.STARTED, S.UNKNOWN}:
+            return "cancel", f"this PSP cannot be asked, so it is cancelled by our reference: {because}"
+        return how, because
+
+    def _how_to_learn(self, now: datetime, *, frozen: bool) -> tuple[How, str]:
         if self.state in {S.PENDING, S.ACTION_REQUIRED}:
             return "query", f"the PSP answered {self.state}: the call is done, its end is not known"
         if frozen:

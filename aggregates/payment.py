@@ -32,6 +32,7 @@ from aggregates.status import Ended, Marks, Part, Status, Sums, status, sums
 ACTION_LIFE: Final = timedelta(hours=1)
 """How long a customer has for a challenge, were the payment not to expire before."""
 
+FIRST_STEP: Final = "1"
 _REFUND_LIFE: Final = timedelta(days=7)
 _WARNING: Final = timedelta(hours=24)
 
@@ -191,6 +192,7 @@ class Payment(Aggregate):
             attempt=retry_of.attempt + 1 if retry_of is not None else 1,
             authorization_life_s=psp.authorization_life_s,
             completed_by=psp.completed_by,
+            limits=tuple(sorted(psp.limits)),
             retry_of=None if retry_of is None else retry_of.id,
             extra=extra,
             **self._request(
@@ -198,6 +200,7 @@ class Payment(Aggregate):
                 kind,
                 psp,
                 amount_minor,
+                step=FIRST_STEP,
                 target=target,
                 final=final,
                 three_ds=three_ds,
@@ -216,11 +219,18 @@ class Payment(Aggregate):
 
     def ask(self, operation: Operation, cause: Cause, *, only_query: bool = False) -> None:
         how, because = operation.how_to_ask(cause.now, frozen=self.frozen, canceled=self.cancel_requested)
-        if only_query and how == "repeat":
+        if only_query and how in {"repeat", "continue"}:
             how, because = "query", "a look-up was asked for"
         self.ask_by(how, operation, cause, because)
 
-    def ask_by(self, how: How, operation: Operation, cause: Cause, because: str) -> None:
+    def ask_by(
+        self,
+        how: How,
+        operation: Operation,
+        cause: Cause,
+        because: str,
+        returned: dict[str, str] | None = None,
+    ) -> None:
         first = (how == "cancel" and not operation.told_to_end) or (
             how == "confirm" and not operation.confirming
         )
@@ -235,13 +245,15 @@ class Payment(Aggregate):
             events.OperationAsked,
             how=how,
             # Each is a matter of its own: it is asked about again as soon as a new question would be.
-            ask=1 if first or over else operation.asked + 1,
+            ask=0 if how == "continue" else 1 if first or over else operation.asked + 1,
             psp_id=late.psp_id if late is not None and late.psp_id is not None else operation.psp_id,
+            returned=returned,
             **self._request(
                 operation.id,
                 operation.kind,
                 operation.psp,
                 operation.amount.minor,
+                step=(operation.next_step if how == "continue" else None) or operation.step,
                 target=None if operation.target is None else self.operations[operation.target],
                 final=operation.final,
                 three_ds=operation.three_ds,
@@ -259,6 +271,7 @@ class Payment(Aggregate):
         psp: PspAccount,
         amount_minor: int,
         *,
+        step: str,
         target: Operation | None,
         final: bool,
         three_ds: bool,
@@ -269,19 +282,20 @@ class Payment(Aggregate):
         return {
             "operation_id": name,
             "kind": kind,
-            "step": "1",
+            "step": step,
             "gateway": psp.gateway,
             "account": psp.account,
             "merchant_id": self.merchant_id,
             "amount_minor": amount_minor,
             "currency": self.amount.currency,
-            "payment_method": self.payment_method,
+            "payment_method": psp.token(self.payment_method),
             "description": self.description,
             "statement_text": self.statement_text,
             "three_ds": three_ds,
             "stored_credential": self.stored_credential,
             "target_operation_id": None if target is None else target.id,
             "target_psp_id": None if target is None else target.psp_id,
+            "target_minor": None if target is None else target.approved_minor,
             "final": final,
             "multicapture": psp.multicapture,
             "overcapture_percent": psp.overcapture_percent,
@@ -324,6 +338,7 @@ class Payment(Aggregate):
             first_try_at=report.first_try_at.isoformat() if report.first_try_at else None,
             observed_at=report.observed_at.isoformat(),
             call_ms=report.call_ms,
+            next_step=report.next_step,
             **more,
             **cause.fields(),
         )

@@ -9,7 +9,15 @@ from aggregates import events
 from aggregates.asked import Cause
 from aggregates.attempts import go_on, honour_cancel
 from aggregates.doubt import weigh
-from aggregates.operation import CHALLENGE_OPEN, ENDED, NOT_EXECUTED, Operation, OperationState, Report
+from aggregates.operation import (
+    CANCEL_STEP,
+    CHALLENGE_OPEN,
+    ENDED,
+    NOT_EXECUTED,
+    Operation,
+    OperationState,
+    Report,
+)
 from aggregates.payment import Payment
 from aggregates.retry import Route
 
@@ -20,6 +28,8 @@ def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
     operation = payment.operations.get(report.operation_id)
     if operation is None:
         payment.contradict(report, "the payment has no such operation", cause)
+        return
+    if _of_an_earlier_step(operation, report):
         return
     if operation.open and operation.told_to_end and report.state is S.ACTION_REQUIRED:
         if not _is_later(operation, report):
@@ -37,7 +47,7 @@ def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
             weigh(payment, cause)
     elif _lapsed(payment, operation, report):
         expire_authorization(payment, operation, _as_told(report), cause)
-    elif report.source == "webhook" and report.state in NOT_EXECUTED:
+    elif _is_hint(operation, report):
         _ask_instead(payment, operation, cause)
     elif operation.takes(report.state) or _is_news(operation, report):
         _take(payment, operation, report, route, cause)
@@ -47,15 +57,32 @@ def _take(payment: Payment, operation: Operation, report: Report, route: Route, 
     payment.outcome(_with_amount(operation, report), cause)
     if report.state in NOT_EXECUTED:
         go_on(payment, operation, report, route, cause)
+    elif report.state is S.PENDING and report.next_step is not None and not payment.frozen:
+        payment.ask(operation, cause)
     elif report.state is S.ACTION_REQUIRED:
         over = payment.cancel_requested or operation.challenge_over(report.observed_at)
-        if over and operation.psp_id is not None:
+        if over and (operation.psp_id is not None or operation.next_step is not None):
             payment.ask(operation, cause)
     elif report.state is S.APPROVED:
         honour_cancel(payment, cause)
     if report.state is S.APPROVED and (why := _broken_sum(payment, operation)) is not None:
         payment.contradict(report, why, cause)
     weigh(payment, cause)
+
+
+def _of_an_earlier_step(operation: Operation, report: Report) -> bool:
+    """The operation has gone on since, and what became of that step is in what it went on with."""
+    if report.next_step is not None:
+        return report.next_step <= operation.step
+    gone_on = report.step != CANCEL_STEP and report.step < operation.step
+    return gone_on and report.source != "webhook" and report.state is not S.APPROVED
+
+
+def _is_hint(operation: Operation, report: Report) -> bool:
+    """What ends an operation without an approval is asked for, where the PSP can be asked."""
+    if report.source != "webhook" or not operation.psp.looks_up:
+        return False
+    return report.state in NOT_EXECUTED or report.state is S.UNKNOWN
 
 
 def _contradiction(payment: Payment, operation: Operation, report: Report) -> str | None:
@@ -137,7 +164,6 @@ def expire_authorization(payment: Payment, operation: Operation, because: str, c
 
 
 def _ask_instead(payment: Payment, operation: Operation, cause: Cause) -> None:
-    """A hint: what ends an operation without an approval is asked for, not taken on trust."""
     just_asked = operation.asked and operation.last_news_at == cause.now
     if operation.open and not just_asked:
         payment.ask(operation, cause, only_query=True)

@@ -4,6 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
+Limit = Literal["full_capture", "no_lookup", "no_void", "refund_of_capture"]
+"""`full_capture`: all of an authorization or nothing. `no_lookup`: only a repeat or a webhook tells how a call ended.
+`refund_of_capture`: a refund names one capture, and cannot pass it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PspAccount:
@@ -11,7 +15,7 @@ class PspAccount:
 
     `key_life_s`: how long the PSP remembers an idempotency key; 0 where it has none. `authorization_life_s`: from the
     approval. `multicapture`: an authorization may be captured several times; otherwise the first capture releases the
-    rest. `completed_by`: who makes the last call after a challenge.
+    rest. `completed_by`: who makes the last call after a challenge. `limits`: what this PSP cannot do.
     """
 
     gateway: str
@@ -21,6 +25,15 @@ class PspAccount:
     multicapture: bool
     overcapture_percent: int
     completed_by: Literal["psp", "us"]
+    limits: frozenset[Limit] = frozenset()
+
+    @property
+    def looks_up(self) -> bool:
+        return "no_lookup" not in self.limits
+
+    def token(self, payment_method: str) -> str:
+        """As this PSP gets it: `gateway:token` is the token of one gateway, a plain token is whoever's knows it."""
+        return payment_method.removeprefix(f"{self.gateway}:")
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Context:
         )
 
     def route(self, payment: Payment) -> Route:
-        return self.accounts.for_payment(payment.merchant_id, payment.amount.currency)
+        return self.accounts.for_payment(payment.merchant_id, payment.amount.currency, payment.payment_method)
 
 
 @dataclass(slots=True)
@@ -148,7 +148,7 @@ def create_payment(command: CreatePayment, payment: Payment | None, context: Con
             metadata=dict(command.metadata),
             expires_at=command.expires_at,
         )
-        route = context.accounts.for_payment(command.merchant_id, command.currency)
+        route = context.accounts.for_payment(command.merchant_id, command.currency, command.payment_method)
         decided = _changed(attempts.request(command.payment_id, asked, route, cause), context.now)
     elif payment.fingerprint != given:
         detail = (
@@ -210,7 +210,8 @@ def _decide(command: MerchantCommand, payment: Payment, cause: Cause) -> None:
         case RefundPayment():
             merchant.refund(payment, command.amount_minor, cause, reason=command.reason)
         case CompleteAction():
-            merchant.customer_returned(payment, command.operation_id, cause)
+            returned = dict(command.returned) or None
+            merchant.customer_returned(payment, command.operation_id, cause, returned=returned)
         case CancelPayment():
             merchant.cancel(payment, cause)
         case ResolvePayment():
@@ -250,6 +251,7 @@ def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -
         first_try_at=message.first_try_at,
         observed_at=message.observed_at,
         call_ms=message.call_ms,
+        next_step=outcome.next_step,
     )
     reports.take(payment, report, context.route(payment), cause)
     decided = _changed(payment, context.now)

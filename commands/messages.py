@@ -43,6 +43,7 @@ Page = Annotated[
         pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])[A-Za-z0-9.:_~/?&=%#+,;@!-]+$",
     ),
 ]
+Returned = Annotated[str, StringConstraints(max_length=8000, pattern=r"^[\x20-\x7e]*$")]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Amount = Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)]
 # Of this century: PostgreSQL and Python disagree about the years at the ends.
@@ -145,6 +146,11 @@ class CompleteAction(_Message):
     payment_id: UUID
     merchant_id: Id
     operation_id: Id | None = Field(default=None, description="None: the newest that sent the customer away")
+    returned: dict[Id, Returned] = Field(
+        default_factory=dict,
+        max_length=5,
+        description="What the PSP's page added to the address, as far as its adapter names it",
+    )
 
 
 class CancelPayment(_Message):

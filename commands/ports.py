@@ -12,8 +12,8 @@ from commands.records import Record
 
 
 class Accounts(Protocol):
-    def for_payment(self, merchant_id: str, currency: str) -> Route:
-        """Where the merchant's attempts may run, and how often."""
+    def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
+        """Where the merchant's attempts may run, and how often: at the PSPs that take this currency and this token."""
         ...
 
 

@@ -18,7 +18,9 @@ from commands.crash_points import reached
 from commands.messages import InvalidMessage, Outcome, RecordOutcome, dump
 from commands.records import DeadLetter, DeadLetters, Record
 from gateways import agent_metrics as metrics
+from gateways.calls import Calls
 from gateways.contract import (
+    CANCEL_STEP,
     DEADLINE_S,
     FIRST_BYTE_WITHIN_S,
     Call,
@@ -43,7 +45,7 @@ from gateways.ports import (
     ReturnUrlOf,
     StepId,
 )
-from gateways.request import CANCEL_STEP, MONEY_STEP, Request, read
+from gateways.request import Request, read
 
 _ANSWERED: Final = FINAL - {"NOT_SENT"} | {"PENDING", "ACTION_REQUIRED"}
 """What the PSP itself says of a step: it closes the claim whatever the number of tries."""
@@ -86,7 +88,7 @@ class Agent:
     ) -> None:
         self._gateway = gateway
         self._claims = claims
-        self._http = http
+        self._calls = Calls(gateway, http, credentials_of)
         self._outcomes = outcomes
         self._letters = letters
         self._credentials_of = credentials_of
@@ -101,23 +103,27 @@ class Agent:
             metrics.LETTERS.labels(why.code).inc()
             await self._letters.send(DeadLetter.of(record, why))
             return
-        match request.how:
-            case "query":
-                known = await self._query(request)
-            case "confirm":
-                known = await self._confirm(request)
-            case "cancel":
-                known = await self._cancel(request)
-            case "repeat" | None:
-                known = await self._send(request)
+        async with self._calls.slot(request.account):
+            known = await self._known(request)
         reached("gateway.after_close")
         await self._report(record, request, payment_id, known)
         reached("gateway.after_publish")
 
+    async def _known(self, request: Request) -> _Known:
+        match request.how:
+            case "query":
+                return await self._query(request)
+            case "confirm":
+                return await self._confirm(request)
+            case "cancel":
+                return await self._cancel(request)
+            case "continue" | "repeat" | None:
+                return await self._send(request)
+
     # A send, first or repeated
 
     async def _send(self, request: Request) -> _Known:
-        step = StepId(request.operation_id, MONEY_STEP)
+        step = StepId(request.operation_id, request.step)
         reached("gateway.before_claim")
         before_claim = time.monotonic()
         claim = await self._claims.claim(step, request.expires_at, self._key_life_s(request))
@@ -140,19 +146,16 @@ class Agent:
     async def _call(
         self, request: Request, claim: Granted, first_byte_before: float
     ) -> tuple[Outcome, Source, float | None]:
-        credentials = self._credentials_of(request.account)
-        if credentials is None:
-            return _unknown_account("NOT_SENT"), "none", None
         return_url = None
         if request.taking and request.action_until is not None:
             return_url = self._return_url_of(request.operation_id, request.action_until)
-        call = request.call(step=MONEY_STEP, first_try_at=claim.first_try_at, return_url=return_url)
-        built = self._gateway.request(call, credentials)
-        if isinstance(built, Outcome):
-            return built, "none", None
-        result = await self._http.send(credentials.base_url, built, first_byte_before)
-        metrics.called(self._gateway.facts.name, "send", result)
+        call = request.call(step=request.step, first_try_at=claim.first_try_at, return_url=return_url)
+        result = await self._calls.call(
+            "send", request.account, lambda known: self._gateway.request(call, known), first_byte_before
+        )
         match result:
+            case Outcome():
+                return result, "none", None
             case Answered():
                 return self._gateway.outcome(call, result.answer), "call", result.call_ms
             case NotWritten():
@@ -175,10 +178,13 @@ class Agent:
     # A question
 
     async def _query(self, request: Request) -> _Known:
-        step = StepId(request.operation_id, MONEY_STEP)
+        step = StepId(request.operation_id, request.step)
         ended = await self._claims.end_for_query(step)
         if ended.result is not None:
             return _Known.stored(step.step, ended.result, ended)
+        if ended.stored is not None and ended.stored.kind == "PENDING" and ended.stored.next_step is not None:
+            # It went well, and the payment does not know it yet.
+            return _Known.stored(step.step, ended.stored, ended)
         outcome, call_ms = await self._look_up(request, ended)
         if outcome.kind in FINAL and not await self._claims.close(step, outcome, only_try=False):
             # A call that was still under way has stored its answer since. What the PSP says now is reported all
@@ -188,13 +194,13 @@ class Agent:
 
     async def _confirm(self, request: Request) -> _Known:
         """What the PSP says now, whatever is stored: two answers contradict each other, and one of them was stored."""
-        step = StepId(request.operation_id, MONEY_STEP)
+        step = StepId(request.operation_id, request.step)
         ended = await self._claims.end_for_query(step)
         outcome, call_ms = await self._look_up(request, ended)
         return _Known(step.step, outcome, "query", ended.tries, ended.first_try_at, call_ms)
 
     async def _look_up(self, request: Request, ended: Ended) -> tuple[Outcome, float | None]:
-        call = request.call(step=MONEY_STEP, first_try_at=ended.first_try_at)
+        call = request.call(step=request.step, first_try_at=ended.first_try_at)
         outcome, call_ms = await self._exchange(
             "query",
             request.account,
@@ -203,12 +209,18 @@ class Agent:
             interpret=self._gateway.found,
             first_byte_before=None,
         )
-        return outcome or self._not_found(call, ended), call_ms
+        if outcome is None:
+            return self._not_found(call, ended), call_ms
+        if outcome.kind == "UNKNOWN" and ended.stored is None and not self._gateway.moves_money(call):
+            return Outcome(kind="PROVEN_ABSENT", code="step_moves_no_money"), call_ms
+        return outcome, call_ms
 
     def _not_found(self, call: Call, ended: Ended) -> Outcome:
         """Proof, once the last try can no longer arrive at the PSP nor be on its way into what the PSP looks up."""
         if ended.last_try_at is None:
             return Outcome(kind="PROVEN_ABSENT", code="never_sent")
+        if not self._gateway.moves_money(call):
+            return Outcome(kind="PROVEN_ABSENT", code="step_moves_no_money")
         delay_s = self._gateway.absence_delay_s(call)
         if delay_s is None:
             return Outcome(kind="UNKNOWN", code="not_found", detail="this PSP never proves absence")
@@ -225,7 +237,7 @@ class Agent:
 
     async def _cancel(self, request: Request) -> _Known:
         """The claim of the money's step is closed first: no byte of it may follow the cancel."""
-        money, step = (StepId(request.operation_id, name) for name in (MONEY_STEP, CANCEL_STEP))
+        money = StepId(request.operation_id, request.step)
         ended = await self._claims.end_for_query(money)
         if ended.result is not None:
             return _Known.stored(money.step, ended.result, ended)
@@ -233,7 +245,36 @@ class Agent:
             waits = Outcome(
                 kind="UNKNOWN", code="call_under_way", detail="cancelled once it can only have ended"
             )
-            return _Known(step.step, waits, "none", ended.tries, ended.first_try_at)
+            return _Known(CANCEL_STEP, waits, "none", ended.tries, ended.first_try_at)
+        call = request.call(step=request.step)
+        if ended.stored is not None or not self._gateway.moves_money(call):
+            steps = [step for step in self._gateway.our_steps(call) if step > request.step]
+            if steps:
+                return await self._close(request, steps, ended)
+        return await self._cancel_at_the_psp(request, money)
+
+    async def _close(self, request: Request, steps: list[str], ended: Ended) -> _Known:
+        """Nothing is taken without a step that only we can send: closed before it was sent, it never is."""
+        for step in steps:
+            closed = await self._claims.end_for_query(StepId(request.operation_id, step))
+            if closed.tries:
+                return await self._query(request.model_copy(update={"step": step}))
+        outcome = Outcome(kind="EXPIRED", code="ended_before_its_last_step")
+        await self._claims.close(StepId(request.operation_id, request.step), outcome, only_try=False)
+        # What was held is let go; where that fails, the PSP does it in its time.
+        call = request.call(step=CANCEL_STEP)
+        await self._exchange(
+            "cancel",
+            request.account,
+            call,
+            build=self._gateway.cancel,
+            interpret=self._gateway.cancelled,
+            first_byte_before=None,
+        )
+        return _Known(CANCEL_STEP, outcome, "none", ended.tries, ended.first_try_at)
+
+    async def _cancel_at_the_psp(self, request: Request, money: StepId) -> _Known:
+        step = StepId(request.operation_id, CANCEL_STEP)
         reached("gateway.before_claim")
         first_byte_before = time.monotonic() + FIRST_BYTE_WITHIN_S
         # It moves no money: without its key it is only asked for once more.
@@ -277,28 +318,24 @@ class Agent:
         first_byte_before: float | None,
     ) -> tuple[Outcome | None, float | None]:
         """Of a call that moves no money: that it was not taken in says nothing of the operation. None: not found."""
-        credentials = self._credentials_of(account)
-        if credentials is None:
-            return _unknown_account("UNKNOWN"), None
-        built = build(call, credentials)
-        if isinstance(built, Outcome):
-            return built, None
-        result = await self._http.send(credentials.base_url, built, first_byte_before)
-        metrics.called(self._gateway.facts.name, what, result)
+        result = await self._calls.call(what, account, lambda known: build(call, known), first_byte_before)
         match result:
+            case Outcome():
+                return _not_decided(result), None
             case Answered():
-                outcome = interpret(call, result.answer)
-                if outcome is not None and outcome.kind == "NOT_SENT":
-                    outcome = outcome.model_copy(update={"kind": "UNKNOWN"})
-                return outcome, result.call_ms
+                return _not_decided(interpret(call, result.answer)), result.call_ms
             case NotWritten():
                 return Outcome(kind="UNKNOWN", code=result.code), None
             case Lost():
                 return Outcome(kind="UNKNOWN", code=result.code), result.call_ms
 
     def _key_life_s(self, request: Request) -> int:
-        """As recorded when the operation started, and as the adapter says now: the shorter one."""
-        declared = self._gateway.key_life_s
+        """As recorded when the operation started, and as the adapter says now of this step: the shorter one. Without
+        credentials nothing is sent."""
+        credentials = self._credentials_of(request.account)
+        if credentials is None:
+            return request.key_life_s or 0
+        declared = self._gateway.key_life_s(request.call(step=request.step), credentials)
         return declared if request.key_life_s is None else min(request.key_life_s, declared)
 
     # The report
@@ -325,6 +362,8 @@ class Agent:
             _log.error(
                 "the PSP refuses our configuration", operation_id=request.operation_id, code=outcome.code
             )
+        if outcome.unlisted:
+            metrics.UNLISTED.labels(self._gateway.facts.name, outcome.code or "none").inc()
         metrics.OUTCOMES.labels(self._gateway.facts.name, outcome.kind, known.source).inc()
         # One line for each call: with it a payment is found in the logs by its producer's correlation id.
         _log.info(
@@ -340,8 +379,10 @@ class Agent:
         )
 
 
-def _unknown_account(kind: Literal["NOT_SENT", "UNKNOWN"]) -> Outcome:
-    return Outcome(kind=kind, code="account_not_configured", hint="CONFIG")
+def _not_decided(outcome: Outcome | None) -> Outcome | None:
+    if outcome is not None and outcome.kind == "NOT_SENT":
+        return outcome.model_copy(update={"kind": "UNKNOWN"})
+    return outcome
 
 
 def _passed_on(record: Record) -> Sequence[tuple[str, bytes]]:

@@ -25,12 +25,19 @@ CONFIG_ALARMS = Counter(
 LETTERS = Counter("aegispay_gateway_dead_letters", "Requests that could not be read", ["code"])
 
 
+UNLISTED = Counter(
+    "aegispay_gateway_unlisted_codes",
+    "Statuses and codes of the PSP that stand in no table of its adapter: a person should add them",
+    ["gateway", "code"],
+)
+
+
 def claimed(gateway: str, result: str) -> None:
     CLAIMS.labels(gateway, result).inc()
 
 
 def called(
-    gateway: str, what: Literal["send", "query", "cancel"], result: Answered | NotWritten | Lost
+    gateway: str, what: Literal["send", "query", "cancel", "sign_in"], result: Answered | NotWritten | Lost
 ) -> None:
     match result:
         case Answered():

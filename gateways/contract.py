@@ -27,6 +27,9 @@ DEADLINE_S: Final = 10.0
 FIRST_BYTE_WITHIN_S: Final = 5.0
 """From before the claim to the first byte; later than that nothing is written."""
 
+CALLS_MAX: Final = 100
+"""In flight at once with one credential, where its account says no other number."""
+
 ANSWER_BYTES_MAX: Final = 1024 * 1024
 
 
@@ -77,12 +80,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """`options`: of the account, those that the adapter's `Facts.options` name. `access_token`: of the last sign-in."""
+    """`options`: of the account, those that the adapter's `Facts.options` name. `access_token`: of the last sign-in.
+    `calls_max`: in flight at once."""
 
     base_url: str
     secret: str = field(repr=False)
     options: Mapping[str, str] = field(default_factory=dict)
     access_token: str = field(default="", repr=False)
+    calls_max: int = CALLS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,8 @@ class Facts:
     can tell, so webhooks are taken at their word. `key_life_s`: the longest of any step. `authorization_life_s`: from
     its approval, after which what was not captured is released by the PSP. `completed_by`: who makes the last call
     after a challenge. `credential`: what the account's secret is; `signed_by`: what its webhooks are signed with.
-    `options`: further settings of an account, by name; those in `required` have to be there. All these in words.
+    `options`: further settings of an account, by name; those in `required` have to be there. All these in words. `returned`: the parameters that the PSP adds to the address
+    on which the customer comes back, and that a step needs.
     """
 
     name: str
@@ -135,6 +141,7 @@ class Facts:
     signed_by: str
     options: Mapping[str, str] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
+    returned: tuple[str, ...] = ()
 
 
 class Gateway(Protocol):

@@ -9,14 +9,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, Validati
 from aggregates.operation import payment_id_of
 from commands.messages import Amount, Currency, Id, InvalidMessage, Text, Token
 from commands.records import Record
-from gateways.contract import Call, StoredCredential
+from gateways.contract import FIRST_STEP, Call, StoredCredential
 
 STARTED: Final = "operation.started.v1"
 ASKED: Final = "operation.asked.v1"
-
-MONEY_STEP: Final = "1"
-CANCEL_STEP: Final = "x"
-"""Ends at the PSP what waits for its customer. It moves no money."""
 
 
 class _StoredCredential(BaseModel):
@@ -37,7 +33,7 @@ class Request(BaseModel):
 
     operation_id: Id
     kind: Literal["authorize", "sale", "capture", "void", "refund"]
-    step: Literal["1", "x"]
+    step: Literal["1", "2", "3", "4"]
     account: Id
     amount_minor: Amount
     currency: Currency
@@ -48,6 +44,7 @@ class Request(BaseModel):
     stored_credential: _StoredCredential | None = None
     target_operation_id: Id | None = None
     target_psp_id: Token | None = None
+    target_minor: Amount | None = None
     final: bool = False
     multicapture: bool = False
     overcapture_percent: int = 0
@@ -55,7 +52,8 @@ class Request(BaseModel):
     expires_at: AwareDatetime
     action_until: AwareDatetime | None = None
     key_life_s: int | None = None
-    how: Literal["repeat", "query", "cancel", "confirm"] | None = None
+    how: Literal["continue", "repeat", "query", "cancel", "confirm"] | None = None
+    returned: dict[str, str] | None = None
 
     @property
     def taking(self) -> bool:
@@ -81,6 +79,8 @@ class Request(BaseModel):
             ),
             target_reference=self.target_operation_id,
             target_psp_id=self.target_psp_id,
+            target_minor=self.target_minor,
+            returned=self.returned or {},
             final=self.final,
             multicapture=self.multicapture,
             overcapture=self.overcapture_percent > 0,
@@ -118,9 +118,7 @@ def read(record: Record) -> tuple[Request, UUID]:
 def _check_how(asked: bool, request: Request) -> None:
     if asked and request.how is None:
         raise InvalidMessage("field_missing", "how", "this field is required")
-    if request.how == "cancel":
-        if not request.taking:
-            raise InvalidMessage("field_invalid", "how", "only an authorize or a sale can be cancelled")
-    elif request.step != MONEY_STEP:
-        # Under the key of the cancel a charge would be another charge.
-        raise InvalidMessage("field_invalid", "step", "only a cancel has this step")
+    if request.how == "cancel" and not request.taking:
+        raise InvalidMessage("field_invalid", "how", "only an authorize or a sale can be cancelled")
+    if request.how is None and request.step != FIRST_STEP:
+        raise InvalidMessage("field_invalid", "step", "an operation starts with its first step")

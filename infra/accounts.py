@@ -13,16 +13,20 @@ base_url = "https://api.stripe.com"
 secret_file = "sim-eu.key"       # relative to this file
 multicapture = false             # whether the PSP lets this account capture an authorization several times
 overcapture_percent = 0          # by how much a capture may pass the authorization
+calls_max = 100                  # in flight at once with this credential
+currencies = ["EUR", "USD"]      # which of the PSP's this account takes; left out: all of them
+[accounts.sim-eu.options]        # what this PSP needs besides: docs/gateways.md
 """
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
-from aggregates.retry import PspAccount, RetryPolicy, Route
-from gateways.contract import Credentials
+from aggregates.retry import Limit, PspAccount, RetryPolicy, Route
+from gateways.contract import CALLS_MAX, Credentials, Facts
 from infra.adapters import ADAPTERS
 from infra.misconfigured import Misconfigured
 
@@ -39,6 +43,9 @@ class _Account(_Table):
     secret_file: Path
     multicapture: bool = Field(default=False, strict=True)
     overcapture_percent: int = Field(default=0, strict=True, ge=0, le=100)
+    calls_max: int = Field(default=CALLS_MAX, strict=True, ge=1, le=10_000)
+    currencies: list[Annotated[str, Field(pattern=r"^[A-Z]{3}$")]] | None = None
+    options: dict[_Name, Annotated[str, Field(max_length=10_000)]] = Field(default_factory=dict)
 
 
 _DEFAULTS: Final = RetryPolicy()
@@ -68,29 +75,54 @@ class _File(_Table):
     accounts: dict[_Name, _Account]
 
 
-_NOWHERE: Final = Route(())
+@dataclass(frozen=True, slots=True)
+class _Taker:
+    """An account, and what it takes."""
+
+    psp: PspAccount
+    currencies: frozenset[str]
+
+    def takes(self, currency: str, payment_method: str) -> bool:
+        named = payment_method.partition(":")[0]
+        return currency in self.currencies and (named not in ADAPTERS or named == self.psp.gateway)
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepts:
+    takers: tuple[_Taker, ...]
+    retry: RetryPolicy
 
 
 class Accounts:
-    def __init__(self, routes: dict[str, Route], credentials: dict[str, Credentials]) -> None:
-        self._routes = routes
+    def __init__(self, merchants: dict[str, _Accepts], credentials: dict[str, Credentials]) -> None:
+        self._merchants = merchants
         self._credentials = credentials
 
     @classmethod
     def load(cls, path: Path, *, with_secrets: bool) -> Self:
         """Raises `Misconfigured`. Only a gateway worker reads the secrets."""
         content, secrets = _read(path, with_secrets=with_secrets)
-        accounts = {name: _psp_account(path, name, account) for name, account in content.accounts.items()}
-        routes = {name: _route(path, name, table, accounts) for name, table in content.merchants.items()}
+        takers = {name: _taker(path, name, account) for name, account in content.accounts.items()}
+        merchants = {name: _accepts(path, name, table, takers) for name, table in content.merchants.items()}
         credentials = {
-            name: Credentials(str(account.base_url).rstrip("/"), secrets[name])
+            name: Credentials(
+                str(account.base_url).rstrip("/"),
+                secrets[name],
+                options=account.options,
+                calls_max=account.calls_max,
+            )
             for name, account in content.accounts.items()
         }
-        return cls(routes, credentials)
+        return cls(merchants, credentials)
 
-    def for_payment(self, merchant_id: str, currency: str) -> Route:
-        """All of the merchant's accounts, none where it is not known: until routing is built, for every currency."""
-        return self._routes.get(merchant_id, _NOWHERE)
+    def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
+        """Those of the merchant's accounts that take it, none where it is not known. `gateway:token` is a token of that
+        gateway; a plain one is tried at all of them."""
+        merchant = self._merchants.get(merchant_id)
+        if merchant is None:
+            return Route(())
+        fitting = tuple(taker.psp for taker in merchant.takers if taker.takes(currency, payment_method))
+        return Route(fitting, merchant.retry)
 
     def credentials(self, account: str) -> Credentials | None:
         return self._credentials.get(account)
@@ -119,25 +151,53 @@ def _read(path: Path, *, with_secrets: bool) -> tuple[_File, dict[str, str]]:
     return content, secrets
 
 
-def _psp_account(path: Path, name: str, account: _Account) -> PspAccount:
+def _taker(path: Path, name: str, account: _Account) -> _Taker:
     gateway = ADAPTERS.get(account.gateway)
     if gateway is None:
         known = ", ".join(ADAPTERS)
         raise Misconfigured(f"{path}: account {name}: no gateway is called {account.gateway}; known: {known}")
-    return PspAccount(
-        gateway=gateway.facts.name,
+    facts = gateway.facts
+    if unknown := sorted(account.options.keys() - facts.options.keys()):
+        known = ", ".join(facts.options) or "none"
+        text = f"{path}: account {name}: {facts.title} has no option {', '.join(unknown)}; known: {known}"
+        raise Misconfigured(text)
+    if missing := sorted(facts.required - account.options.keys()):
+        text = f"{path}: account {name}: {facts.title} needs the option {missing[0]}: {facts.options[missing[0]]}"
+        raise Misconfigured(text)
+    if account.multicapture and not facts.multicapture:
+        raise Misconfigured(f"{path}: account {name}: {facts.title} captures an authorization once")
+    currencies = facts.currencies
+    if account.currencies is not None:
+        if foreign := sorted(set(account.currencies) - currencies):
+            raise Misconfigured(f"{path}: account {name}: {facts.title} takes no {', '.join(foreign)}")
+        currencies = frozenset(account.currencies)
+    psp = PspAccount(
+        gateway=facts.name,
         account=name,
-        key_life_s=gateway.facts.key_life_s,
-        authorization_life_s=gateway.facts.authorization_life_s,
+        key_life_s=facts.key_life_s,
+        authorization_life_s=facts.authorization_life_s,
         multicapture=account.multicapture,
         overcapture_percent=account.overcapture_percent,
-        completed_by=gateway.facts.completed_by,
+        completed_by=facts.completed_by,
+        limits=limits(facts),
     )
+    return _Taker(psp, currencies)
 
 
-def _route(path: Path, merchant: str, table: _Merchant, accounts: dict[str, PspAccount]) -> Route:
-    if missing := [name for name in table.accounts if name not in accounts]:
+def limits(facts: Facts) -> frozenset[Limit]:
+    """What the rules have to know of what the PSP cannot do."""
+    has: dict[Limit, bool] = {
+        "full_capture": not facts.partial_capture,
+        "no_lookup": not facts.looks_up,
+        "no_void": "void" not in facts.kinds,
+        "refund_of_capture": facts.refunds_of == "capture",
+    }
+    return frozenset(limit for limit, is_so in has.items() if is_so)
+
+
+def _accepts(path: Path, merchant: str, table: _Merchant, takers: dict[str, _Taker]) -> _Accepts:
+    if missing := [name for name in table.accounts if name not in takers]:
         raise Misconfigured(f"{path}: merchant {merchant}: there is no account {', '.join(missing)}")
     if len(set(table.accounts)) < len(table.accounts):
         raise Misconfigured(f"{path}: merchant {merchant}: an account stands in its list twice")
-    return Route(tuple(accounts[name] for name in table.accounts), RetryPolicy(**table.retry.model_dump()))
+    return _Accepts(tuple(takers[name] for name in table.accounts), RetryPolicy(**table.retry.model_dump()))
