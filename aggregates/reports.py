@@ -47,6 +47,8 @@ def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
             weigh(payment, cause)
     elif _lapsed(payment, operation, report):
         expire_authorization(payment, operation, _as_told(report), cause)
+    elif _failed_since(payment, operation, report):
+        _doubt_the_approval(payment, operation, report, cause)
     elif _is_hint(operation, report):
         _ask_instead(payment, operation, cause)
     elif operation.takes(report.state) or _is_news(operation, report):
@@ -83,6 +85,22 @@ def _is_hint(operation: Operation, report: Report) -> bool:
     if report.source != "webhook" or not operation.psp.looks_up:
         return False
     return report.state in NOT_EXECUTED or report.state is S.UNKNOWN
+
+
+def _failed_since(payment: Payment, operation: Operation, report: Report) -> bool:
+    """A webhook says that what was approved has failed: a refund that the bank sent back, a capture that did not settle."""
+    told = report.source == "webhook" and report.state in NOT_EXECUTED and operation.state is S.APPROVED
+    return told and _is_later(operation, report) and not _lapsed_or_released(payment, operation, report)
+
+
+def _doubt_the_approval(payment: Payment, operation: Operation, report: Report, cause: Cause) -> None:
+    if not operation.psp.looks_up:
+        payment.contradict(report, f"{report.state} at the PSP, after it was approved", cause)
+    elif not operation.confirming:
+        because = (
+            f"a webhook says {report.state} ({report.code}) of what was approved: it has to be confirmed"
+        )
+        payment.ask_by("confirm", operation, cause, because)
 
 
 def _contradiction(payment: Payment, operation: Operation, report: Report) -> str | None:

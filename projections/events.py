@@ -71,6 +71,7 @@ class OperationAsked:
     timestamp: AwareDatetime
     operation_id: Text
     ask: SmallInt
+    how: Text
 
 
 @dataclass(frozen=True, slots=True)

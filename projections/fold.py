@@ -149,6 +149,11 @@ def _asked(payment: PaymentRow, body: events.OperationAsked | events.NeedsPerson
         return
     if isinstance(body, events.OperationAsked):
         operation.asked = body.ask
+        if body.how == "continue":
+            operation.state = OperationState.STARTED
+            operation.in_doubt_since = None
+            if operation.kind in TAKING:
+                payment.action_url = payment.action_until = None
     else:
         operation.person_asked = True
 

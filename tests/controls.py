@@ -27,6 +27,14 @@ SECOND_PSP = replace(PSP, account="sim-us", multicapture=True)
 ROUTE = Route((PSP,), RetryPolicy())
 TWO_ACCOUNTS = Route((PSP, SECOND_PSP), RetryPolicy())
 MULTICAPTURE = Route((SECOND_PSP,), RetryPolicy())
+TOLD = Route((replace(PSP, gateway="adyen", account="ady", limits=frozenset({"no_lookup"})),))
+"""A PSP that cannot be asked: its webhooks are the truth."""
+ORDERS = Route(
+    (replace(SECOND_PSP, gateway="paypal", account="pp", limits=frozenset({"refund_of_capture"})),)
+)
+WHOLE = Route(
+    (replace(PSP, gateway="razorpay", account="rzp", limits=frozenset({"full_capture", "no_void"})),)
+)
 COMMAND_ID = UUID("c0ffee00-0000-4000-8000-000000000001")
 
 

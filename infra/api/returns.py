@@ -7,7 +7,9 @@ payment's own return page and nowhere else.
 
 import asyncio
 import html
+import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -23,6 +25,7 @@ from aggregates.operation import ENDED, payment_id_of
 from commands.client import is_end
 from commands.messages import CompleteAction, Reply
 from infra import clock, return_token
+from infra.adapters import ADAPTERS
 from infra.api import reads, sending
 from infra.api.bus import Expected, Unreachable
 from infra.api.door import Door, door_of
@@ -34,6 +37,7 @@ _SETTLED_WITHIN_S: Final = 5.0
 _ASKED_EVERY_S: Final = 4.0
 """Less than a visit takes: one that came just after another, which had been too early, asks and is told before it ends."""
 _AT_ONCE_MAX: Final = 200
+_RETURNED: Final = re.compile(r"[\x20-\x7e]{1,8000}")
 _REMEMBERED_S: Final = 2.0
 """A page that is opened again sooner, after the end, gets the same answer."""
 _ASKED_FOR: Final = """
@@ -57,8 +61,8 @@ class Returns:
         self._pages = pages
         self._visits: dict[str, asyncio.Task[_Visit]] = {}
 
-    async def visit(self, door: Door, token: str) -> _Visit:
-        """Raises `return_token.Refused`, `Busy`, and PostgreSQL's errors."""
+    async def visit(self, door: Door, token: str, returned: dict[str, str]) -> _Visit:
+        """`returned`: what the PSP's page added. Raises `return_token.Refused`, `Busy`, and PostgreSQL's errors."""
         if self._pages is None:
             raise return_token.Refused("forged")
         operation_id = return_token.read(self._pages.key, token, clock.now())
@@ -66,12 +70,16 @@ class Returns:
         if earlier is not None and (visit := await asyncio.shield(earlier)).ended:
             return visit
         # An earlier one without an end may have asked for the last time before this customer passed the challenge.
-        return await asyncio.shield(self._visits.get(token) or self._begun(door, token, operation_id))
+        return await asyncio.shield(
+            self._visits.get(token) or self._begun(door, token, operation_id, returned)
+        )
 
-    def _begun(self, door: Door, token: str, operation_id: str) -> asyncio.Task[_Visit]:
+    def _begun(
+        self, door: Door, token: str, operation_id: str, returned: dict[str, str]
+    ) -> asyncio.Task[_Visit]:
         if len(self._visits) >= _AT_ONCE_MAX:
             raise Busy
-        visit = self._visits[token] = asyncio.create_task(_followed(door, token, operation_id))
+        visit = self._visits[token] = asyncio.create_task(_followed(door, token, operation_id, returned))
 
         def forget(done: asyncio.Task[_Visit]) -> None:
             if not done.cancelled() and done.exception() is None and not done.result().ended:
@@ -111,7 +119,7 @@ async def came_back(
 ) -> Response:
     door, returns = door_of(request), returns_of(request)
     try:
-        visit = await returns.visit(door, token)
+        visit = await returns.visit(door, token, _named_by_a_psp(request.query_params))
     except return_token.Refused as refused:
         if refused.reason == "expired":
             return _page(
@@ -126,7 +134,21 @@ async def came_back(
     return RedirectResponse(_with_status(visit), 303)
 
 
-async def _followed(door: Door, token: str, operation_id: str) -> _Visit:
+@router.post("/return/{token}", summary="The same, for a PSP that sends the customer back with a form")
+async def came_back_with_a_form(
+    request: Request, token: Annotated[str, Path(description="Signed; of one challenge, until its end")]
+) -> Response:
+    """Nothing in the form is believed, so it is not read: the PSP is asked."""
+    return await came_back(request, token)
+
+
+def _named_by_a_psp(query: Mapping[str, str]) -> dict[str, str]:
+    """Those parameters that a PSP's next step needs, where they could be a PSP's."""
+    names = {name for gateway in ADAPTERS.values() for name in gateway.facts.returned}
+    return {name: query[name] for name in sorted(names) if _RETURNED.fullmatch(query.get(name, ""))}
+
+
+async def _followed(door: Door, token: str, operation_id: str, returned: dict[str, str]) -> _Visit:
     id_ = payment_id_of(operation_id)
     requested, state = await door.read(lambda conn: _requested(conn, id_, operation_id))
     merchant_id = requested["merchant_id"]
@@ -135,7 +157,7 @@ async def _followed(door: Door, token: str, operation_id: str) -> _Visit:
         begin = time.monotonic()
         # The first question may be that of an earlier visit, from before the customer passed the challenge.
         for within_s in (min(_ASKED_EVERY_S, _SETTLED_WITHIN_S), _SETTLED_WITHIN_S):
-            question = _question(token, id_, merchant_id, operation_id)
+            question = _question(token, id_, merchant_id, operation_id, returned)
             with door.bus.expect(question) as expected:
                 status = await sending.before(begin + within_s, _asked(door, question, expected))
             if status is not None:
@@ -146,14 +168,17 @@ async def _followed(door: Door, token: str, operation_id: str) -> _Visit:
     return _Visit(id_, requested["return_page"], status, ended)
 
 
-def _question(token: str, payment_id: UUID, merchant_id: str, operation_id: str) -> CompleteAction:
+def _question(
+    token: str, payment_id: UUID, merchant_id: str, operation_id: str, returned: dict[str, str]
+) -> CompleteAction:
     """The same, whichever process the visit came to, for `_ASKED_EVERY_S`."""
     slot = int(clock.now().timestamp() // _ASKED_EVERY_S)
     return CompleteAction(
-        command_id=uuid5(_TOKENS, f"{token} {slot}"),
+        command_id=uuid5(_TOKENS, f"{token} {slot} {sorted(returned.items())}"),
         payment_id=payment_id,
         merchant_id=merchant_id,
         operation_id=operation_id,
+        returned=returned,
     )
 
 

@@ -33,6 +33,7 @@ class Step:
     source: str
     hint: str | None
     flag: bool
+    goes_on: bool
 
 
 STEPS: Final = st.builds(
@@ -51,6 +52,7 @@ STEPS: Final = st.builds(
     source=st.sampled_from(["call", "query", "query", "stored", "webhook"]),
     hint=st.sampled_from([None, None, None, "CONFIG", "RETRY_WITH_3DS", "FIX_INPUT"]),
     flag=st.booleans(),
+    goes_on=st.sampled_from([False, False, True]),
 )
 STORIES: Final = st.lists(STEPS, max_size=30)
 
@@ -146,6 +148,8 @@ def _report(payment: Payment, name: str, step: Step, now: datetime) -> Report:
     """Mostly what a PSP says that does what it is asked for; sometimes not."""
     asked = payment.operations[name].amount.minor
     honest = step.which < 6
+    sent = payment.operations[name].step
+    waits = step.state in {OperationState.PENDING, OperationState.ACTION_REQUIRED}
     return report(
         name,
         step.state,
@@ -156,6 +160,8 @@ def _report(payment: Payment, name: str, step: Step, now: datetime) -> Report:
         hint=step.hint,
         code="code",
         observed_at=now,
+        step=sent if honest else "1",
+        next_step=str(int(sent) + 1) if step.goes_on and waits and sent < "4" else None,
     )
 
 

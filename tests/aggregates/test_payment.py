@@ -14,9 +14,9 @@ from aggregates.payment import Payment
 from aggregates.retry import Route
 from aggregates.status import BY_PERSON, TRANSITIONS, Status
 from tests.aggregates.stories import STORIES, act, play, replayed
-from tests.controls import MULTICAPTURE, NOW, ROUTE, TWO_ACCOUNTS, cause, payment
+from tests.controls import MULTICAPTURE, NOW, ORDERS, ROUTE, TOLD, TWO_ACCOUNTS, WHOLE, cause, payment
 
-ROUTES = st.sampled_from([ROUTE, TWO_ACCOUNTS, MULTICAPTURE])
+ROUTES = st.sampled_from([ROUTE, TWO_ACCOUNTS, MULTICAPTURE, TOLD, ORDERS, WHOLE])
 CAPTURES = st.sampled_from(["automatic", "manual"])
 
 
@@ -89,6 +89,26 @@ def test_an_operation_that_ended_is_moved_by_a_person_or_a_confirmed_extra_charg
 
 @given(STORIES, ROUTES, CAPTURES)
 @settings(max_examples=300, deadline=None)
+def test_a_step_is_sent_once_named_by_the_one_before_and_never_of_a_frozen_or_cancelled_payment(
+    steps, route, capture
+):
+    made = payment(route, capture=capture)
+    play(made, steps, route)
+
+    copy, sent = None, set()
+    for event in made.pending_events:
+        if getattr(event, "how", None) == "continue":
+            step = (event.operation_id, event.step)
+            assert copy.operations[event.operation_id].next_step == event.step
+            assert step not in sent
+            assert not copy.frozen
+            assert not copy.cancel_requested
+            sent.add(step)
+        copy = event.mutate(copy)
+
+
+@given(STORIES, ROUTES, CAPTURES)
+@settings(max_examples=300, deadline=None)
 def test_replaying_the_stream_gives_the_state_at_every_version(steps, route: Route, capture):
     made = payment(route, capture=capture)
     now = NOW
@@ -132,7 +152,13 @@ def test_a_wake_leaves_nothing_due_and_a_payment_under_way_always_has_a_timer(st
     assert made.frozen or not any(
         retry.operation.state is OperationState.APPROVED for retry in made.retries.values()
     )
-    if not made.frozen and made.status in {Status.PROCESSING, Status.REQUIRES_ACTION, Status.IN_DOUBT}:
+    # Once a person was called, what only a webhook can end waits for either.
+    told = any(o.only_told and o.person_asked for o in made.operations.values())
+    if (
+        not made.frozen
+        and not told
+        and made.status in {Status.PROCESSING, Status.REQUIRES_ACTION, Status.IN_DOUBT}
+    ):
         assert wake_at is not None
 
 

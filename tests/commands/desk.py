@@ -18,7 +18,7 @@ COMMANDS, OUTCOMES = "payments.commands", "gateways.outcomes"
 
 
 class Accounts:
-    def for_payment(self, merchant_id: str, currency: str) -> Route:
+    def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
         return ROUTE if merchant_id == "demo" else Route(())
 
 

@@ -3,15 +3,25 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import datetime
 
 from aiohttp import web
 
 from commands.messages import Outcome, OutcomeKind
-from gateways.contract import Call, Credentials, HttpAnswer, HttpRequest
+from gateways.contract import (
+    Call,
+    Credentials,
+    Facts,
+    Hook,
+    HookKeys,
+    HookRefused,
+    HttpAnswer,
+    HttpRequest,
+    Notice,
+)
 
 _KINDS: dict[str, OutcomeKind] = {
     "approved": "APPROVED",
@@ -23,15 +33,51 @@ _KINDS: dict[str, OutcomeKind] = {
 }
 
 
+FACTS = Facts(
+    name="till",
+    title="Till",
+    documents="1",
+    kinds=frozenset({"authorize", "sale", "capture", "void", "refund"}),
+    currencies=frozenset({"EUR", "USD"}),
+    partial_capture=True,
+    multicapture=True,
+    refunds_of="payment",
+    looks_up=True,
+    key_life_s=3600,
+    authorization_life_s=86_400,
+    completed_by="psp",
+    challenge="a page",
+    idempotency="header Key",
+    lookup="by reference",
+    webhook="none",
+    only_by_webhook="nothing",
+    credential="a word",
+    signed_by="nothing",
+)
+
+
 @dataclass(frozen=True)
 class Till:
-    """`proves_absence_after_s`: None, never."""
+    """`proves_absence_after_s`: None, never. `key_s`: 0, no keys. `ours`: the steps that only we can send; `idle`: those
+    that move no money."""
 
-    name: str = "till"
-    key_life_s: int = 3600
-    authorization_life_s: int = 86_400
-    completed_by: Literal["psp", "us"] = "psp"
     proves_absence_after_s: float | None = 60.0
+    key_s: int = 3600
+    ours: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> Facts:
+        return FACTS
+
+    def key_life_s(self, call: Call, credentials: Credentials) -> int:
+        return self.key_s
+
+    def moves_money(self, call: Call) -> bool:
+        return call.step not in self.idle
+
+    def our_steps(self, call: Call) -> tuple[str, ...]:
+        return self.ours
 
     def absence_delay_s(self, _: Call) -> float | None:
         return self.proves_absence_after_s
@@ -72,6 +118,15 @@ class Till:
 
     def cancelled(self, call: Call, answer: HttpAnswer) -> Outcome:
         return self.outcome(call, answer)
+
+    def certificate_url(self, hook: Hook) -> str | None:
+        return None
+
+    def read_hook(self, hook: Hook, keys: HookKeys, now: datetime) -> tuple[Notice, ...] | HookRefused:
+        return HookRefused("unsigned")
+
+    def hook_challenge(self, query: Mapping[str, str], keys: HookKeys) -> str | None:
+        return None
 
 
 @dataclass

@@ -40,7 +40,7 @@ def load(file: Path, content: str, *, with_secrets: bool = True) -> Accounts:
 def test_a_merchants_accounts_stand_in_the_order_of_its_list_with_what_adapter_and_contract_declare(
     file: Path,
 ):
-    route = load(file, BOTH).for_payment("shop", "EUR")
+    route = load(file, BOTH).for_payment("shop", "EUR", "pm_card_visa")
 
     week_s, key_s = 7 * 86_400, 23 * 3600
     assert route == Route(
@@ -55,19 +55,23 @@ def test_a_merchants_accounts_stand_in_the_order_of_its_list_with_what_adapter_a
 def test_a_merchant_may_be_tried_differently(file: Path):
     retry = "[merchants.shop.retry]\nattempts_max = 5\nfirst_s = 1\nfactor = 3\nmax_s = 12.5\n"
 
-    policy = load(file, BOTH + retry).for_payment("shop", "EUR").retry
+    policy = load(file, BOTH + retry).for_payment("shop", "EUR", "pm_card_visa").retry
 
     assert policy == RetryPolicy(attempts_max=5, first_s=1.0, factor=3.0, max_s=12.5)
 
 
 def test_what_a_merchant_does_not_say_of_retries_is_the_default(file: Path):
-    policy = load(file, BOTH + "[merchants.shop.retry]\nattempts_max = 1\n").for_payment("shop", "EUR").retry
+    policy = (
+        load(file, BOTH + "[merchants.shop.retry]\nattempts_max = 1\n")
+        .for_payment("shop", "EUR", "pm_card_visa")
+        .retry
+    )
 
     assert policy == RetryPolicy(attempts_max=1)
 
 
 def test_a_merchant_that_is_not_known_has_no_account_and_the_default_retries(file: Path):
-    assert load(file, BOTH).for_payment("nobody", "EUR") == Route((), RetryPolicy())
+    assert load(file, BOTH).for_payment("nobody", "EUR", "pm_card_visa") == Route((), RetryPolicy())
 
 
 def test_only_who_asks_for_secrets_reads_them(file: Path):

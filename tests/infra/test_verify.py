@@ -49,7 +49,7 @@ _VIEWS = ("payments", "operations")
 
 
 class _Accounts:
-    def for_payment(self, merchant_id, currency):
+    def for_payment(self, merchant_id, currency, payment_method):
         return ROUTE
 
 

@@ -208,7 +208,7 @@ def test_neither_credentials_nor_a_request_show_the_secret_in_their_repr():
 
 
 def test_a_key_lives_less_than_stripes_day_and_fits_every_psps_64_characters():
-    assert STRIPE.key_life_s == 23 * 3600
+    assert STRIPE.facts.key_life_s == 23 * 3600
     assert len(CALL.key) <= 64
 
 

@@ -1,0 +1,256 @@
+"""Operations that take several calls, and PSPs that can do less than others."""
+
+from datetime import timedelta
+
+import pytest
+
+from aggregates import doubt, merchant, reports, wakes
+from aggregates.asked import Refused
+from aggregates.operation import PERSON_AFTER, OperationState
+from aggregates.payment import ACTION_LIFE, Payment
+from aggregates.retry import Route
+from aggregates.status import Status
+from tests.controls import (
+    NOW,
+    ORDERS,
+    TOLD,
+    WHOLE,
+    authorized,
+    captured,
+    cause,
+    operation_of,
+    payment,
+    report,
+)
+
+S = OperationState
+LATER = NOW + timedelta(seconds=9)
+
+
+def say(made: Payment, state: OperationState, route: Route = ORDERS, now=NOW, **other) -> None:
+    reports.take(made, report(operation_of(made), state, **other), route, cause(now))
+
+
+def prepared(route: Route = ORDERS, **asked) -> Payment:
+    """Its first call is done, and the one that takes money was asked for."""
+    made = payment(route, **asked)
+    say(made, S.PENDING, route, next_step="2", psp_id="orders/1")
+    return made
+
+
+def waiting(route: Route = ORDERS) -> Payment:
+    """For its customer; the next call is ours."""
+    made = payment(route)
+    say(made, S.ACTION_REQUIRED, route, next_step="2", psp_id="orders/1", action_url="https://psp/approve")
+    return made
+
+
+def newest(made: Payment):
+    return made.operations[operation_of(made)]
+
+
+def test_the_step_that_takes_money_is_asked_for_as_soon_as_the_one_before_it_is_done():
+    made = prepared()
+
+    asked = made.pending_events[-1]
+    assert (asked.how, asked.step, asked.psp_id) == ("continue", "2", "orders/1")
+    assert (newest(made).state, newest(made).step, made.status) == (S.STARTED, "2", Status.PROCESSING)
+
+
+def test_a_step_without_an_answer_is_repeated_as_itself():
+    made = prepared()
+
+    wakes.wake(made, ORDERS, cause(NOW + timedelta(seconds=31)))
+
+    assert (made.pending_events[-1].how, made.pending_events[-1].step) == ("repeat", "2")
+
+
+def test_the_end_of_the_last_step_is_the_end_of_the_operation():
+    made = prepared()
+    say(made, S.APPROVED, step="2", psp_id="orders/1/captures/2")
+
+    assert (made.status, made.sums.captured) == (Status.CAPTURED, 1099)
+    assert newest(made).psp_id == "orders/1/captures/2"
+
+
+@pytest.mark.parametrize("state", [S.UNKNOWN, S.PROVEN_ABSENT, S.NOT_SENT, S.DECLINED_SOFT, S.PENDING])
+def test_what_comes_late_of_an_earlier_step_changes_nothing(state: OperationState):
+    made = prepared()
+    before = made.version
+
+    say(made, state, step="1", now=LATER, observed_at=LATER, source="query")
+
+    assert made.version == before
+
+
+def test_a_step_that_was_asked_for_is_not_asked_for_again_by_a_repeated_report():
+    made = prepared()
+    before = made.version
+
+    say(made, S.PENDING, next_step="2", psp_id="orders/1", source="webhook")
+
+    assert made.version == before
+
+
+def test_a_customer_who_comes_back_lets_the_next_step_be_sent_with_what_the_browser_brought():
+    made = waiting()
+
+    merchant.customer_returned(made, None, cause(), returned={"redirectResult": "eyJ"})
+
+    asked = made.pending_events[-1]
+    assert (asked.how, asked.step, asked.returned) == ("continue", "2", {"redirectResult": "eyJ"})
+    assert made.status is Status.PROCESSING
+
+
+def test_a_customer_who_comes_back_twice_lets_it_be_sent_once():
+    made = waiting(TOLD)
+    merchant.customer_returned(made, None, cause())
+
+    merchant.customer_returned(made, None, cause())
+
+    assert [event.how for event in made.pending_events if hasattr(event, "how")] == ["continue"]
+
+
+def test_a_customer_who_does_not_come_back_lets_it_be_closed():
+    made = waiting(TOLD)
+    assert made.next_wake_at(NOW) == NOW + ACTION_LIFE
+
+    wakes.wake(made, TOLD, cause(NOW + ACTION_LIFE))
+    say(made, S.ACTION_REQUIRED, TOLD, now=NOW + ACTION_LIFE, observed_at=NOW + ACTION_LIFE, next_step="2")
+
+    assert [event.how for event in made.pending_events if hasattr(event, "how")][-1] == "cancel"
+
+
+def test_a_cancel_between_two_steps_ends_it_before_the_one_that_takes_money():
+    made = payment(ORDERS)
+    merchant.cancel(made, cause())
+
+    say(made, S.PENDING, next_step="2", psp_id="orders/1")
+
+    assert made.pending_events[-1].how == "cancel"
+    say(made, S.EXPIRED, step="x", code="ended_before_its_last_step")
+    assert made.status is Status.VOIDED
+
+
+def test_a_frozen_payment_does_not_go_on_to_the_step_that_takes_money():
+    made = payment(ORDERS)
+    reports.take(made, report(f"{made.id.hex}-s9"), ORDERS, cause())
+
+    say(made, S.PENDING, next_step="2", psp_id="orders/1")
+
+    assert not any(getattr(event, "how", None) == "continue" for event in made.pending_events)
+
+
+def test_what_cannot_be_asked_for_is_repeated_while_that_is_safe_and_then_cancelled_by_our_reference():
+    made = payment(TOLD)
+    say(made, S.UNKNOWN, TOLD, psp_id=None)
+
+    wakes.wake(made, TOLD, cause(NOW + timedelta(seconds=6)))
+    assert made.pending_events[-1].how == "repeat"
+
+    wakes.wake(made, TOLD, cause(made.expires_at + timedelta(minutes=1)))
+    assert made.pending_events[-1].how == "cancel"
+
+
+def test_what_only_a_webhook_can_end_is_not_asked_for_and_calls_a_person_after_a_day():
+    made = captured(TOLD)
+    merchant.refund(made, None, cause(), reason=None)
+    say(made, S.PENDING, TOLD, psp_id="ref_1")
+
+    assert made.next_wake_at(NOW) == NOW + PERSON_AFTER
+    wakes.wake(made, TOLD, cause(NOW + PERSON_AFTER))
+    assert type(made.pending_events[-1]).TOPIC == "payment.needs_person.v1"
+
+
+def test_the_webhook_of_a_psp_that_cannot_be_asked_is_the_end():
+    made = payment(TOLD)
+    say(made, S.UNKNOWN, TOLD, psp_id=None)
+
+    say(made, S.DECLINED_HARD, TOLD, source="webhook", code="refused")
+
+    assert made.status is Status.FAILED
+
+
+def test_the_webhook_of_any_other_is_a_hint():
+    made = payment(ORDERS)
+    say(made, S.DECLINED_HARD, source="webhook", code="denied")
+
+    assert (made.status, made.pending_events[-1].how) == (Status.PROCESSING, "query")
+
+
+@pytest.mark.parametrize(("route", "how"), [(TOLD, None), (ORDERS, "confirm")])
+def test_a_refund_that_failed_after_its_approval_is_confirmed_or_freezes(route: Route, how: str | None):
+    made = captured(route)
+    merchant.refund(made, None, cause(), reason=None)
+    say(made, S.APPROVED, route, psp_id="ref_1")
+    assert made.status is Status.REFUNDED
+
+    say(made, S.DECLINED_HARD, route, source="webhook", psp_id="ref_1", observed_at=LATER, now=LATER)
+
+    assert made.frozen is (how is None)
+    assert getattr(made.pending_events[-1], "how", None) == how
+
+
+def test_an_answer_to_the_confirmation_freezes_what_the_psp_has_undone():
+    made = captured(ORDERS)
+    merchant.refund(made, None, cause(), reason=None)
+    say(made, S.APPROVED, psp_id="ref_1")
+    say(made, S.DECLINED_HARD, source="webhook", psp_id="ref_1", observed_at=LATER, now=LATER)
+
+    after = LATER + timedelta(seconds=1)
+    say(made, S.DECLINED_HARD, source="query", psp_id="ref_1", observed_at=after, now=after)
+
+    assert made.frozen
+
+
+def test_a_refund_names_the_capture_that_has_enough_left():
+    made = authorized(ORDERS)
+    captures = []
+    for amount in (300, 500):
+        merchant.capture(made, amount, cause(), final=False)
+        captures.append(operation_of(made))
+        say(made, S.APPROVED, psp_id=f"captures/{amount}", amount_minor=amount)
+
+    merchant.refund(made, 400, cause(), reason=None)
+    assert (newest(made).target, made.pending_events[-1].target_minor) == (captures[1], 500)
+
+    with pytest.raises(Refused, match="refund_spans_captures") as refused:
+        merchant.refund(made, None, cause(), reason=None)
+    assert f"300 of {captures[0]}, 100 of {captures[1]}" in refused.value.detail
+
+
+def test_a_psp_that_captures_all_or_nothing_is_not_asked_for_a_part():
+    made = authorized(WHOLE)
+
+    with pytest.raises(Refused, match="partial_capture_not_available"):
+        merchant.capture(made, 1098, cause(), final=True)
+    merchant.capture(made, 1099, cause(), final=True)
+    assert newest(made).kind == "capture"
+
+
+@pytest.mark.parametrize("ask", [merchant.void, merchant.cancel])
+def test_a_psp_without_a_void_is_not_asked_for_one_and_the_refusal_says_when_it_ends(ask):
+    made = authorized(WHOLE)
+    before = made.version
+
+    with pytest.raises(Refused, match="void_not_available") as refused:
+        ask(made, cause())
+
+    assert made.authorization_until.isoformat() in refused.value.detail
+    assert made.version == before
+
+
+def test_a_token_that_names_its_gateway_reaches_it_without_the_name():
+    made = payment(TOLD, payment_method="adyen:8416")
+
+    assert made.pending_events[-1].payment_method == "8416"
+
+
+def test_a_person_asking_for_what_cannot_be_asked_closes_it():
+    made = captured(TOLD)
+    merchant.refund(made, None, cause(), reason=None)
+    say(made, S.UNKNOWN, TOLD, psp_id=None)
+
+    doubt.ask_now(made, None, cause(LATER))
+
+    assert made.pending_events[-1].how == "query"
