@@ -176,7 +176,7 @@ class OperationAsked(Request):
         operation.last_news_at = self.timestamp
         if self.how == "continue":
             operation.state = OperationState.STARTED
-            operation.step, operation.next_step = self.step, None
+            operation.step, operation.next_step, operation.returned = self.step, None, self.returned
             operation.first_try_at = operation.unknown_since = None
             operation.queried = operation.repeat_is_useless = False
             return

@@ -153,6 +153,7 @@ class Operation:
     unknown_since: datetime | None = None
     person_asked: bool = False
     next_step: str | None = None
+    returned: dict[str, str] | None = None  # by the customer's browser, for the step that was sent last
     late: Report | None = None
     confirming: bool = False
     confirmed: bool | None = None

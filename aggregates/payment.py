@@ -247,7 +247,7 @@ class Payment(Aggregate):
             # Each is a matter of its own: it is asked about again as soon as a new question would be.
             ask=0 if how == "continue" else 1 if first or over else operation.asked + 1,
             psp_id=late.psp_id if late is not None and late.psp_id is not None else operation.psp_id,
-            returned=returned,
+            returned=returned if how == "continue" else operation.returned,
             **self._request(
                 operation.id,
                 operation.kind,

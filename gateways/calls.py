@@ -32,6 +32,7 @@ class _Kept:
 class Calls:
     def __init__(self, gateway: Gateway, http: Http, credentials_of: CredentialsOf) -> None:
         self._gateway = gateway
+        self._signs_in = gateway if isinstance(gateway, SignsIn) else None
         self._http = http
         self._credentials_of = credentials_of
         self._kept: dict[str, _Kept] = {}
@@ -52,8 +53,7 @@ class Calls:
     ) -> Outcome | Answered | NotWritten | Lost:
         """An outcome where nothing was sent because of what we know, or do not know, ourselves."""
         result = await self._once(what, account, build, first_byte_before)
-        signs_in = isinstance(self._gateway, SignsIn)
-        if signs_in and isinstance(result, Answered) and result.answer.status == 401:
+        if self._signs_in is not None and isinstance(result, Answered) and result.answer.status == 401:
             self._kept.pop(account, None)
             return await self._once(what, account, build, first_byte_before)
         return result
@@ -64,8 +64,8 @@ class Calls:
         credentials = self._credentials_of(account)
         if credentials is None:
             return Outcome(kind="NOT_SENT", code="account_not_configured", hint="CONFIG")
-        if isinstance(self._gateway, SignsIn):
-            access = await self._access(self._gateway, account, credentials)
+        if self._signs_in is not None:
+            access = await self._access(self._signs_in, account, credentials)
             if not isinstance(access, Access):
                 return access
             credentials = replace(credentials, access_token=access.token)

@@ -1,134 +1,30 @@
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
-from commands.messages import Outcome, RecordOutcome
-from commands.records import DeadLetter, Record
-from gateways.agent import Agent
-from gateways.contract import Credentials
-from gateways.ports import Granted, StepId
+from commands.messages import Outcome
+from commands.records import Record
+from gateways.ports import Granted
 from infra.claims import PostgresClaims
-from infra.http_client import HttpClient
-from infra.settings import DatabaseSettings
+from tests.gateways.asking import (
+    CANCEL,
+    OPERATION,
+    PAYMENT,
+    STEP,
+    MakeAgent,
+    Reports,
+    age,
+    asked,
+    request,
+    started,
+)
 from tests.gateways.till import Till, TillServer
 from tests.infra.agents import until
 from tests.place import Place
 
 pytestmark = pytest.mark.stack
-
-PAYMENT = "c0ffee00-0000-4000-8000-000000000001"
-OPERATION = "c0ffee00000040008000000000000001-s1"
-STEP = StepId(OPERATION, "1")
-CANCEL = StepId(OPERATION, "x")
-
-
-@dataclass
-class Reports:
-    """Where outcomes and dead letters end; `down`: the broker does not take them."""
-
-    outcomes: list[RecordOutcome] = field(default_factory=list)
-    headers: list[tuple[str, bytes]] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
-    down: bool = False
-
-    async def publish(self, outcome: RecordOutcome, headers: Sequence[tuple[str, bytes]]) -> None:
-        if self.down:
-            raise ConnectionError
-        self.outcomes.append(outcome)
-        self.headers = list(headers)
-
-    async def send(self, letter: DeadLetter) -> None:
-        self.letters.append(letter)
-
-    @property
-    def last(self) -> RecordOutcome:
-        return self.outcomes[-1]
-
-
-@pytest.fixture
-async def claims(place: Place) -> AsyncIterator[PostgresClaims]:
-    async with PostgresClaims.open(place.settings(DatabaseSettings, "gateway"), "test") as opened:
-        yield opened
-
-
-@pytest.fixture
-async def psp() -> AsyncIterator[TillServer]:
-    async with TillServer().serving() as server:
-        yield server
-
-
-@pytest.fixture
-def reports() -> Reports:
-    return Reports()
-
-
-MakeAgent = Callable[..., Agent]
-
-
-@pytest.fixture
-async def make(claims: PostgresClaims, psp: TillServer, reports: Reports) -> AsyncIterator[MakeAgent]:
-    async with HttpClient.open(10) as http:
-
-        def build(gateway: Till | None = None, url: str | None = None) -> Agent:
-            return Agent(
-                gateway or Till(),
-                claims=claims,
-                http=http,
-                outcomes=reports,
-                letters=reports,
-                credentials_of=lambda account: (
-                    Credentials(url or psp.url, "sk_secret") if account == "till-eu" else None
-                ),
-                return_url_of=lambda operation_id, until: f"https://shop.example/{operation_id}/{until:%Y}",
-            )
-
-        yield build
-
-
-def started(**other: Any) -> Record:
-    return _request("operation.started.v1", {"key_life_s": 3600}, **other)
-
-
-def asked(how: str, **other: Any) -> Record:
-    return _request("operation.asked.v1", {"how": how}, version=5, **other)
-
-
-def _request(ce_type: str, more: dict[str, Any], version: int = 2, **other: Any) -> Record:
-    body = {
-        "operation_id": OPERATION,
-        "kind": "sale",
-        "step": "1",
-        "account": "till-eu",
-        "amount_minor": 1099,
-        "currency": "EUR",
-        "payment_method": "pm_card_visa",
-        "expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
-        "because": "a field that the agent does not need",
-    }
-    headers = {
-        "ce_type": ce_type.encode(),
-        "ce_id": f"{PAYMENT}/{version}".encode(),
-        "correlation_id": b"order-7",
-        "traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    }
-    value = json.dumps(body | more | other).encode()
-    return Record("gateways.till.requests", 0, version, PAYMENT.encode(), value, headers, 0)
-
-
-def age(place: Place, seconds: float) -> None:
-    """As if the tries had been so much earlier."""
-    with psycopg.connect(place.dsn()) as conn:
-        conn.execute(
-            f"UPDATE {place.schema}.gateway_sends SET first_try_at = first_try_at - make_interval(secs => %(s)s),"
-            " last_try_at = last_try_at - make_interval(secs => %(s)s)",
-            {"s": seconds},
-        )
 
 
 async def test_a_started_operation_is_sent_once_and_reported(
@@ -656,9 +552,10 @@ async def test_a_cancel_may_be_sent_when_the_payment_has_expired(
         (started(amount_minor="many"), "field_invalid", "amount_minor"),
         (started(operation_id="no-operation"), "field_invalid", "operation_id"),
         (started(operation_id=OPERATION.replace("c", "d")), "wrong_key", None),
-        (_request("operation.asked.v1", {}), "field_missing", "how"),
+        (request("operation.asked.v1", {}), "field_missing", "how"),
         (started(kind="payout"), "field_invalid", "kind"),
         (started(step="x"), "field_invalid", "step"),
+        (started(step="2"), "field_invalid", "step"),
         (asked("repeat", step="x"), "field_invalid", "step"),
         (asked("cancel", kind="capture"), "field_invalid", "how"),
         (started(stored_credential={"use": "sell"}), "field_invalid", "stored_credential.use"),

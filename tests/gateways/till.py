@@ -30,6 +30,8 @@ _KINDS: dict[str, OutcomeKind] = {
     "challenged": "ACTION_REQUIRED",
     "ended": "EXPIRED",
     "not_taken": "NOT_SENT",
+    "goes_on": "PENDING",
+    "goes_on_later": "ACTION_REQUIRED",
 }
 
 
@@ -91,6 +93,7 @@ class Till:
             "amount": call.amount_minor,
             "target": call.target_psp_id,
             "back": call.return_url,
+            "returned": dict(call.returned),
         }
         headers = {"Key": call.key, "Secret": credentials.secret}
         return HttpRequest("POST", "/charges", headers, json.dumps(content).encode())
@@ -100,7 +103,10 @@ class Till:
             return Outcome(kind="UNKNOWN", code=f"http_{answer.status}")
         status = json.loads(answer.body)["status"]
         psp_id = "ch_1" if status in {"approved", "challenged"} else None
-        return Outcome(kind=_KINDS[status], psp_id=psp_id, code=status)
+        next_step = str(int(call.step) + 1) if status.startswith("goes_on") else None
+        return Outcome.model_validate(
+            {"kind": _KINDS[status], "psp_id": psp_id, "code": status, "next_step": next_step}
+        )
 
     def lookup(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
         if call.kind == "refund" and call.target_psp_id is None:

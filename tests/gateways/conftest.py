@@ -1,0 +1,49 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateways.agent import Agent
+from gateways.contract import Credentials
+from infra.claims import PostgresClaims
+from infra.http_client import HttpClient
+from infra.settings import DatabaseSettings
+from tests.gateways.asking import MakeAgent, Reports
+from tests.gateways.till import Till, TillServer
+from tests.place import Place
+
+
+@pytest.fixture
+async def claims(place: Place) -> AsyncIterator[PostgresClaims]:
+    async with PostgresClaims.open(place.settings(DatabaseSettings, "gateway"), "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def psp() -> AsyncIterator[TillServer]:
+    async with TillServer().serving() as server:
+        yield server
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+@pytest.fixture
+async def make(claims: PostgresClaims, psp: TillServer, reports: Reports) -> AsyncIterator[MakeAgent]:
+    async with HttpClient.open(10) as http:
+
+        def build(gateway: Till | None = None, url: str | None = None) -> Agent:
+            return Agent(
+                gateway or Till(),
+                claims=claims,
+                http=http,
+                outcomes=reports,
+                letters=reports,
+                credentials_of=lambda account: (
+                    Credentials(url or psp.url, "sk_secret") if account == "till-eu" else None
+                ),
+                return_url_of=lambda operation_id, until: f"https://shop.example/{operation_id}/{until:%Y}",
+            )
+
+        yield build
