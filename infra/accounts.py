@@ -11,6 +11,7 @@ max_s = 30.0
 gateway = "stripe"
 base_url = "https://api.stripe.com"
 secret_file = "sim-eu.key"       # relative to this file
+webhook_secret_files = ["a.key"] # what its webhooks are signed with; two while it is exchanged; none: it takes none
 multicapture = false             # whether the PSP lets this account capture an authorization several times
 overcapture_percent = 0          # by how much a capture may pass the authorization
 calls_max = 100                  # in flight at once with this credential
@@ -26,7 +27,7 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
 from aggregates.retry import Limit, PspAccount, RetryPolicy, Route
-from gateways.contract import CALLS_MAX, Credentials, Facts
+from gateways.contract import CALLS_MAX, Credentials, Facts, HookKeys
 from infra.adapters import ADAPTERS
 from infra.misconfigured import Misconfigured
 
@@ -41,6 +42,7 @@ class _Account(_Table):
     gateway: _Name
     base_url: HttpUrl
     secret_file: Path
+    webhook_secret_files: list[Path] = Field(default_factory=list, max_length=2)
     multicapture: bool = Field(default=False, strict=True)
     overcapture_percent: int = Field(default=0, strict=True, ge=0, le=100)
     calls_max: int = Field(default=CALLS_MAX, strict=True, ge=1, le=10_000)
@@ -48,6 +50,8 @@ class _Account(_Table):
     options: dict[_Name, Annotated[str, Field(max_length=10_000)]] = Field(default_factory=dict)
 
 
+# An empty secret would verify what anybody signs.
+_WEBHOOK_SECRET_MIN: Final = 8
 _DEFAULTS: Final = RetryPolicy()
 _Seconds = Annotated[float, Field(strict=True, gt=0, le=3600, allow_inf_nan=False)]
 
@@ -93,6 +97,14 @@ class _Accepts:
     retry: RetryPolicy
 
 
+@dataclass(frozen=True, slots=True)
+class HookAccount:
+    """An account that takes webhooks."""
+
+    gateway: str
+    keys: HookKeys
+
+
 class Accounts:
     def __init__(self, merchants: dict[str, _Accepts], credentials: dict[str, Credentials]) -> None:
         self._merchants = merchants
@@ -128,27 +140,54 @@ class Accounts:
         return self._credentials.get(account)
 
 
+def webhook_accounts(path: Path) -> tuple[dict[str, HookAccount], frozenset[Path]]:
+    """Those that take webhooks, by name; and the files that say so. Reads no other secret than those.
+    Raises `Misconfigured`."""
+    content, found, files = _content(path), {}, {path}
+    for name, account in content.accounts.items():
+        gateway = _taker(path, name, account).psp.gateway
+        files |= {path.parent / file for file in account.webhook_secret_files}
+        secrets = tuple(_secret(path, file) for file in account.webhook_secret_files)
+        if any(len(secret) < _WEBHOOK_SECRET_MIN for secret in secrets):
+            raise Misconfigured(f"{path}: account {name}: a webhook secret is shorter than any PSP's")
+        if secrets:
+            found[name] = HookAccount(gateway, HookKeys(secrets, account.options))
+    return found, frozenset(files)
+
+
 def _read(path: Path, *, with_secrets: bool) -> tuple[_File, dict[str, str]]:
+    content = _content(path)
+    return content, {
+        name: _secret(path, account.secret_file) if with_secrets else ""
+        for name, account in content.accounts.items()
+    }
+
+
+def _content(path: Path) -> _File:
     try:
-        content = _File.model_validate(tomllib.loads(path.read_text()))
-        secrets = {
-            name: (path.parent / account.secret_file).read_text().strip() if with_secrets else ""
-            for name, account in content.accounts.items()
-        }
-    except OSError as error:
-        # No text may quote the file: somebody may have put a secret where its file's name belongs.
-        text = f"AEGISPAY_ACCOUNTS_FILE: {path}, or a secret_file that it names, cannot be read: {error.strerror}"
-        raise Misconfigured(text) from None
+        return _File.model_validate(tomllib.loads(_text(path, path)))
     except tomllib.TOMLDecodeError:
         raise Misconfigured(f"AEGISPAY_ACCOUNTS_FILE: {path} is not TOML") from None
-    except UnicodeDecodeError:
-        text = f"AEGISPAY_ACCOUNTS_FILE: {path}, or a secret_file that it names, is not text in UTF-8"
-        raise Misconfigured(text) from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise Misconfigured(f"AEGISPAY_ACCOUNTS_FILE: {path}: {place}: {first['msg']}") from None
-    return content, secrets
+
+
+def _secret(path: Path, file: Path) -> str:
+    return _text(path, path.parent / file).strip()
+
+
+def _text(path: Path, file: Path) -> str:
+    """No error may quote the file's content or name: somebody may have put a secret where a file's name belongs."""
+    try:
+        return file.read_text()
+    except OSError as error:
+        text = f"AEGISPAY_ACCOUNTS_FILE: {path}, or a secret's file that it names, cannot be read: {error.strerror}"
+        raise Misconfigured(text) from None
+    except UnicodeDecodeError:
+        text = f"AEGISPAY_ACCOUNTS_FILE: {path}, or a secret's file that it names, is not text in UTF-8"
+        raise Misconfigured(text) from None
 
 
 def _taker(path: Path, name: str, account: _Account) -> _Taker:

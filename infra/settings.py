@@ -98,7 +98,14 @@ class ReadModelSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
     pass
 
 
+class InboxSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
+    pass
+
+
 class ApiSettings(ReturnSettings, ProcessSettings, KafkaSettings, DatabaseSettings):
+    accounts_file: Path | None = Field(
+        default=None, description="The PSP accounts, for their webhooks' secrets. Without it none are taken"
+    )
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
 

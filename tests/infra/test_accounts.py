@@ -4,7 +4,7 @@ import pytest
 
 from aggregates.retry import PspAccount, RetryPolicy, Route
 from gateways.contract import Credentials
-from infra.accounts import Accounts
+from infra.accounts import Accounts, webhook_accounts
 from infra.misconfigured import Misconfigured
 
 EU = """
@@ -129,3 +129,35 @@ def test_a_secret_that_is_no_text_is_named_by_its_file_only(file: Path):
 
     with pytest.raises(Misconfigured, match="is not text in UTF-8"):
         load(file, BOTH)
+
+
+def test_what_takes_webhooks_is_read_without_the_secrets_of_the_calls(tmp_path: Path):
+    file = tmp_path / "accounts.toml"
+    file.write_text(BOTH.replace(US, US + 'webhook_secret_files = ["new.key", "old.key"]\n'))
+    (tmp_path / "new.key").write_text("whsec_new\n")
+    (tmp_path / "old.key").write_text("whsec_old\n")
+
+    taking, files = webhook_accounts(file)
+
+    assert taking.keys() == {"sim-us"}
+    assert taking["sim-us"].keys.secrets == ("whsec_new", "whsec_old")
+    assert files == {file, tmp_path / "new.key", tmp_path / "old.key"}
+    assert "whsec" not in repr(taking)
+
+
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ('["a.key", "a.key", "a.key"]', "webhook_secret_files"),
+        ('["absent.key"]', "cannot be read"),
+        ('["empty.key"]', "shorter than any PSP's"),
+    ],
+)
+def test_a_webhook_secret_that_cannot_be_one_is_refused(named: str, why: str, tmp_path: Path):
+    file = tmp_path / "accounts.toml"
+    file.write_text(BOTH.replace(US, US + f"webhook_secret_files = {named}\n"))
+    (tmp_path / "a.key").write_text("whsec_long_enough")
+    (tmp_path / "empty.key").write_text("\n")
+
+    with pytest.raises(Misconfigured, match=why):
+        webhook_accounts(file)
