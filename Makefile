@@ -69,6 +69,7 @@ check: $(INSTALLED) ## Lint, types, import contracts, mirrored tests, generated 
 	$(BIN)/python -m infra.asyncapi --check
 	$(BIN)/python -m infra.api.openapi --check
 	$(BIN)/python -m infra.states --check
+	$(BIN)/python -m infra.gateways --check
 
 .PHONY: bench
 bench: $(INSTALLED) ## The figures of docs/performance.md: 300 payments/s for 60 s, and 100/s for 30 s
@@ -80,10 +81,11 @@ client: $(INSTALLED) ## The producers' client as a wheel, in dist/
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist commands
 
 .PHONY: docs
-docs: $(INSTALLED) ## Write the generated documents anew: AsyncAPI, OpenAPI, the states
+docs: $(INSTALLED) ## Write the generated documents anew: AsyncAPI, OpenAPI, the states, the PSPs
 	@$(BIN)/python -m infra.asyncapi
 	$(BIN)/python -m infra.api.openapi
 	$(BIN)/python -m infra.states
+	$(BIN)/python -m infra.gateways
 
 .PHONY: lock
 lock: ## Resolve both lock files anew (needs uv)
