@@ -24,6 +24,7 @@ Role = Literal[
     "aegispay_relay",
     "aegispay_gateway",
     "aegispay_timers",
+    "aegispay_inbox",
     "aegispay_views",
     "aegispay_api",
     "aegispay_audit",
