@@ -32,7 +32,7 @@ class PspAccount:
         return "no_lookup" not in self.limits
 
     def token(self, payment_method: str) -> str:
-        """As this PSP gets it: `gateway:token` is the token of one gateway, a plain token is whoever's knows it."""
+        """As this PSP gets it: without the name of its gateway, which may go before it with a colon."""
         return payment_method.removeprefix(f"{self.gateway}:")
 
 

@@ -86,9 +86,6 @@ class _Taker:
     psp: PspAccount
     currencies: frozenset[str]
 
-    def takes(self, currency: str, payment_method: str) -> bool:
-        named = payment_method.partition(":")[0]
-        return currency in self.currencies and (named not in ADAPTERS or named == self.psp.gateway)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +126,14 @@ class Accounts:
 
     def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
         """Those of the merchant's accounts that take it, none where it is not known. `gateway:token` is a token of that
-        gateway; a plain one is tried at all of them."""
+        gateway, a plain one is of the gateway of the merchant's first account."""
         merchant = self._merchants.get(merchant_id)
-        if merchant is None:
+        if merchant is None or not merchant.takers:
             return Route(())
-        fitting = tuple(taker.psp for taker in merchant.takers if taker.takes(currency, payment_method))
-        return Route(fitting, merchant.retry)
+        named = payment_method.partition(":")[0]
+        gateway = named if named in ADAPTERS else merchant.takers[0].psp.gateway
+        fitting = [t.psp for t in merchant.takers if t.psp.gateway == gateway and currency in t.currencies]
+        return Route(tuple(fitting), merchant.retry)
 
     def credentials(self, account: str) -> Credentials | None:
         return self._credentials.get(account)

@@ -6,12 +6,14 @@ A keyed topic's partition count is fixed for ever: changing it breaks the order 
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from infra.adapters import ADAPTERS
+
 COMMANDS: Final = "payments.commands"
 REPLIES: Final = "payments.replies"
 EVENTS: Final = "payments.events"
 OUTCOMES: Final = "gateways.outcomes"
 DEAD_LETTERS: Final = "dead.letters"
-GATEWAYS: Final = ("stripe",)
+GATEWAYS: Final = tuple(ADAPTERS)
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS

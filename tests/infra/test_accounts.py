@@ -161,3 +161,14 @@ def test_a_webhook_secret_that_cannot_be_one_is_refused(named: str, why: str, tm
 
     with pytest.raises(Misconfigured, match=why):
         webhook_accounts(file)
+
+
+def test_a_token_reaches_the_accounts_of_its_gateway_and_of_its_currency_only(file: Path):
+    accounts = load(file, BOTH)
+
+    def names(currency: str, token: str) -> list[str]:
+        return [psp.account for psp in accounts.for_payment("shop", currency, token).accounts]
+
+    everywhere = names("EUR", "pm_card_visa")
+    assert everywhere == names("EUR", "stripe:pm_card_visa") != []
+    assert names("XTS", "pm_card_visa") == []
