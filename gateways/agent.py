@@ -21,6 +21,7 @@ from gateways import agent_metrics as metrics
 from gateways.calls import Calls
 from gateways.contract import (
     CANCEL_STEP,
+    FIRST_STEP,
     DEADLINE_S,
     FIRST_BYTE_WITHIN_S,
     Call,
@@ -51,6 +52,8 @@ _ANSWERED: Final = FINAL - {"NOT_SENT"} | {"PENDING", "ACTION_REQUIRED"}
 """What the PSP itself says of a step: it closes the claim whatever the number of tries."""
 _ENDS: Final = frozenset({"EXPIRED", "APPROVED", "DECLINED_SOFT", "DECLINED_HARD"})
 """How an operation can stand when the PSP was told to end it."""
+
+_NOT_TAKEN: Final = frozenset({"NOT_SENT", "DECLINED_SOFT", "DECLINED_HARD"})
 
 _log: Any = structlog.get_logger(agent="gateway")
 
@@ -141,7 +144,10 @@ class Agent:
                 first_byte_before = before_claim + min(FIRST_BYTE_WITHIN_S, left_s)
                 outcome, source, call_ms = await self._call(request, claim, first_byte_before)
                 reached("gateway.after_answer")
-                return await self._settle(step, claim, outcome, source, call_ms)
+                known = await self._settle(step, claim, outcome, source, call_ms)
+                if request.taking and request.step != FIRST_STEP and known.outcome.kind in _NOT_TAKEN:
+                    await self._let_go(request)
+                return known
 
     async def _call(
         self, request: Request, claim: Granted, first_byte_before: float
@@ -261,17 +267,20 @@ class Agent:
                 return await self._query(request.model_copy(update={"step": step}))
         outcome = Outcome(kind="EXPIRED", code="ended_before_its_last_step")
         await self._claims.close(StepId(request.operation_id, request.step), outcome, only_try=False)
-        # What was held is let go; where that fails, the PSP does it in its time.
-        call = request.call(step=CANCEL_STEP)
+        await self._let_go(request)
+        return _Known(CANCEL_STEP, outcome, "none", ended.tries, ended.first_try_at)
+
+    async def _let_go(self, request: Request) -> None:
+        """Of what the steps before hold, where the step that takes it is closed. Where that fails, or the process dies
+        before, the PSP does it when the authorization lapses: nothing is taken either way."""
         await self._exchange(
             "cancel",
             request.account,
-            call,
+            request.call(step=CANCEL_STEP),
             build=self._gateway.cancel,
             interpret=self._gateway.cancelled,
             first_byte_before=None,
         )
-        return _Known(CANCEL_STEP, outcome, "none", ended.tries, ended.first_try_at)
 
     async def _cancel_at_the_psp(self, request: Request, money: StepId) -> _Known:
         step = StepId(request.operation_id, CANCEL_STEP)

@@ -126,3 +126,16 @@ async def test_an_operation_does_not_start_with_a_later_step(
     await make(PREPARES).handle(request("operation.started.v1", {}, step="2"))
 
     assert (len(reports.letters), psp.sends) == (1, 0)
+
+
+@pytest.mark.parametrize(("says", "kind"), [("not_taken", "NOT_SENT"), ("declined", "DECLINED_SOFT")])
+async def test_what_the_first_call_holds_is_let_go_where_the_one_that_takes_it_is_refused(
+    make: MakeAgent, psp: TillServer, reports: Reports, *, says: str, kind: str
+):
+    psp.says.extend(["goes_on", says])
+    agent = make(Till(ours=("2",)))
+    await agent.handle(started())
+
+    await agent.handle(asked("continue", step="2", psp_id="ch_1"))
+
+    assert (reports.last.outcome.kind, psp.ends) == (kind, [f"{OPERATION}-x"])
