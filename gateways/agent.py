@@ -21,9 +21,9 @@ from gateways import agent_metrics as metrics
 from gateways.calls import Calls
 from gateways.contract import (
     CANCEL_STEP,
-    FIRST_STEP,
     DEADLINE_S,
     FIRST_BYTE_WITHIN_S,
+    FIRST_STEP,
     Call,
     Credentials,
     Gateway,
