@@ -10,7 +10,7 @@ max_s = 30.0
 [accounts.sim-eu]
 gateway = "stripe"
 base_url = "https://api.stripe.com"
-secret_file = "sim-eu.key"       # relative to this file
+secret_file = "sim-eu.key"       # relative to this file; or secret_env = "STRIPE_EU_KEY"
 webhook_secret_files = ["a.key"] # what its webhooks are signed with; two while it is exchanged; none: it takes none
 multicapture = false             # whether the PSP lets this account capture an authorization several times
 overcapture_percent = 0          # by how much a capture may pass the authorization
@@ -19,6 +19,7 @@ currencies = ["EUR", "USD"]      # which of the PSP's this account takes; left o
 [accounts.sim-eu.options]        # what this PSP needs besides: docs/gateways.md
 """
 
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +42,20 @@ class _Table(BaseModel):
 class _Account(_Table):
     gateway: _Name
     base_url: HttpUrl
-    secret_file: Path
+    secret_file: Path | None = None
+    secret_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")] | None = None
     webhook_secret_files: list[Path] = Field(default_factory=list, max_length=2)
     multicapture: bool = Field(default=False, strict=True)
     overcapture_percent: int = Field(default=0, strict=True, ge=0, le=100)
     calls_max: int = Field(default=CALLS_MAX, strict=True, ge=1, le=10_000)
     currencies: list[Annotated[str, Field(pattern=r"^[A-Z]{3}$")]] | None = None
     options: dict[_Name, Annotated[str, Field(max_length=10_000)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if (self.secret_file is None) == (self.secret_env is None):
+            raise ValueError("either secret_file or secret_env")
+        return self
 
 
 # An empty secret would verify what anybody signs.
@@ -87,7 +95,6 @@ class _Taker:
     currencies: frozenset[str]
 
 
-
 @dataclass(frozen=True, slots=True)
 class _Accepts:
     takers: tuple[_Taker, ...]
@@ -103,26 +110,17 @@ class HookAccount:
 
 
 class Accounts:
-    def __init__(self, merchants: dict[str, _Accepts], credentials: dict[str, Credentials]) -> None:
+    """Where payments may go. Without any secret."""
+
+    def __init__(self, merchants: dict[str, _Accepts]) -> None:
         self._merchants = merchants
-        self._credentials = credentials
 
     @classmethod
-    def load(cls, path: Path, *, with_secrets: bool) -> Self:
-        """Raises `Misconfigured`. Only a gateway worker reads the secrets."""
-        content, secrets = _read(path, with_secrets=with_secrets)
+    def load(cls, path: Path) -> Self:
+        """Raises `Misconfigured`."""
+        content = _content(path)
         takers = {name: _taker(path, name, account) for name, account in content.accounts.items()}
-        merchants = {name: _accepts(path, name, table, takers) for name, table in content.merchants.items()}
-        credentials = {
-            name: Credentials(
-                str(account.base_url).rstrip("/"),
-                secrets[name],
-                options=account.options,
-                calls_max=account.calls_max,
-            )
-            for name, account in content.accounts.items()
-        }
-        return cls(merchants, credentials)
+        return cls({name: _accepts(path, name, table, takers) for name, table in content.merchants.items()})
 
     def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
         """Those of the merchant's accounts that take it, none where it is not known. `gateway:token` is a token of that
@@ -134,9 +132,6 @@ class Accounts:
         gateway = named if named in ADAPTERS else merchant.takers[0].psp.gateway
         fitting = [t.psp for t in merchant.takers if t.psp.gateway == gateway and currency in t.currencies]
         return Route(tuple(fitting), merchant.retry)
-
-    def credentials(self, account: str) -> Credentials | None:
-        return self._credentials.get(account)
 
 
 def webhook_accounts(path: Path) -> tuple[dict[str, HookAccount], frozenset[Path]]:
@@ -154,12 +149,31 @@ def webhook_accounts(path: Path) -> tuple[dict[str, HookAccount], frozenset[Path
     return found, frozenset(files)
 
 
-def _read(path: Path, *, with_secrets: bool) -> tuple[_File, dict[str, str]]:
-    content = _content(path)
-    return content, {
-        name: _secret(path, account.secret_file) if with_secrets else ""
-        for name, account in content.accounts.items()
-    }
+def credentials(gateway: str, path: Path) -> tuple[dict[str, Credentials], frozenset[Path]]:
+    """Of this gateway's accounts, by name; and the files that say so. Reads no other gateway's secret.
+    Raises `Misconfigured`."""
+    found, files = {}, {path}
+    for name, account in _content(path).accounts.items():
+        _taker(path, name, account)
+        if account.gateway != gateway:
+            continue
+        if account.secret_file is not None:
+            files.add(path.parent / account.secret_file)
+            secret = _secret(path, account.secret_file)
+        else:
+            secret = os.environ.get(account.secret_env or "", "")
+        if not secret:
+            where = (
+                "secret_file" if account.secret_env is None else f"{account.secret_env} in the environment"
+            )
+            raise Misconfigured(f"{path}: account {name}: {where} is empty")
+        found[name] = Credentials(
+            str(account.base_url).rstrip("/"),
+            secret,
+            options=account.options,
+            calls_max=account.calls_max,
+        )
+    return found, frozenset(files)
 
 
 def _content(path: Path) -> _File:

@@ -255,7 +255,7 @@ def _hold_back(process: Process, consumer: AIOKafkaConsumer, commands: str, *, h
 
 
 async def main(process: Process, settings: CommandWorkerSettings) -> None:
-    accounts = Accounts.load(settings.accounts_file, with_secrets=False)
+    accounts = Accounts.load(settings.accounts_file)
     if not await ready_to_start(process, settings):
         return
     connection: psycopg.Connection = connect(settings, "command")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -10,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from commands.messages import RecordOutcome, dump
 from gateways.agent import Agent as GatewayAgent
 from infra import clock, topics
-from infra.accounts import Accounts
+from infra.accounts import credentials
 from infra.adapters import ADAPTERS
 from infra.broker import KafkaDeadLetters, producing
 from infra.claims import PostgresClaims
@@ -21,6 +22,7 @@ from infra.process import Process, run
 from infra.return_token import ReturnPages
 from infra.settings import GatewayWorkerSettings, KafkaSettings
 from infra.startup import ready_to_start
+from infra.watched import Watched
 
 _PUBLISH_WITHIN_S: Final = 60.0
 
@@ -47,7 +49,7 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
         raise Misconfigured(
             f"AEGISPAY_GATEWAY: no gateway is called {settings.gateway}; known: {', '.join(ADAPTERS)}"
         )
-    accounts = Accounts.load(settings.accounts_file, with_secrets=True)
+    accounts = Watched("accounts", settings.accounts_file, partial(credentials, settings.gateway))
     pages = ReturnPages.of(settings)
     if pages is None:
         process.log.warning("no AEGISPAY_PUBLIC_URL: customers cannot come back from a challenge")
@@ -64,7 +66,7 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
             http=http,
             outcomes=KafkaOutcomes(producer, settings),
             letters=KafkaDeadLetters(producer, settings),
-            credentials_of=accounts.credentials,
+            credentials_of=lambda account: accounts.now().get(account),
             return_url_of=pages.url if pages is not None else _no_page,
             now=clock.now,
         )

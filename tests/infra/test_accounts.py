@@ -4,7 +4,7 @@ import pytest
 
 from aggregates.retry import PspAccount, RetryPolicy, Route
 from gateways.contract import Credentials
-from infra.accounts import Accounts, webhook_accounts
+from infra.accounts import Accounts, credentials, webhook_accounts
 from infra.misconfigured import Misconfigured
 
 EU = """
@@ -32,9 +32,11 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "accounts.toml"
 
 
-def load(file: Path, content: str, *, with_secrets: bool = True) -> Accounts:
+def load(file: Path, content: str) -> Accounts:
+    """As a gateway worker and a command worker read it."""
     file.write_text(content)
-    return Accounts.load(file, with_secrets=with_secrets)
+    credentials("stripe", file)
+    return Accounts.load(file)
 
 
 def test_a_merchants_accounts_stand_in_the_order_of_its_list_with_what_adapter_and_contract_declare(
@@ -74,12 +76,28 @@ def test_a_merchant_that_is_not_known_has_no_account_and_the_default_retries(fil
     assert load(file, BOTH).for_payment("nobody", "EUR", "pm_card_visa") == Route((), RetryPolicy())
 
 
-def test_only_who_asks_for_secrets_reads_them(file: Path):
-    assert load(file, BOTH).credentials("sim-eu") == Credentials("https://api.stripe.com", f"{SECRET}sim-eu")
+def test_only_a_gateways_own_worker_reads_its_secrets(file: Path):
+    file.write_text(BOTH + "calls_max = 7\n")
+
+    known, files = credentials("stripe", file)
+
+    assert known["sim-eu"] == Credentials("https://api.stripe.com", f"{SECRET}sim-eu")
+    assert known["sim-us"].calls_max == 7
+    assert files == {file, file.parent / "sim-eu.key", file.parent / "sim-us.key"}
+    assert SECRET not in repr(known)
     (file.parent / "sim-eu.key").unlink()
-    without = load(file, BOTH, with_secrets=False).credentials("sim-eu")
-    assert without is not None
-    assert without.secret == ""
+    assert credentials("till", file) == ({}, frozenset({file}))
+    Accounts.load(file)
+
+
+def test_a_secret_may_be_in_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch):
+    file.write_text(BOTH.replace('secret_file = "sim-eu.key"', 'secret_env = "STRIPE_EU"'))
+
+    with pytest.raises(Misconfigured, match="STRIPE_EU in the environment is empty"):
+        credentials("stripe", file)
+    monkeypatch.setenv("STRIPE_EU", SECRET)
+
+    assert credentials("stripe", file)[0]["sim-eu"].secret == SECRET
 
 
 @pytest.mark.parametrize(
@@ -91,6 +109,9 @@ def test_only_who_asks_for_secrets_reads_them(file: Path):
         (BOTH.replace('"sim-eu"]', '"sim-xx"]'), "merchant shop: there is no account sim-xx"),
         (BOTH.replace('"sim-eu"]', '"sim-us"]'), "merchant shop: an account stands in its list twice"),
         (BOTH.replace("sim-us.key", "gone.key"), "cannot be read"),
+        (BOTH.replace("sim-us.key", "gone.key") + "secret_env = 'A'\n", "either secret_file or secret_env"),
+        (BOTH + "currencies = ['XTS']\n", "account sim-us: Stripe takes no XTS"),
+        (BOTH + "[accounts.sim-us.options]\nhat = 'red'\n", "Stripe has no option hat; known: none"),
         (BOTH.replace("true", "1"), "accounts.sim-us.multicapture"),
         (BOTH.replace("15", "101"), "accounts.sim-us.overcapture_percent"),
         (BOTH.replace("15", "-1"), "accounts.sim-us.overcapture_percent"),
