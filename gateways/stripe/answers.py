@@ -16,6 +16,7 @@ Refusal = Callable[[Call, Mapping[str, Any], HttpAnswer], Outcome | None]
 
 UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
 _REFUSED_BEFORE: Final = "invalid_request"
+_MINOR_MAX: Final = 2**53  # what an outcome holds
 
 
 def refused(call: Call, body: Mapping[str, Any], answer: HttpAnswer, read: Refusal) -> Outcome:
@@ -150,6 +151,8 @@ def money(amount: Any, currency: Any) -> dict[str, Any]:
         return {}
     code = currency.upper()
     minor = amounts.from_wire(amount, code) if is_int(amount) else None
+    if minor is not None and abs(minor) > _MINOR_MAX:
+        minor = None
     return {"currency": code, "amount_minor": minor}
 
 

@@ -1,0 +1,251 @@
+"""What a PSP's case book tells the conformance suite.
+
+Invariant: the list of cases is one for all PSPs. What a PSP cannot have stands in its book as `Without`, with the reason.
+A book speaks as its PSP does: from a call that the PSP was sent to the bytes of its answer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from commands.messages import Outcome
+from gateways.contract import Call, Credentials, Gateway, Hook, HookKeys, HttpAnswer, HttpRequest, Kind
+
+Operation = Literal["authorize", "sale", "capture", "capture_part", "void", "refund", "refund_part"]
+Result = Literal[
+    "APPROVED",
+    "ACTION_REQUIRED",
+    "PENDING",
+    "DECLINED_SOFT",
+    "DECLINED_HARD",
+    "NOT_SENT",
+    "CONFIG",
+    "DUPLICATE",
+    "UNKNOWN",
+]
+KeyCase = Literal["replayed", "other_parameters", "still_running"]
+Way = Literal["by_id", "by_reference"]
+CancelCase = Literal["ended", "was_approved", "refused"]
+Scenario = Literal[
+    "approved",
+    "declined_soft",
+    "declined_hard",
+    "challenged",
+    "lost",
+    "reset",
+    "too_many",
+    "broken",
+    "garbage",
+    "drip",
+    "wrong_amount",
+    "wrong_currency",
+]
+
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+TAKING: Final[tuple[Operation, ...]] = ("authorize", "sale")
+RESULTS: Final[tuple[Result, ...]] = get_args(Result)
+KEY_CASES: Final[tuple[KeyCase, ...]] = get_args(KeyCase)
+WAYS: Final[tuple[Way, ...]] = get_args(Way)
+CANCEL_CASES: Final[tuple[CancelCase, ...]] = get_args(CancelCase)
+SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
+NEVER_WITHOUT: Final[frozenset[Result]] = frozenset({"NOT_SENT", "CONFIG", "UNKNOWN"})
+
+AMOUNTS: Final = (
+    (1099, "USD"),
+    (500, "JPY"),
+    (5120, "KWD"),
+    (5124, "KWD"),
+    (1230, "TND"),
+    (5, "ISK"),
+    (1045, "HUF"),
+    (1000, "HUF"),
+    (80000, "TWD"),
+    (1000, "CLP"),
+    (5, "UGX"),
+    (1500000, "IDR"),
+)
+"""In our minor units: 2, 0 and 3 decimals, and the currencies in which the PSPs differ."""
+
+PAYMENT: Final = "0f8fad5bd9cb469fa16570867728950e"
+ANOTHER: Final = "7c9e6679c7504405889bdcabfb2d7f13"
+PLANTED: Final = "PLANTED"
+"""Stands in every secret and token of a book, and may stand nowhere else."""
+
+FULL_MINOR: Final = 1099
+PART_MINOR: Final = 400
+_SUFFIXES: Final[Mapping[Operation, str]] = {
+    "authorize": "a1",
+    "sale": "s1",
+    "capture": "c2",
+    "capture_part": "c2",
+    "void": "v2",
+    "refund": "r2",
+    "refund_part": "r2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    why: str
+
+
+Says = Callable[[Call], HttpAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class On:
+    """What is said at another step than the one that `CaseBook.calls` has; `changes`: of the call."""
+
+    says: Says
+    changes: Mapping[str, Any]
+
+
+Cell = Says | On | Without
+Shows = Callable[[Call, Sequence[Call]], HttpAnswer]
+"""The answer to a look-up of a call, where the PSP has executed these calls, which have the reference that is asked for
+or the id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """The PSP's simulator, serving. `tokens`: the payment method that plays the scenario. `currencies`: another one than
+    the book's is not needed."""
+
+    credentials: Credentials
+    tokens: Mapping[Scenario, str | Without]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """`signed`: the webhook that tells that this call was approved, signed with that secret at that moment."""
+
+    keys: HookKeys
+    signed: Callable[[Call, str, datetime], Hook]
+    another_secret: str
+    expires: bool | Without
+
+
+@dataclass(frozen=True, slots=True)
+class CaseBook:
+    """`calls`: the step of each operation at which the money moves, as the agent makes it; `before`: the steps ahead of
+    it, each with what the PSP says to it. `psp_id`: of the operation with this reference, as an outcome reports it.
+    `written`: the amount in a request of an operation's first step. `key_of`: the idempotency key in a request.
+    `money_unseen`: where no answer says an amount."""
+
+    gateway: Gateway
+    credentials: Credentials
+    calls: Mapping[Operation, Call | Without]
+    says: Mapping[Operation, Mapping[Result, Cell]]
+    psp_id: Callable[[str], str]
+    amounts: Mapping[tuple[int, str], str | Without]
+    written: Callable[[HttpRequest], str]
+    key_of: Callable[[HttpRequest], str | None]
+    keys: Mapping[Operation, Mapping[KeyCase, Cell] | Without]
+    looks: Mapping[Operation, Mapping[Way, Shows | Without] | Without]
+    twice: Mapping[Operation, Shows | Without]
+    cancels: Mapping[CancelCase, Cell]
+    money_unseen: Mapping[Operation, Without]
+    error_in_200: HttpAnswer
+    error_in_200_is: frozenset[Result]
+    too_many: HttpAnswer
+    error_saying: Callable[[str], HttpAnswer]
+    hooks: Hooks | Without
+    simulator: Callable[[Path], AbstractAsyncContextManager[Simulated]] | Without
+    before: Mapping[Operation, Sequence[On]] = field(default_factory=dict)
+    sign_in_answer: HttpAnswer | None = None
+
+    def best(self, operation: Operation) -> Cell:
+        """How it goes well."""
+        says = self.says[operation]
+        return says["PENDING"] if isinstance(says["APPROVED"], Without) else says["APPROVED"]
+
+    @property
+    def name(self) -> str:
+        return self.gateway.facts.name
+
+    def call(self, operation: Operation) -> Call:
+        call = self.calls[operation]
+        assert isinstance(call, Call)
+        return call
+
+    def first(self, operation: Operation) -> Call:
+        """Its first step."""
+        before = self.before.get(operation)
+        return replace(self.call(operation), **before[0].changes) if before else self.call(operation)
+
+    def case(self, operation: Operation, cell: Cell) -> tuple[Call, HttpAnswer]:
+        """The call that it is an answer to, and the answer."""
+        assert not isinstance(cell, Without)
+        if isinstance(cell, On):
+            call = replace(self.call(operation), **cell.changes)
+            return call, cell.says(call)
+        return self.call(operation), cell(self.call(operation))
+
+    def another(self, call: Call) -> Call:
+        """The same operation of another payment."""
+        target = call.target_reference and call.target_reference.replace(PAYMENT, ANOTHER)
+        reference = call.reference.replace(PAYMENT, ANOTHER)
+        return replace(
+            call,
+            reference=reference,
+            target_reference=target,
+            target_psp_id=self.psp_id(target) if target else None,
+            psp_id=None if call.psp_id is None else self.psp_id(reference),
+        )
+
+
+def calls(payment_method: str, psp_id: Callable[[str], str], **more: Any) -> dict[Operation, Call]:
+    """Each operation's call, of one step; what a capture or void acts on is authorized, what a refund gives back sold."""
+    return {operation: _call(operation, payment_method, psp_id, **more) for operation in OPERATIONS}
+
+
+def _call(operation: Operation, payment_method: str, psp_id: Callable[[str], str], **more: Any) -> Call:
+    taking = operation in TAKING
+    target = None if taking else f"{PAYMENT}-{'s1' if operation.startswith('refund') else 'a1'}"
+    return Call(
+        **{
+            "reference": f"{PAYMENT}-{_SUFFIXES[operation]}",
+            "step": "1",
+            "kind": kind_of(operation),
+            "amount_minor": PART_MINOR if operation.endswith("_part") else FULL_MINOR,
+            "currency": "USD",
+            "payment_method": payment_method,
+            "description": "Order 7",
+            "statement_text": None,
+            "three_ds": False,
+            "stored_credential": None,
+            "target_reference": target,
+            "target_psp_id": None if target is None else psp_id(target),
+            "target_minor": None if target is None else FULL_MINOR,
+            "final": operation.startswith("capture"),
+            "multicapture": False,
+            "overcapture": False,
+            "return_url": "https://shop.example/back" if taking else None,
+            "psp_id": None,
+            **more,
+        }
+    )
+
+
+def kind_of(operation: Operation) -> Kind:
+    kind: Any = operation.partition("_")[0]
+    return kind
+
+
+def of_money(call: Call, minor: int, currency: str) -> Call:
+    """The same call about another sum; what it acts on is as large."""
+    target_minor = None if call.target_minor is None else call.target_minor + minor - call.amount_minor
+    return replace(call, amount_minor=minor, currency=currency, target_minor=target_minor)
+
+
+def result_of(outcome: Outcome) -> Result:
+    if outcome.kind == "NOT_SENT" and outcome.hint == "CONFIG":
+        return "CONFIG"
+    if outcome.kind == "UNKNOWN" and outcome.repeat_is_useless:
+        return "DUPLICATE"
+    assert outcome.kind not in {"EXPIRED", "PROVEN_ABSENT"}, outcome
+    result: Any = outcome.kind
+    return result

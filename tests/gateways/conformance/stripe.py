@@ -1,0 +1,339 @@
+"""Stripe's case book."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer, HttpRequest
+from gateways.stripe import answers
+from gateways.stripe.adapter import Stripe
+from tests.gateways.conformance.book import (
+    PLANTED,
+    CaseBook,
+    Cell,
+    Hooks,
+    On,
+    Operation,
+    Result,
+    Says,
+    Scenario,
+    Shows,
+    Simulated,
+    Without,
+    calls,
+)
+from tests.gateways.stripe import says
+
+SECRET: Final = f"sk_test_{PLANTED}4eC39HqLyjWDarjtT1zdp7dc"
+HOOK_SECRET: Final = f"whsec_{PLANTED}5WbX5kEWLlfzsGNjyGaxYGRMpKUZLdcm"
+
+
+def psp_id(reference: str) -> str:
+    return f"pi_{hashlib.md5(reference.encode()).hexdigest()[:24]}"
+
+
+def refund_id(call: Call) -> str:
+    return f"re_{hashlib.md5(call.reference.encode()).hexdigest()[:24]}"
+
+
+def wire(call: Call) -> int:
+    sent = answers.wire(call)
+    assert sent is not None
+    return sent
+
+
+def said(status: int, body: Any, **headers: str) -> HttpAnswer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return says.answer(status, body, {"request-id": "req_8HIEyhA0BxbOTm", **named})
+
+
+def intent(call: Call, status: str, **more: Any) -> dict[str, Any]:
+    """Of an authorize or a sale."""
+    sent = wire(call)
+    return says.intent(
+        status,
+        **{
+            "id": psp_id(call.reference),
+            "amount": sent,
+            "amount_capturable": sent if status == "requires_capture" else 0,
+            "amount_received": sent if status == "succeeded" else 0,
+            "currency": call.currency.lower(),
+            "metadata": {"order_ref": call.reference},
+            **more,
+        },
+    )
+
+
+def target(call: Call, status: str, received: int, **tags: str) -> dict[str, Any]:
+    """The intent that a capture or a void acts on."""
+    assert call.target_reference is not None
+    held = replace(
+        call, kind="authorize", reference=call.target_reference, amount_minor=call.target_minor or 0
+    )
+    left = wire(held) - received if status == "requires_capture" else 0
+    tagged = {"order_ref": call.target_reference, **tags}
+    known = {"id": call.target_psp_id, "metadata": tagged}
+    return intent(held, status, **known, amount_received=received, amount_capturable=left)
+
+
+def refund(call: Call, status: str, **more: Any) -> dict[str, Any]:
+    return says.refund(
+        status,
+        **{
+            "id": refund_id(call),
+            "amount": wire(call),
+            "currency": call.currency.lower(),
+            "metadata": {"order_ref": call.reference},
+            "payment_intent": call.target_psp_id,
+            **more,
+        },
+    )
+
+
+def approved(call: Call) -> dict[str, Any]:
+    match call.kind:
+        case "authorize":
+            return intent(call, "requires_capture")
+        case "sale":
+            return intent(call, "succeeded")
+        case "capture":
+            tag = {f"op_{call.reference.rpartition('-')[2]}": str(wire(call))}
+            return target(call, "succeeded", wire(call), **tag)
+        case "void":
+            return target(call, "canceled", 0)
+        case "refund":
+            return refund(call, "succeeded")
+
+
+def declined(decline_code: str) -> Says:
+    def answer(call: Call) -> HttpAnswer:
+        why = {"code": "card_declined", "decline_code": decline_code, "message": "Your card was declined."}
+        error = {"type": "card_error", **why}
+        shown = intent(call, "requires_payment_method", last_payment_error=error)
+        return said(402, {"error": error | {"payment_intent": shown}})
+
+    return answer
+
+
+def challenged(call: Call) -> HttpAnswer:
+    action = {
+        "type": "redirect_to_url",
+        "redirect_to_url": {"url": "https://hooks.stripe.com/3ds", "return_url": ""},
+    }
+    return said(200, intent(call, "requires_action", next_action=action))
+
+
+def error(status: int, kind: str = "invalid_request_error", **more: Any) -> HttpAnswer:
+    return said(status, says.error(kind, **more))
+
+
+_REFUSED: Final[Mapping[Result, Cell]] = {
+    "NOT_SENT": lambda _: error(400, code="parameter_invalid_integer", param="amount"),
+    "CONFIG": lambda _: error(401, message="Invalid API Key provided: sk_test_****zdp7dc"),
+    "DUPLICATE": lambda _: error(400, "idempotency_error"),
+    "UNKNOWN": lambda _: error(500, "api_error"),
+}
+_TAKING: Final[Mapping[Result, Cell]] = {
+    "APPROVED": lambda call: said(200, approved(call)),
+    "ACTION_REQUIRED": challenged,
+    "PENDING": lambda call: said(200, intent(call, "processing")),
+    "DECLINED_SOFT": declined("insufficient_funds"),
+    "DECLINED_HARD": declined("lost_card"),
+    **_REFUSED,
+}
+_CAPTURE: Final[Mapping[Result, Cell]] = {
+    "APPROVED": lambda call: said(200, approved(call)),
+    "ACTION_REQUIRED": Without("a capture asks nothing of the customer"),
+    "PENDING": Without("Stripe captures a card's money at once"),
+    "DECLINED_SOFT": lambda _: error(402, "card_error", code="processing_error"),
+    "DECLINED_HARD": lambda _: error(400, code="charge_expired_for_capture"),
+    **_REFUSED,
+}
+_VOID: Final[Mapping[Result, Cell]] = {
+    "APPROVED": lambda call: said(200, approved(call)),
+    "ACTION_REQUIRED": Without("a void asks nothing of the customer"),
+    "PENDING": Without("Stripe releases at once"),
+    "DECLINED_SOFT": Without("no issuer declines a void"),
+    "DECLINED_HARD": Without("no issuer declines a void"),
+    **_REFUSED,
+}
+_REFUND: Final[Mapping[Result, Cell]] = {
+    "APPROVED": lambda call: said(200, approved(call)),
+    "ACTION_REQUIRED": Without("what Stripe asks the customer for, it asks by itself: PENDING"),
+    "PENDING": lambda call: said(200, refund(call, "pending")),
+    "DECLINED_SOFT": Without("a refund that failed has failed for good"),
+    "DECLINED_HARD": lambda call: said(
+        200, refund(call, "failed", failure_reason="expired_or_canceled_card")
+    ),
+    **_REFUSED,
+}
+SAYS: Final[Mapping[Operation, Mapping[Result, Cell]]] = {
+    "authorize": _TAKING,
+    "sale": _TAKING,
+    "capture": _CAPTURE,
+    "capture_part": _CAPTURE,
+    "void": _VOID,
+    "refund": _REFUND,
+    "refund_part": _REFUND,
+}
+
+
+def one_intent(call: Call, executed: Sequence[Call]) -> HttpAnswer:
+    """By its id: of an authorize or a sale its own, which is there or not; of a capture or void its target's."""
+    if executed:
+        return said(200, approved(executed[0]))
+    if call.kind in {"authorize", "sale"}:
+        return error(404, code="resource_missing")
+    return said(200, target(call, "requires_capture", 0))
+
+
+def searched(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+    found = [intent(one, "succeeded" if one.kind == "sale" else "requires_capture") for one in executed]
+    return said(200, says.search(*(one | {"id": f"{one['id']}{i}"} for i, one in enumerate(found))))
+
+
+def one_refund(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+    return said(200, refund(executed[0], "succeeded")) if executed else error(404, code="resource_missing")
+
+
+def listed(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+    shown = [refund(one, "succeeded", id=f"{refund_id(one)}{i}") for i, one in enumerate(executed)]
+    return said(200, says.listed(*shown))
+
+
+_NO_OBJECT: Final = Without("a capture or void has no object of its own: the intent is read")
+_NO_TWO: Final = Without("one intent is read, and it shows each capture once")
+
+
+def signed(call: Call, secret: str, now: datetime) -> Hook:
+    kind = "refund.updated" if call.kind == "refund" else "payment_intent.succeeded"
+    body = json.dumps(
+        {
+            "id": f"evt_{hashlib.md5(call.reference.encode()).hexdigest()[:24]}",
+            "object": "event",
+            "type": kind if call.kind != "authorize" else "payment_intent.amount_capturable_updated",
+            "created": int(now.timestamp()),
+            "livemode": False,
+            "data": {"object": approved(call)},
+            "request": {"id": None, "idempotency_key": call.key},
+        }
+    ).encode()
+    stamp = str(int(now.timestamp()))
+    mac = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return Hook({"stripe-signature": f"t={stamp},v1={mac},v0=6ffbb59b2300aae63f27240606", "host": "x"}, body)
+
+
+_TOKENS: Final[Mapping[Scenario, str | Without]] = {
+    "approved": "pm_card_visa",
+    "declined_soft": "pm_card_visa_chargeDeclinedInsufficientFunds",
+    "declined_hard": "pm_card_visa_chargeDeclinedLostCard",
+    "challenged": "pm_card_threeDSecure2Required",
+    "lost": "pm_sim_lost",
+    "reset": "pm_sim_reset_before",
+    "too_many": "pm_sim_429",
+    "broken": "pm_sim_500",
+    "garbage": "pm_sim_garbage",
+    "drip": "pm_sim_drip",
+    "wrong_amount": "pm_sim_wrong_amount",
+    "wrong_currency": "pm_sim_wrong_currency",
+}
+
+
+@asynccontextmanager
+async def simulator(folder: Path) -> AsyncIterator[Simulated]:
+    from gateways.simulator.accounts import Accounts  # noqa: PLC0415
+    from gateways.simulator.ledger import Ledger  # noqa: PLC0415
+    from gateways.simulator.server import serving  # noqa: PLC0415
+
+    ledger = Ledger(folder / "charges of the simulator.db")
+    accounts = Accounts.parse(SECRET)
+    async with serving(ledger, accounts=accounts, latency_ms=0, host="127.0.0.1", port=0) as url:
+        yield Simulated(Credentials(url, SECRET), _TOKENS)
+    ledger.close()
+
+
+def _field(request: HttpRequest, *names: str) -> str:
+    form = parse_qs((request.body or b"").decode())
+    return next(form[name][0] for name in names if name in form)
+
+
+_KEYS: Final[Mapping[Any, Cell]] = {
+    "replayed": lambda call: said(200, approved(call), idempotent_replayed="true"),
+    "other_parameters": lambda _: error(400, "idempotency_error"),
+    "still_running": lambda _: error(409, code="idempotency_key_in_use"),
+}
+_BY_INTENT: Final[Mapping[Any, Shows | Without]] = {"by_id": one_intent, "by_reference": searched}
+_BY_TARGET: Final[Mapping[Any, Shows | Without]] = {"by_id": _NO_OBJECT, "by_reference": one_intent}
+_BY_REFUND: Final[Mapping[Any, Shows | Without]] = {"by_id": one_refund, "by_reference": listed}
+_ASKED: Final = calls("pm_card_visa", psp_id)
+_CANCEL: Final = {"step": "x", "psp_id": psp_id(_ASKED["sale"].reference)}
+
+BOOK: Final = CaseBook(
+    gateway=Stripe(),
+    credentials=Credentials("https://api.stripe.com", SECRET),
+    calls=_ASKED,
+    says=SAYS,
+    psp_id=lambda reference: (
+        psp_id(reference) if "-r" not in reference else psp_id(reference).replace("pi", "re")
+    ),
+    amounts={
+        (1099, "USD"): "1099",
+        (500, "JPY"): "500",
+        (5120, "KWD"): "5120",
+        (5124, "KWD"): Without("the last digit of a three-decimal amount has to be 0"),
+        (1230, "TND"): "1230",
+        (5, "ISK"): "500",
+        (1045, "HUF"): "1045",
+        (1000, "HUF"): "1000",
+        (80000, "TWD"): "80000",
+        (1000, "CLP"): "1000",
+        (5, "UGX"): Without("Stripe's pages contradict themselves: an account has to switch it on"),
+        (1500000, "IDR"): "1500000",
+    },
+    written=lambda request: _field(request, "amount", "amount_to_capture"),
+    key_of=lambda request: request.headers.get("Idempotency-Key"),
+    keys=dict.fromkeys(SAYS, _KEYS),
+    looks={
+        "authorize": _BY_INTENT,
+        "sale": _BY_INTENT,
+        "capture": _BY_TARGET,
+        "capture_part": _BY_TARGET,
+        "void": _BY_TARGET,
+        "refund": _BY_REFUND,
+        "refund_part": _BY_REFUND,
+    },
+    twice={
+        **dict.fromkeys(("authorize", "sale"), searched),
+        **dict.fromkeys(("capture", "capture_part", "void"), _NO_TWO),
+        **dict.fromkeys(("refund", "refund_part"), listed),
+    },
+    cancels={
+        "ended": On(
+            lambda call: said(200, intent(call, "canceled", cancellation_reason="abandoned")), _CANCEL
+        ),
+        "was_approved": On(
+            lambda call: said(400, says.unfit(approved(call))),
+            _CANCEL,
+        ),
+        "refused": On(lambda _: error(400, code="resource_missing"), _CANCEL),
+    },
+    money_unseen={},
+    error_in_200=said(200, says.error(code="card_declined")),
+    error_in_200_is=frozenset({"UNKNOWN"}),
+    too_many=error(429, code="rate_limit"),
+    error_saying=lambda text: error(400, code="parameter_unknown", message=text),
+    hooks=Hooks(
+        keys=HookKeys((HOOK_SECRET,), {}),
+        signed=signed,
+        another_secret="whsec_another5WbX5kEWLlfzsGNjyGaxYGRMpKUZLdcm",
+        expires=True,
+    ),
+    simulator=simulator,
+)

@@ -1,0 +1,145 @@
+"""What is read in an answer: each operation with each class of outcome, and what says another thing than was asked."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from gateways.contract import Call, HttpAnswer
+from tests.gateways.conformance.book import (
+    KEY_CASES,
+    RESULTS,
+    CaseBook,
+    KeyCase,
+    On,
+    Operation,
+    Result,
+    Without,
+    of_money,
+    result_of,
+)
+from tests.gateways.conformance.books import CASEBOOKS, each_book, each_operation, operations
+
+
+@each_operation(RESULTS, has=lambda book, operation, how: book.says[operation][how])
+def test_an_answer_is_read_as_what_its_psp_means_by_it(book: CaseBook, operation: Operation, how: Result):
+    call, answer = book.case(operation, book.says[operation][how])
+
+    outcome = book.gateway.outcome(call, answer)
+
+    assert result_of(outcome) == how, outcome
+    if how == "APPROVED":
+        assert (outcome.amount_minor, outcome.currency) == (call.amount_minor, call.currency)
+        assert outcome.next_step is None
+    if how == "ACTION_REQUIRED":
+        assert outcome.action_url is not None
+    assert not outcome.unlisted
+
+
+@each_operation()
+def test_the_steps_before_the_money_lead_to_it(book: CaseBook, operation: Operation):
+    before = book.before.get(operation, ())
+    calls = [*(replace(book.call(operation), **on.changes) for on in before), book.call(operation)]
+    for on, (call, following) in zip(before, pairwise(calls), strict=True):
+        outcome = book.gateway.outcome(call, on.says(call))
+
+        assert outcome.kind == "PENDING", outcome
+        assert outcome.next_step == following.step
+        assert following.psp_id in {outcome.psp_id, call.psp_id}
+        assert not book.gateway.moves_money(call)
+    assert book.gateway.moves_money(calls[-1])
+
+
+def _another_amount(_: CaseBook, call: Call) -> Call:
+    return of_money(call, call.amount_minor + 100, call.currency)
+
+
+def _less(_: CaseBook, call: Call) -> Call:
+    return of_money(call, call.amount_minor - 10, call.currency)
+
+
+def _another_currency(_: CaseBook, call: Call) -> Call:
+    return replace(call, currency="EUR")
+
+
+def _another_payment(book: CaseBook, call: Call) -> Call:
+    return book.another(call)
+
+
+def _shown(book: CaseBook, operation: Operation, how: object) -> object:
+    return None if how is _another_payment else book.money_unseen.get(operation)
+
+
+@each_operation([_another_amount, _less, _another_currency, _another_payment], has=_shown)
+def test_an_answer_about_another_thing_than_was_asked_is_unknown(
+    book: CaseBook, operation: Operation, how: Callable[[CaseBook, Call], Call]
+):
+    cell = book.best(operation)
+    assert not isinstance(cell, Without)
+    says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
+    asked = replace(book.call(operation), **changes)
+    answer = says(how(book, asked))
+
+    outcome = book.gateway.outcome(asked, answer)
+
+    assert outcome.kind == "UNKNOWN", outcome
+
+
+@each_book
+def test_an_error_in_an_answer_that_says_200_is_no_approval(book: CaseBook):
+    for operation in operations(book):
+        outcome = book.gateway.outcome(book.call(operation), book.error_in_200)
+
+        assert result_of(outcome) in book.error_in_200_is, (operation, outcome)
+
+
+_EXPECTED: dict[KeyCase, Result] = {"other_parameters": "DUPLICATE", "still_running": "UNKNOWN"}
+
+
+def _keyed(book: CaseBook, operation: Operation, how: KeyCase) -> object:
+    cells = book.keys[operation]
+    return cells if isinstance(cells, Without) else cells[how]
+
+
+@each_operation(KEY_CASES, has=_keyed)
+def test_a_key_that_was_used_before_never_hides_what_was_done_with_it(
+    book: CaseBook, operation: Operation, how: KeyCase
+):
+    cells = book.keys[operation]
+    assert not isinstance(cells, Without)
+    call, answer = book.case(operation, cells[how])
+
+    outcome = book.gateway.outcome(call, answer)
+
+    first = book.gateway.outcome(*book.case(operation, book.best(operation)))
+    if how == "replayed":
+        assert outcome == first
+    else:
+        assert result_of(outcome) == _EXPECTED[how], outcome
+
+
+_FROM_A_PROXY = b"<html><body><h1>Bad Gateway</h1></body></html>"
+
+
+@each_operation([429, 408, 500, 502, 503, 504, 520])
+def test_what_a_proxy_says_is_not_the_psps_word(book: CaseBook, operation: Operation, how: int):
+    answer = HttpAnswer(how, {"content-type": "text/html"}, _FROM_A_PROXY)
+
+    assert book.gateway.outcome(book.call(operation), answer).kind == "UNKNOWN"
+
+
+@each_operation([301, 302, 307, 308])
+def test_a_redirect_is_a_matter_of_the_configuration(book: CaseBook, operation: Operation, how: int):
+    answer = HttpAnswer(how, {"location": "https://elsewhere.example/"}, b"")
+
+    outcome = book.gateway.outcome(book.call(operation), answer)
+
+    assert outcome.kind in {"UNKNOWN", "NOT_SENT"}
+    assert outcome.hint == "CONFIG"
+
+
+@pytest.mark.parametrize("book", CASEBOOKS.values(), ids=CASEBOOKS)
+def test_too_many_calls_is_said_before_anything_is_done(book: CaseBook):
+    for operation in operations(book):
+        assert result_of(book.gateway.outcome(book.call(operation), book.too_many)) == "NOT_SENT", operation

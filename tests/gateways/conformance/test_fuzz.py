@@ -1,0 +1,316 @@
+"""10,000 mutated answers for each adapter: always an outcome, never an exception, and never APPROVED for what was not
+asked. The seed is fixed: what fails once fails again."""
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from commands.messages import Outcome
+from gateways.contract import Call, Hook, HookRefused, HttpAnswer
+from tests.gateways.conformance.book import (
+    TAKING,
+    CaseBook,
+    Cell,
+    Hooks,
+    On,
+    Operation,
+    Without,
+    of_money,
+)
+from tests.gateways.conformance.books import CASEBOOKS, each_book, each_hooked, operations
+
+MUTATED: Final = 10_000
+ABOUT_ANOTHER_SUM: Final = 4_000
+NOW: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
+_STATUSES: Final = (
+    200,
+    200,
+    200,
+    200,
+    201,
+    204,
+    302,
+    400,
+    401,
+    402,
+    404,
+    409,
+    422,
+    429,
+    500,
+    503,
+    0,
+    -1,
+    999,
+)
+_ODD: Final[tuple[Any, ...]] = (
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1.5,
+        2**63,
+        1e308,
+        "",
+        " ",
+        "0",
+        "-1",
+        "NaN",
+        "1e3",
+        "٣",
+        "\ud800",
+        "x" * 5000,
+    ),
+    *(
+        [],
+        {},
+        [[]],
+        {"": None},
+        [None],
+        "4111111111111111",
+        "succeeded",
+        "COMPLETED",
+        "SETTLED",
+        "Authorised",
+    ),
+    *("captured", "processed", "approved", "USD", "usd", "EUR", "INR"),
+)
+
+Interpret = Callable[[Call, HttpAnswer], Outcome | None]
+
+
+def interpreters(book: CaseBook, operation: Operation) -> list[tuple[Call, Interpret]]:
+    """Everything that reads an answer, with each call that it may read it for."""
+    call = book.call(operation)
+    known = replace(call, psp_id=book.psp_id(call.reference))
+    steps = [replace(call, **on.changes) for on in book.before.get(operation, ())]
+    found = [(call, book.gateway.outcome), (call, book.gateway.found), (known, book.gateway.found)]
+    found += [(step, book.gateway.outcome) for step in steps]
+    if operation in TAKING:
+        found.append((replace(known, step="x"), book.gateway.cancelled))
+    return found
+
+
+def true_answers(book: CaseBook, operation: Operation, about: Callable[[Call], Call]) -> Iterator[HttpAnswer]:
+    """What the PSP says when it goes well, and when it is asked later; to the call that `about` makes of it."""
+    for result, cell in book.says[operation].items():
+        if result in {"APPROVED", "PENDING", "ACTION_REQUIRED"} and not isinstance(cell, Without):
+            yield _said(book, operation, cell, about)
+    ways = book.looks[operation]
+    for way, shows in {} if isinstance(ways, Without) else ways.items():
+        if not isinstance(shows, Without):
+            call = book.call(operation)
+            asked = replace(call, psp_id=book.psp_id(call.reference)) if way == "by_id" else call
+            yield shows(about(asked), [about(asked)])
+
+
+def every_answer(book: CaseBook, operation: Operation) -> Iterator[HttpAnswer]:
+    yield from true_answers(book, operation, lambda call: call)
+    for cell in book.says[operation].values():
+        if not isinstance(cell, Without):
+            yield _said(book, operation, cell, lambda call: call)
+    shows = book.twice[operation]
+    if not isinstance(shows, Without):
+        yield shows(book.call(operation), [book.call(operation)] * 2)
+    yield from (book.error_in_200, book.too_many)
+
+
+def _said(book: CaseBook, operation: Operation, cell: Cell, about: Callable[[Call], Call]) -> HttpAnswer:
+    assert not isinstance(cell, Without)
+    says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
+    return says(about(replace(book.call(operation), **changes)))
+
+
+class Mutator:
+    """`pool`: of what goes into an answer in another value's place."""
+
+    def __init__(self, dice: random.Random, pool: list[Any]) -> None:
+        self.dice = dice
+        self.pool = pool
+
+    def answer(self, answer: HttpAnswer) -> HttpAnswer:
+        status = answer.status if self.dice.random() < 0.8 else self.dice.choice(_STATUSES)
+        headers = dict(answer.headers)
+        if headers and self.dice.random() < 0.1:
+            headers[self.dice.choice(list(headers))] = self.dice.choice(
+                ["", "true", "false", "\0", "x" * 500]
+            )
+        return HttpAnswer(status, headers, self.body(answer.body))
+
+    def body(self, raw: bytes) -> bytes:
+        try:
+            content = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return self._bytes(raw)
+        for _ in range(self.dice.randint(1, 3)):
+            content = self._tree(content)
+        try:
+            raw = orjson.dumps(content)
+        except TypeError:  # a lone surrogate: JSON can say it all the same
+            raw = re.sub(rb'"@surrogate@"', rb'"\\ud800"', orjson.dumps(_speakable(content)))
+        return self._bytes(raw) if self.dice.random() < 0.1 else raw
+
+    def _tree(self, content: Any) -> Any:
+        if not isinstance(content, dict | list) or not content:
+            return self.dice.choice(self.pool)
+        node = content
+        while True:
+            name: Any = self.dice.choice(list(node) if isinstance(node, dict) else range(len(node)))
+            inner = node[name]
+            if isinstance(inner, dict | list) and inner and self.dice.random() < 0.8:
+                node = inner
+                continue
+            match self.dice.random():
+                case below if below < 0.6:
+                    node[name] = self.dice.choice(self.pool)
+                case below if below < 0.8:
+                    del node[name]
+                case _ if isinstance(node, list):
+                    node.append(inner)
+                case _:
+                    node[self.dice.choice(["id", "status", "amount", "error", "errors", "data", "value"])] = (
+                        inner
+                    )
+            return content
+
+    def _bytes(self, raw: bytes) -> bytes:
+        if not raw or self.dice.random() < 0.2:
+            return self.dice.randbytes(self.dice.randint(0, 60))
+        place = self.dice.randrange(len(raw))
+        if self.dice.random() < 0.5:
+            return raw[:place]
+        return raw[:place] + self.dice.randbytes(1) + raw[place + self.dice.randint(0, 4) :]
+
+
+def _speakable(content: Any) -> Any:
+    match content:
+        case dict():
+            return {name: _speakable(inner) for name, inner in content.items()}
+        case list():
+            return [_speakable(inner) for inner in content]
+        case "\ud800":
+            return "@surrogate@"
+        case _:
+            return content
+
+
+def _values(book: CaseBook) -> list[Any]:
+    """Values that stand in true answers: the likeliest to be taken for something."""
+    found: set[str | int] = set()
+    for operation in operations(book):
+        for answer in every_answer(book, operation):
+            try:
+                pending = [orjson.loads(answer.body)]
+            except orjson.JSONDecodeError:
+                continue
+            while pending:
+                match pending.pop():
+                    case dict() as inner:
+                        pending.extend(inner.values())
+                    case list() as inner:
+                        pending.extend(inner)
+                    case str() | int() as leaf:
+                        found.add(leaf)
+    return sorted(found, key=repr)
+
+
+def _check(outcome: Any, call: Call, answer: HttpAnswer) -> None:
+    if outcome is None:
+        return
+    assert isinstance(outcome, Outcome)
+    assert len(outcome.detail or "") <= 500
+    assert "4111111111111111" not in outcome.model_dump_json()
+    if outcome.kind == "APPROVED":
+        asked = (call.amount_minor, call.currency)
+        assert (outcome.amount_minor, outcome.currency) == asked, (call, answer.status, answer.body)
+
+
+@each_book
+def test_no_mutated_answer_raises_or_approves_what_was_not_asked(book: CaseBook):
+    dice = random.Random(f"{book.name} 1")
+    mutator = Mutator(dice, [*_ODD, *_values(book)])
+    there = [
+        (operation, interpreters(book, operation), list(every_answer(book, operation)))
+        for operation in operations(book)
+    ]
+    for _ in range(MUTATED):
+        _, readers, seeds = dice.choice(there)
+        mutated = mutator.answer(dice.choice(seeds))
+        for call, interpret in readers:
+            _check(interpret(call, mutated), call, mutated)
+
+
+_OTHER_SUMS: Final[dict[str, Callable[[Call], Call]]] = {
+    "amount": lambda call: of_money(call, call.amount_minor + 100, call.currency),
+    "currency": lambda call: replace(call, currency="EUR"),
+}
+
+
+@pytest.mark.parametrize("what", ["amount", "currency", "payment"])
+@each_book
+def test_nothing_that_is_done_to_an_answer_about_another_sum_or_payment_makes_it_an_approval(
+    book: CaseBook, what: str
+):
+    """What was asked is in no place of the answer, nor is it put there."""
+    dice = random.Random(f"{book.name} {what}")
+    about = _OTHER_SUMS.get(what, book.another)
+    there = []
+    for operation in operations(book):
+        if what == "payment" or operation not in book.money_unseen:
+            seeds = list(true_answers(book, operation, about))
+            there.append((interpreters(book, operation), seeds, Mutator(dice, _pool(book, operation, seeds))))
+    for _ in range(ABOUT_ANOTHER_SUM):
+        readers, seeds, mutator = dice.choice(there)
+        mutated = mutator.answer(dice.choice(seeds))
+        for call, interpret in readers:
+            outcome = interpret(call, mutated)
+            assert outcome is None or outcome.kind != "APPROVED", (call, mutated.status, mutated.body)
+
+
+def _pool(book: CaseBook, operation: Operation, seeds: list[HttpAnswer]) -> list[Any]:
+    """Without what would make it the answer to what was asked."""
+    call = book.call(operation)
+    asked = {
+        str(call.amount_minor),
+        f"{call.amount_minor / 100:.2f}",
+        "usd",
+        call.reference,
+        book.psp_id(call.reference),
+    }
+    asked |= {str(call.target_reference), str(call.target_psp_id)}
+    shown = b"".join(seed.body for seed in seeds)
+    likely = [
+        value for value in _values(book) if str(value).lower() not in asked and orjson.dumps(value) in shown
+    ]
+    return [value for value in (*_ODD, *likely) if str(value).lower() not in asked]
+
+
+@each_hooked
+def test_no_mutated_webhook_raises(book: CaseBook, hooks: Hooks):
+    dice = random.Random(f"{book.name} hooks")
+    mutator = Mutator(dice, list(_ODD))
+    hook = hooks.signed(book.call("sale"), hooks.keys.secrets[0], NOW)
+    for _ in range(MUTATED // 5):
+        headers = {
+            name: value
+            if dice.random() < 0.7
+            else dice.choice(["", "x", "t=1,v1=" + "0" * 64, "\u00fc", "A" * 900])
+            for name, value in hook.headers.items()
+        }
+        mutated = Hook(headers, mutator.body(hook.body) if dice.random() < 0.8 else hook.body)
+        said = book.gateway.read_hook(mutated, hooks.keys, NOW)
+        assert isinstance(said, tuple | HookRefused)
+        book.gateway.certificate_url(mutated)
+
+
+def test_all_books_are_fuzzed():
+    assert MUTATED >= 10_000
+    assert all(operations(book) for book in CASEBOOKS.values())

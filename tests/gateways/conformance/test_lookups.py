@@ -1,0 +1,132 @@
+"""What is learnt by asking: of what is there once, twice, not at all, late, or is another one's."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from commands.messages import Outcome
+from gateways.contract import Call, HttpAnswer, HttpRequest
+from tests.gateways.conformance.book import CaseBook, Operation, Shows, Way, Without, of_money
+from tests.gateways.conformance.books import CASEBOOKS, each_book, operations
+
+
+def _looks() -> Iterator[Any]:
+    for name, book in CASEBOOKS.items():
+        for operation in operations(book):
+            ways = book.looks[operation]
+            if isinstance(ways, Without):
+                continue
+            for way, shows in ways.items():
+                if not isinstance(shows, Without):
+                    yield pytest.param(book, operation, way, shows, id=f"{name}-{operation}-{way}")
+
+
+each_look_up = pytest.mark.parametrize(("book", "operation", "way", "shows"), list(_looks()))
+
+
+def asked(book: CaseBook, operation: Operation, way: Way) -> Call:
+    call = book.call(operation)
+    return replace(call, psp_id=book.psp_id(call.reference)) if way == "by_id" else call
+
+
+@each_look_up
+def test_what_was_executed_is_found(book: CaseBook, operation: Operation, way: Way, shows: Shows):
+    call = asked(book, operation, way)
+    assert isinstance(book.gateway.lookup(call, book.credentials), HttpRequest)
+
+    outcome = book.gateway.found(call, shows(call, [call]))
+
+    assert outcome is not None
+    assert (outcome.kind, outcome.amount_minor, outcome.currency) == ("APPROVED", call.amount_minor, "USD")
+
+
+@each_look_up
+def test_what_is_not_found_is_not_yet_proven_absent(
+    book: CaseBook, operation: Operation, way: Way, shows: Shows
+):
+    """Found late: the first look-up decides nothing, for the agent waits; the second one finds it."""
+    call = asked(book, operation, way)
+
+    nothing = book.gateway.found(call, shows(call, []))
+    later = book.gateway.found(call, shows(call, [call]))
+
+    assert nothing is None or nothing.kind == "UNKNOWN", nothing
+    delay_s = book.gateway.absence_delay_s(call)
+    assert delay_s is None or delay_s >= 60
+    assert later is not None
+    assert later.kind == "APPROVED"
+
+
+@each_look_up
+@pytest.mark.parametrize("what", ["amount", "currency", "payment"])
+def test_what_is_found_of_another_thing_is_not_what_was_asked(
+    book: CaseBook, operation: Operation, way: Way, shows: Shows, what: str
+):
+    call = asked(book, operation, way)
+    if what != "payment" and operation in book.money_unseen:
+        return
+    others = {
+        "amount": of_money(call, call.amount_minor + 100, call.currency),
+        "currency": replace(call, currency="EUR"),
+        "payment": book.another(call),
+    }
+
+    outcome = book.gateway.found(call, shows(call, [others[what]]))
+
+    assert outcome is None or outcome.kind == "UNKNOWN", outcome
+    if what != "payment":
+        assert outcome is not None, "it is there, and it is not nothing"
+
+
+@each_book
+def test_what_is_found_twice_is_not_decided(book: CaseBook):
+    for operation in operations(book):
+        shows = book.twice[operation]
+        if isinstance(shows, Without):
+            continue
+        call = book.call(operation)
+
+        outcome = book.gateway.found(call, shows(call, [call, call]))
+
+        assert outcome is not None
+        assert outcome.kind == "UNKNOWN", (operation, outcome)
+
+
+@each_look_up
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500, 502, 503])
+def test_a_look_up_that_failed_proves_nothing(
+    book: CaseBook, operation: Operation, way: Way, shows: Shows, status: int
+):
+    call = asked(book, operation, way)
+    for body in (b"", b"<html>", b"{}", b"[]", b"null"):
+        outcome = book.gateway.found(call, HttpAnswer(status, {}, body))
+
+        assert outcome is not None
+        assert outcome.kind == "UNKNOWN", outcome
+
+
+@each_book
+def test_who_cannot_be_asked_says_so(book: CaseBook):
+    for operation in operations(book):
+        if isinstance(book.looks[operation], Without):
+            asked_for = book.gateway.lookup(book.call(operation), book.credentials)
+            assert isinstance(asked_for, Outcome), operation
+            assert asked_for.kind == "UNKNOWN"
+
+
+_ENDS = {"ended": {"EXPIRED"}, "was_approved": {"APPROVED"}, "refused": {"UNKNOWN"}}
+
+
+@each_book
+def test_a_cancel_ends_only_what_the_psp_says_it_has_ended(book: CaseBook):
+    for name, cell in book.cancels.items():
+        if isinstance(cell, Without):
+            continue
+        call, answer = book.case("sale", cell)
+        assert isinstance(book.gateway.cancel(call, book.credentials), HttpRequest), name
+
+        outcome = book.gateway.cancelled(call, answer)
+
+        assert outcome.kind in _ENDS[name], (name, outcome)

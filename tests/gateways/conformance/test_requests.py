@@ -1,0 +1,116 @@
+"""What is sent: amounts as the PSP writes them, and repeats that are repeats."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from commands.messages import Outcome
+from gateways.contract import HttpRequest
+from tests.gateways.conformance.book import (
+    AMOUNTS,
+    PLANTED,
+    CaseBook,
+    On,
+    Operation,
+    Without,
+    of_money,
+)
+from tests.gateways.conformance.books import CASEBOOKS, each_operation
+
+_MONEY = pytest.mark.parametrize(("minor", "currency"), AMOUNTS, ids=str)
+_BOOKS = pytest.mark.parametrize("book", CASEBOOKS.values(), ids=CASEBOOKS)
+_TAKING: tuple[Operation, ...] = ("authorize", "sale")
+
+
+@_BOOKS
+@_MONEY
+def test_an_amount_is_written_as_the_psp_reads_it_or_refused(book: CaseBook, minor: int, currency: str):
+    written = book.amounts[minor, currency]
+    for operation in _TAKING:
+        call = of_money(book.first(operation), minor, currency)
+
+        request = book.gateway.request(call, book.credentials)
+
+        if isinstance(written, Without):
+            assert isinstance(request, Outcome)
+            assert (request.kind, request.hint) == ("NOT_SENT", None)
+        else:
+            assert isinstance(request, HttpRequest), request
+            assert book.written(request) == written
+
+
+@_BOOKS
+@_MONEY
+def test_an_amount_comes_back_as_it_was_asked(book: CaseBook, minor: int, currency: str):
+    if isinstance(book.amounts[minor, currency], Without):
+        return
+    for operation in _TAKING:
+        cell = book.says[operation]["APPROVED"]
+        assert not isinstance(cell, Without)
+        says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
+        call = of_money(replace(book.call(operation), **changes), minor, currency)
+
+        outcome = book.gateway.outcome(call, says(call))
+
+        assert (outcome.kind, outcome.amount_minor, outcome.currency) == ("APPROVED", minor, currency)
+
+
+@each_operation()
+def test_a_repeat_has_the_same_bytes_whatever_was_learnt_since(book: CaseBook, operation: Operation):
+    for call in (book.first(operation), book.call(operation)):
+        first = book.gateway.request(call, book.credentials)
+        later = replace(call, first_try_at=datetime.now(UTC))
+
+        again = book.gateway.request(later, book.credentials)
+
+        assert isinstance(first, HttpRequest)
+        assert isinstance(again, HttpRequest)
+        assert (again.method, again.path, again.body) == (first.method, first.path, first.body)
+        assert dict(again.headers) == dict(first.headers)
+
+
+@each_operation()
+def test_a_key_stands_for_one_step_of_one_operation(book: CaseBook, operation: Operation):
+    call = book.call(operation)
+    request = book.gateway.request(call, book.credentials)
+    another = book.gateway.request(book.another(call), book.credentials)
+    assert isinstance(request, HttpRequest)
+    assert isinstance(another, HttpRequest)
+
+    key = book.key_of(request)
+
+    assert (key is None) == isinstance(book.keys[operation], Without)
+    if key is not None:
+        assert key != book.key_of(another)
+        assert 10 <= len(key) <= 64, "what all PSPs take"
+    steps = [
+        book.gateway.request(replace(call, **on.changes), book.credentials) for on in _before(book, operation)
+    ]
+    keys = [book.key_of(step) for step in steps if isinstance(step, HttpRequest)]
+    assert key is None or key not in keys
+
+
+def _before(book: CaseBook, operation: Operation) -> tuple[On, ...]:
+    return tuple(book.before.get(operation, ()))
+
+
+@each_operation()
+def test_no_secret_stands_in_an_address_or_a_body_or_is_shown(book: CaseBook, operation: Operation):
+    call = replace(book.call(operation), payment_method="tok_1")
+    sent = [
+        book.gateway.request(call, book.credentials),
+        book.gateway.lookup(call, book.credentials),
+        book.gateway.lookup(replace(call, psp_id=book.psp_id(call.reference)), book.credentials),
+    ]
+    if operation in _TAKING:
+        sent.append(
+            book.gateway.cancel(replace(call, step="x", psp_id=book.psp_id(call.reference)), book.credentials)
+        )
+
+    for request in sent:
+        if isinstance(request, HttpRequest):
+            assert PLANTED not in request.path
+            assert PLANTED not in (request.body or b"").decode()
+            assert PLANTED not in repr(request)
+    assert PLANTED not in repr(book.credentials)

@@ -1,0 +1,74 @@
+"""Planted secrets: in every call's headers, and nowhere else; not even where the PSP quotes what it was sent."""
+
+import base64
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import structlog
+
+from gateways.contract import HttpAnswer
+from infra.http_client import HttpClient
+from tests.gateways.conformance import unruly
+from tests.gateways.conformance.book import PLANTED, CaseBook, Operation
+from tests.gateways.conformance.books import each_operation
+from tests.gateways.conformance.unruly import Behaviour, Unruly, answers, send
+
+CARD = "4111 1111 1111 1111"
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[HttpClient]:
+    async with HttpClient.open(10, deadline_s=5) as client:
+        yield client
+
+
+def secrets(raw: bytes) -> list[str]:
+    """What in a call's headers only the PSP may know: what was planted, plain or encoded."""
+    head = raw.partition(b"\r\n\r\n")[0].decode()
+    words = [word for line in head.split("\r\n")[1:] for word in line.partition(": ")[2].split(" ")]
+    return [word for word in words if PLANTED in word or PLANTED.encode() in _decoded(word)]
+
+
+def _decoded(word: str) -> bytes:
+    try:
+        return base64.b64decode(word, validate=True)
+    except ValueError:
+        return b""
+
+
+@each_operation()
+async def test_a_call_carries_its_secret_in_a_header_and_nowhere_else(
+    book: CaseBook, operation: Operation, http: HttpClient
+):
+    call, answer = book.case(operation, book.best(operation))
+    async with Unruly(book, answers, lambda _: answer).serving() as server:
+        await send(book, call, server.url, http)
+
+    (raw,) = server.received
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert secrets(raw)
+    for secret in (PLANTED, *secrets(raw)):
+        assert secret.encode() not in head.split(b"\r\n")[0]
+        assert secret.encode() not in body
+
+
+@each_operation([answers, unruly.truncates, unruly.closes])
+async def test_what_a_psp_quotes_of_a_secret_or_a_card_is_neither_reported_nor_logged(
+    book: CaseBook, operation: Operation, how: Behaviour, http: HttpClient, caplog: pytest.LogCaptureFixture
+):
+    call = replace(book.call(operation), payment_method="tok_1")
+
+    def quoting(raw: bytes) -> HttpAnswer:
+        head = raw.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+        quoted = [line for line in head if any(secret in line for secret in secrets(raw))]
+        return book.error_saying(f"not taken: {' '.join(quoted)} card {CARD}")
+
+    with caplog.at_level(logging.DEBUG), structlog.testing.capture_logs() as logged:
+        async with Unruly(book, how, quoting).serving() as server:
+            outcome = await send(book, call, server.url, http)
+
+    told = outcome.model_dump_json() + repr(outcome) + caplog.text + repr(logged)
+    for secret in (PLANTED, CARD, *secrets(server.received[0])):
+        assert secret not in told, secret

@@ -1,0 +1,183 @@
+"""Over the wire, with the one client: whatever happens to a call, what is reported of it is true."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import pytest
+
+from gateways.contract import Call, HttpAnswer
+from infra.http_client import HttpClient
+from tests.gateways.conformance import unruly
+from tests.gateways.conformance.book import CaseBook, On, Operation, Without, of_money, result_of
+from tests.gateways.conformance.books import each_book, each_operation, operations
+from tests.gateways.conformance.unruly import Behaviour, Unruly, answers, answers_in_pieces, send
+
+SHORT_S = 0.25
+"""Of calls that never get a whole answer. The others have the deadline that they have in production."""
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[HttpClient]:
+    async with HttpClient.open(10) as client:
+        yield client
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[HttpClient]:
+    async with HttpClient.open(10, deadline_s=SHORT_S) as client:
+        yield client
+
+
+def asked(book: CaseBook, operation: Operation) -> tuple[Call, HttpAnswer]:
+    """With the answer that says that it went well."""
+    return book.case(operation, book.best(operation))
+
+
+def saying(answer: HttpAnswer) -> Callable[[bytes], HttpAnswer]:
+    return lambda _: answer
+
+
+@each_operation([answers, answers_in_pieces])
+async def test_a_whole_answer_is_read_however_it_comes(
+    book: CaseBook, operation: Operation, how: Behaviour, http: HttpClient
+):
+    call, answer = asked(book, operation)
+    async with Unruly(book, how, saying(answer)).serving() as server:
+        outcome = await send(book, call, server.url, http)
+
+    assert outcome == book.gateway.outcome(call, answer)
+    assert outcome.kind in {"APPROVED", "PENDING"}
+
+
+@each_operation(
+    [
+        unruly.resets,
+        unruly.closes,
+        unruly.truncates,
+        unruly.says_half_and_resets,
+        unruly.floods,
+        unruly.speaks_no_http,
+    ]
+)
+async def test_a_call_that_was_taken_in_and_not_answered_is_unknown_and_sent_once(
+    book: CaseBook, operation: Operation, how: Behaviour, http: HttpClient
+):
+    call, answer = asked(book, operation)
+    async with Unruly(book, how, saying(answer)).serving() as server:
+        outcome = await send(book, call, server.url, http)
+
+    assert outcome.kind == "UNKNOWN"
+    assert len(server.received) == 1
+
+
+@each_operation([unruly.is_silent, unruly.drips])
+async def test_an_answer_that_is_not_whole_in_time_is_unknown(
+    book: CaseBook, operation: Operation, how: Behaviour, hasty: HttpClient
+):
+    call, answer = asked(book, operation)
+    async with Unruly(book, how, saying(answer)).serving() as server:
+        outcome = await send(book, call, server.url, hasty)
+
+    assert outcome.kind == "UNKNOWN"
+    assert len(server.received) <= 1
+
+
+@each_operation()
+async def test_a_connection_that_is_reset_before_it_was_read_from_is_unknown(
+    book: CaseBook, operation: Operation, http: HttpClient
+):
+    """Nobody knows how far the first bytes came."""
+    call, answer = asked(book, operation)
+    async with Unruly(book, unruly.resets, saying(answer), reads=False).serving() as server:
+        outcome = await send(book, call, server.url, http)
+
+    assert outcome.kind == "UNKNOWN"
+
+
+@each_operation()
+async def test_a_refused_connection_is_not_sent(book: CaseBook, operation: Operation, http: HttpClient):
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        path = urlsplit(book.credentials.base_url).path
+        url = f"http://127.0.0.1:{reserved.getsockname()[1]}{path}"
+        outcome = await send(book, asked(book, operation)[0], url, http)
+
+    assert outcome.kind == "NOT_SENT"
+
+
+@each_operation()
+async def test_a_certificate_that_nobody_vouches_for_is_not_spoken_to(
+    book: CaseBook, operation: Operation, http: HttpClient
+):
+    call, answer = asked(book, operation)
+    async with Unruly(book, answers, saying(answer)).serving(tls=True) as server:
+        outcome = await send(book, call, server.url, http)
+
+    assert outcome.kind == "NOT_SENT"
+    assert server.received == []
+
+
+@each_operation([None, "7"])
+async def test_too_many_calls_are_not_sent(
+    book: CaseBook, operation: Operation, how: str | None, http: HttpClient
+):
+    headers = book.too_many.headers if how is None else {**book.too_many.headers, "retry-after": how}
+    async with Unruly(book, answers, saying(replace(book.too_many, headers=headers))).serving() as server:
+        outcome = await send(book, asked(book, operation)[0], server.url, http)
+
+    assert outcome.kind == "NOT_SENT"
+    assert len(server.received) == 1
+
+
+_ANSWERS = {
+    "500": HttpAnswer(500, {"content-type": "text/html"}, b"<h1>Internal Server Error</h1>"),
+    "502": HttpAnswer(502, {"content-type": "text/html"}, b"<h1>Bad Gateway</h1>"),
+    "503": HttpAnswer(503, {"content-type": "text/plain", "retry-after": "1"}, b"no healthy upstream"),
+    "504": HttpAnswer(504, {}, b""),
+    "garbage": HttpAnswer(200, {"content-type": "application/json"}, b'{"id": "pi_1", "stat\xff\xfe'),
+    "empty": HttpAnswer(200, {}, b""),
+    "an_empty_object": HttpAnswer(200, {}, b"{}"),
+    "html": HttpAnswer(200, {"content-type": "text/html"}, b"<html>Maintenance</html>"),
+}
+
+
+@each_operation(_ANSWERS)
+async def test_what_is_no_answer_is_unknown(book: CaseBook, operation: Operation, how: str, http: HttpClient):
+    async with Unruly(book, answers, saying(_ANSWERS[how])).serving() as server:
+        outcome = await send(book, asked(book, operation)[0], server.url, http)
+
+    assert outcome.kind == "UNKNOWN"
+
+
+@each_book
+async def test_an_error_that_says_200_approves_nothing(book: CaseBook, http: HttpClient):
+    for operation in operations(book):
+        async with Unruly(book, answers, saying(book.error_in_200)).serving() as server:
+            outcome = await send(book, asked(book, operation)[0], server.url, http)
+
+        assert result_of(outcome) in book.error_in_200_is, operation
+
+
+def _seen(book: CaseBook, operation: Operation, how: str) -> object:
+    return None if how == "payment" else book.money_unseen.get(operation)
+
+
+@each_operation(["amount", "currency", "payment"], has=_seen)
+async def test_an_answer_about_another_thing_is_unknown(
+    book: CaseBook, operation: Operation, how: str, http: HttpClient
+):
+    cell = book.best(operation)
+    assert not isinstance(cell, Without)
+    says = cell.says if isinstance(cell, On) else cell
+    call, _ = asked(book, operation)
+    others = {
+        "amount": of_money(call, call.amount_minor + 100, call.currency),
+        "currency": replace(call, currency="EUR"),
+        "payment": book.another(call),
+    }
+    async with Unruly(book, answers, saying(says(others[how]))).serving() as server:
+        outcome = await send(book, call, server.url, http)
+
+    assert outcome.kind == "UNKNOWN"
