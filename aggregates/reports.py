@@ -46,7 +46,7 @@ def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
                 expire_authorization(payment, operation, _as_told(report), cause)
             weigh(payment, cause)
     elif _lapsed(payment, operation, report):
-        expire_authorization(payment, operation, _as_told(report), cause)
+        _take_lapse(payment, operation, report, cause)
     elif _failed_since(payment, operation, report):
         _doubt_the_approval(payment, operation, report, cause)
     elif _is_hint(operation, report):
@@ -160,6 +160,15 @@ def _lapsed(payment: Payment, operation: Operation, report: Report) -> bool:
         and not payment.authorization_expired
         and (total.capturable > 0 or total.capturing > 0 or total.voiding)
     )
+
+
+def _take_lapse(payment: Payment, operation: Operation, report: Report, cause: Cause) -> None:
+    """A webhook's word is confirmed first; while we void, the void's own answer tells more."""
+    if report.source != "webhook" or not operation.psp.looks_up:
+        expire_authorization(payment, operation, _as_told(report), cause)
+    elif not payment.sums.voiding and not operation.confirming:
+        because = "a webhook says that the authorization is gone: it has to be confirmed"
+        payment.ask_by("confirm", operation, cause, because)
 
 
 def _as_told(report: Report) -> str:

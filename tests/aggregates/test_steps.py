@@ -254,3 +254,41 @@ def test_a_person_asking_for_what_cannot_be_asked_closes_it():
     doubt.ask_now(made, None, cause(LATER))
 
     assert made.pending_events[-1].how == "query"
+
+
+@pytest.mark.parametrize(("route", "status"), [(TOLD, Status.EXPIRED), (ORDERS, Status.AUTHORIZED)])
+def test_an_authorization_that_a_webhook_says_is_gone_is_confirmed_where_it_can_be(
+    route: Route, status: Status
+):
+    made = authorized(route)
+
+    say(made, S.EXPIRED, route, source="webhook", psp_id="pi_1", observed_at=LATER, now=LATER)
+
+    assert made.status is status
+    assert (getattr(made.pending_events[-1], "how", None) == "confirm") is (route is ORDERS)
+
+
+def test_the_confirmation_of_a_lapse_ends_the_authorization():
+    made = authorized(ORDERS)
+    say(made, S.EXPIRED, source="webhook", psp_id="pi_1", observed_at=LATER, now=LATER)
+
+    after = LATER + timedelta(seconds=1)
+    say(made, S.EXPIRED, source="query", psp_id="pi_1", observed_at=after, now=after)
+
+    assert made.status is Status.EXPIRED
+
+
+def test_a_webhook_about_what_we_are_voiding_ourselves_changes_nothing():
+    made = authorized(ORDERS)
+    authorization = operation_of(made)
+    merchant.void(made, cause())
+    before = made.version
+
+    reports.take(
+        made,
+        report(authorization, S.EXPIRED, source="webhook", psp_id="pi_1", observed_at=LATER),
+        ORDERS,
+        cause(LATER),
+    )
+
+    assert made.version == before
