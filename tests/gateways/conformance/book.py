@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from commands.messages import Outcome
 from gateways.contract import Call, Credentials, Gateway, Hook, HookKeys, HttpAnswer, HttpRequest, Kind
@@ -231,8 +231,7 @@ def _call(operation: Operation, payment_method: str, psp_id: Callable[[str], str
 
 
 def kind_of(operation: Operation) -> Kind:
-    kind: Any = operation.partition("_")[0]
-    return kind
+    return cast("Kind", operation.partition("_")[0])
 
 
 def of_money(call: Call, minor: int, currency: str) -> Call:
@@ -247,5 +246,4 @@ def result_of(outcome: Outcome) -> Result:
     if outcome.kind == "UNKNOWN" and outcome.repeat_is_useless:
         return "DUPLICATE"
     assert outcome.kind not in {"EXPIRED", "PROVEN_ABSENT"}, outcome
-    result: Any = outcome.kind
-    return result
+    return cast("Result", outcome.kind)

@@ -51,27 +51,27 @@ def test_the_steps_before_the_money_lead_to_it(book: CaseBook, operation: Operat
     assert book.gateway.moves_money(calls[-1])
 
 
-def _another_amount(_: CaseBook, call: Call) -> Call:
+def another_amount(_: CaseBook, call: Call) -> Call:
     return of_money(call, call.amount_minor + 100, call.currency)
 
 
-def _less(_: CaseBook, call: Call) -> Call:
+def less(_: CaseBook, call: Call) -> Call:
     return of_money(call, call.amount_minor - 10, call.currency)
 
 
-def _another_currency(_: CaseBook, call: Call) -> Call:
+def another_currency(_: CaseBook, call: Call) -> Call:
     return replace(call, currency="EUR")
 
 
-def _another_payment(book: CaseBook, call: Call) -> Call:
+def another_payment(book: CaseBook, call: Call) -> Call:
     return book.another(call)
 
 
 def _shown(book: CaseBook, operation: Operation, how: object) -> object:
-    return None if how is _another_payment else book.money_unseen.get(operation)
+    return None if how is another_payment else book.money_unseen.get(operation)
 
 
-@each_operation([_another_amount, _less, _another_currency, _another_payment], has=_shown)
+@each_operation([another_amount, less, another_currency, another_payment], has=_shown)
 def test_an_answer_about_another_thing_than_was_asked_is_unknown(
     book: CaseBook, operation: Operation, how: Callable[[CaseBook, Call], Call]
 ):
