@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-ROLES: Final = ("command", "relay", "gateway", "timers", "views", "api", "audit")
+ROLES: Final = ("command", "relay", "gateway", "timers", "inbox", "views", "api", "audit")
 
 _ACCOUNTS: Final = """\
 [merchants.demo]
@@ -21,6 +21,7 @@ accounts = ["sim-eu"]
 gateway = "stripe"
 base_url = "http://simulator:8200"
 secret_file = "sim-eu.key"
+webhook_secret_files = ["sim-eu.webhook.key"]
 """
 
 
@@ -40,6 +41,7 @@ def write(folder: Path) -> list[Path]:
         ),
         _write(kept / "accounts.toml", _ACCOUNTS),
         _write(kept / "sim-eu.key", simulator_key),
+        _write(kept / "sim-eu.webhook.key", "whsec_" + secrets.token_hex(24)),
         _write(kept / "return.key", secrets.token_hex(32)),
         _write(folder / ".env", "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))),
     ]

@@ -1,4 +1,4 @@
-"""The application: routes and error documents. It works once `app.state.door` and `.returns` are set."""
+"""The application: routes and error documents. It works once `app.state.door`, `.returns` and `.webhooks` are set."""
 
 from importlib.metadata import version
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from infra.api import changes, creates, documented, problems, reads, returns
+from infra.api import changes, creates, documented, problems, reads, returns, webhooks
 from infra.api.door import answer, door_of
 
 _DESCRIPTION: Final = """Payments that are never lost and never charged twice.
@@ -29,6 +29,7 @@ def build() -> FastAPI:
     app.include_router(creates.router)
     app.include_router(changes.router)
     app.include_router(returns.router)
+    app.include_router(webhooks.router)
     documented.install(app)
     app.add_api_route("/live", _live, tags=["process"], summary="Whether the process runs")
     app.add_api_route(

@@ -31,10 +31,15 @@ class ProblemDocument(BaseModel):
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The answers that a route gives beside those that every route may give, one example for each code."""
+    """The answers that a route gives beside those that every route with an API key may give."""
+    return only_problems("unauthorized", "scope_missing", "request_invalid", "database_unavailable", *codes)
+
+
+def only_problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """One example for each code."""
     schema = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
     found: dict[int | str, dict[str, Any]] = {}
-    for code in ("unauthorized", "scope_missing", "request_invalid", "database_unavailable", *codes):
+    for code in codes:
         status, title = TITLES[code]
         example = {"type": f"urn:aegispay:problem:{code}", "title": title, "status": status, "code": code}
         content = {MEDIA_TYPE: {"schema": schema, "examples": {}}}
@@ -53,7 +58,9 @@ def install(app: FastAPI) -> None:
         schemas = document["components"]["schemas"]
         schemas[ProblemDocument.__name__] = ProblemDocument.model_json_schema()
         # What FastAPI adds for a parameter; ours may be any text.
-        document["paths"]["/return/{token}"]["get"]["responses"].pop("422", None)
+        for path in ("/return/{token}", "/webhooks/{gateway}/{account}"):
+            for route in document["paths"][path].values():
+                route["responses"].pop("422", None)
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         return document

@@ -98,11 +98,7 @@ async def json_body(request: Request, *, required: bool = True) -> dict[str, Any
     if media_type != "application/json":
         raise Problem("media_type", "send Content-Type: application/json")
     try:
-        async with asyncio.timeout(_BODY_WITHIN_S):
-            raw = await _bounded(request)
-        content = orjson.loads(raw)
-    except TimeoutError:
-        raise Problem("body_too_slow", f"it has {_BODY_WITHIN_S:.0f} s") from None
+        content = orjson.loads(await raw_body(request, MESSAGE_BYTES_MAX))
     except orjson.JSONDecodeError:
         raise Problem("not_json", "the body is not JSON in UTF-8") from None
     if not isinstance(content, dict):
@@ -114,13 +110,22 @@ def _has_body(request: Request) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
-async def _bounded(request: Request) -> bytes:
+async def raw_body(request: Request, bytes_max: int) -> bytes:
+    """Raises `Problem`."""
+    try:
+        async with asyncio.timeout(_BODY_WITHIN_S):
+            return await _bounded(request, bytes_max)
+    except TimeoutError:
+        raise Problem("body_too_slow", f"it has {_BODY_WITHIN_S:.0f} s") from None
+
+
+async def _bounded(request: Request, bytes_max: int) -> bytes:
     """Not what Starlette bounds by itself: its 413 is no problem document."""
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
-        if len(raw) > MESSAGE_BYTES_MAX:
-            raise Problem("message_too_large", f"the body may have {MESSAGE_BYTES_MAX} bytes")
+        if len(raw) > bytes_max:
+            raise Problem("message_too_large", f"the body may have {bytes_max} bytes")
     return bytes(raw)
 
 

@@ -19,9 +19,11 @@ MEDIA_TYPE: Final = "application/problem+json"
 TITLES: Final = {
     "not_json": (400, "The body is not JSON"),
     "not_an_object": (400, "The body is not a JSON object"),
+    "webhook_unreadable": (400, "The webhook cannot be read"),
     "idempotency_key_missing": (400, "The header Idempotency-Key is required"),
     "cursor_invalid": (400, "The cursor was not made here"),
     "unauthorized": (401, "No valid API key"),
+    "webhook_refused": (401, "The webhook is not taken"),
     "scope_missing": (403, "The API key may not do this"),
     "payment_not_found": (404, "No such payment"),
     "not_found": (404, "No such resource"),
@@ -59,6 +61,7 @@ TITLES: Final = {
     "request_invalid": (422, "The request is not valid"),
     "internal_error": (500, "A fault of ours"),
     "kafka_unavailable": (503, "Nothing can be asked of payments at the moment"),
+    "certificate_unavailable": (503, "The webhook cannot be verified at the moment"),
     "database_unavailable": (503, "Payments cannot be read at the moment"),
 }
 """Codes with a status of their own. Any other, e.g. field_missing or amount_not_positive, is 422."""

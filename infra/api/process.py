@@ -8,20 +8,26 @@ from typing import Any, Final
 
 import psycopg
 import uvicorn
+from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 
+from infra.accounts import webhook_accounts
+from infra.adapters import ADAPTERS
 from infra.api.app import build
 from infra.api.bus import Bus
+from infra.api.certificates import Certificates
 from infra.api.door import Door, Pool
 from infra.api.envelope import Envelope
 from infra.api.keys import Keys
 from infra.api.returns import Returns
+from infra.api.webhooks import Webhooks
 from infra.database import conninfo
 from infra.misconfigured import Misconfigured
 from infra.process import Process
 from infra.return_token import ReturnPages
 from infra.settings import ApiSettings
 from infra.startup import ready_to_start
+from infra.watched import Watched
 
 _LOOK_EVERY_S: Final = 2.0
 _DRAINED_WITHIN_S: Final = 8
@@ -39,21 +45,24 @@ class _Server(uvicorn.Server):
 async def main(process: Process, settings: ApiSettings) -> None:
     if not await ready_to_start(process, settings):
         return
+    file = settings.accounts_file
+    accounts = None if file is None else Watched("webhook keys", file, webhook_accounts)
     listening = _listen(settings)
     bus = Bus(settings, process.name)
     await bus.start()
     try:
-        async with _pool(settings, process) as pool:
-            returns = Returns(ReturnPages.of(settings))
-            await _serve(process, Door(process, pool, Keys(pool), bus), returns, listening)
+        async with _pool(settings, process) as pool, Certificates.open() as certificates:
+            app = build()
+            app.state.door = Door(process, pool, Keys(pool), bus)
+            app.state.returns = Returns(ReturnPages.of(settings))
+            app.state.webhooks = Webhooks(ADAPTERS, accounts, certificates)
+            await _serve(process, app, listening)
     finally:
         await bus.stop()
 
 
-async def _serve(process: Process, door: Door, returns: Returns, listening: socket.socket) -> None:
-    app = build()
-    app.state.door = door
-    app.state.returns = returns
+async def _serve(process: Process, app: FastAPI, listening: socket.socket) -> None:
+    door: Door = app.state.door
     server = _Server(
         uvicorn.Config(
             Envelope(app),  # around the handler of faults too

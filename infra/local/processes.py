@@ -48,8 +48,9 @@ KINDS: Final = (
         lambda chosen: chosen.command_workers,
     ),
     Kind("timers", "infra.timers", "timers"),
+    Kind("inbox", "infra.inbox", "inbox"),
     Kind("views", "infra.read_models", "views", (), lambda chosen: chosen.read_model_workers),
-    Kind("api", "infra.api", "api", ("api_port", "public_url", "return_key_file")),
+    Kind("api", "infra.api", "api", ("api_port", "accounts_file", "public_url", "return_key_file")),
 )
 
 

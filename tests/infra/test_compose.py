@@ -24,6 +24,7 @@ _SETTINGS: Final = {
     "infra.command_worker": settings.CommandWorkerSettings,
     "infra.relay_process": settings.RelaySettings,
     "infra.timers": settings.TimersSettings,
+    "infra.inbox": settings.InboxSettings,
     "infra.gateway_worker": settings.GatewayWorkerSettings,
     "infra.read_models": settings.ReadModelSettings,
     "infra.api": settings.ApiSettings,
@@ -99,7 +100,7 @@ def test_the_passwords_are_written_once(tmp_path):
     first = compose_env.write(tmp_path)
     before = (tmp_path / ".env").read_text()
 
-    assert len(first) == 5
+    assert len(first) == 6
     assert compose_env.write(tmp_path) == []
     assert (tmp_path / ".env").read_text() == before
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0

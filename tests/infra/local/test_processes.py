@@ -51,6 +51,7 @@ def test_each_process_has_its_own_role():
         "relay": "relay",
         "command": "command",
         "timers": "timers",
+        "inbox": "inbox",
         "views": "views",
         "api": "api",
     }

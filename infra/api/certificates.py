@@ -1,0 +1,110 @@
+"""The certificates that a PSP's webhooks name, fetched once each. A failure is no verdict: the PSP sends again.
+
+The adapter has said that the address is one of the PSP's; whoever sends a webhook may choose which. So the fetches at one
+time are few, a failed one is not repeated at once, and what is kept is bounded.
+"""
+
+import asyncio
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Self, TypeVar
+
+import aiohttp
+from prometheus_client import Counter
+
+_BYTES_MAX: Final = 64 * 1024
+_WITHIN_S: Final = 5.0
+_LIFE_S: Final = 24 * 3600.0
+_NOT_AGAIN_FOR_S: Final = 5.0
+_KEPT_MAX: Final = 32
+_AT_ONCE_MAX: Final = 4
+_PEM: Final = b"-----BEGIN CERTIFICATE-----"
+
+T = TypeVar("T")
+
+FETCHES = Counter("aegispay_webhook_certificates", "Fetched", ["result"])
+
+
+class Unavailable(Exception):
+    """Whether the webhook is the PSP's cannot be said now."""
+
+
+class Certificates:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self._kept: OrderedDict[str, tuple[float, bytes]] = OrderedDict()  # with when it is fetched again
+        self._failed: OrderedDict[str, float] = OrderedDict()
+        self._under_way: dict[str, asyncio.Task[bytes | None]] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, trusted: ssl.SSLContext | None = None) -> AsyncIterator[Self]:
+        """`trusted`: other roots than the system's."""
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=_AT_ONCE_MAX, ssl=trusted or True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=_WITHIN_S),
+            headers={"User-Agent": "aegispay"},
+        ) as session:
+            opened = cls(session)
+            try:
+                yield opened
+            finally:
+                await asyncio.gather(*opened._under_way.values())
+
+    async def of(self, url: str) -> bytes:
+        """Raises `Unavailable`."""
+        until, kept = self._kept.get(url, (0.0, b""))
+        if time.monotonic() < until:
+            return kept
+        if time.monotonic() < self._failed.get(url, 0.0):
+            raise Unavailable
+        fetched = await self._fetched_once(url)
+        if fetched is None:
+            raise Unavailable
+        return fetched
+
+    async def _fetched_once(self, url: str) -> bytes | None:
+        task = self._under_way.get(url)
+        if task is None:
+            if len(self._under_way) >= _AT_ONCE_MAX:
+                return None
+            task = self._under_way[url] = asyncio.create_task(self._fetched(url))
+            task.add_done_callback(lambda _: self._under_way.pop(url))
+        # One who goes away must not take it from the others.
+        return await asyncio.shield(task)
+
+    async def _fetched(self, url: str) -> bytes | None:
+        try:
+            content = await self._fetch(url)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            content = None
+        FETCHES.labels("failed" if content is None else "fetched").inc()
+        if content is None:
+            _keep(self._failed, url, time.monotonic() + _NOT_AGAIN_FOR_S)
+        else:
+            _keep(self._kept, url, (time.monotonic() + _LIFE_S, content))
+        return content
+
+    async def _fetch(self, url: str) -> bytes | None:
+        if not url.startswith("https://"):
+            return None
+        async with self._session.get(url, allow_redirects=False) as answer:
+            if answer.status != 200:
+                return None
+            content = bytearray()
+            async for chunk in answer.content.iter_any():
+                content += chunk
+                if len(content) > _BYTES_MAX:
+                    return None
+            return bytes(content) if _PEM in content else None
+
+
+def _keep(among: OrderedDict[str, T], url: str, what: T) -> None:
+    among[url] = what
+    among.move_to_end(url)
+    if len(among) > _KEPT_MAX:
+        among.popitem(last=False)
