@@ -1,0 +1,74 @@
+"""What Razorpay's error reasons mean for us. Source: its page on error codes; the split into classes is ours.
+
+`code` says little: a card's decline and a wrong API key are both BAD_REQUEST_ERROR. So the reason decides; without
+one, whether a payment is named; without that, the words of the description.
+"""
+
+# ruff: noqa: SIM905 - a table of codes reads better as a paragraph
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Hint = Literal["FIX_INPUT", "CONFIG"]
+Verdict = Literal["SOFT", "HARD", "UNDECIDED", "DUPLICATE", "PENDING", "CONFIG", "INVALID"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """`UNDECIDED`: the bank did not answer, and still may. `INVALID`: refused before anything was done."""
+
+    verdict: Verdict
+    hint: Hint | None = None
+
+
+CONFIG: Final = Meaning("CONFIG", "CONFIG")
+INVALID: Final = Meaning("INVALID")
+
+_BY_REASON: Final[dict[str, Meaning]] = {
+    **dict.fromkeys(
+        """insufficient_funds insufficient_fund card_declined payment_failed transaction_limit_exceeded
+        transaction_daily_limit_exceeded payment_cancelled bank_technical_error card_not_enrolled""".split(),
+        Meaning("SOFT"),
+    ),
+    **dict.fromkeys(
+        """incorrect_cvv incorrect_otp incorrect_card_details incorrect_card_expiry_date
+        authentication_failed""".split(),
+        Meaning("SOFT", "FIX_INPUT"),
+    ),
+    **dict.fromkeys(
+        """card_expired debit_instrument_blocked debit_instrument_inactive card_disabled_for_online_payments
+        card_number_invalid card_type_invalid payment_risk_check_failed compliance_violation
+        international_transaction_not_allowed""".split(),
+        Meaning("HARD"),
+    ),
+    **dict.fromkeys(
+        "gateway_technical_error payment_timed_out verification_failed server_error".split(),
+        Meaning("UNDECIDED"),
+    ),
+    **dict.fromkeys("order_already_paid duplicate_request duplicate_refund_id".split(), Meaning("DUPLICATE")),
+    **dict.fromkeys("payment_pending_approval collect_request_pending".split(), Meaning("PENDING")),
+    **dict.fromkeys("merchant_not_activated live_mode_not_enabled".split(), CONFIG),
+    **dict.fromkeys("input_validation_failed order_amount_mismatch".split(), INVALID),
+}
+
+_BY_WORDS: Final = (
+    ("authentication failed", CONFIG),
+    ("api key provided is invalid", CONFIG),
+    ("enough balance", CONFIG),  # of ours, for a refund: a person has to add funds
+    ("same idempotency key", Meaning("DUPLICATE")),
+)
+
+
+def of_reason(reason: str | None) -> Meaning | None:
+    if reason is None:
+        return None
+    if reason in _BY_REASON:
+        return _BY_REASON[reason]
+    if reason.endswith("_not_enabled"):
+        return CONFIG
+    return INVALID if reason.startswith("invalid_") else None
+
+
+def of_words(description: object) -> Meaning | None:
+    said = description.lower() if isinstance(description, str) else ""
+    return next((meaning for words, meaning in _BY_WORDS if words in said), None)
