@@ -24,9 +24,13 @@ def text(said: object) -> str | None:
         return None
     # A megabyte need not be searched; and where it is cut, no part of a card number may be left.
     head = said if len(said) <= _SEARCHED_MAX else said[:_SEARCHED_MAX].rstrip("0123456789 ._/-")
-    masked = _CARD.sub("[digits]", _SECRET.sub("[secret]", head))
-    printable = "".join(c if c.isprintable() else " " for c in masked).strip()
+    printable = "".join(c if c.isprintable() else " " for c in masked(head)).strip()
     return printable[:_TEXT_MAX] or None
+
+
+def masked(said: str) -> str:
+    """The whole of it: for the eyes of a person, not for a log."""
+    return _CARD.sub("[digits]", _SECRET.sub("[secret]", said))
 
 
 def identifier(said: object) -> str | None:

@@ -47,3 +47,9 @@ def test_an_id_is_kept_whole_or_not_at_all(said: object):
 )
 def test_an_address_that_is_no_web_page_is_dropped(said: object):
     assert scrubbed.address(said) is None
+
+
+def test_the_whole_of_what_a_psp_said_is_masked_however_long_it_is():
+    said = "x" * 10_000 + ' "number": "4242 4242 4242 4242", "client_secret": "pi_1_secret_abc" '
+
+    assert scrubbed.masked(said) == "x" * 10_000 + ' "number": "[digits]", "client_secret": "[secret]" '
