@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from infra.cli import admin, audit, bench, chaos, demo, doubt, operate, payments, show, stack
+from infra.cli import (
+    admin,
+    audit,
+    bench,
+    chaos,
+    demo,
+    doubt,
+    operate,
+    payments,
+    show,
+    stack,
+    webhooks,
+)
 from infra.local.problem import LocalProblem
 from infra.misconfigured import EXIT_MISCONFIGURED, Misconfigured
 
@@ -28,6 +40,7 @@ for command in (
 app.add_typer(payments.pay, name="pay")
 app.add_typer(doubt.doubt, name="doubt")
 app.add_typer(operate.parked, name="parked")
+app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(operate.dead_letters, name="dead-letters")
 app.add_typer(operate.relay, name="relay")
 
