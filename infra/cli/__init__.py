@@ -11,6 +11,7 @@ from infra.cli import (
     chaos,
     demo,
     doubt,
+    gateway,
     operate,
     payments,
     show,
@@ -39,6 +40,7 @@ for command in (
     app.command()(command)
 app.add_typer(payments.pay, name="pay")
 app.add_typer(doubt.doubt, name="doubt")
+app.add_typer(gateway.gateway, name="gateway")
 app.add_typer(operate.parked, name="parked")
 app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(operate.dead_letters, name="dead-letters")

@@ -10,24 +10,28 @@ from gateways.contract import HttpRequest
 from tests.gateways.conformance.book import (
     AMOUNTS,
     PLANTED,
+    TAKING,
     CaseBook,
     On,
     Operation,
     Without,
     of_money,
 )
-from tests.gateways.conformance.books import CASEBOOKS, each_operation
+from tests.gateways.conformance.books import CASEBOOKS, each_operation, operations
 
 _MONEY = pytest.mark.parametrize(("minor", "currency"), AMOUNTS, ids=str)
 _BOOKS = pytest.mark.parametrize("book", CASEBOOKS.values(), ids=CASEBOOKS)
-_TAKING: tuple[Operation, ...] = ("authorize", "sale")
+
+
+def _taking(book: CaseBook) -> list[Operation]:
+    return [operation for operation in operations(book) if operation in TAKING]
 
 
 @_BOOKS
 @_MONEY
 def test_an_amount_is_written_as_the_psp_reads_it_or_refused(book: CaseBook, minor: int, currency: str):
     written = book.amounts[minor, currency]
-    for operation in _TAKING:
+    for operation in _taking(book):
         call = of_money(book.first(operation), minor, currency)
 
         request = book.gateway.request(call, book.credentials)
@@ -45,7 +49,7 @@ def test_an_amount_is_written_as_the_psp_reads_it_or_refused(book: CaseBook, min
 def test_an_amount_comes_back_as_it_was_asked(book: CaseBook, minor: int, currency: str):
     if isinstance(book.amounts[minor, currency], Without):
         return
-    for operation in _TAKING:
+    for operation in _taking(book):
         cell = book.says[operation]["APPROVED"]
         assert not isinstance(cell, Without)
         says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
@@ -103,7 +107,7 @@ def test_no_secret_stands_in_an_address_or_a_body_or_is_shown(book: CaseBook, op
         book.gateway.lookup(call, book.credentials),
         book.gateway.lookup(replace(call, psp_id=book.psp_id(call.reference)), book.credentials),
     ]
-    if operation in _TAKING:
+    if operation in TAKING:
         sent.append(
             book.gateway.cancel(replace(call, step="x", psp_id=book.psp_id(call.reference)), book.credentials)
         )

@@ -1,0 +1,127 @@
+"""The files of a new PSP. Invariant: nothing that exists is overwritten, and all is written or nothing.
+
+What is written sends nothing and decides nothing: its declaration takes no kind of operation. Each kind that is added
+to it, the conformance suite asks for. See docs/adding-a-gateway.md.
+"""
+
+import ast
+import keyword
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from infra.local.problem import LocalProblem
+
+_TEMPLATES: Final = Path(__file__).with_name("templates")
+_NAME: Final = re.compile(r"[a-z][a-z0-9]{1,30}")
+_TITLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9 .&-]{0,40}")
+ADAPTERS: Final = Path("infra/adapters.py")
+BOOKS: Final = Path("tests/gateways/conformance/books.py")
+
+
+def new(root: Path, name: str, title: str) -> list[Path]:
+    """What was written or changed, relative to `root`. Raises `LocalProblem`."""
+    _check(root, name, title)
+    words = {"name": name, "title": title, "class_name": re.sub(r"[^A-Za-z0-9]", "", title)}
+    files = {path: _filled(template, words) for path, template in _files(name).items()}
+    files[ADAPTERS] = _registered(_read(root, ADAPTERS), words)
+    files[BOOKS] = with_entry(_read(root, BOOKS), "NAMES", f'"{name}"')
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return sorted(files)
+
+
+def _files(name: str) -> Mapping[Path, str | None]:
+    """Each with its template; None: empty."""
+    return {
+        Path(f"gateways/{name}/__init__.py"): None,
+        Path(f"gateways/{name}/adapter.py"): "adapter.py.txt",
+        Path(f"tests/gateways/{name}/test_adapter.py"): "test_adapter.py.txt",
+        Path(f"tests/gateways/conformance/{name}.py"): "book.py.txt",
+    }
+
+
+def _check(root: Path, name: str, title: str) -> None:
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise LocalProblem(
+            f"{name!r} is no name for a gateway",
+            "2 to 31 lower-case letters and digits, a letter first, and no word of Python's: it names a package and a topic",
+        )
+    if not _TITLE.fullmatch(title):
+        raise LocalProblem(
+            f"{title!r} is no title for a gateway", "Letters, digits, spaces, and . & - between them"
+        )
+    if not (root / ADAPTERS).is_file() or not (root / BOOKS).is_file():
+        raise LocalProblem(
+            f"{root} is no checkout of AegisPay", "Run it at the top of one, or say where with --root"
+        )
+    taken = [
+        root / "gateways" / name,
+        root / "gateways" / f"{name}.py",
+        *(root / path for path in _files(name)),
+    ]
+    if there := [path for path in taken if path.exists()]:
+        raise LocalProblem(f"{there[0].relative_to(root)} exists", "Choose another name; nothing was written")
+
+
+def _filled(template: str | None, words: Mapping[str, str]) -> str:
+    return "" if template is None else Template((_TEMPLATES / template).read_text()).substitute(words)
+
+
+def _read(root: Path, path: Path) -> str:
+    return (root / path).read_text()
+
+
+def _registered(source: str, words: Mapping[str, str]) -> str:
+    """With the adapter in the table, and its import among those of the other ones."""
+    entry = f'"{words["name"]}": {words["class_name"]}()'
+    lines = with_entry(source, "ADAPTERS", entry).splitlines(keepends=True)
+    module = f"gateways.{words['name']}.adapter"
+    imports = [
+        node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gateways.")
+    ]
+    after = [node.end_lineno or 0 for node in imports if (node.module or "") < module]
+    place = max(after) if after else imports[0].lineno - 1
+    lines.insert(place, f"from {module} import {words['class_name']}\n")
+    return "".join(lines)
+
+
+def with_entry(source: str, table: str, entry: str) -> str:
+    """The module with one entry more at the end of a dict or a tuple that it assigns. Raises `LocalProblem`."""
+    for node in ast.parse(source).body:
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Dict() | ast.Tuple() as value) if (
+                name == table
+            ):
+                opening, closing = "{}" if isinstance(value, ast.Dict) else "()"
+                lines = "".join(f"    {one},\n" for one in (*_entries(source, value), entry))
+                before, after = _around(source, value)
+                return f"{before}{opening}\n{lines}{closing}{after}"
+            case _:
+                pass
+    raise LocalProblem(
+        f"{table} is not where it is looked for", "It is a dict or a tuple at the top of its module"
+    )
+
+
+def _entries(source: str, value: ast.Dict | ast.Tuple) -> list[str]:
+    def text(node: ast.expr | None) -> str:
+        assert node is not None, "a table is written out"
+        return ast.get_source_segment(source, node) or ""
+
+    if isinstance(value, ast.Dict):
+        return [f"{text(key)}: {text(one)}" for key, one in zip(value.keys, value.values, strict=True)]
+    return [text(one) for one in value.elts]
+
+
+def _around(source: str, value: ast.expr) -> tuple[str, str]:
+    """The module before and after an expression; these modules are ASCII, so that columns are characters."""
+    lines = source.splitlines(keepends=True)
+    end = value.end_lineno or value.lineno
+    before = "".join(lines[: value.lineno - 1]) + lines[value.lineno - 1][: value.col_offset]
+    return before, lines[end - 1][value.end_col_offset :] + "".join(lines[end:])

@@ -1,0 +1,131 @@
+"""The generator, run on a copy of the checkout; what it writes passes the checks that everything here passes."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.local.problem import LocalProblem
+from infra.scaffold import gateway
+
+ROOT = Path(__file__).parents[3]
+_COPIED = ("aggregates", "commands", "gateways", "infra", "projections", "relay", "tests", "pyproject.toml")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in _COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        else:
+            shutil.copy(source, copy / name)
+    return copy
+
+
+AEGISPAY = ("-c", "from infra.cli import main; main()")
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not stack and not soak")
+
+
+def run(checkout: Path, *command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *command], cwd=checkout, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def state(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(root.rglob("*.py"))}
+
+
+@pytest.fixture
+def small(checkout: Path, tmp_path: Path) -> Path:
+    """Only what the generator reads and what it may find there."""
+    for path in (
+        gateway.ADAPTERS,
+        gateway.BOOKS,
+        Path("gateways/ports.py"),
+        Path("gateways/stripe/adapter.py"),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(checkout / path, tmp_path / path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x", "Acme", "1acme", "acme-pay", "acme_pay", "import", "../acme", "a" * 32, "acmé", "a b"]
+)
+def test_a_name_that_names_no_package_is_refused_and_nothing_is_written(small: Path, name: str):
+    before = state(small)
+
+    with pytest.raises(LocalProblem, match="no name for a gateway"):
+        gateway.new(small, name, "Acme")
+
+    assert state(small) == before
+
+
+@pytest.mark.parametrize("name", ["stripe", "ports"])
+def test_a_name_that_is_taken_is_refused_and_nothing_is_written(small: Path, name: str):
+    before = state(small)
+
+    with pytest.raises(LocalProblem, match="exists"):
+        gateway.new(small, name, "Acme")
+
+    assert state(small) == before
+
+
+@pytest.mark.parametrize("title", ["", '"""', "Acme\nPay", "$$name", "a" * 50])
+def test_a_title_that_cannot_stand_in_a_program_is_refused(small: Path, title: str):
+    with pytest.raises(LocalProblem, match="no title for a gateway"):
+        gateway.new(small, "acme", title)
+
+
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path):
+    with pytest.raises(LocalProblem, match="no checkout"):
+        gateway.new(tmp_path, "acme", "Acme")
+
+
+def test_a_second_run_is_refused(small: Path):
+    gateway.new(small, "acme", "Acme")
+    before = state(small)
+
+    with pytest.raises(LocalProblem, match="exists"):
+        gateway.new(small, "acme", "Acme")
+
+    assert state(small) == before
+
+
+@pytest.mark.parametrize(
+    ("source", "written"),
+    [
+        ('T: Final = {"a": A()}\n', 'T: Final = {\n    "a": A(),\n    "b": B(),\n}\n'),
+        (
+            'T: Final = {\n    "a": A(x=1),\n}\nrest\n',
+            'T: Final = {\n    "a": A(x=1),\n    "b": B(),\n}\nrest\n',
+        ),
+        ("T: Final = {}\n", 'T: Final = {\n    "b": B(),\n}\n'),
+    ],
+)
+def test_an_entry_comes_after_those_that_are_there(source: str, written: str):
+    assert gateway.with_entry(source, "T", '"b": B()') == written
+
+
+def test_a_table_that_is_made_in_another_way_is_refused():
+    with pytest.raises(LocalProblem, match="not where it is looked for"):
+        gateway.with_entry("T: Final = dict(a=1)\n", "T", '"b": B()')
+
+
+def test_what_is_written_passes_the_checks_of_this_repository(checkout: Path):
+    say = run(checkout, *AEGISPAY, "gateway", "new", "acme", "--title", "Acme Pay")
+
+    written = [line for line in say.splitlines() if line.endswith(".py")]
+    run(checkout, "-m", "ruff", "check", *written)
+    run(checkout, "-m", "ruff", "format", "--check", *written)
+    run(checkout, "-m", "mypy", "gateways/acme", "infra/adapters.py")
+    run(checkout, *PYTEST, "tests/gateways/acme")
+    run(checkout, *PYTEST, "tests/gateways/conformance/test_book.py")
+    run(checkout, *PYTEST, "tests/gateways/conformance", "-k", "acme")
