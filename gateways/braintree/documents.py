@@ -1,0 +1,55 @@
+"""The GraphQL documents, one for each thing that is asked. Source: the public schema of 2025-04-29."""
+
+from typing import Final
+
+_MONEY: Final = "amount { value currencyCode }"
+_HISTORY: Final = f"""statusHistory {{
+    status {_MONEY}
+    ... on ProcessorDeclinedEvent {{ declineType processorResponse {{ legacyCode message }} }}
+    ... on GatewayRejectedEvent {{ gatewayRejectionReason duplicateOf {{ id orderId }} }}
+    ... on FailedEvent {{ processorResponse {{ legacyCode message }} }}
+    ... on SettlementDeclinedEvent {{ processorResponse {{ legacyCode message }} }}
+  }}"""
+_TRANSACTION: Final = f"""
+fragment Taken on Transaction {{
+  id orderId status {_MONEY}
+  {_HISTORY}
+}}"""
+_REFUND: Final = f"""
+fragment Returned on Refund {{
+  id orderId status {_MONEY}
+  refundedTransaction {{ id }}
+  {_HISTORY}
+}}"""
+
+AUTHORIZE: Final = f"""mutation Authorize($input: AuthorizePaymentMethodInput!) {{
+  authorizePaymentMethod(input: $input) {{ transaction {{ ...Taken }} }}
+}}{_TRANSACTION}"""
+
+CHARGE: Final = f"""mutation Charge($input: ChargePaymentMethodInput!) {{
+  chargePaymentMethod(input: $input) {{ transaction {{ ...Taken }} }}
+}}{_TRANSACTION}"""
+
+CAPTURE: Final = f"""mutation Capture($input: CaptureTransactionInput!) {{
+  captureTransaction(input: $input) {{ transaction {{ ...Taken }} }}
+}}{_TRANSACTION}"""
+
+REVERSE: Final = f"""mutation Reverse($input: ReverseTransactionInput!) {{
+  reverseTransaction(input: $input) {{ reversal {{ __typename ...Taken ...Returned }} }}
+}}{_TRANSACTION}{_REFUND}"""
+
+REFUND: Final = f"""mutation Refund($input: RefundTransactionInput!) {{
+  refundTransaction(input: $input) {{ refund {{ ...Returned }} }}
+}}{_REFUND}"""
+
+BY_ID: Final = f"""query ById($id: ID!) {{
+  node(id: $id) {{ __typename ...Taken ...Returned ... on Transaction {{ refunds {{ ...Returned }} }} }}
+}}{_TRANSACTION}{_REFUND}"""
+
+BY_ORDER_ID: Final = f"""query ByOrderId($input: TransactionSearchInput!) {{
+  search {{
+    transactions(input: $input, first: 10) {{ pageInfo {{ hasNextPage }} edges {{ node {{ ...Taken }} }} }}
+  }}
+}}{_TRANSACTION}"""
+
+ALL: Final = (AUTHORIZE, CHARGE, CAPTURE, REVERSE, REFUND, BY_ID, BY_ORDER_ID)

@@ -1,0 +1,121 @@
+"""Braintree's calls, all of them a POST of one GraphQL document. Invariant: a repeat has the same bytes.
+
+Source: the public GraphQL schema; the page on idempotency for `apiRequestKey`, which the schema does not show.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from gateways.braintree import documents
+from gateways.contract import Call, Credentials, HttpRequest
+
+VERSION: Final = "2018-09-10"  # what the official libraries send
+PATH: Final = "/graphql"
+
+_ROOTS: Final = {
+    "authorize": "authorizePaymentMethod",
+    "sale": "chargePaymentMethod",
+    "capture": "captureTransaction",
+    "void": "reverseTransaction",
+}
+# Dynamic descriptors: the company's name of 3, 7 or 12 signs, a star, and up to 18, 14 or 9 signs.
+_SIGN: Final = "[A-Za-z0-9 .+-]"
+_DESCRIPTOR: Final = re.compile(
+    rf"{_SIGN}{{3}}\*{_SIGN}{{1,18}}|{_SIGN}{{7}}\*{_SIGN}{{1,14}}|{_SIGN}{{12}}\*{_SIGN}{{1,9}}"
+)
+
+
+def gives_all_back(call: Call) -> bool:
+    """A refund of all that was taken: it is a reversal, which does not have to wait for the settlement."""
+    return call.kind == "refund" and call.target_minor is not None and call.amount_minor == call.target_minor
+
+
+def reverses(call: Call) -> bool:
+    return call.kind == "void" or gives_all_back(call)
+
+
+def root(call: Call) -> str:
+    """The mutation's field, under which its answer stands."""
+    return "reverseTransaction" if reverses(call) else _ROOTS.get(call.kind, "refundTransaction")
+
+
+def has_key(call: Call, credentials: Credentials) -> bool:
+    """Reversals take none."""
+    return credentials.options.get("api_request_key") == "true" and not reverses(call)
+
+
+def merchant_account(currency: str, credentials: Credentials) -> str | None:
+    """Which one decides the currency: no input names it."""
+    pairs = (pair.partition("=") for pair in credentials.options.get("merchant_accounts", "").split(","))
+    return {name.strip(): account.strip() for name, _, account in pairs}.get(currency) or None
+
+
+def descriptor(text: str, credentials: Credentials) -> str | None:
+    """None: it cannot stand on a statement."""
+    name = credentials.options.get("statement_name")
+    written = text if name is None or "*" in text else f"{name}*{text}"
+    return written if _DESCRIPTOR.fullmatch(written) else None
+
+
+def pay(call: Call, wire: str, account: str, statement: str | None, credentials: Credentials) -> HttpRequest:
+    transaction: dict[str, Any] = {
+        "amount": wire,
+        "orderId": call.reference,
+        "merchantAccountId": account,
+        **({} if statement is None else {"descriptor": {"name": statement}}),
+        **_stored_credential(call),
+    }
+    document = documents.AUTHORIZE if call.kind == "authorize" else documents.CHARGE
+    made = {"paymentMethodId": call.payment_method, "transaction": transaction}
+    return _mutation(call, document, made, credentials)
+
+
+def _stored_credential(call: Call) -> dict[str, Any]:
+    stored = call.stored_credential
+    if stored is None:
+        return {}
+    customer = {} if stored.customer_token is None else {"customerId": stored.customer_token}
+    if stored.use == "store":
+        return customer | {"vaultPaymentMethodAfterTransacting": {"when": "ON_SUCCESSFUL_TRANSACTION"}}
+    return customer | ({"paymentInitiator": "UNSCHEDULED"} if stored.initiator == "merchant" else {})
+
+
+def capture(call: Call, target: str, wire: str, credentials: Credentials) -> HttpRequest:
+    made = {"transactionId": target, "transaction": {"amount": wire}}
+    return _mutation(call, documents.CAPTURE, made, credentials)
+
+
+def reverse(call: Call, target: str, credentials: Credentials) -> HttpRequest:
+    return _mutation(call, documents.REVERSE, {"transactionId": target}, credentials)
+
+
+def refund(call: Call, target: str, wire: str, credentials: Credentials) -> HttpRequest:
+    made = {"transactionId": target, "refund": {"amount": wire, "orderId": call.reference}}
+    return _mutation(call, documents.REFUND, made, credentials)
+
+
+def by_id(psp_id: str, credentials: Credentials) -> HttpRequest:
+    return _post(documents.BY_ID, {"id": psp_id}, credentials)
+
+
+def by_order_id(reference: str, credentials: Credentials) -> HttpRequest:
+    return _post(documents.BY_ORDER_ID, {"input": {"orderId": {"is": reference}}}, credentials)
+
+
+def _mutation(call: Call, document: str, made: Mapping[str, Any], credentials: Credentials) -> HttpRequest:
+    key = {"apiRequestKey": call.key} if has_key(call, credentials) else {}
+    return _post(document, {"input": {**made, **key}}, credentials)
+
+
+def _post(document: str, variables: Mapping[str, Any], credentials: Credentials) -> HttpRequest:
+    who = f"{credentials.options.get('public_key', '')}:{credentials.secret}"
+    headers = {
+        "Authorization": f"Basic {base64.b64encode(who.encode()).decode()}",
+        "Braintree-Version": VERSION,
+        "Content-Type": "application/json",
+    }
+    return HttpRequest("POST", PATH, headers, orjson.dumps({"query": document, "variables": variables}))
