@@ -33,23 +33,26 @@ class Unavailable(Exception):
 
 
 class Certificates:
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, life_s: float) -> None:
         self._session = session
+        self._life_s = life_s
         self._kept: OrderedDict[str, tuple[float, bytes]] = OrderedDict()  # with when it is fetched again
         self._failed: OrderedDict[str, float] = OrderedDict()
         self._under_way: dict[str, asyncio.Task[bytes | None]] = {}
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, trusted: ssl.SSLContext | None = None) -> AsyncIterator[Self]:
-        """`trusted`: other roots than the system's."""
+    async def open(
+        cls, trusted: ssl.SSLContext | None = None, within_s: float = _WITHIN_S, life_s: float = _LIFE_S
+    ) -> AsyncIterator[Self]:
+        """`trusted`: other roots than the system's. `within_s`: of a whole fetch."""
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_AT_ONCE_MAX, ssl=trusted or True),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=_WITHIN_S),
+            timeout=aiohttp.ClientTimeout(total=within_s),
             headers={"User-Agent": "aegispay"},
         ) as session:
-            opened = cls(session)
+            opened = cls(session, life_s)
             try:
                 yield opened
             finally:
@@ -86,7 +89,7 @@ class Certificates:
         if content is None:
             _keep(self._failed, url, time.monotonic() + _NOT_AGAIN_FOR_S)
         else:
-            _keep(self._kept, url, (time.monotonic() + _LIFE_S, content))
+            _keep(self._kept, url, (time.monotonic() + self._life_s, content))
         return content
 
     async def _fetch(self, url: str) -> bytes | None:
