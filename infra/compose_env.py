@@ -19,9 +19,15 @@ accounts = ["sim-eu"]
 
 [accounts.sim-eu]
 gateway = "stripe"
-base_url = "http://simulator:8200"
+base_url = "http://simulator:8200/stripe"
 secret_file = "sim-eu.key"
 webhook_secret_files = ["sim-eu.webhook.key"]
+"""
+
+_SIMULATOR: Final = """\
+[accounts.sim-eu]
+gateway = "stripe"
+secret = "{secret}"
 """
 
 
@@ -32,7 +38,7 @@ def write(folder: Path) -> list[Path]:
     passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
     simulator_key = "sk_test_" + secrets.token_hex(24)
     variables = {f"{role.upper()}_PASSWORD": password for role, password in passwords.items()}
-    variables |= {"POSTGRES_PASSWORD": secrets.token_urlsafe(24), "SIMULATOR_KEY": simulator_key}
+    variables |= {"POSTGRES_PASSWORD": secrets.token_urlsafe(24)}
     kept = folder / ".compose"
     kept.mkdir(mode=0o700, exist_ok=True)
     return [
@@ -40,6 +46,7 @@ def write(folder: Path) -> list[Path]:
             kept / "roles.json", json.dumps({f"aegispay_{role}": word for role, word in passwords.items()})
         ),
         _write(kept / "accounts.toml", _ACCOUNTS),
+        _write(kept / "simulator.toml", _SIMULATOR.format(secret=simulator_key)),
         _write(kept / "sim-eu.key", simulator_key),
         _write(kept / "sim-eu.webhook.key", "whsec_" + secrets.token_hex(24)),
         _write(kept / "return.key", secrets.token_hex(32)),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, HttpUrl, PostgresDsn, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, HttpUrl, PostgresDsn, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -115,4 +115,9 @@ class SimulatorSettings(ProcessSettings):
     simulator_port: int = Field(default=8200, ge=0, le=65535)
     simulator_ledger: Path = Field(description="The SQLite file of what it charged")
     simulator_latency_ms: float = Field(default=20.0, ge=0)
-    simulator_key: SecretStr = Field(description="Its secret key, or name=key pairs: docs/simulator.md")
+    simulator_accounts: Path | None = Field(
+        default=None, description="Its accounts, TOML; without it a well-known one of each PSP: docs/simulator.md"
+    )
+    simulator_webhook_pace: float = Field(
+        default=1.0, gt=0, description="By what the gaps between the tries of a webhook are multiplied"
+    )

@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Final
 
+from gateways.simulator import registry
 from gateways.simulator.accounts import Accounts
 from gateways.simulator.ledger import Ledger
 from gateways.simulator.server import serving
@@ -22,6 +23,7 @@ async def main(process: Process, settings: SimulatorSettings) -> None:
             latency_ms=settings.simulator_latency_ms,
             host=settings.simulator_host,
             port=settings.simulator_port,
+            webhook_pace=settings.simulator_webhook_pace,
         ) as url:
             process.log.info("listening", url=url)
             process.ready()
@@ -38,10 +40,13 @@ async def main(process: Process, settings: SimulatorSettings) -> None:
 
 
 def _accounts(settings: SimulatorSettings) -> Accounts:
+    file = settings.simulator_accounts
     try:
-        return Accounts.parse(settings.simulator_key.get_secret_value())
+        return registry.accounts(file.read_text() if file is not None else None)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"AEGISPAY_SIMULATOR_ACCOUNTS: {file} cannot be read ({error})") from error
     except ValueError as error:
-        raise Misconfigured(f"AEGISPAY_SIMULATOR_KEY: {error}; give one key, or name=key,name=key") from error
+        raise Misconfigured(f"AEGISPAY_SIMULATOR_ACCOUNTS: {file}: {error}; see docs/simulator.md") from error
 
 
 def _opened(settings: SimulatorSettings) -> Ledger:

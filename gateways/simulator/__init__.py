@@ -1,4 +1,4 @@
-"""A PSP to develop and test against: Stripe's HTTP dialect, and a ledger of its own of what was charged.
+"""PSPs to develop and test against, in their own HTTP dialects; and one ledger of what each of them did with money.
 
 No part of the product knows of it but `verify`, which reads the ledger. See docs/simulator.md.
 """

@@ -1,72 +1,106 @@
-"""The accounts of the simulator: each secret key is a Stripe account of its own, with its own intents and keys."""
+"""The accounts of the simulator. Each is an account of its own at one PSP: its own payments, keys and webhooks."""
 
 import hmac
-import re
-from dataclasses import dataclass
-from typing import Final, Self
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Self
 
-DEFAULT: Final = "default"
-CAPTURES_MAX: Final = 50  # of one intent, where multicapture is available
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 
-_PAIR: Final = re.compile(
-    r"(?P<name>[a-z0-9][a-z0-9_.-]*)(?P<options>(?:\+[a-z]+(?::\d+)?)*)=(?P<key>[^=,\s]+)"
-)
+_NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,40}$"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`overcapture_percent`: by how much a capture may exceed what was authorized."""
+    """`login`: what goes with the secret where the PSP has such a thing: a public key, a client id, a key id."""
 
     name: str
-    multicapture: bool = False
-    overcapture_percent: int = 0
+    gateway: str
+    secret: str = field(repr=False)
+    login: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    webhook_url: str | None = None
+    webhook_secret: str = field(default="", repr=False)
+
+    def flag(self, option: str) -> bool:
+        return self.options.get(option) == "true"
+
+    def number(self, option: str, default: int = 0) -> int:
+        return int(self.options.get(option, default))
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    gateway: str
+    secret: Annotated[str, Field(min_length=1)]
+    login: str = ""
+    options: dict[str, str] = {}
+    webhook_url: HttpUrl | None = None
+    webhook_secret: str = ""
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    accounts: dict[Annotated[str, Field(pattern=_NAME)], _Section] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    by_key: dict[str, Account]
+    """In their order. `well_known`: their secrets stand in the program, and may be shown."""
+
+    all: Sequence[Account]
+    well_known: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """One plain key, or `name=key` pairs with a comma between them; a name may have options: `name+multicapture=key`,
-        `name+overcapture:20=key`. Raises `ValueError`, whose text shows no key."""
-        if "=" not in text and "," not in text and text.strip():
-            return cls({text.strip(): Account(DEFAULT)})
-        by_key: dict[str, Account] = {}
-        for number, pair in enumerate(text.split(","), 1):
-            matched = _PAIR.fullmatch(pair.strip())
-            if matched is None:
-                raise ValueError(f"the {number}. account is not name=key")
-            account = _with_options(matched["name"], matched["options"].split("+")[1:])
-            if matched["key"] in by_key or account.name in {one.name for one in by_key.values()}:
-                raise ValueError(f"two accounts share a name or a key: {account.name}")
-            by_key[matched["key"]] = account
-        return cls(by_key)
+        """Of a TOML file with a table `[accounts.<name>]` for each. Raises `ValueError`, whose text shows no secret."""
+        try:
+            file = _File.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"this is no TOML ({error})") from None
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"] if part != "[key]")
+            raise ValueError(f"{where or 'accounts'}: {first['msg']}") from None
+        accounts = [_account(name, section) for name, section in file.accounts.items()]
+        met: dict[tuple[str, str, str], str] = {}
+        for one in accounts:
+            other = met.setdefault((one.gateway, one.login, one.secret), one.name)
+            if other != one.name:
+                raise ValueError(f"{other} and {one.name} sign in with the same secret")
+        return cls(accounts)
 
-    def of_key(self, key: bytes) -> Account | None:
-        """Looks at every key, so that the time says nothing about which one was nearly right."""
+    def of(self, gateway: str) -> list[Account]:
+        return [one for one in self.all if one.gateway == gateway]
+
+    def admitted(self, gateway: str, secret: str, login: str | None = None) -> Account | None:
+        """Looks at every account, so that the time says nothing about which one was nearly right."""
         found = None
-        for known, account in self.by_key.items():
-            if hmac.compare_digest(key, known.encode()):
-                found = account
+        for one in self.of(gateway):
+            right = _same(secret, one.secret) & (login is None or _same(login, one.login))
+            found = one if right else found
         return found
 
-    def named(self, name: str) -> Account:
-        """An account that the ledger knows but the settings no longer do has no options."""
-        return next((one for one in self.by_key.values() if one.name == name), Account(name))
+    def named(self, gateway: str, name: str) -> Account | None:
+        """None: the ledger knows it, and the settings no longer do."""
+        return next((one for one in self.of(gateway) if one.name == name), None)
 
-    def is_first(self, name: str) -> bool:
-        return next(iter(self.by_key.values())).name == name
+    def is_first(self, account: Account) -> bool:
+        return self.of(account.gateway)[0] == account
 
 
-def _with_options(name: str, options: list[str]) -> Account:
-    multicapture, overcapture_percent = False, 0
-    for option in options:
-        word, _, number = option.partition(":")
-        if option == "multicapture":
-            multicapture = True
-        elif word == "overcapture" and number:
-            overcapture_percent = int(number)
-        else:
-            raise ValueError(f"the account {name} has an option that nobody knows: {option}")
-    return Account(name, multicapture, overcapture_percent)
+def _account(name: str, section: _Section) -> Account:
+    return Account(
+        name=name,
+        gateway=section.gateway,
+        secret=section.secret,
+        login=section.login,
+        options=section.options,
+        webhook_url=None if section.webhook_url is None else str(section.webhook_url),
+        webhook_secret=section.webhook_secret,
+    )
+
+
+def _same(given: str, known: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), known.encode())

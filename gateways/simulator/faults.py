@@ -8,15 +8,20 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-On = Literal["create", "capture", "cancel", "refund", "search", "get"]
+On = Literal["create", "continue", "capture", "cancel", "refund", "search", "get"]
+"""`continue`: a further call that a payment needs before its money is held or taken."""
 Do = Literal[
     "429",
     "500",
     "500_once",
     "absent",
+    "burst_429",
     "drip",
+    "flap",
     "garbage",
     "hang",
+    "key_expired",
+    "key_ignored",
     "late",
     "lost",
     "reset",
@@ -28,6 +33,7 @@ Do = Literal[
 ]
 
 AFTER_S: Final[dict[Do, float]] = {
+    "burst_429": 2.0,
     "drip": 20.0,
     "hang": 60.0,
     "late": 20.0,
@@ -36,7 +42,9 @@ AFTER_S: Final[dict[Do, float]] = {
     "vanish": 5.0,
 }
 _READS: Final = frozenset({"search", "get"})
-_ONLY_OF_WRITES: Final = frozenset({"late", "wrong_amount", "wrong_currency"})
+KEY_LOST: Final = frozenset({"key_expired", "key_ignored"})
+"""The idempotency key does not protect: the PSP has forgotten it, or keeps nothing under it."""
+_ONLY_OF_WRITES: Final = frozenset({"late", "wrong_amount", "wrong_currency", *KEY_LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,8 @@ class Fault(BaseModel):
             raise ValueError(f"{self.do} is nothing that happens to {self.on}")
         if self.do == "absent" and self.on != "search":
             raise ValueError("only a search is answered with nothing")
+        if self.do == "flap" and self.on not in _READS:
+            raise ValueError("only a read shows an earlier status")
         return self
 
     def draws(self, call: str) -> bool:
@@ -87,10 +97,12 @@ class Faults:
     def switch(self, faults: list[Fault]) -> None:
         self.switched_on, self.hits, self._met = list(faults), {}, {}
 
-    def chosen(self, on: On, call: str) -> Mishap | None:
-        """`call`: what a repeat of it has in common with it, the account's name and its key or path."""
+    def chosen(self, on: On, call: str, *, repeat: bool = False) -> Mishap | None:
+        """`call`: what a repeat of it has in common with it, the account's name and its key or path. `repeat`: its key
+        has an answer already; only then can the key be forgotten."""
         for number, fault in enumerate(self.switched_on):
-            if fault.on == on and self._hits(number, fault, call):
+            able = repeat or fault.do != "key_expired"
+            if fault.on == on and able and self._hits(number, fault, call):
                 label = f"{on}/{fault.do}"
                 self.hits[label] = self.hits.get(label, 0) + 1
                 return Mishap(fault.do, fault.after_s or AFTER_S.get(fault.do, 0.0))

@@ -1,11 +1,10 @@
-"""The front of the simulator: who may ask, what a repeated key gets, what goes wrong, how late the answer comes."""
+"""The front of a PSP: who may ask, what a repeated key gets, what goes wrong, how late the answer comes."""
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -13,179 +12,240 @@ from prometheus_client import Counter, Histogram
 
 from gateways.simulator import mishaps
 from gateways.simulator.accounts import Account, Accounts
-from gateways.simulator.faults import Faults, Mishap, On, Spent
-from gateways.simulator.ledger import Ledger, StoredAnswer
-from gateways.simulator.mishaps import Decide, json_answer
-from gateways.simulator.stripe import forms
-from gateways.simulator.stripe.dialect import StripeError, invalid, new_id
-from gateways.simulator.stripe.rules import Keyed
+from gateways.simulator.faults import KEY_LOST, Mishap, On, Spent
+from gateways.simulator.hooks import Hooks
+from gateways.simulator.ledger import Ledger
+from gateways.simulator.mishaps import response
+from gateways.simulator.psp import Answer, Decide, Dialect, Keyed, Plan, Refusal, Trouble, Turn
+from gateways.simulator.rows import StoredAnswer
+from gateways.simulator.sender import Sender
+from gateways.simulator.weather import Weather
 
-VERSION: Final = "2026-08-26.dahlia"
-ARRIVED: Final = web.RequestKey("arrived", float)
 ACCOUNT: Final = web.RequestKey("account", Account)
-_KEY_MAX: Final = 255
+_ANSWER_AT: Final = web.RequestKey("answer_at", float)
+_REPLAYED: Final = web.RequestKey("replayed", bool)
 
-CALLS: Final = Counter("aegispay_simulator_calls_total", "Answered calls", ["operation", "status"])
-FAULTS: Final = Counter("aegispay_simulator_faults_total", "Calls that went wrong on purpose", ["on", "do"])
+CALLS: Final = Counter("aegispay_simulator_calls_total", "Answered calls", ["gateway", "operation", "status"])
+FAULTS: Final = Counter(
+    "aegispay_simulator_faults_total", "Calls that went wrong on purpose", ["gateway", "on", "do"]
+)
 CALL_S: Final = Histogram(
     "aegispay_simulator_call_seconds",
     "From a call's arrival to its answer, the latency that was asked for included",
-    ["operation"],
+    ["gateway", "operation"],
     buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 5, 20),
 )
 
-_log: Any = structlog.get_logger(simulator="stripe")
+_log: Any = structlog.get_logger()
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Plan(NamedTuple):
-    """What a call asks for, checked and not yet done. `mishap`: what its token makes go wrong with it."""
-
-    decide: Decide
-    mishap: Mishap | None
-    payment: str | None
-
-
-Planner = Callable[[forms.Pairs, Keyed | None], Plan]
-
-
-@dataclass(slots=True)
-class Weather:
-    """How well the PSP is today."""
-
-    latency_s: float
-    search_lag_s: float = 0.0
-    failing_until: float = 0.0  # monotonic
-    faults: Faults = field(default_factory=Faults)
-
-
 @dataclass(slots=True)
 class Front:
-    """`vanish` stops listening for so many seconds; it is known when there is a port to listen on."""
+    """`vanish` stops listening for so many seconds; it, the dialect and the sender are known once all are made."""
 
+    gateway: str
     ledger: Ledger
     accounts: Accounts = field(repr=False)
     weather: Weather
     spent: Spent
-    vanish: Callable[[float], Awaitable[None]] | None = None
-    running: set[tuple[str, str]] = field(default_factory=set)
+    hooks: Hooks
+    _dialect: Dialect | None = None
+    _sender: Sender | None = None
+    _vanish: Callable[[float], Awaitable[None]] | None = None
+    _public: frozenset[object] = frozenset()
+    _running: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def dialect(self) -> Dialect:
+        assert self._dialect is not None
+        return self._dialect
+
+    def speak(self, dialect: Dialect) -> web.Application:
+        self._dialect = dialect
+        app, pages = web.Application(middlewares=[self._guard]), dialect.pages()
+        app.router.add_routes(dialect.routes())
+        self._public = frozenset(route.handler for route in app.router.add_routes(pages))
+        return app
+
+    def attach(self, sender: Sender, vanish: Callable[[float], Awaitable[None]]) -> None:
+        self._sender, self._vanish = sender, vanish
 
     @web.middleware
-    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        arrived = request[ARRIVED] = time.monotonic()
-        operation = getattr(handler, "__name__", "unknown")
-        if request.path.startswith("/3d-secure/"):
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.handler in self._public:
             return await handler(request)
+        arrived = time.monotonic()
+        request[_ANSWER_AT] = arrived + self.weather.latency.draw_s()
+        if arrived < self.weather.cutting_until:
+            return mishaps.cut(request, reset=False)
+        operation = getattr(handler, "__name__", "unknown")
         try:
             self._admit(request, arrived)
             answer = await handler(request)
-        except StripeError as error:
-            answer = json_answer(error.status, error.body)
+        except Refusal as refusal:
+            answer = response(refusal.answer)
         except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-            text = f"Unrecognized request URL ({request.method}: {request.path})."
-            answer = json_answer(404, invalid(text, status=404).body)
+            operation, answer = "unknown", response(self.dialect.trouble("not_found", request))
         except web.HTTPRequestEntityTooLarge:
-            answer = json_answer(413, invalid("Request body too large.", status=413).body)
-        version = request.headers.get("Stripe-Version", VERSION)
-        answer.headers["Stripe-Version"] = version if re.fullmatch(r"[\w.-]{1,40}", version) else VERSION
-        answer.headers["Request-Id"] = new_id("req", time.time())
-        await self._until(arrived + self.weather.latency_s)
+            answer = response(self.dialect.trouble("too_large", request))
+        self.dialect.finish(request, answer, replayed=_REPLAYED in request)
+        await self._until(request[_ANSWER_AT])
         took_s = time.monotonic() - arrived
-        CALLS.labels(operation, answer.status).inc()
-        CALL_S.labels(operation).observe(took_s)
-        _log.debug("answered", operation=operation, status=answer.status, ms=round(took_s * 1000, 1))
+        CALLS.labels(self.gateway, operation, answer.status).inc()
+        CALL_S.labels(self.gateway, operation).observe(took_s)
+        _log.debug(
+            "answered",
+            simulator=self.gateway,
+            operation=operation,
+            status=answer.status,
+            ms=round(took_s * 1000, 1),
+        )
         return answer
 
     def _admit(self, request: web.Request, now: float) -> None:
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        account = self.accounts.of_key(secret.encode("utf-8", errors="surrogateescape"))
-        if scheme.lower() != "bearer" or account is None:
-            raise invalid("Invalid API Key provided.", status=401)
+        account = self.dialect.admit(request)
+        if account is None:
+            raise self._refusal("unauthorized", request)
         request[ACCOUNT] = account
-        if now < self.weather.failing_until and not request.path.startswith("/_simulator"):
-            raise StripeError(503, {"type": "api_error", "message": "Stripe is temporarily unavailable."})
+        if now < self.weather.failing_until:
+            raise self._refusal("unavailable", request)
+        if now < self.weather.bursts.get(account.name, 0.0):
+            raise self._refusal("rate_limited", request)
+
+    def _refusal(self, what: Trouble, request: web.Request) -> Refusal:
+        return Refusal(self.dialect.trouble(what, request))
 
     @staticmethod
     async def _until(moment: float) -> None:
         if (left_s := moment - time.monotonic()) > 0:
             await asyncio.sleep(left_s)
 
-    async def read(self, request: web.Request, on: On, decide: Decide) -> web.StreamResponse:
-        """A call that changes nothing."""
-        mishap = self._switched_on(on, request[ACCOUNT], request.path_qs)
+    async def read(
+        self, request: web.Request, on: On, decide: Decide, *, call: str = ""
+    ) -> web.StreamResponse:
+        """A call that changes nothing. `call`: what tells it from others, where its path and query do not."""
+        mishap = self._switched_on(on, request, call or request.path_qs)
         if mishap is not None and mishap.do == "hang":
             return await self._hang(request, mishap)
-        return await self._play(request, on, mishap, decide)
+        return await self._play(request, on, mishap, decide, None)
 
-    async def once(self, request: web.Request, on: On, plan: Planner) -> web.StreamResponse:
-        """The same key again gets the stored answer, another body under it an error. Refusals are not stored."""
-        account = request[ACCOUNT]
-        sent = forms.pairs(await request.read())
-        key = request.headers.get("Idempotency-Key")
-        if key is not None and not (0 < len(key) <= _KEY_MAX and key.isascii()):
-            raise invalid("Idempotency keys can have up to 255 characters, in ASCII.")
-        keyed, mark = None, (account.name, key or "")
-        if key is not None:
-            if mark in self.running:
-                text = "There is currently another in-progress request using this Idempotent Key."
-                raise invalid(text, code="idempotency_key_in_use", status=409)
-            keyed = Keyed(account.name, key, forms.fingerprint(request.method, request.path, sent))
-            stored = self.ledger.answer(account.name, key, time.time())
-            if stored is not None:
-                return await self._replay(request, on, keyed, stored)
-            self.running.add(mark)
+    async def once(
+        self,
+        request: web.Request,
+        on: On,
+        plan: Callable[[], Plan],
+        keyed: Keyed | None = None,
+        *,
+        call: str = "",
+    ) -> web.StreamResponse:
+        """A call that changes something. The same key again gets the stored answer, something else under it an error.
+        What `plan` or `decide` refuse is not stored. `call`: as in `read`, of a call without a key."""
+        if keyed is None:
+            done = await self._first_time(request, on, plan, None, call or request.path_qs)
+            return await self._hang(request, done) if isinstance(done, Mishap) else done
+        mark = (request[ACCOUNT].name, keyed.name)
+        if mark in self._running:
+            raise self._refusal("key_in_use", request)
+        stored = self.ledger.answer(self.gateway, *mark, time.time())
+        mishap = None
+        if stored is not None:
+            mishap = self._switched_on(on, request, keyed.name, repeat=True)
+            if mishap is None or mishap.do not in KEY_LOST:
+                return await self._replay(request, on, keyed, stored, mishap)
+        self._running.add(mark)
         try:
-            planned = plan(sent, keyed)
-            mishap = self._switched_on(on, account, key or request.path_qs)
-            token = planned.mishap
-            if mishap is None and token is not None and self.spent.again(token, key, planned.payment):
-                mishap = token
-            if mishap is None or mishap.do != "hang":
-                answer = await self._play(request, on, mishap, planned.decide, keyed)
-                # In use until it is answered, so the latency belongs inside.
-                await self._until(request[ARRIVED] + self.weather.latency_s)
-                return answer
+            done = await self._first_time(request, on, plan, keyed, keyed.name, mishap=mishap)
         finally:
-            if key is not None:
-                self.running.discard(mark)
-        # Nothing was done and the key is free: a repeat of what hangs gets through.
-        return await self._hang(request, mishap)
+            self._running.discard(mark)
+        # Of what hangs nothing was done and the key is free: a repeat of it gets through.
+        return await self._hang(request, done) if isinstance(done, Mishap) else done
+
+    async def _first_time(
+        self,
+        request: web.Request,
+        on: On,
+        plan: Callable[[], Plan],
+        keyed: Keyed | None,
+        call: str,
+        *,
+        mishap: Mishap | None = None,
+    ) -> web.StreamResponse | Mishap:
+        """`mishap`: what has already hit it. Gives back the one that lets it hang."""
+        planned = plan()
+        mishap = mishap or self._switched_on(on, request, call)
+        token = planned.mishap
+        if (
+            mishap is None
+            and token is not None
+            and self.spent.again(token, keyed.name if keyed else None, planned.payment)
+        ):
+            mishap = token
+        if mishap is not None and mishap.do == "hang":
+            return mishap
+        answer = await self._play(request, on, mishap, planned.decide, keyed)
+        # In use until it is answered, so the latency belongs inside.
+        await self._until(request[_ANSWER_AT])
+        return answer
 
     async def _replay(
-        self, request: web.Request, on: On, keyed: Keyed, stored: StoredAnswer
+        self, request: web.Request, on: On, keyed: Keyed, stored: StoredAnswer, mishap: Mishap | None
     ) -> web.StreamResponse:
         if stored.fingerprint != keyed.fingerprint:
-            text = "Keys for idempotent requests can only be used with the same parameters they were first used with."
-            raise StripeError(400, {"type": "idempotency_error", "message": text})
-        mishap = self._switched_on(on, request[ACCOUNT], keyed.key)
+            raise self._refusal("key_conflict", request)
+        request[_REPLAYED] = True
         if mishap is not None and mishap.do == "hang":
             return await self._hang(request, mishap)
-        replayed = await self._play(request, on, mishap, lambda _: (stored.status, stored.body))
-        if not replayed.prepared:
-            replayed.headers["Idempotent-Replayed"] = "true"
-        return replayed
+        return await self._play(
+            request, on, mishap, lambda turn: self.dialect.replay(keyed, stored, turn), None
+        )
 
-    def _switched_on(self, on: On, account: Account, call: str) -> Mishap | None:
-        faults = self.weather.faults
-        return faults.chosen(on, f"{account.name}/{call}") if faults.switched_on else None
+    def _switched_on(self, on: On, request: web.Request, call: str, *, repeat: bool = False) -> Mishap | None:
+        faults, account = self.weather.faults, request[ACCOUNT].name
+        if not faults.switched_on:
+            return None
+        mishap = faults.chosen(on, f"{account}/{call}", repeat=repeat)
+        if mishap is not None and mishap.do == "burst_429":
+            self.weather.bursts[account] = time.monotonic() + mishap.after_s
+        return mishap
 
     async def _play(
-        self, request: web.Request, on: On, mishap: Mishap | None, decide: Decide, keyed: Keyed | None = None
+        self, request: web.Request, on: On, mishap: Mishap | None, decide: Decide, keyed: Keyed | None
     ) -> web.StreamResponse:
+        """`keyed`: under what the answer is kept."""
         if mishap is None:
-            return json_answer(*decide(None))
-        FAULTS.labels(on, mishap.do).inc()
+            return response(await self._done(request, decide, keyed, None))
+        FAULTS.labels(self.gateway, on, mishap.do).inc()
         if mishap.do == "500" and keyed is not None:
-            stored = StoredAnswer(keyed.fingerprint, mishaps.BROKEN.status, mishaps.BROKEN.body)
-            self.ledger.keep_answer(keyed.account, keyed.key, stored, time.time())
-        instead = await mishaps.before(request, mishap)
+            self._keep(request, keyed, self.dialect.trouble("broken", request))
+        instead = await mishaps.before(request, mishap, self.dialect)
         if instead is not None:
             return instead
-        status, body = decide(mishap.do)
-        if mishap.do == "vanish" and self.vanish is not None:
-            await self.vanish(mishap.after_s)
-        return await mishaps.after(request, mishap, status, body)
+        answer = await self._done(request, decide, keyed, mishap)
+        if mishap.do == "vanish" and self._vanish is not None:
+            await self._vanish(mishap.after_s)
+        return await mishaps.after(request, mishap, answer)
+
+    async def _done(
+        self, request: web.Request, decide: Decide, keyed: Keyed | None, mishap: Mishap | None
+    ) -> Answer:
+        """Everything about it in one transaction."""
+        do = mishap.do if mishap is not None else None
+        origin = f"{request.url.origin()}/{self.gateway}"
+        with self.ledger.writing() as stored:
+            answer = decide(Turn(request[ACCOUNT], keyed, time.time(), origin, do))
+            if keyed is not None and do != "key_ignored":
+                self._keep(request, keyed, answer)
+        if self._sender is not None:
+            await self._sender.first(stored)
+        return answer
+
+    def _keep(self, request: web.Request, keyed: Keyed, answer: Answer) -> None:
+        its_key = (self.gateway, request[ACCOUNT].name, keyed.name)
+        self.ledger.forget_answer(*its_key)
+        stored = StoredAnswer(keyed.fingerprint, answer.status, answer.body, answer.about)
+        self.ledger.keep_answer(*its_key, stored, time.time() + keyed.life_s)
 
     @staticmethod
     async def _hang(request: web.Request, mishap: Mishap) -> web.StreamResponse:

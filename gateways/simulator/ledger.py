@@ -1,23 +1,19 @@
-"""What the simulator did, in one SQLite file. Invariant: every movement of an intent's money has its own ordinal, no
-more is taken or given back than the intent allows, and a key's answer is committed together with what it answers, so
-that a kill at any moment leaves both or neither.
-
-Amounts here are Stripe's integers; `read_charges` and `read_movements` give them in our minor units.
+"""What the simulator did, in one SQLite file. Invariant: every movement of a payment's money has its own ordinal, no
+more is taken or given back than the payment allows, and a key's answer and the webhooks about a call are committed
+together with what it did, so that a kill at any moment leaves all of it or nothing.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from gateways.simulator import rows
-from gateways.simulator.rows import Intent, Kind, Moved, Refund
-from gateways.stripe import amounts
-
-KEY_LIFE_S: Final = 24 * 3600
+from gateways.simulator.rows import Kind, Moved, Object, StoredAnswer, Under
+from gateways.simulator.stripe import tables
 
 # A page is 4 KiB: with the default of 1000 the checkpoint's fsync would stop the loop every few hundred payments.
 _CHECKPOINT_PAGES: Final = 8000
@@ -32,6 +28,7 @@ class OtherVersion(sqlite3.DatabaseError):
 class Charge:
     """Money that was taken, in our minor units (None: a sum that they cannot express) and with our currency code."""
 
+    gateway: str
     reference: str
     amount_minor: int | None
     currency: str
@@ -41,9 +38,11 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """`psp_id`: the refund's, else the charge's. `reference`: the id of the operation that it was done for, as far as
-    the call said; `intent_reference`: of the one that the intent was created for. Empty where the caller gave none."""
+    """`intent_id`: the id that the money moves under at the PSP. `psp_id`: the refund's, else the charge's or
+    capture's. `reference`: the id of the operation that it was done for, as far as the call said; `intent_reference`:
+    of the one that the payment was created for. Empty where the caller gave none."""
 
+    gateway: str
     kind: Kind
     account: str
     psp_id: str
@@ -57,9 +56,10 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """What may still move money by itself or by the customer: an intent, or a refund under its own `psp_id`. The
+    """What may still move money by itself or by the customer: a payment, or a refund under its own `psp_id`. The
     references are those of `Movement`."""
 
+    gateway: str
     status: str
     account: str
     psp_id: str
@@ -68,15 +68,12 @@ class Open:
     intent_reference: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    fingerprint: str
-    status: int
-    body: bytes
-
-
 class Ledger:
+    """`told`: called after a commit that had webhooks in it."""
+
     def __init__(self, path: Path) -> None:
+        self.told: Callable[[], None] = lambda: None
+        self._hooks: list[int] = []
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
@@ -89,7 +86,7 @@ class Ledger:
             )
             # One transaction: a file killed in its making is empty, not of another version.
             self._db.executescript(
-                f"BEGIN IMMEDIATE; {rows.SCHEMA} PRAGMA user_version={rows.VERSION}; COMMIT;"
+                f"BEGIN IMMEDIATE; {rows.SCHEMA} {tables.SCHEMA} PRAGMA user_version={rows.VERSION}; COMMIT;"
             )
         except BaseException:
             self._db.close()
@@ -98,153 +95,154 @@ class Ledger:
     def close(self) -> None:
         self._db.close()
 
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._db.execute(sql, values)
+
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """One transaction around all that is written inside."""
+    def writing(self) -> Iterator[list[int]]:
+        """One transaction around all that is written inside, however often it is begun inside. Gives the webhooks that
+        were stored, by their `seq`."""
+        if self._db.in_transaction:
+            yield self._hooks
+            return
+        self._hooks = []
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            yield self._hooks
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+        if self._hooks:
+            self.told()
 
-    def add_intent(self, intent: Intent) -> None:
-        self._db.execute(rows.INSERT_INTENT, intent)
+    def add(self, one: Object) -> Object:
+        one = one._replace(payment=one.payment or one.id)
+        self._db.execute(rows.INSERT_OBJECT, one)
+        return one
 
-    def change_intent(self, intent: Intent) -> None:
-        self._db.execute(rows.UPDATE_INTENT, (*(getattr(intent, name) for name in rows.CHANGING), intent.id))
+    def change(self, one: Object) -> Object:
+        """All but what an object is made with: its ids, references, amount and time."""
+        changed = [getattr(one, name) for name in rows.CHANGING]
+        self._db.execute(rows.UPDATE_OBJECT, (one.status, *changed, one.gateway, one.id))
+        return one
 
-    def add_movements(self, intent: Intent, moved: Sequence[Moved], now: float) -> None:
-        """The last ones of the intent's `moves`: an ordinal that is taken already is an `sqlite3.IntegrityError`."""
-        first = intent.moves - len(moved) + 1
-        for ordinal, (kind, psp_id, reference, amount) in enumerate(moved, first):
-            self._db.execute(
-                rows.INSERT_MOVEMENT,
-                (
-                    intent.id,
-                    ordinal,
-                    kind,
-                    intent.account,
-                    psp_id,
-                    reference,
-                    intent.reference,
-                    amount,
-                    intent.currency,
-                    now,
-                ),
-            )
+    def one(self, gateway: str, object_id: str) -> Object | None:
+        return next(iter(self._objects("WHERE gateway = ? AND id = ?", gateway, object_id)), None)
 
-    def add_refund(self, refund: Refund) -> None:
-        self._db.execute(rows.INSERT_REFUND, refund)
-
-    def settle_refund(self, refund: Refund) -> None:
-        self._db.execute(
-            "UPDATE refunds SET status = ?, settles_at = NULL WHERE id = ?", (refund.status, refund.id)
+    def find(
+        self,
+        gateway: str,
+        account: str,
+        *,
+        kind: str | None = None,
+        reference: str | None = None,
+        parent: str | None = None,
+        listed_at: float | None = None,
+        limit: int = 100,
+    ) -> list[Object]:
+        """Newest first. `listed_at`: as a search at this moment finds them, else all."""
+        given = {"kind": kind, "reference": reference, "parent": parent}
+        asked = {"gateway": gateway, "account": account} | {k: v for k, v in given.items() if v is not None}
+        condition = " AND ".join(f"{name} = ?" for name in asked)
+        listed = 9e18 if listed_at is None else listed_at
+        return self._objects(
+            f"WHERE {condition} AND listed_from <= ? ORDER BY seq DESC LIMIT ?",
+            *(*asked.values(), listed, limit),
         )
 
-    def keep_answer(self, account: str, key: str, answer: StoredAnswer, now: float) -> None:
+    def due_to_settle(self, gateway: str, now: float) -> list[Object]:
+        return self._objects("WHERE gateway = ? AND settles_at <= ? ORDER BY seq", gateway, now)
+
+    def move(self, one: Object, moved: Sequence[Moved], now: float) -> Object:
+        """Changes the payment `one` and enters what moved of its money; an ordinal that is taken already, since somebody
+        changed it meanwhile, is an `sqlite3.IntegrityError`."""
+        under = Under(one.gateway, one.id, one.account, one.reference, one.currency)
+        self.enter(under, one.moves, moved, now)
+        return self.change(one._replace(moves=one.moves + len(moved)))
+
+    def enter(self, under: Under, before: int, moved: Sequence[Moved], now: float) -> None:
+        """`before`: so many movements it had."""
+        for ordinal, one in enumerate(moved, before + 1):
+            row = (under.gateway, under.payment, ordinal, one.kind, under.account, one.psp_id, one.reference)
+            rest = (under.reference, one.minor, under.currency, now)
+            self._db.execute(rows.INSERT_MOVEMENT, (*row, *rest))
+
+    def keep_answer(self, gateway: str, account: str, key: str, answer: StoredAnswer, until: float) -> None:
         self._db.execute(
-            "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?, ?)",
-            (account, key, answer.fingerprint, answer.status, answer.body, now),
+            "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (gateway, account, key, *answer, until),
         )
 
-    def answer(self, account: str, key: str, now: float) -> StoredAnswer | None:
-        """What was answered under this key of this account; a key older than 24 h is forgotten."""
+    def answer(self, gateway: str, account: str, key: str, now: float) -> StoredAnswer | None:
+        """What was answered under this key of this account; a key whose time is over is forgotten."""
+        its_key = (gateway, account, key)
         row = self._db.execute(
-            "SELECT fingerprint, status, body, created FROM idempotency_keys WHERE account = ? AND key = ?",
-            (account, key),
+            "SELECT fingerprint, status, body, about, forgotten_at FROM idempotency_keys"
+            " WHERE gateway = ? AND account = ? AND key = ?",
+            its_key,
         ).fetchone()
         if row is None:
             return None
-        if row[3] <= now - KEY_LIFE_S:
-            self._db.execute("DELETE FROM idempotency_keys WHERE account = ? AND key = ?", (account, key))
+        if row[4] <= now:
+            self.forget_answer(*its_key)
             return None
-        return StoredAnswer(*row[:3])
+        return StoredAnswer(*row[:4])
 
-    def intent(self, intent_id: str) -> Intent | None:
-        return next(iter(self._intents("WHERE id = ?", intent_id)), None)
-
-    def with_reference(
-        self, account: str, reference: str, created_until: float, now: float, limit: int
-    ) -> list[Intent]:
-        """Newest first."""
-        return self._intents(
-            "WHERE reference = ? AND account = ? AND created <= ? AND listed_from <= ? ORDER BY seq DESC LIMIT ?",
-            *(reference, account, created_until, now, limit),
+    def forget_answer(self, gateway: str, account: str, key: str) -> None:
+        self._db.execute(
+            "DELETE FROM idempotency_keys WHERE gateway = ? AND account = ? AND key = ?",
+            (gateway, account, key),
         )
 
-    def page(
-        self, account: str, created: tuple[int, float], before: str | None, now: float, limit: int
-    ) -> list[Intent]:
-        """Newest first; `created`: from and until; `before`: only those older than this intent."""
-        return self._intents(
-            "WHERE account = ? AND created >= ? AND created <= ? AND listed_from <= ?"
-            " AND seq < coalesce((SELECT seq FROM intents WHERE id = ?), 9e18) ORDER BY seq DESC LIMIT ?",
-            *(account, *created, now, before, limit),
-        )
-
-    def due_to_settle(self, now: float) -> list[Intent]:
-        return self._intents("WHERE settles_at <= ?", now)
-
-    def refund(self, refund_id: str) -> Refund | None:
-        return next(iter(self._refunds("WHERE id = ?", refund_id)), None)
-
-    def refunds(self, account: str, intent: str | None, before: str | None, limit: int) -> list[Refund]:
-        """Newest first; of one intent, or of the account."""
-        return self._refunds(
-            "WHERE account = ? AND intent = coalesce(?, intent)"
-            " AND seq < coalesce((SELECT seq FROM refunds WHERE id = ?), 9e18) ORDER BY seq DESC LIMIT ?",
-            *(account, intent, before, limit),
-        )
-
-    def refunds_due_to_settle(self, now: float) -> list[Refund]:
-        return self._refunds("WHERE settles_at <= ?", now)
-
-    def _intents(self, condition: str, *values: object) -> list[Intent]:
-        return [Intent(*row) for row in self._db.execute(f"{rows.SELECT_INTENTS} {condition}", values)]
-
-    def _refunds(self, condition: str, *values: object) -> list[Refund]:
-        return [Refund(*row) for row in self._db.execute(f"{rows.SELECT_REFUNDS} {condition}", values)]
+    def _objects(self, condition: str, *values: object) -> list[Object]:
+        found = self._db.execute(f"{rows.SELECT_OBJECTS} {condition}", values)
+        return [one._replace(may_move=bool(one.may_move)) for one in map(Object._make, found)]
 
 
 def read_movements(path: Path) -> Iterator[Movement]:
-    """Every movement, intent by intent in the order of their creation, also while the simulator runs. Raises
+    """Every movement, payment by payment in the order of their creation, also while the simulator runs. Raises
     `OtherVersion`, or another `sqlite3.DatabaseError` where there is no ledger."""
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        _check_version(db)
+    with _reading(path) as db:
         found = db.execute(
-            "SELECT kind, account, psp_id, intent, reference, intent_reference, amount, currency, at"
-            " FROM movements ORDER BY intent, ordinal"
+            "SELECT gateway, kind, account, psp_id, payment, reference, payment_reference, minor, currency, at"
+            " FROM movements ORDER BY gateway, payment, ordinal"
         )
-        for kind, account, psp_id, intent_id, reference, of_intent, wire, currency, at in found:
-            code = currency.upper()
+        for gateway, kind, account, psp_id, payment, reference, of_payment, minor, currency, at in found:
             yield Movement(
+                gateway,
                 cast("Kind", kind),
                 account,
                 psp_id,
-                intent_id,
+                payment,
                 reference or "",
-                of_intent or "",
-                amounts.from_wire(wire, code),
-                code,
+                of_payment or "",
+                minor,
+                currency,
                 datetime.fromtimestamp(at, UTC),
             )
 
 
 def read_open(path: Path) -> Iterator[Open]:
-    """Oldest first, intents before refunds. Otherwise as `read_movements`."""
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        _check_version(db)
-        for status, account, psp_id, intent_id, reference, of_intent in db.execute(rows.SELECT_OPEN):
-            yield Open(status, account, psp_id, intent_id, reference or "", of_intent or "")
+    """Oldest first, PSP by PSP, Stripe's intents before its refunds. Otherwise as `read_movements`."""
+    with _reading(path) as db:
+        for query in (tables.SELECT_OPEN, rows.SELECT_OPEN):
+            for gateway, status, account, psp_id, payment, reference, of_payment in db.execute(query):
+                yield Open(gateway, status, account, psp_id, payment, reference or "", of_payment or "")
 
 
 def read_charges(path: Path) -> Iterator[Charge]:
     """The money that was taken: a row for each sale and each capture. Otherwise as `read_movements`."""
     for one in read_movements(path):
         if one.kind == "captured":
-            yield Charge(one.reference, one.amount_minor, one.currency, one.intent_id, one.at)
+            yield Charge(one.gateway, one.reference, one.amount_minor, one.currency, one.intent_id, one.at)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        _check_version(db)
+        yield db
 
 
 def _check_version(db: sqlite3.Connection) -> None:

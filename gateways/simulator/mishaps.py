@@ -3,32 +3,25 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 
-from gateways.simulator.faults import Do, Mishap
-from gateways.simulator.stripe.dialect import StripeError
+from gateways.simulator.faults import Mishap
+from gateways.simulator.psp import Answer, Dialect, Refusal
 
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER 1, 0 s: the close is a reset
 _DRIPS: Final = 40
 _GARBAGE: Final = b"<html>upstream prematurely cl"
 
-Decide = Callable[[Do | None], tuple[int, bytes]]
-"""Does what was asked, and says what is answered about it."""
 
-BROKEN: Final = StripeError(500, {"type": "api_error", "message": "An unknown error occurred."})
-
-
-async def before(request: web.Request, mishap: Mishap) -> web.StreamResponse | None:
-    """What happens instead of the call; None where the call is done, now. Raises `StripeError`."""
+async def before(request: web.Request, mishap: Mishap, dialect: Dialect) -> web.StreamResponse | None:
+    """What happens instead of the call; None where the call is done, now. Raises `Refusal`."""
     match mishap.do:
-        case "429":
-            text = "Request rate limit exceeded."
-            raise StripeError(429, {"type": "invalid_request_error", "code": "rate_limit", "message": text})
+        case "429" | "burst_429":
+            raise Refusal(dialect.trouble("rate_limited", request))
         case "500" | "500_once":
-            raise BROKEN
+            raise Refusal(dialect.trouble("broken", request))
         case "reset":
             return cut(request, reset=True)
         case "slow" | "late":
@@ -36,7 +29,7 @@ async def before(request: web.Request, mishap: Mishap) -> web.StreamResponse | N
     return None
 
 
-async def after(request: web.Request, mishap: Mishap, status: int, body: bytes) -> web.StreamResponse:
+async def after(request: web.Request, mishap: Mishap, answer: Answer) -> web.StreamResponse:
     """What becomes of the answer about a call that was done."""
     match mishap.do:
         case "lost" | "late" | "vanish":
@@ -46,12 +39,14 @@ async def after(request: web.Request, mishap: Mishap, status: int, body: bytes) 
         case "timeout":
             await asyncio.sleep(mishap.after_s)
         case "drip":
-            return _Dripping(mishap.after_s, status, body)
-    return json_answer(status, body)
+            return _Dripping(mishap.after_s, answer)
+    return response(answer)
 
 
-def json_answer(status: int, body: bytes) -> web.Response:
-    return web.Response(status=status, body=body, content_type="application/json")
+def response(answer: Answer) -> web.Response:
+    return web.Response(
+        status=answer.status, body=answer.body, headers=answer.headers, content_type=answer.content_type
+    )
 
 
 def cut(request: web.Request, *, reset: bool) -> web.StreamResponse:
@@ -66,10 +61,12 @@ def cut(request: web.Request, *, reset: bool) -> web.StreamResponse:
 class _Dripping(web.Response):
     """The headers at once, the body over `seconds`."""
 
-    def __init__(self, seconds: float, status: int, body: bytes) -> None:
-        super().__init__(status=status, body=body, content_type="application/json")
+    def __init__(self, seconds: float, answer: Answer) -> None:
+        super().__init__(
+            status=answer.status, body=answer.body, headers=answer.headers, content_type=answer.content_type
+        )
         self._seconds = seconds
-        self._said = body
+        self._said = answer.body
 
     async def write_eof(self, data: bytes = b"") -> None:
         size = max(1, -(-len(self._said) // _DRIPS))

@@ -31,14 +31,25 @@ accounts = ["sim-eu"]
 
 [accounts.sim-eu]
 gateway = "stripe"
-base_url = "{simulator_url}"
+base_url = "{simulator_url}/stripe"
 secret_file = "sim-eu.key"
 
 [accounts.sim-us]
 gateway = "stripe"
-base_url = "{simulator_url}"
+base_url = "{simulator_url}/stripe"
 secret_file = "sim-us.key"
 multicapture = true
+"""
+
+_SIMULATOR: Final = """\
+[accounts.sim-eu]
+gateway = "stripe"
+secret = "{sim-eu}"
+
+[accounts.sim-us]
+gateway = "stripe"
+secret = "{sim-us}"
+options = {{ multicapture = "true" }}
 """
 
 
@@ -115,6 +126,10 @@ class Plan:
         return self.folder / "simulator.sqlite"
 
     @property
+    def simulator_accounts(self) -> Path:
+        return self.folder / "simulator.toml"
+
+    @property
     def accounts_file(self) -> Path:
         return self.folder / "accounts.toml"
 
@@ -128,6 +143,7 @@ class Plan:
 
     def write_accounts(self) -> None:
         write_private(self.accounts_file, _ACCOUNTS.format(simulator_url=self.simulator_url))
+        write_private(self.simulator_accounts, _SIMULATOR.format(**self.simulator_keys))
         for account in PSP_ACCOUNTS:
             write_private(self.folder / f"{account}.key", self.simulator_keys[account])
         write_private(self.return_key_file, self.return_key)
@@ -143,7 +159,7 @@ class Plan:
             "return_key_file": str(self.return_key_file),
             "simulator_port": str(self.ports["simulator"]),
             "simulator_ledger": str(self.simulator_ledger),
-            "simulator_key": "sim-eu={sim-eu},sim-us+multicapture={sim-us}".format(**self.simulator_keys),
+            "simulator_accounts": str(self.simulator_accounts),
             "simulator_latency_ms": str(self.settings.simulator_latency_ms),
         }
         return [

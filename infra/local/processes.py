@@ -2,11 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from infra.adapters import ADAPTERS
 from infra.local.children import Program
 from infra.local.ports import HOST
 from infra.local.settings import StackSettings
@@ -22,6 +24,17 @@ class Kind:
     role: str | None  # None: it needs neither PostgreSQL nor Kafka
     needs: tuple[str, ...] = ()
     count: Callable[[StackSettings], int] = lambda _: 1
+    own: Mapping[str, str] = field(default_factory=dict)
+
+
+_FIRST: Final = next(iter(ADAPTERS))
+
+
+def _workers_of(gateway: str, chosen: StackSettings) -> int:
+    """Several may run for the first PSP; the others have one each, where they are wanted at all."""
+    if gateway == _FIRST:
+        return chosen.gateway_workers
+    return int(chosen.all_gateways)
 
 
 # In the order in which they are started, which is the opposite of the order in which they are stopped.
@@ -30,14 +43,18 @@ KINDS: Final = (
         "simulator",
         "infra.simulator",
         None,
-        ("simulator_port", "simulator_ledger", "simulator_key", "simulator_latency_ms"),
+        ("simulator_port", "simulator_ledger", "simulator_accounts", "simulator_latency_ms"),
     ),
-    Kind(
-        "gateway",
-        "infra.gateway_worker",
-        "gateway",
-        ("accounts_file", "public_url", "return_key_file"),
-        lambda chosen: chosen.gateway_workers,
+    *(
+        Kind(
+            "gateway" if gateway == _FIRST else f"gateway-{gateway}",
+            "infra.gateway_worker",
+            "gateway",
+            ("accounts_file", "public_url", "return_key_file"),
+            partial(_workers_of, gateway),
+            {"gateway": gateway},
+        )
+        for gateway in ADAPTERS
     ),
     Kind("relay", "infra.relay_process", "relay", (), lambda chosen: chosen.relays),
     Kind(
@@ -68,7 +85,7 @@ def program(
 ) -> Program:
     """`shared`: the values of every setting that a kind may need, by name."""
     needed = {"metrics_port": str(metrics_port), "environment": "development"}
-    needed |= {setting: shared[setting] for setting in kind.needs}
+    needed |= dict(kind.own) | {setting: shared[setting] for setting in kind.needs}
     if database_url:
         needed |= {setting: shared[setting] for setting in ("kafka", "partitions", "database_schema")}
         needed["database_url"] = database_url

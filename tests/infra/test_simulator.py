@@ -9,20 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateways.simulator.client import KEYS
-
 
 @pytest.fixture
 def ledger_file(tmp_path: Path) -> Path:
     return tmp_path / "ledger.sqlite"
 
 
-@pytest.mark.parametrize("keys", ["a=sk_test_one,b", "a=sk_test_one,b=sk_test_one"])
-async def test_keys_that_make_no_sense_end_the_start_and_are_not_shown(ledger_file: Path, keys: str):
-    code, said = await refused(AEGISPAY_SIMULATOR_KEY=keys, AEGISPAY_SIMULATOR_LEDGER=str(ledger_file))
+@pytest.mark.parametrize("text", ["[accounts.a]\nsecret = 'sk_test_one'", "sk_test_one", None])
+async def test_accounts_that_make_no_sense_end_the_start_and_are_not_shown(
+    ledger_file: Path, tmp_path: Path, text: str | None
+):
+    file = tmp_path / "accounts.toml"
+    if text is not None:
+        file.write_text(text)
+
+    code, said = await refused(
+        AEGISPAY_SIMULATOR_ACCOUNTS=str(file), AEGISPAY_SIMULATOR_LEDGER=str(ledger_file)
+    )
 
     assert code != 0
-    assert b"AEGISPAY_SIMULATOR_KEY" in said
+    assert b"AEGISPAY_SIMULATOR_ACCOUNTS" in said
     assert b"sk_test" not in said
 
 
@@ -30,7 +36,7 @@ async def test_a_ledger_of_an_older_version_ends_the_start_with_what_to_do(ledge
     with closing(sqlite3.connect(ledger_file)) as db:
         db.execute("CREATE TABLE charges (id TEXT)")
 
-    code, said = await refused(AEGISPAY_SIMULATOR_KEY=KEYS, AEGISPAY_SIMULATOR_LEDGER=str(ledger_file))
+    code, said = await refused(AEGISPAY_SIMULATOR_LEDGER=str(ledger_file))
 
     assert code != 0
     assert b"version 1" in said

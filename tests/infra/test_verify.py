@@ -146,7 +146,7 @@ class World:
             intent = f"pi_{of[-2:]}"
             (ordinal,) = db.execute("SELECT count(*) + 1 FROM movements").fetchone()
             psp_id = f"re_{reference[-2:]}" if kind == "refunded" else "ch_1"
-            row = (intent + of[:8], ordinal, kind, "sim-eu", psp_id, reference, of, amount, "eur", 0.0)
+            row = ("stripe", intent + of[:8], ordinal, kind, "sim-eu", psp_id, reference, of, amount, "EUR", 0.0)
             db.execute(rows.INSERT_MOVEMENT, row)
 
 
@@ -295,20 +295,20 @@ WRONGS: dict[str, tuple[Callable[[World], None], str, UUID]] = {
         LIVED,
     ),
     "a refund of another amount": (
-        lambda w: w.in_ledger("UPDATE movements SET amount = 1 WHERE reference = ?", f"{LIVED.hex}-r3"),
+        lambda w: w.in_ledger("UPDATE movements SET minor = 1 WHERE reference = ?", f"{LIVED.hex}-r3"),
         "amount_mismatches",
         LIVED,
     ),
     "a charge in another currency": (
         lambda w: w.in_ledger(
-            "UPDATE movements SET currency = 'usd' WHERE reference = ?", f"{CAPTURED.hex}-s1"
+            "UPDATE movements SET currency = 'USD' WHERE reference = ?", f"{CAPTURED.hex}-s1"
         ),
         "amount_mismatches",
         CAPTURED,
     ),
     "a charge that is no whole number of the currency's units": (
         lambda w: w.in_ledger(
-            "UPDATE movements SET currency = 'isk', amount = 1099 WHERE reference = ?", f"{CAPTURED.hex}-s1"
+            "UPDATE movements SET currency = 'ISK', minor = NULL WHERE reference = ?", f"{CAPTURED.hex}-s1"
         ),
         "amount_mismatches",
         CAPTURED,

@@ -11,15 +11,14 @@ from aiokafka import AIOKafkaProducer
 
 from commands.messages import Outcome, RecordOutcome, dump
 from infra import topics
-from tests.system.running import SIMULATOR_KEY, Running
+from tests.system.running import Running
 from tests.until import until
 
 
 @asynccontextmanager
 async def _switched(stack: Running, inside: dict[str, Any], after: dict[str, Any]) -> AsyncIterator[None]:
-    headers = {"Authorization": f"Bearer {SIMULATOR_KEY}"}
     url = f"http://127.0.0.1:{stack.simulator_port}/_simulator"
-    async with aiohttp.ClientSession(headers=headers, raise_for_status=True) as http:
+    async with aiohttp.ClientSession(raise_for_status=True) as http:
         try:
             await http.post(url, json=inside)
             yield

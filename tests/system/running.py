@@ -23,7 +23,6 @@ from tests import ports
 from tests.place import Place
 from tests.until import until
 
-SIMULATOR_KEY: Final = "sk_test_for_tests_only"
 ALL: Final = ("simulator", "command", "relay", "gateway", "timers", "views")
 
 _MODULES: Final = {
@@ -41,7 +40,7 @@ ONE_ACCOUNT: Final = """
 accounts = ["sim-eu"]
 [accounts.sim-eu]
 gateway = "stripe"
-base_url = "http://127.0.0.1:{port}"
+base_url = "http://127.0.0.1:{port}/stripe"
 secret_file = "sim-eu.key"
 """
 TWO_ACCOUNTS: Final = """
@@ -49,11 +48,11 @@ TWO_ACCOUNTS: Final = """
 accounts = ["sim-eu", "sim-us"]
 [accounts.sim-eu]
 gateway = "stripe"
-base_url = "http://127.0.0.1:{port}"
+base_url = "http://127.0.0.1:{port}/stripe"
 secret_file = "sim-eu.key"
 [accounts.sim-us]
 gateway = "stripe"
-base_url = "http://127.0.0.1:{port}"
+base_url = "http://127.0.0.1:{port}/stripe"
 secret_file = "sim-us.key"
 multicapture = true
 """
@@ -68,7 +67,16 @@ accounts = ["sim-eu", "sim-us"]
 accounts = ["sim-us"]
 """,
 )
-_KEYS: Final = {"sim-eu": SIMULATOR_KEY, "sim-us": "sk_test_for_tests_too"}
+_KEYS: Final = {"sim-eu": "sk_test_for_tests_only", "sim-us": "sk_test_for_tests_too"}
+_SIMULATOR: Final = f"""
+[accounts.sim-eu]
+gateway = "stripe"
+secret = "{_KEYS["sim-eu"]}"
+[accounts.sim-us]
+gateway = "stripe"
+secret = "{_KEYS["sim-us"]}"
+options = {{ multicapture = "true" }}
+"""
 
 
 @dataclass
@@ -84,6 +92,8 @@ class Running:
         self.ledger = self.folder / "ledger.sqlite"
         self.accounts = self.folder / "accounts.toml"
         self.accounts.write_text(self.accounts_text.format(port=self.simulator_port))
+        self.simulator_accounts = self.folder / "simulator.toml"
+        self.simulator_accounts.write_text(_SIMULATOR)
         for account, key in _KEYS.items():
             (self.folder / f"{account}.key").write_text(key)
         self.return_key = self.folder / "return.key"
@@ -101,7 +111,7 @@ class Running:
             accounts_file=self.accounts,
             simulator_port=self.simulator_port,
             simulator_ledger=self.ledger,
-            simulator_key=f"sim-eu={_KEYS['sim-eu']},sim-us+multicapture={_KEYS['sim-us']}",
+            simulator_accounts=self.simulator_accounts,
             simulator_latency_ms=self.latency_ms,
             api_port=self.api_port,
             public_url=f"http://127.0.0.1:{self.api_port}",

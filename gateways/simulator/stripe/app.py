@@ -1,174 +1,197 @@
-"""The simulator's HTTP application: Stripe's calls for payment intents and refunds, and the page of a challenge."""
+"""Stripe at the simulator: its calls for payment intents and refunds, and the page of a challenge."""
 
-import asyncio
 import html
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, urlencode
 
-import orjson
 from aiohttp import web
 
-from gateways.simulator.faults import Do, On
-from gateways.simulator.front import ACCOUNT, Front, Plan
-from gateways.simulator.mishaps import Decide
-from gateways.simulator.rows import Intent
-from gateways.simulator.stripe import forms
-from gateways.simulator.stripe.dialect import intent_object, invalid, page, refund_object
-from gateways.simulator.stripe.payments import Answer, Payments
+from gateways.simulator.accounts import Account
+from gateways.simulator.faults import On
+from gateways.simulator.front import ACCOUNT, Front
+from gateways.simulator.psp import Answer, Decide, Keyed, Plan, Signed, Trouble, Turn
+from gateways.simulator.rows import Hook, StoredAnswer
+from gateways.simulator.stripe import events, forms, rules
+from gateways.simulator.stripe.dialect import intent_object, invalid, new_id, page, refund_object, trouble
+from gateways.simulator.stripe.events import Events
+from gateways.simulator.stripe.payments import Payments
 from gateways.simulator.stripe.refunds import Refunds
-from gateways.simulator.stripe.rules import Keyed, Turn
-from gateways.simulator.stripe.scenarios import SETTLES_AFTER_S, of_token
+from gateways.simulator.stripe.scenarios import of_token
+from gateways.simulator.stripe.store import GATEWAY, Store
+from gateways.simulator.stripe.tables import Intent
 
-BODY_BYTES_MAX: Final = 256 * 1024
 INTENTS: Final = "/v1/payment_intents"
 REFUNDS: Final = "/v1/refunds"
+_KEY_LIFE_S: Final = 24 * 3600
+_KEY_MAX: Final = 255
 _REDIRECT_STATUS: Final = {"requires_capture": "succeeded", "requires_payment_method": "failed"}
 
 
 @dataclass(slots=True)
-class Simulator:
+class Stripe:
+    front: Front
     payments: Payments
     refunds: Refunds
-    front: Front
 
-    def application(self) -> web.Application:
-        app = web.Application(middlewares=[self.front.guard], client_max_size=BODY_BYTES_MAX)
-        app.router.add_post(INTENTS, self.create)
-        app.router.add_get(INTENTS, self.list)
-        app.router.add_get(f"{INTENTS}/search", self.search)
-        app.router.add_get(f"{INTENTS}/{{id}}", self.retrieve)
-        app.router.add_post(f"{INTENTS}/{{id}}/capture", self.capture)
-        app.router.add_post(f"{INTENTS}/{{id}}/cancel", self.cancel)
-        app.router.add_post(REFUNDS, self.refund)
-        app.router.add_get(REFUNDS, self.list_refunds)
-        app.router.add_get(f"{REFUNDS}/{{id}}", self.retrieve_refund)
-        app.router.add_get("/3d-secure/{secret}", self.challenge)
-        app.router.add_post("/3d-secure/{secret}", self.finish_challenge)
-        return app
+    @classmethod
+    def open(cls, front: Front) -> "Stripe":
+        told = Events(front.hooks, front.accounts)
+        payments = Payments(Store(front.ledger), front.accounts, told, front.spent)
+        return cls(front, payments, Refunds(payments))
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        return (
+            web.post(INTENTS, self.create),
+            web.get(INTENTS, self.list),
+            web.get(f"{INTENTS}/search", self.search),
+            web.get(f"{INTENTS}/{{id}}", self.retrieve),
+            web.post(f"{INTENTS}/{{id}}/capture", self.capture),
+            web.post(f"{INTENTS}/{{id}}/cancel", self.cancel),
+            web.post(REFUNDS, self.refund),
+            web.get(REFUNDS, self.list_refunds),
+            web.get(f"{REFUNDS}/{{id}}", self.retrieve_refund),
+        )
+
+    def pages(self) -> Sequence[web.AbstractRouteDef]:
+        return (
+            web.get("/3d-secure/{secret}", self.challenge),
+            web.post("/3d-secure/{secret}", self.finish_challenge),
+        )
+
+    def admit(self, request: web.Request) -> Account | None:
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        account = self.front.accounts.admitted(GATEWAY, secret)
+        return account if scheme.lower() == "bearer" else None
+
+    def trouble(self, what: Trouble, request: web.Request) -> Answer:
+        return trouble(what, f"{request.method}: {request.path.removeprefix(f'/{GATEWAY}')}")
+
+    def finish(self, request: web.Request, answer: web.StreamResponse, *, replayed: bool) -> None:
+        version = request.headers.get("Stripe-Version", events.VERSION)
+        known = re.fullmatch(r"[\w.-]{1,40}", version)
+        answer.headers["Stripe-Version"] = version if known else events.VERSION
+        answer.headers["Request-Id"] = new_id("req", time.time())
+        if replayed:
+            answer.headers["Idempotent-Replayed"] = "true"
+
+    def replay(self, keyed: Keyed, stored: StoredAnswer, turn: Turn) -> Answer:
+        return Answer(stored.status, stored.body)
+
+    def sign(self, hook: Hook, account: Account, now: float, *, forged: bool) -> Signed:
+        return events.sign(hook, account, now, forged=forged)
+
+    def settle(self, now: float) -> None:
+        self.payments.settle(now)
+        self.refunds.settle(now)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
-        def plan(sent: forms.Pairs, keyed: Keyed | None) -> Plan:
+        sent = forms.pairs(await request.read())
+
+        def plan() -> Plan:
             asked = forms.create(sent)
             scenario = asked.scenario
+            mishap = scenario.mishap if scenario.on == "create" else None
+            return Plan(lambda turn: self.payments.create(asked, turn), mishap, asked.payment)
 
-            def decide(do: Do | None) -> Answer:
-                if scenario.status == "processing":
-                    self.settle_later()
-                origin = str(request.url.origin())
-                return self.payments.create(asked, Turn(request[ACCOUNT], keyed, time.time(), do), origin)
-
-            return Plan(decide, scenario.mishap if scenario.on == "create" else None, asked.payment)
-
-        return await self.front.once(request, "create", plan)
+        return await self.front.once(request, "create", plan, _keyed(request, sent))
 
     async def capture(self, request: web.Request) -> web.StreamResponse:
-        def plan(sent: forms.Pairs, keyed: Keyed | None) -> Plan:
-            asked, account = forms.capture(sent), request[ACCOUNT]
-            intent = self.payments.known(account, request.match_info["id"], time.time())
+        sent = forms.pairs(await request.read())
 
-            def decide(do: Do | None) -> Answer:
-                return self.payments.capture(intent.id, asked, Turn(account, keyed, time.time(), do))
+        def plan() -> Plan:
+            asked = forms.capture(sent)
+            intent = self.payments.known(request[ACCOUNT], request.match_info["id"], time.time())
+            return _of_token(intent, "capture", lambda turn: self.payments.capture(intent.id, asked, turn))
 
-            return _of_token(intent, "capture", decide)
-
-        return await self.front.once(request, "capture", plan)
+        return await self.front.once(request, "capture", plan, _keyed(request, sent))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        def plan(sent: forms.Pairs, keyed: Keyed | None) -> Plan:
-            reason, account = forms.cancel(sent), request[ACCOUNT]
-            intent = self.payments.known(account, request.match_info["id"], time.time())
+        sent = forms.pairs(await request.read())
 
-            def decide(do: Do | None) -> Answer:
-                return self.payments.cancel(intent.id, reason, Turn(account, keyed, time.time(), do))
+        def plan() -> Plan:
+            reason = forms.cancel(sent)
+            intent = self.payments.known(request[ACCOUNT], request.match_info["id"], time.time())
+            return _of_token(intent, "cancel", lambda turn: self.payments.cancel(intent.id, reason, turn))
 
-            return _of_token(intent, "cancel", decide)
-
-        return await self.front.once(request, "cancel", plan)
+        return await self.front.once(request, "cancel", plan, _keyed(request, sent))
 
     async def refund(self, request: web.Request) -> web.StreamResponse:
-        def plan(sent: forms.Pairs, keyed: Keyed | None) -> Plan:
-            asked, account = forms.refund(sent), request[ACCOUNT]
-            intent = self.payments.known(account, asked.intent_id, time.time(), "payment_intent")
+        sent = forms.pairs(await request.read())
 
-            def decide(do: Do | None) -> Answer:
-                if of_token(intent.payment_method).refund is not None:
-                    self.settle_later()
-                return self.refunds.create(asked, Turn(account, keyed, time.time(), do))
+        def plan() -> Plan:
+            asked = forms.refund(sent)
+            intent = self.payments.known(request[ACCOUNT], asked.intent_id, time.time(), "payment_intent")
+            return _of_token(intent, "refund", lambda turn: self.refunds.create(asked, turn))
 
-            return _of_token(intent, "refund", decide)
-
-        return await self.front.once(request, "refund", plan)
-
-    def settle(self) -> None:
-        self.payments.settle(time.time())
-        self.refunds.settle(time.time())
-
-    def settle_later(self) -> None:
-        asyncio.get_running_loop().call_later(SETTLES_AFTER_S + 0.01, self.settle)
+        return await self.front.once(request, "refund", plan, _keyed(request, sent))
 
     async def retrieve(self, request: web.Request) -> web.StreamResponse:
-        def decide(_: Do | None) -> Answer:
-            intent = self.payments.known(request[ACCOUNT], request.match_info["id"], time.time())
-            self.refunds.settle(time.time())
+        def decide(turn: Turn) -> Answer:
+            intent = self.payments.known(turn.account, request.match_info["id"], turn.now)
+            self.refunds.settle(turn.now)
+            if turn.do == "flap":
+                intent = rules.as_it_was(intent)
             expand = any(
                 value.split(".")[0] == "latest_charge" for value in request.query.getall("expand[]", [])
             )
-            return 200, orjson.dumps(intent_object(intent, expand_charge=expand))
+            return Answer.json(200, intent_object(intent, expand_charge=expand))
 
         return await self.front.read(request, "get", decide)
 
     async def search(self, request: web.Request) -> web.StreamResponse:
-        def decide(do: Do | None) -> Answer:
+        def decide(turn: Turn) -> Answer:
             reference = forms.searched_reference(request.query.get("query", ""))
-            limit, now = _limit(request), time.time()
+            limit, now = _limit(request), turn.now
             self.payments.settle(now)
             until = now - self.front.weather.search_lag_s
-            account = request[ACCOUNT].name
-            found = self.payments.ledger.with_reference(account, reference, until, now, limit + 1)
-            shown = [] if do == "absent" else [intent_object(intent) for intent in found]
-            return 200, page(shown, limit, f"{INTENTS}/search", "search_result")
+            found = self.payments.store.with_reference(turn.account.name, reference, until, now, limit + 1)
+            if turn.do == "flap":
+                found = [rules.as_it_was(intent) for intent in found]
+            shown = [] if turn.do == "absent" else [intent_object(intent) for intent in found]
+            return page(shown, limit, f"{INTENTS}/search", "search_result")
 
         return await self.front.read(request, "search", decide)
 
     async def list(self, request: web.Request) -> web.StreamResponse:
-        def decide(_: Do | None) -> Answer:
-            limit, now, account = _limit(request), time.time(), request[ACCOUNT]
+        def decide(turn: Turn) -> Answer:
+            limit, now = _limit(request), turn.now
             created_from = request.query.get("created[gte]", "0")
             if not re.fullmatch(r"\d{1,12}", created_from, re.ASCII):
                 raise invalid("Invalid integer.", param="created[gte]", code="parameter_invalid_integer")
             before = request.query.get("starting_after")
             if before is not None:
-                self.payments.known(account, before, now, "starting_after")
+                self.payments.known(turn.account, before, now, "starting_after")
             self.payments.settle(now)
-            until = now - self.front.weather.search_lag_s
-            found = self.payments.ledger.page(
-                account.name, (int(created_from), until), before, now, limit + 1
-            )
-            return 200, page([intent_object(intent) for intent in found], limit, INTENTS)
+            window = int(created_from), now - self.front.weather.search_lag_s
+            found = self.payments.store.page(turn.account.name, window, before, now, limit + 1)
+            return page([intent_object(intent) for intent in found], limit, INTENTS)
 
         return await self.front.read(request, "get", decide)
 
     async def retrieve_refund(self, request: web.Request) -> web.StreamResponse:
-        def decide(_: Do | None) -> Answer:
-            refund = self.refunds.known(request[ACCOUNT], request.match_info["id"], time.time())
-            return 200, orjson.dumps(refund_object(refund))
+        def decide(turn: Turn) -> Answer:
+            refund = self.refunds.known(turn.account, request.match_info["id"], turn.now)
+            if turn.do == "flap":
+                refund = refund._replace(status=refund.earlier or "pending")
+            return Answer.json(200, refund_object(refund))
 
         return await self.front.read(request, "get", decide)
 
     async def list_refunds(self, request: web.Request) -> web.StreamResponse:
-        def decide(_: Do | None) -> Answer:
-            limit, now, account = _limit(request), time.time(), request[ACCOUNT]
+        def decide(turn: Turn) -> Answer:
+            limit, account = _limit(request), turn.account
             of_intent, before = request.query.get("payment_intent"), request.query.get("starting_after")
             if of_intent is not None:
-                self.payments.known(account, of_intent, now, "payment_intent")
+                self.payments.known(account, of_intent, turn.now, "payment_intent")
             if before is not None:
-                self.refunds.known(account, before, now, "starting_after")
-            self.refunds.settle(now)
-            found = self.refunds.ledger.refunds(account.name, of_intent, before, limit + 1)
-            return 200, page([refund_object(refund) for refund in found], limit, REFUNDS)
+                self.refunds.known(account, before, turn.now, "starting_after")
+            self.refunds.settle(turn.now)
+            found = self.refunds.store.refunds(account.name, of_intent, before, limit + 1)
+            return page([refund_object(refund) for refund in found], limit, REFUNDS)
 
         return await self.front.read(request, "get", decide)
 
@@ -198,6 +221,15 @@ class Simulator:
         back = urlencode({"payment_intent": intent.id, "redirect_status": ended})
         joint = "&" if "?" in intent.return_url else "?"
         raise web.HTTPSeeOther(f"{intent.return_url}{joint}{back}")
+
+
+def _keyed(request: web.Request, sent: forms.Pairs) -> Keyed | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not (0 < len(key) <= _KEY_MAX and key.isascii()):
+        raise invalid("Idempotency keys can have up to 255 characters, in ASCII.")
+    return Keyed(key, forms.fingerprint(request.method, request.path, sent), _KEY_LIFE_S)
 
 
 def _of_token(intent: Intent, on: On, decide: Decide) -> Plan:

@@ -1,50 +1,37 @@
 """Stripe's objects and errors, as JSON."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, assert_never
 
 import orjson
 
-from gateways.simulator.rows import Intent, Refund
+from gateways.simulator import ids
+from gateways.simulator.psp import Answer, Refusal, Trouble
 from gateways.simulator.stripe.scenarios import DECLINES, Decline
-
-# Letters only: an id must never hold a run of digits that looks like a card number.
-_LETTERS: Final = bytes((b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" * 5)[:256])
-_DIGITS_AS_LETTERS: Final = str.maketrans("0123456789", "ABCDEFGHIJ")
+from gateways.simulator.stripe.tables import Intent, Refund
 
 
 def new_id(prefix: str, now: float) -> str:
-    """In the order of time, so that the ledger's indexes grow at their end."""
-    moment = f"{int(now * 1000):014d}".translate(_DIGITS_AS_LETTERS)
-    return f"{prefix}_3{moment}{os.urandom(14).translate(_LETTERS).decode()}"
+    return f"{prefix}_3{ids.letters(now)}"
 
 
-@dataclass
-class StripeError(Exception):
-    """An answer that is an error. `error` is the object inside the body."""
-
-    status: int
-    error: dict[str, Any]
-
-    @property
-    def body(self) -> bytes:
-        return orjson.dumps({"error": self.error})
+def error_answer(status: int, error: dict[str, Any]) -> Answer:
+    """`error` is the object inside the body."""
+    return Answer.json(status, {"error": error})
 
 
 def invalid(
     message: str, *, param: str | None = None, code: str | None = None, status: int = 400, **more: Any
-) -> StripeError:
+) -> Refusal:
     error: dict[str, Any] = {"type": "invalid_request_error", "message": message, **more}
     if code is not None:
         error |= {"code": code, "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"}
     if param is not None:
         error["param"] = param
-    return StripeError(status, error)
+    return Refusal(error_answer(status, error))
 
 
-def no_such(what: str, its_id: str, param: str, status: int = 404) -> StripeError:
+def no_such(what: str, its_id: str, param: str, status: int = 404) -> Refusal:
     return invalid(f"No such {what}: '{its_id}'", param=param, code="resource_missing", status=status)
 
 
@@ -171,7 +158,31 @@ def refund_object(refund: Refund) -> dict[str, Any]:
     return shown | ({"failure_reason": "expired_or_canceled_card"} if refund.status == "failed" else {})
 
 
-def page(shown: Sequence[dict[str, Any]], limit: int, url: str, kind: str = "list") -> bytes:
+def trouble(what: Trouble, url: str) -> Answer:
+    match what:
+        case "unauthorized":
+            return invalid("Invalid API Key provided.", status=401).answer
+        case "not_found":
+            return invalid(f"Unrecognized request URL ({url}).", status=404).answer
+        case "too_large":
+            return invalid("Request body too large.", status=413).answer
+        case "rate_limited":
+            return invalid("Request rate limit exceeded.", code="rate_limit", status=429).answer
+        case "broken":
+            return error_answer(500, {"type": "api_error", "message": "An unknown error occurred."})
+        case "unavailable":
+            return error_answer(503, {"type": "api_error", "message": "Stripe is temporarily unavailable."})
+        case "key_in_use":
+            text = "There is currently another in-progress request using this Idempotent Key."
+            return invalid(text, code="idempotency_key_in_use", status=409).answer
+        case "key_conflict":
+            text = "Keys for idempotent requests can only be used with the same parameters they were first used with."
+            return error_answer(400, {"type": "idempotency_error", "message": text})
+        case _:
+            assert_never(what)
+
+
+def page(shown: Sequence[dict[str, Any]], limit: int, url: str, kind: str = "list") -> Answer:
     """`shown` has one object more than the limit where there are more."""
     body: dict[str, Any] = {
         "object": kind,
@@ -179,7 +190,7 @@ def page(shown: Sequence[dict[str, Any]], limit: int, url: str, kind: str = "lis
         "has_more": len(shown) > limit,
         "url": url,
     }
-    return orjson.dumps(body | ({"next_page": None} if kind == "search_result" else {}))
+    return Answer.json(200, body | ({"next_page": None} if kind == "search_result" else {}))
 
 
 def _next_action(intent: Intent) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def fingerprint(method: str, path: str, sent: Pairs) -> str:
 
 
 def create(sent: Pairs) -> Create:
-    """Raises `StripeError`, 400, as all of these do."""
+    """Raises `Refusal`, 400, as all of these do."""
     fields, metadata = _sorted_out(sent, _CREATE)
     for name in ("amount", "currency", "payment_method"):
         if not fields.get(name):

@@ -1,44 +1,60 @@
-"""What happens to payment intents: decided and committed here, before anybody is answered. No I/O but the ledger."""
+"""What happens to payment intents: decided here, and committed by the front together with their answers and events.
+No I/O but the ledger.
+"""
 
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
-from gateways.simulator.accounts import CAPTURES_MAX, Account, Accounts
+from gateways.simulator.accounts import Account, Accounts
 from gateways.simulator.faults import Do, Spent
-from gateways.simulator.ledger import Ledger, StoredAnswer
-from gateways.simulator.rows import Intent, Moved
+from gateways.simulator.psp import Answer, Turn
+from gateways.simulator.rows import Moved
 from gateways.simulator.stripe import forms, rules
-from gateways.simulator.stripe.dialect import StripeError, card_error, intent_object, new_id, no_such
-from gateways.simulator.stripe.rules import Turn
+from gateways.simulator.stripe.dialect import card_error, error_answer, intent_object, new_id, no_such
+from gateways.simulator.stripe.events import Events
 from gateways.simulator.stripe.scenarios import DECLINES, SETTLES_AFTER_S, Scenario
+from gateways.simulator.stripe.store import Store
+from gateways.simulator.stripe.tables import Intent
 
 _CANCELABLE: Final = frozenset({"requires_action", "requires_capture", "requires_payment_method"})
+_CAPTURES_MAX: Final = 50  # of one intent, where multicapture is available
 _CHALLENGING: Final = frozenset({"any", "challenge"})
-
-Answer = tuple[int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Payments:
-    ledger: Ledger
+    store: Store
     accounts: Accounts
-    spent: Spent = field(default_factory=Spent)
+    events: Events
+    spent: Spent
 
-    def create(self, asked: forms.Create, turn: Turn, origin: str) -> Answer:
-        """The intent, its first movement and the stored answer in one transaction."""
-        intent = self._asked(asked, turn.account, origin, turn.now)
+    def create(self, asked: forms.Create, turn: Turn) -> Answer:
+        intent = self._asked(asked, turn.account, turn.origin, turn.now)
         moved: list[Moved] = []
         if intent.status == "succeeded":
-            intent, moved = rules.approved(intent)
-        answer = self._answer(intent, turn.do)
-        with self.ledger.writing():
-            self.ledger.add_intent(intent)
-            self.ledger.add_movements(intent, moved, turn.now)
-            self.keep(turn, *answer)
-        return answer
+            intent, moved = self._approved(intent, turn.now)
+        self.store.add_intent(intent)
+        self.store.add_movements(intent, moved, turn.now)
+        self._tell(intent, turn)
+        return self._answer(intent, turn.do)
+
+    def _approved(self, intent: Intent, now: float) -> tuple[Intent, list[Moved]]:
+        """A hold lasts as long as the account's option says, else for ever."""
+        approved, moved = rules.approved(intent)
+        account = self.accounts.named("stripe", intent.account)
+        life_s = account.number("authorization_life_s") if account is not None else 0
+        if life_s and approved.status == "requires_capture":
+            approved = approved._replace(settles_at=now + life_s)
+        return approved, moved
+
+    def _tell(self, intent: Intent, turn: Turn | None = None) -> None:
+        keyed = turn.keyed if turn is not None else None
+        if intent.moves == 1:
+            self.events.charge("succeeded", intent, keyed)
+        self.events.intent(intent, keyed)
 
     def _asked(self, asked: forms.Create, account: Account, origin: str, now: float) -> Intent:
         """With the status that it would have if it captured automatically."""
@@ -52,7 +68,8 @@ class Payments:
             status, failure = "requires_payment_method", "authentication_required"
         intent_id = new_id("pi", now)
         client_secret = f"{intent_id}_secret_{new_id('s', now)}"
-        over = account.overcapture_percent if asked.manual and asked.overcapture else 0
+        over = account.number("overcapture_percent") if asked.manual and asked.overcapture else 0
+        multicapture = asked.manual and asked.multicapture and account.flag("multicapture")
         return Intent(
             id=intent_id,
             client_secret=client_secret,
@@ -70,7 +87,7 @@ class Payments:
             settles_at=now + SETTLES_AFTER_S if status == "processing" else None,
             account=account.name,
             capture_method="manual" if asked.manual else "automatic",
-            captures_left=CAPTURES_MAX if asked.manual and asked.multicapture and account.multicapture else 1,
+            captures_left=_CAPTURES_MAX if multicapture else 1,
             capture_limit=asked.amount + asked.amount * over // 100,
             listed_from=now + scenario.unlisted_s if scenario.unlisted_s else 0.0,
             extras=orjson.dumps(asked.extras).decode() if asked.extras else "{}",
@@ -78,7 +95,7 @@ class Payments:
 
     def _failure(self, asked: forms.Create, account: Account) -> str | None:
         scenario: Scenario = asked.scenario
-        if scenario.at_first and not self.accounts.is_first(account.name):
+        if scenario.at_first and not self.accounts.is_first(account):
             return None
         if scenario.declines is not None and not self.spent.take(asked.payment, scenario.declines):
             return None
@@ -89,8 +106,8 @@ class Payments:
         shown = intent_object(intent)
         if intent.status == "requires_payment_method":
             error = card_error(DECLINES[intent.failure or ""], intent.payment_method)
-            return 402, StripeError(402, error | {"payment_intent": shown}).body
-        return 200, orjson.dumps(rules.about_other_money(shown, do))
+            return error_answer(402, error | {"payment_intent": shown})
+        return Answer.json(200, rules.about_other_money(shown, do))
 
     def capture(self, intent_id: str, asked: forms.Capture, turn: Turn) -> Answer:
         intent = self.known(turn.account, intent_id, turn.now)
@@ -104,43 +121,34 @@ class Payments:
         captured = intent._replace(
             status="succeeded" if asked.final else intent.status,
             captures_left=0 if asked.final else intent.captures_left - 1,
+            settles_at=None if asked.final else intent.settles_at,
             capturable=0 if asked.final else left,
             received=intent.received + amount,
             metadata=metadata,
             charge_metadata=intent.charge_metadata or (intent.metadata if asked.metadata else None),
             moves=intent.moves + len(moved),
         )
-        return self._changed(captured, moved, turn)
+        answer = self._changed(captured, moved, turn)
+        self.events.charge("captured", captured, turn.keyed)
+        self.events.intent(captured, turn.keyed)
+        return answer
 
     def cancel(self, intent_id: str, reason: str | None, turn: Turn) -> Answer:
-        """What is not captured is let go. An intent that was captured in part has succeeded then."""
         intent = self.known(turn.account, intent_id, turn.now)
         if intent.status not in _CANCELABLE:
             raise rules.unfit(
                 f"You cannot cancel this PaymentIntent because it has a status of {intent.status}.", intent
             )
         operation = rules.operation(intent, {}, turn.keyed)
-        moved = (
-            [Moved("released", intent.charge_id or "", operation, intent.capturable)]
-            if intent.capturable
-            else []
-        )
-        ended = intent._replace(
-            action_url=None, capturable=0, captures_left=0, moves=intent.moves + len(moved)
-        )
-        if intent.received:
-            ended = ended._replace(status="succeeded")
-        else:
-            ended = ended._replace(status="canceled", canceled_at=int(turn.now), cancellation_reason=reason)
-        return self._changed(ended, moved, turn)
+        ended, moved = rules.released(intent, reason, operation, turn.now)
+        answer = self._changed(ended, moved, turn)
+        self.events.intent(ended, turn.keyed)
+        return answer
 
     def _changed(self, intent: Intent, moved: list[Moved], turn: Turn) -> Answer:
-        answer = 200, orjson.dumps(rules.about_other_money(intent_object(intent), turn.do))
-        with self.ledger.writing():
-            self.ledger.change_intent(intent)
-            self.ledger.add_movements(intent, moved, turn.now)
-            self.keep(turn, *answer)
-        return answer
+        self.store.change_intent(intent)
+        self.store.add_movements(intent, moved, turn.now)
+        return Answer.json(200, rules.about_other_money(intent_object(intent), turn.do))
 
     def finish_challenge(self, client_secret: str, *, passed: bool, now: float) -> Intent | None:
         """After 3-D Secure. None for an unknown challenge; one that has ended stays as it ended."""
@@ -151,11 +159,13 @@ class Payments:
         if failure is None:
             return self._approve(intent, now)
         refused = intent._replace(status="requires_payment_method", action_url=None, failure=failure)
-        self.ledger.change_intent(refused)
+        with self.store.ledger.writing():
+            self.store.change_intent(refused)
+            self._tell(refused)
         return refused
 
     def challenged(self, client_secret: str) -> Intent | None:
-        intent = self.ledger.intent(client_secret.partition("_secret_")[0])
+        intent = self.store.intent(client_secret.partition("_secret_")[0])
         if intent is None or not hmac.compare_digest(
             intent.client_secret.encode(), client_secret.encode("utf-8", "surrogateescape")
         ):
@@ -163,25 +173,32 @@ class Payments:
         return intent
 
     def settle(self, now: float) -> None:
-        """Intents that were `processing` long enough."""
-        for intent in self.ledger.due_to_settle(now):
-            self._approve(intent, now)
+        """Intents that were `processing` long enough, and holds whose life is over."""
+        for intent in self.store.due_to_settle(now):
+            if intent.status == "requires_capture":
+                self._expire(intent, now)
+            else:
+                self._approve(intent, now)
 
     def _approve(self, intent: Intent, now: float) -> Intent:
-        approved, moved = rules.approved(intent)
-        with self.ledger.writing():
-            self.ledger.change_intent(approved)
-            self.ledger.add_movements(approved, moved, now)
+        approved, moved = self._approved(intent, now)
+        with self.store.ledger.writing():
+            self.store.change_intent(approved)
+            self.store.add_movements(approved, moved, now)
+            self._tell(approved)
         return approved
+
+    def _expire(self, intent: Intent, now: float) -> None:
+        expired, moved = rules.released(intent, "automatic", None, now)
+        with self.store.ledger.writing():
+            self.store.change_intent(expired)
+            self.store.add_movements(expired, moved, now)
+            self.events.charge("expired", expired)
+            self.events.intent(expired)
 
     def known(self, account: Account, intent_id: str, now: float, param: str = "intent") -> Intent:
         self.settle(now)
-        intent = self.ledger.intent(intent_id)
+        intent = self.store.intent(intent_id)
         if intent is None or intent.account != account.name:
             raise no_such("payment_intent", intent_id, param)
         return intent
-
-    def keep(self, turn: Turn, status: int, body: bytes) -> None:
-        if turn.keyed is not None:
-            stored = StoredAnswer(turn.keyed.fingerprint, status, body)
-            self.ledger.keep_answer(turn.keyed.account, turn.keyed.key, stored, turn.now)

@@ -1,4 +1,4 @@
-"""Refunds: decided and committed before anybody is answered, as `payments` does it.
+"""Refunds, decided as in `payments`.
 
 A refund that is pending counts in the charge's amount_refunded; money moves, in the ledger, when it has succeeded.
 """
@@ -9,13 +9,15 @@ from typing import Final
 import orjson
 
 from gateways.simulator.accounts import Account
-from gateways.simulator.ledger import Ledger
-from gateways.simulator.rows import Intent, Moved, Refund
+from gateways.simulator.psp import Answer, Turn
+from gateways.simulator.rows import Moved
 from gateways.simulator.stripe import forms, rules
 from gateways.simulator.stripe.dialect import invalid, new_id, no_such, refund_object
-from gateways.simulator.stripe.payments import Answer, Payments
-from gateways.simulator.stripe.rules import Turn
+from gateways.simulator.stripe.events import Events
+from gateways.simulator.stripe.payments import Payments
 from gateways.simulator.stripe.scenarios import SETTLES_AFTER_S, of_token
+from gateways.simulator.stripe.store import Store
+from gateways.simulator.stripe.tables import Intent, Refund
 from gateways.stripe import amounts
 
 _BEGINS_AS: Final = {"pending": "pending", "pending_fails": "pending", "failed": "failed"}
@@ -27,8 +29,12 @@ class Refunds:
     payments: Payments
 
     @property
-    def ledger(self) -> Ledger:
-        return self.payments.ledger
+    def store(self) -> Store:
+        return self.payments.store
+
+    @property
+    def events(self) -> Events:
+        return self.payments.events
 
     def create(self, asked: forms.RefundAsked, turn: Turn) -> Answer:
         now = turn.now
@@ -50,45 +56,49 @@ class Refunds:
             settles_at=now + SETTLES_AFTER_S if fate in _SETTLES_AS else None,
             settles_as=_SETTLES_AS.get(fate or ""),
         )
-        answer = 200, orjson.dumps(rules.about_other_money(refund_object(refund), turn.do))
-        with self.ledger.writing():
-            self.ledger.add_refund(refund)
-            if refund.status != "failed":
-                intent = intent._replace(refunded=intent.refunded + amount)
-                self._write(intent, refund, now)
-            self.payments.keep(turn, *answer)
-        return answer
+        self.store.add_refund(refund)
+        self.events.refund("created", refund, turn.keyed)
+        if refund.status == "failed":
+            self.events.refund("failed", refund, turn.keyed)
+        else:
+            intent = self._write(intent._replace(refunded=intent.refunded + amount), refund, now)
+            self.events.charge("refunded", intent, turn.keyed)
+        return Answer.json(200, rules.about_other_money(refund_object(refund), turn.do))
 
     def settle(self, now: float) -> None:
         """Refunds that were pending long enough."""
-        for refund in self.ledger.refunds_due_to_settle(now):
-            intent = self.ledger.intent(refund.intent)
+        for refund in self.store.refunds_due_to_settle(now):
+            intent = self.store.intent(refund.intent)
             assert intent is not None
             settled = refund._replace(status=refund.settles_as or "succeeded")
-            with self.ledger.writing():
-                self.ledger.settle_refund(settled)
+            with self.store.ledger.writing():
+                self.store.settle_refund(settled)
                 if settled.status == "failed":
                     intent = intent._replace(refunded=intent.refunded - refund.amount)
                 self._write(intent, settled, now)
+                self.events.refund("updated", settled)
+                if settled.status == "failed":
+                    self.events.refund("failed", settled)
 
-    def _write(self, intent: Intent, refund: Refund, now: float) -> None:
+    def _write(self, intent: Intent, refund: Refund, now: float) -> Intent:
         moved: list[Moved] = []
         if refund.status == "succeeded":
             moved = [Moved("refunded", refund.id, refund.reference, refund.amount)]
         intent = intent._replace(moves=intent.moves + len(moved))
-        self.ledger.change_intent(intent)
-        self.ledger.add_movements(intent, moved, now)
+        self.store.change_intent(intent)
+        self.store.add_movements(intent, moved, now)
+        return intent
 
     def known(self, account: Account, refund_id: str, now: float, param: str = "id") -> Refund:
         self.settle(now)
-        refund = self.ledger.refund(refund_id)
+        refund = self.store.refund(refund_id)
         if refund is None or refund.account != account.name:
             raise no_such("refund", refund_id, param)
         return refund
 
 
 def _amount_to_refund(intent: Intent, asked: int | None) -> int:
-    """Raises `StripeError`, 400, where there is not so much left."""
+    """Raises `Refusal`, 400, where there is not so much left."""
     if not intent.received:
         raise invalid(f"This PaymentIntent ({intent.id}) does not have a successful charge to refund.")
     left = intent.received - intent.refunded

@@ -1,43 +1,19 @@
 """What Stripe allows, and what a call makes of an intent: pure."""
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
-from gateways.simulator.accounts import Account
 from gateways.simulator.faults import Do
-from gateways.simulator.rows import Intent, Kind, Moved
+from gateways.simulator.psp import Keyed, Refusal
+from gateways.simulator.rows import Kind, Moved
 from gateways.simulator.stripe import forms
-from gateways.simulator.stripe.dialect import StripeError, intent_object, invalid
+from gateways.simulator.stripe.dialect import intent_object, invalid
+from gateways.simulator.stripe.tables import Intent
 from gateways.stripe import amounts
 
 _TAG: Final = re.compile(r"op_([a-z]\d{1,6})")
-
-
-@dataclass(frozen=True, slots=True)
-class Keyed:
-    """The idempotency key of a request, in the account that it came for, and what it was sent with."""
-
-    account: str
-    key: str
-    fingerprint: str
-
-    @property
-    def operation(self) -> str | None:
-        """AegisPay's keys are the operation's id and the step, with a dash between."""
-        return self.key.rpartition("-")[0] or None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Who asks, under which key, when, and what is to go wrong with what is said about it."""
-
-    account: Account
-    keyed: Keyed | None
-    now: float
-    do: Do | None = None
 
 
 def about_other_money(shown: dict[str, Any], do: Do | None) -> dict[str, Any]:
@@ -65,8 +41,35 @@ def approved(intent: Intent) -> tuple[Intent, list[Moved]]:
     return now, [Moved(kind, now.charge_id or "", now.reference, now.amount)]
 
 
+def as_it_was(intent: Intent) -> Intent:
+    """Before its status changed the last time."""
+    status = intent.earlier or "processing"
+    held = status == "requires_capture"
+    return intent._replace(
+        status=status,
+        capturable=intent.amount if held else 0,
+        received=0,
+        refunded=0,
+        moves=intent.moves if held else 0,
+    )
+
+
+def released(
+    intent: Intent, reason: str | None, operation: str | None, now: float
+) -> tuple[Intent, list[Moved]]:
+    """What is not captured is let go. An intent that was captured in part has succeeded then."""
+    charge_id, left = intent.charge_id or "", intent.capturable
+    moved = [Moved("released", charge_id, operation, left)] if left else []
+    ended = intent._replace(
+        action_url=None, settles_at=None, capturable=0, captures_left=0, moves=intent.moves + len(moved)
+    )
+    if intent.received:
+        return ended._replace(status="succeeded"), moved
+    return ended._replace(status="canceled", canceled_at=int(now), cancellation_reason=reason), moved
+
+
 def amount_to_capture(intent: Intent, asked: forms.Capture) -> int:
-    """Raises `StripeError`, 400, for what cannot be captured."""
+    """Raises `Refusal`, 400, for what cannot be captured."""
     if intent.status == "succeeded":
         text = "The remaining amount on this PaymentIntent could not be captured because the remainder of the authorized amount has been released."
         raise unfit(text, intent)
@@ -93,7 +96,7 @@ def amount_to_capture(intent: Intent, asked: forms.Capture) -> int:
     return amount
 
 
-def unfit(text: str, intent: Intent) -> StripeError:
+def unfit(text: str, intent: Intent) -> Refusal:
     return invalid(text, code="payment_intent_unexpected_state", payment_intent=intent_object(intent))
 
 

@@ -15,7 +15,21 @@ from gateways.stripe.adapter import Stripe
 KEY = "sk_test_simulatorsimulator"
 PLAIN_KEY = "sk_test_withoutmulticapture"
 OVER_KEY = "sk_test_withovercapture"
-KEYS = f"sim-eu+multicapture={KEY}, sim-us={PLAIN_KEY}, sim-over+overcapture:20={OVER_KEY}"
+ACCOUNTS = f"""
+[accounts.sim-eu]
+gateway = "stripe"
+secret = "{KEY}"
+options = {{ multicapture = "true" }}
+
+[accounts.sim-us]
+gateway = "stripe"
+secret = "{PLAIN_KEY}"
+
+[accounts.sim-over]
+gateway = "stripe"
+secret = "{OVER_KEY}"
+options = {{ overcapture_percent = "20" }}
+"""
 INTENTS = "/v1/payment_intents"
 REFUNDS = "/v1/refunds"
 MANUAL = {"capture_method": "manual"}
@@ -39,10 +53,16 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Client:
+    """`root`: the simulator's URL; `url`: Stripe's there."""
+
     http: aiohttp.ClientSession
-    url: str
+    root: str
     numbers: "itertools.count[int]"
     secret: str = KEY
+
+    @property
+    def url(self) -> str:
+        return f"{self.root}/stripe"
 
     def of_account(self, secret: str) -> "Client":
         return replace(self, secret=secret)
@@ -86,9 +106,7 @@ class Client:
             assert back.status == 303, await back.text()
 
     async def change(self, **weather: Any) -> dict[str, Any]:
-        async with self.http.post(
-            f"{self.url}/_simulator", json=weather, headers={"Authorization": f"Bearer {self.secret}"}
-        ) as answer:
+        async with self.http.post(f"{self.root}/_simulator", json=weather) as answer:
             assert answer.status == 200, await answer.text()
             changed: dict[str, Any] = await answer.json()
             return changed

@@ -5,10 +5,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateways.simulator.accounts import Accounts
+from gateways.simulator import registry
 from gateways.simulator.ledger import Ledger
 from gateways.simulator.server import serving
-from tests.gateways.simulator.client import KEYS, Client
+from tests.gateways.simulator.client import ACCOUNTS, Client
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def ledger_file(tmp_path: Path) -> Path:
 @pytest.fixture
 async def simulator(ledger_file: Path) -> AsyncIterator[Client]:
     ledger = Ledger(ledger_file)
-    accounts = Accounts.parse(KEYS)
+    accounts = registry.accounts(ACCOUNTS)
     async with (
         serving(ledger, accounts=accounts, latency_ms=0, host="127.0.0.1", port=0) as url,
         aiohttp.ClientSession() as http,

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from gateways.simulator import registry
 from gateways.simulator.accounts import Account, Accounts
 from gateways.simulator.ledger import read_movements
 from tests.gateways.simulator.client import INTENTS, MANUAL, PLAIN_KEY, Client
@@ -9,38 +10,63 @@ from tests.gateways.simulator.client import INTENTS, MANUAL, PLAIN_KEY, Client
 REF = {"metadata[order_ref]": "r-1"}
 
 
-def test_one_plain_key_is_the_account_default():
-    assert Accounts.parse("sk_test_a").by_key == {"sk_test_a": Account("default")}
+def section(name: str = "a", gateway: str = "stripe", secret: str = "secretkey", more: str = "") -> str:
+    return f'[accounts.{name}]\ngateway = "{gateway}"\nsecret = "{secret}"\n{more}\n'
 
 
-def test_pairs_are_accounts_with_options():
-    text = "sim-eu+multicapture=sk_a, sim-us=sk_b,three+overcapture:15+multicapture=sk_c"
+def test_without_a_file_each_psp_has_the_one_account_that_anybody_knows():
+    accounts = registry.accounts(None)
 
-    assert Accounts.parse(text).by_key == {
-        "sk_a": Account("sim-eu", multicapture=True),
-        "sk_b": Account("sim-us"),
-        "sk_c": Account("three", multicapture=True, overcapture_percent=15),
-    }
+    assert accounts.well_known
+    assert [(one.gateway, one.name) for one in accounts.all] == [(p.name, p.name) for p in registry.PSPS]
+
+
+def test_an_account_is_all_that_its_table_says():
+    more = 'login = "l"\noptions = { multicapture = "true" }\nwebhook_secret = "w"\nwebhook_url = "http://localhost/w"'
+
+    (account,) = registry.accounts(section(more=more)).all
+
+    assert account == Account(
+        "a", "stripe", "secretkey", "l", {"multicapture": "true"}, "http://localhost/w", "w"
+    )
+    assert "secretkey" not in repr(account)
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "",
-        "a=k1,a=k2",
-        "a=secretkey,b=secretkey",
-        "a=",
-        "=secretkey",
-        "a=secretkey,",
-        "a+fast=secretkey",
-        "k1,k2",
+        "accounts = 1",
+        "[accounts]",
+        "[accounts",
+        "secretkey",
+        section(gateway="nobody"),
+        section(secret=""),
+        section(name="A"),
+        section(more="webhook_url = 'secretkey'"),
+        section(more="fast = 'secretkey'"),
+        section(more="secret = 'secretkey'"),
+        section(more="options = { fast = 'secretkey' }"),
+        section(more="options = { overcapture_percent = 'secretkey' }"),
+        section(more="options = { multicapture = 1 }"),
+        section() + section(name="b"),
     ],
 )
-def test_what_makes_no_sense_is_refused_without_showing_a_key(text: str):
+def test_what_makes_no_sense_is_refused_without_showing_a_secret(text: str):
     with pytest.raises(ValueError) as refused:
-        Accounts.parse(text)
+        registry.accounts(text)
 
     assert "secretkey" not in str(refused.value)
+
+
+def test_a_secret_is_one_of_its_psp_and_goes_with_its_login():
+    accounts = Accounts([Account("a", "stripe", "s", "l"), Account("b", "adyen", "s", "m")])
+
+    assert accounts.admitted("stripe", "s") == accounts.all[0]
+    assert accounts.admitted("adyen", "s", "m") == accounts.all[1]
+    assert accounts.admitted("adyen", "s", "l") is None
+    assert accounts.admitted("paypal", "s") is None
+    assert accounts.admitted("stripe", "\udcff") is None
 
 
 async def test_each_account_has_its_own_intents_and_keys(simulator: Client, ledger_file: Path):

@@ -156,6 +156,5 @@ async def test_a_psp_that_is_down_refuses_connections_and_comes_back_on_its_port
 async def test_a_change_of_weather_that_makes_no_sense_is_refused(
     simulator: Client, change: dict[str, object]
 ):
-    said = await simulator.ask("POST", "/_simulator", str(change).replace("'", '"'))
-
-    assert said.status == 400
+    async with simulator.http.post(f"{simulator.root}/_simulator", json=change) as answer:
+        assert answer.status == 400

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from gateways.simulator.ledger import (
-    KEY_LIFE_S,
     Charge,
     Ledger,
     Movement,
@@ -16,7 +15,9 @@ from gateways.simulator.ledger import (
     read_movements,
     read_open,
 )
-from gateways.simulator.rows import Intent, Kind, Moved
+from gateways.simulator.rows import Kind, Moved
+from gateways.simulator.stripe.store import Store
+from gateways.simulator.stripe.tables import Intent
 
 ANSWER = StoredAnswer("fingerprint", 200, b"{}")
 
@@ -43,8 +44,8 @@ def intent(number: int, **more: object) -> Intent:
 
 
 def enter(ledger: Ledger, entered: Intent, kind: Kind = "captured", at: float = 1000) -> None:
-    ledger.add_intent(entered)
-    ledger.add_movements(entered, [Moved(kind, "ch_x", entered.reference, entered.amount)], at)
+    Store(ledger).add_intent(entered)
+    Store(ledger).add_movements(entered, [Moved(kind, "ch_x", entered.reference, entered.amount)], at)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_charges_are_read_in_our_minor_units_while_the_ledger_is_written(path: P
 
         seen = list(read_charges(path))
 
-    assert seen == [Charge("r-1", 5, "ISK", "pi_1", datetime.fromtimestamp(1000.5, UTC))]
+    assert seen == [Charge("stripe", "r-1", 5, "ISK", "pi_1", datetime.fromtimestamp(1000.5, UTC))]
     assert [charge.intent_id for charge in read_charges(path)] == ["pi_1", "pi_2"]
     ledger.close()
 
@@ -80,7 +81,7 @@ def test_only_what_was_captured_is_a_charge(path: Path):
     assert list(read_charges(path)) == []
     assert list(read_movements(path)) == [
         Movement(
-            *("authorized", "sim-eu", "ch_x", "pi_1", "r-1", "r-1", 5, "ISK"),
+            *("stripe", "authorized", "sim-eu", "ch_x", "pi_1", "r-1", "r-1", 5, "ISK"),
             datetime.fromtimestamp(1000, UTC),
         )
     ]
@@ -109,7 +110,7 @@ def test_a_movement_is_never_entered_twice(path: Path):
     enter(ledger, intent(1))
 
     with pytest.raises(sqlite3.IntegrityError):
-        ledger.add_movements(intent(1), [Moved("captured", "ch_x", "r-1", 500)], 1000)
+        Store(ledger).add_movements(intent(1), [Moved("captured", "ch_x", "r-1", 500)], 1000)
     ledger.close()
 
 
@@ -121,7 +122,7 @@ def test_no_more_is_taken_or_given_back_than_the_intent_allows(path: Path, sums:
     enter(ledger, intent(1), "authorized")
 
     with pytest.raises(sqlite3.IntegrityError):
-        ledger.change_intent(intent(1, **sums))
+        Store(ledger).change_intent(intent(1, **sums))
     ledger.close()
 
 
@@ -141,43 +142,44 @@ def test_a_file_of_another_version_is_refused_and_left_as_it_is(path: Path):
 
 def test_a_transaction_that_fails_leaves_nothing(path: Path):
     ledger = Ledger(path)
-    ledger.keep_answer("a", "k", ANSWER, 1000)
+    ledger.keep_answer("stripe", "a", "k", ANSWER, 1000)
 
     def charge_under_the_same_key() -> None:
         with ledger.writing():
             enter(ledger, intent(1))
-            ledger.keep_answer("a", "k", ANSWER, 1000)
+            ledger.keep_answer("stripe", "a", "k", ANSWER, 1000)
 
     with pytest.raises(sqlite3.IntegrityError):
         charge_under_the_same_key()
 
-    assert ledger.intent("pi_1") is None
+    assert Store(ledger).intent("pi_1") is None
     assert list(read_charges(path)) == []
     ledger.close()
 
 
-def test_a_key_is_forgotten_after_a_day(path: Path):
+def test_a_key_is_forgotten_when_its_life_is_over(path: Path):
     ledger = Ledger(path)
-    ledger.keep_answer("a", "k", ANSWER, 1000)
+    ledger.keep_answer("stripe", "a", "k", ANSWER, 1000)
 
-    assert ledger.answer("a", "k", 1000 + KEY_LIFE_S - 1) == ANSWER
-    assert ledger.answer("a", "k", 1000 + KEY_LIFE_S) is None
-    assert ledger.answer("a", "k", 1000) is None
+    assert ledger.answer("stripe", "a", "k", 999) == ANSWER
+    assert ledger.answer("stripe", "a", "k", 1000) is None
+    assert ledger.answer("stripe", "a", "k", 999) is None
     ledger.close()
 
 
-def test_a_key_is_one_of_its_account(path: Path):
+def test_a_key_is_one_of_its_account_and_its_psp(path: Path):
     ledger = Ledger(path)
-    ledger.keep_answer("a", "k", ANSWER, 1000)
+    ledger.keep_answer("stripe", "a", "k", ANSWER, 1000)
 
-    assert ledger.answer("b", "k", 1000) is None
+    assert ledger.answer("stripe", "b", "k", 999) is None
+    assert ledger.answer("adyen", "a", "k", 999) is None
     ledger.close()
 
 
 def test_what_may_still_move_money_is_read_and_what_cannot_is_not(path: Path):
     ledger = Ledger(path)
     for number, status in enumerate(("requires_action", "processing", "succeeded", "canceled"), 1):
-        ledger.add_intent(intent(number, status=status, moves=0))
+        Store(ledger).add_intent(intent(number, status=status, moves=0))
 
     assert [(one.psp_id, one.status, one.reference) for one in read_open(path)] == [
         ("pi_1", "requires_action", "r-1"),

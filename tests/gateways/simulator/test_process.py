@@ -15,19 +15,21 @@ import aiohttp
 import pytest
 
 from gateways.simulator.ledger import read_charges, read_movements
-from tests.gateways.simulator.client import KEY, KEYS, MANUAL, PLAIN_KEY, Client, until
+from tests.gateways.simulator.client import ACCOUNTS, KEY, MANUAL, PLAIN_KEY, Client, until
 
 Started = tuple[asyncio.subprocess.Process, Client]
 Start = Callable[[], Awaitable[Started]]
 
 
 @pytest.fixture
-async def start(ledger_file: Path) -> AsyncIterator[Start]:
+async def start(ledger_file: Path, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts one more process on the same ledger."""
+    accounts_file = tmp_path / "simulator.toml"
+    accounts_file.write_text(ACCOUNTS)
     processes: list[asyncio.subprocess.Process] = []
     environment = {
         "PATH": os.environ["PATH"],
-        "AEGISPAY_SIMULATOR_KEY": KEYS,
+        "AEGISPAY_SIMULATOR_ACCOUNTS": str(accounts_file),
         "AEGISPAY_SIMULATOR_LEDGER": str(ledger_file),
         "AEGISPAY_SIMULATOR_PORT": "0",
         "AEGISPAY_SIMULATOR_LATENCY_MS": "0",

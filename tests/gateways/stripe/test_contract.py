@@ -10,11 +10,11 @@ import pytest
 
 from commands.messages import Outcome
 from gateways.contract import Credentials
-from gateways.simulator.accounts import Accounts
+from gateways.simulator import registry
 from gateways.simulator.ledger import Ledger, read_charges
 from gateways.simulator.server import serving
 from gateways.simulator.stripe.scenarios import AMOUNTS, TOKENS
-from tests.gateways.simulator.client import KEY, STRIPE, Client, until
+from tests.gateways.simulator.client import ACCOUNTS, KEY, STRIPE, Client, until
 from tests.gateways.stripe.test_adapter import EXPRESSIBLE
 
 LATE = {f"pm_sim_{name}" for name in ("slow", "timeout", "late", "drip", "hang", "vanish")}
@@ -68,7 +68,7 @@ def ledger_file(tmp_path: Path) -> Path:
 async def simulator(ledger_file: Path) -> AsyncIterator[Client]:
     ledger = Ledger(ledger_file)
     async with (
-        serving(ledger, accounts=Accounts.parse(KEY), latency_ms=0, host="127.0.0.1", port=0) as url,
+        serving(ledger, accounts=registry.accounts(ACCOUNTS), latency_ms=0, host="127.0.0.1", port=0) as url,
         aiohttp.ClientSession() as http,
     ):
         yield Client(http, url, itertools.count())

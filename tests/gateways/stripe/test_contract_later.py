@@ -13,10 +13,10 @@ import pytest
 
 from commands.messages import Outcome
 from gateways.contract import Call, Credentials
-from gateways.simulator.accounts import Accounts
+from gateways.simulator import registry
 from gateways.simulator.ledger import Ledger, read_movements
 from gateways.simulator.server import serving
-from tests.gateways.simulator.client import KEYS, OVER_KEY, PLAIN_KEY, STRIPE, Client
+from tests.gateways.simulator.client import ACCOUNTS, OVER_KEY, PLAIN_KEY, STRIPE, Client
 
 Later = Literal["capture", "void", "refund"]
 
@@ -31,7 +31,7 @@ async def several(ledger_file: Path) -> AsyncIterator[Client]:
     """An account that may capture several times."""
     ledger = Ledger(ledger_file)
     async with (
-        serving(ledger, accounts=Accounts.parse(KEYS), latency_ms=0, host="127.0.0.1", port=0) as url,
+        serving(ledger, accounts=registry.accounts(ACCOUNTS), latency_ms=0, host="127.0.0.1", port=0) as url,
         aiohttp.ClientSession() as http,
     ):
         yield Client(http, url, itertools.count())

@@ -607,6 +607,7 @@ def test_a_movement_for_a_payment_that_was_rejected_is_lost():
 
 def _open(short: str, psp_id: str, **other: str) -> Open:
     fields = {
+        "gateway": "stripe",
         "status": "requires_action",
         "account": "default",
         "intent_id": psp_id,

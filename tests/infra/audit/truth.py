@@ -129,6 +129,7 @@ def psp_id(operation: Operation) -> str | None:
 def movement(operation: Operation, amount_minor: int | None = None, **other: Any) -> Movement:
     target = operation.target or operation.id
     fields: dict[str, Any] = {
+        "gateway": "stripe",
         "kind": _MOVES[operation.kind],
         "account": operation.psp.account,
         "psp_id": psp_id(operation) or "ch_1",

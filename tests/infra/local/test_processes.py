@@ -13,7 +13,7 @@ _SHARED = {
     "return_key_file": "return.key",
     "simulator_port": "8200",
     "simulator_ledger": "ledger.sqlite",
-    "simulator_key": "sk_test_secret",
+    "simulator_accounts": "simulator.toml",
     "simulator_latency_ms": "20",
 }
 
@@ -57,8 +57,8 @@ def test_each_process_has_its_own_role():
     }
 
 
-def test_only_the_simulator_is_told_its_key():
-    told = [name for name, env in _environments(StackSettings()).items() if "AEGISPAY_SIMULATOR_KEY" in env]
+def test_only_the_simulator_is_told_of_its_accounts():
+    told = [name for name, env in _environments(StackSettings()).items() if "AEGISPAY_SIMULATOR_ACCOUNTS" in env]
 
     assert told == ["simulator"]
 

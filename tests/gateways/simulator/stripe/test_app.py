@@ -22,7 +22,7 @@ async def test_a_success_has_what_a_stripe_client_reads(simulator: Client, ledge
     assert body["latest_charge"].startswith("ch_")
     assert body["client_secret"].startswith(f"{body['id']}_secret_")
     charge = next(read_charges(ledger_file))
-    assert charge == Charge("r-1", 1099, "USD", body["id"], charge.at)
+    assert charge == Charge("stripe", "r-1", 1099, "USD", body["id"], charge.at)
     assert abs(charge.at.timestamp() - time.time()) < 60
 
 

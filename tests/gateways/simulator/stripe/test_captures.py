@@ -43,7 +43,7 @@ async def test_a_manual_intent_holds_the_money_and_takes_none(simulator: Client,
     assert list(read_charges(ledger_file)) == []
     (held,) = read_movements(ledger_file)
     assert held == Movement(
-        *("authorized", "sim-eu", intent["latest_charge"], intent["id"]),
+        *("stripe", "authorized", "sim-eu", intent["latest_charge"], intent["id"]),
         *(REFERENCE, REFERENCE, 1099, "USD", held.at),
     )
 

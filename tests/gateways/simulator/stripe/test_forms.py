@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateways.simulator.psp import Refusal
 from gateways.simulator.stripe import forms
-from gateways.simulator.stripe.dialect import StripeError
 from gateways.simulator.stripe.scenarios import AMOUNTS, SUCCESS, TOKENS, chosen
 
 NAMES = st.sampled_from(
@@ -27,8 +27,8 @@ VALUES = st.sampled_from(["1099", "usd", "isk", "true", "pm_card_visa", "card"])
 def test_any_form_is_taken_or_refused_with_a_400(sent: forms.Pairs):
     try:
         status, amount = 200, forms.create(sent).amount
-    except StripeError as refused:
-        status, amount = refused.status, 1
+    except Refusal as refused:
+        status, amount = refused.answer.status, 1
 
     assert status in {200, 400}
     assert amount > 0

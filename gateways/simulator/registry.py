@@ -1,0 +1,30 @@
+"""The PSPs that the simulator plays. Each is one line here, and a folder."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from gateways.simulator.accounts import Accounts
+from gateways.simulator.psp import Psp
+from gateways.simulator.stripe.declaration import PSP as STRIPE
+
+PSPS: Final[Sequence[Psp]] = (STRIPE,)
+
+
+def accounts(text: str | None, psps: Sequence[Psp] = PSPS) -> Accounts:
+    """Of a TOML file, checked against what each PSP knows; without one the well-known account of each. Raises
+    `ValueError`, whose text shows no secret."""
+    if text is None:
+        return Accounts([psp.default for psp in psps], well_known=True)
+    read, by_name = Accounts.parse(text), {psp.name: psp for psp in psps}
+    for account in read.all:
+        psp = by_name.get(account.gateway)
+        if psp is None:
+            raise ValueError(f"accounts.{account.name}.gateway is one of {', '.join(by_name)}")
+        for name, value in account.options.items():
+            option = psp.options.get(name)
+            if option is None:
+                raise ValueError(f"accounts.{account.name}.options: {psp.title} has no option {name}")
+            if re.fullmatch(option.pattern, value) is None:
+                raise ValueError(f"accounts.{account.name}.options.{name} is not {option.pattern}")
+    return read

@@ -1,0 +1,70 @@
+"""What Stripe is at the simulator, and its test values. Source of these: docs.stripe.com/testing."""
+
+from typing import Final
+
+from gateways.simulator.accounts import Account
+from gateways.simulator.psp import Entry, Group, Option, Psp
+from gateways.simulator.stripe import events
+from gateways.simulator.stripe.app import Stripe
+from gateways.simulator.stripe.scenarios import AMOUNTS, LATER_TOKENS, TOKENS, Scenario
+from gateways.simulator.stripe.store import GATEWAY
+
+
+def _effect(scenario: Scenario) -> str:
+    if scenario.mishap is not None:
+        times = f", {scenario.mishap.times} times" if scenario.mishap.times else ""
+        return f"{scenario.mishap.do} at the {scenario.on}{times}"
+    said: list[str] = []
+    if scenario.decline is not None:
+        times = f", {scenario.declines} times" if scenario.declines else ""
+        said.append(f"{scenario.decline}{times}")
+    if scenario.status in {"requires_action", "processing"}:
+        said.insert(0, scenario.status)
+    if scenario.refund is not None:
+        said.append(f"a refund is {scenario.refund}")
+    if scenario.unlisted_s:
+        said.append(f"a search finds it after {scenario.unlisted_s:g} s")
+    return "; ".join(said) or "success"
+
+
+_GROUPS: Final = (
+    Group("Payment methods", [Entry(token, _effect(scenario)) for token, scenario in TOKENS.items()]),
+    Group(
+        "Payment methods whose create succeeds",
+        [Entry(token, _effect(scenario)) for token, scenario in LATER_TOKENS.items()],
+    ),
+    Group(
+        "Last six digits of the amount, with a payment method that succeeds",
+        [Entry(str(digits), _effect(scenario)) for digits, scenario in AMOUNTS.items()],
+    ),
+)
+
+PSP: Final = Psp(
+    name=GATEWAY,
+    title="Stripe",
+    version=events.VERSION,
+    default=Account(
+        GATEWAY,
+        GATEWAY,
+        "sk_test_simulator",
+        options={"multicapture": "true"},
+        webhook_secret="whsec_simulator",  # noqa: S106 - for anybody to know
+    ),
+    open=Stripe.open,
+    credentials="The secret key as a bearer token.",
+    webhooks="payment_intent.*, charge.*, refund.*; header Stripe-Signature, HMAC-SHA256 with the whole secret.",
+    groups=_GROUPS,
+    options={
+        "multicapture": Option("true|false", "final_capture=false is taken where an intent asked for it"),
+        "overcapture_percent": Option(
+            r"\d{1,2}", "so much more than was authorized is captured, where asked"
+        ),
+        "authorization_life_s": Option(r"\d{1,7}", "after which an authorization expires; without it never"),
+    },
+    differs=(
+        "Only confirm=true and cards; a parameter that it does not know is a 400 that says so.",
+        "No minimum amount, no fees, no payouts, no balance transactions.",
+        "Search knows only metadata['order_ref'].",
+        "Customers and what setup_future_usage would store are not kept.",
+    ),
+)

@@ -1,0 +1,156 @@
+"""Stripe's own tables in the ledger's file, and their rows. Amounts are Stripe's integers, currencies in lower case,
+metadata JSON text, times in Unix seconds.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS intents (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    client_secret TEXT NOT NULL,
+    reference TEXT,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    status TEXT NOT NULL,
+    payment_method TEXT NOT NULL,
+    description TEXT,
+    metadata TEXT NOT NULL,
+    return_url TEXT,
+    action_url TEXT,
+    failure TEXT,
+    created INTEGER NOT NULL,
+    settles_at REAL,
+    canceled_at INTEGER,
+    cancellation_reason TEXT,
+    account TEXT NOT NULL,
+    capture_method TEXT NOT NULL,
+    captures_left INTEGER NOT NULL CHECK (captures_left >= 0),
+    capture_limit INTEGER NOT NULL,
+    capturable INTEGER NOT NULL,
+    received INTEGER NOT NULL,
+    refunded INTEGER NOT NULL,
+    moves INTEGER NOT NULL,
+    charge_metadata TEXT,
+    listed_from REAL NOT NULL,
+    extras TEXT NOT NULL,
+    earlier TEXT,
+    CHECK (0 <= received AND received <= capture_limit AND 0 <= refunded AND refunded <= received)
+);
+CREATE INDEX IF NOT EXISTS intents_by_reference ON intents (reference);
+CREATE INDEX IF NOT EXISTS intents_that_settle ON intents (settles_at) WHERE settles_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS refunds (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    account TEXT NOT NULL,
+    intent TEXT NOT NULL,
+    reference TEXT,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT,
+    metadata TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    settles_at REAL,
+    settles_as TEXT,
+    earlier TEXT
+);
+CREATE INDEX IF NOT EXISTS refunds_by_intent ON refunds (intent);
+CREATE INDEX IF NOT EXISTS refunds_that_settle ON refunds (settles_at) WHERE settles_at IS NOT NULL;
+"""
+
+
+class Intent(NamedTuple):
+    """`capture_limit`: the most that all captures together may take. `moves`: how many movements it has had.
+    `listed_from`: search and list do not know it earlier. `extras`: what stands in the object and does nothing.
+    `charge_metadata`: what the metadata was before a capture changed it; None where none did. `earlier`: the status
+    before the last change."""
+
+    id: str
+    client_secret: str
+    reference: str | None
+    amount: int
+    currency: str
+    status: str
+    payment_method: str
+    description: str | None
+    metadata: str
+    return_url: str | None
+    action_url: str | None
+    failure: str | None
+    created: int
+    settles_at: float | None = None
+    canceled_at: int | None = None
+    cancellation_reason: str | None = None
+    account: str = "default"
+    capture_method: str = "automatic"
+    captures_left: int = 1
+    capture_limit: int = 0
+    capturable: int = 0
+    received: int = 0
+    refunded: int = 0
+    moves: int = 0
+    charge_metadata: str | None = None
+    listed_from: float = 0.0
+    extras: str = "{}"
+    earlier: str | None = None
+
+    @property
+    def charge_id(self) -> str | None:
+        """Stripe's two ids have most letters in common too. Without a movement there was no charge."""
+        return f"ch_{self.id[3:]}" if self.moves else None
+
+
+class Refund(NamedTuple):
+    id: str
+    account: str
+    intent: str
+    reference: str | None
+    amount: int
+    currency: str
+    status: str
+    reason: str | None
+    metadata: str
+    created: int
+    settles_at: float | None = None
+    settles_as: str | None = None
+    earlier: str | None = None
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)})"  # noqa: S608 - our own names
+
+
+SELECT_OPEN: Final = """
+SELECT 'stripe', status, account, id, intent, reference, intent_reference FROM (
+    SELECT 0 AS refunds, seq, status, account, id, id AS intent, reference, reference AS intent_reference
+    FROM intents WHERE status IN ('requires_action', 'processing')
+    UNION ALL
+    SELECT 1, refunds.seq, refunds.status, refunds.account, refunds.id, intents.id, refunds.reference, intents.reference
+    FROM refunds JOIN intents ON intents.id = refunds.intent WHERE refunds.status = 'pending'
+) ORDER BY refunds, seq
+"""
+INSERT_INTENT: Final = _insert("intents", Intent._fields)
+INSERT_REFUND: Final = _insert("refunds", Refund._fields)
+SELECT_INTENTS: Final = f"SELECT {', '.join(Intent._fields)} FROM intents"  # noqa: S608 - our own names
+SELECT_REFUNDS: Final = f"SELECT {', '.join(Refund._fields)} FROM refunds"  # noqa: S608 - our own names
+CHANGING: Final = (
+    "status",
+    "metadata",
+    "action_url",
+    "failure",
+    "settles_at",
+    "canceled_at",
+    "cancellation_reason",
+    "captures_left",
+    "capturable",
+    "received",
+    "refunded",
+    "moves",
+    "charge_metadata",
+)
+EARLIER: Final = "earlier = CASE status WHEN ? THEN earlier ELSE status END"
+UPDATE_INTENT: Final = (
+    f"UPDATE intents SET {EARLIER}, {', '.join(f'{name} = ?' for name in CHANGING)} WHERE id = ?"  # noqa: S608 - our own names
+)
