@@ -1,6 +1,9 @@
 """What PSPs told becomes reports, on a real Kafka and PostgreSQL."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -267,6 +270,53 @@ async def test_killed_after_the_broker_has_the_report_it_is_sent_again_and_chang
     _read(desk, again)
     assert desk.versions() == versions
     assert desk.payment(payment).status is Status.CAPTURED
+
+
+_WAITS = """
+    CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN PERFORM pg_advisory_xact_lock(4242); RETURN NEW; END';
+    CREATE TRIGGER waits BEFORE UPDATE ON webhooks_in FOR EACH ROW WHEN (NEW.state = 'done') EXECUTE FUNCTION wait()
+"""
+_END_WAITING = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE objid = 4242 AND NOT granted"
+
+
+async def test_a_process_that_is_killed_before_its_mark_is_followed_by_one_that_repeats(place, desk, owner):
+    _, operation = _started(desk)
+    await _tell(place, _notice(operation))
+    owner.execute(_WAITS)
+    owner.execute("SELECT pg_advisory_lock(4242)")
+    async with _process(place) as first:
+
+        async def reported() -> bool:
+            return len(await _reports(place)) == 1
+
+        await until(reported)
+        first.kill()
+        await first.wait()
+    await until(lambda: owner.execute(_END_WAITING).fetchone() == (1,))
+    owner.execute("SELECT pg_advisory_unlock(4242)")
+    assert _rows(owner) == [("waiting", None, None)]
+
+    _make_due(owner)  # its lease is over
+    async with _process(place):
+        await until(lambda: _rows(owner)[0][0] == "done")
+
+    told = await _reports(place)
+    assert len(told) == 2
+    assert told[0] == told[1]
+
+
+@asynccontextmanager
+async def _process(place: Place) -> AsyncIterator[asyncio.subprocess.Process]:
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "infra.inbox", env=os.environ | place.env("inbox"), stdout=subprocess.DEVNULL
+    )
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.terminate()
+        await started.wait()
 
 
 async def test_who_has_taken_a_row_keeps_it_from_the_others_for_a_while(place, owner, inbox):
