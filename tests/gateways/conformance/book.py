@@ -97,10 +97,12 @@ Says = Callable[[Call], HttpAnswer]
 
 @dataclass(frozen=True, slots=True)
 class On:
-    """What is said at another step than the one that `CaseBook.calls` has; `changes`: of the call."""
+    """What is said at another step than the one that `CaseBook.calls` has; `changes`: of the call. `asked`: it is said to
+    a look-up, not to the step itself."""
 
     says: Says
     changes: Mapping[str, Any]
+    asked: bool = False
 
 
 Cell = Says | On | Without
@@ -133,7 +135,8 @@ class CaseBook:
     """`calls`: the step of each operation at which the money moves, as the agent makes it; `before`: the steps ahead of
     it, each with what the PSP says to it. `psp_id`: of the operation with this reference, as an outcome reports it.
     `written`: the amount in a request of an operation's first step. `key_of`: the idempotency key in a request.
-    `money_unseen`: where no answer says an amount."""
+    `unseen`: where the answer to the call names neither amount
+    nor payment. `id_at`: what the operation is known by at a step, where that is not its `psp_id`."""
 
     gateway: Gateway
     credentials: Credentials
@@ -147,7 +150,7 @@ class CaseBook:
     looks: Mapping[Operation, Mapping[Way, Shows | Without] | Without]
     twice: Mapping[Operation, Shows | Without]
     cancels: Mapping[CancelCase, Cell]
-    money_unseen: Mapping[Operation, Without]
+    unseen: Mapping[Operation, Without]
     error_in_200: HttpAnswer
     error_in_200_is: frozenset[Result]
     too_many: HttpAnswer
@@ -155,6 +158,7 @@ class CaseBook:
     hooks: Hooks | Without
     simulator: Callable[[Path], AbstractAsyncContextManager[Simulated]] | Without
     before: Mapping[Operation, Sequence[On]] = field(default_factory=dict)
+    id_at: Callable[[Call], str | None] | None = None
     sign_in_answer: HttpAnswer | None = None
 
     def best(self, operation: Operation) -> Cell:
@@ -184,17 +188,32 @@ class CaseBook:
             return call, cell.says(call)
         return self.call(operation), cell(self.call(operation))
 
+    def approved(self, operation: Operation, about: Callable[[Call], Call]) -> tuple[Call, Outcome | None]:
+        """The call that `about` makes of the operation's, and how its approval is read: in the answer, or in that of a
+        look-up where the answer cannot say it."""
+        cell, ways = self.says[operation]["APPROVED"], self.looks[operation]
+        if not isinstance(cell, Without):
+            says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
+            call = about(replace(self.call(operation), **changes))
+            return call, self.gateway.outcome(call, says(call))
+        assert not isinstance(ways, Without)
+        call, shows = about(replace(self.call(operation), psp_id=None)), ways["by_reference"]
+        assert not isinstance(shows, Without)
+        return call, self.gateway.found(call, shows(call, [call]))
+
     def another(self, call: Call) -> Call:
         """The same operation of another payment."""
         target = call.target_reference and call.target_reference.replace(PAYMENT, ANOTHER)
-        reference = call.reference.replace(PAYMENT, ANOTHER)
-        return replace(
+        another = replace(
             call,
-            reference=reference,
+            reference=call.reference.replace(PAYMENT, ANOTHER),
             target_reference=target,
             target_psp_id=self.psp_id(target) if target else None,
-            psp_id=None if call.psp_id is None else self.psp_id(reference),
         )
+        if call.psp_id is None:
+            return another
+        known = self.psp_id(another.reference) if self.id_at is None else self.id_at(another)
+        return replace(another, psp_id=known)
 
 
 def calls(payment_method: str, psp_id: Callable[[str], str], **more: Any) -> dict[Operation, Call]:

@@ -8,7 +8,10 @@ import pytest
 
 from tests.gateways.conformance.book import OPERATIONS, CaseBook, Operation, Without
 
-NAMES: Final = ("stripe",)
+NAMES: Final = (
+    "stripe",
+    "razorpay",
+)
 CASEBOOKS: Final[Mapping[str, CaseBook]] = {
     name: import_module(f"tests.gateways.conformance.{name}").BOOK for name in NAMES
 }

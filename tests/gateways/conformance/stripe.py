@@ -12,6 +12,9 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer, HttpRequest
+from gateways.simulator.accounts import Account, Accounts
+from gateways.simulator.ledger import Ledger
+from gateways.simulator.server import serving
 from gateways.stripe import answers
 from gateways.stripe.adapter import Stripe
 from tests.gateways.conformance.book import (
@@ -248,14 +251,10 @@ _TOKENS: Final[Mapping[Scenario, str | Without]] = {
 
 @asynccontextmanager
 async def simulator(folder: Path) -> AsyncIterator[Simulated]:
-    from gateways.simulator.accounts import Accounts  # noqa: PLC0415
-    from gateways.simulator.ledger import Ledger  # noqa: PLC0415
-    from gateways.simulator.server import serving  # noqa: PLC0415
-
     ledger = Ledger(folder / "charges of the simulator.db")
-    accounts = Accounts.parse(SECRET)
+    accounts = Accounts([Account("stripe", "stripe", SECRET)])
     async with serving(ledger, accounts=accounts, latency_ms=0, host="127.0.0.1", port=0) as url:
-        yield Simulated(Credentials(url, SECRET), _TOKENS)
+        yield Simulated(Credentials(f"{url}/stripe", SECRET), _TOKENS)
     ledger.close()
 
 
@@ -324,7 +323,7 @@ BOOK: Final = CaseBook(
         ),
         "refused": On(lambda _: error(400, code="resource_missing"), _CANCEL),
     },
-    money_unseen={},
+    unseen={},
     error_in_200=said(200, says.error(code="card_declined")),
     error_in_200_is=frozenset({"UNKNOWN"}),
     too_many=error(429, code="rate_limit"),

@@ -25,7 +25,7 @@ from tests.gateways.conformance.books import CASEBOOKS, each_book, operations
 
 
 def test_every_adapter_has_a_book():
-    assert set(CASEBOOKS) == set(ADAPTERS)
+    assert set(CASEBOOKS) >= set(ADAPTERS)
     assert all(type(CASEBOOKS[name].gateway) is type(ADAPTERS[name]) for name in ADAPTERS)
 
 
@@ -76,8 +76,9 @@ def test_what_every_psp_can_say_is_in_every_book(book: CaseBook):
         there = {name for name, cell in book.says[operation].items() if not isinstance(cell, Without)}
         assert there >= NEVER_WITHOUT, operation
         assert there & {"APPROVED", "PENDING"}, operation
+        assert "APPROVED" in there or book.gateway.facts.looks_up or not isinstance(book.hooks, Without)
         if operation in TAKING:
-            assert there >= {"APPROVED", "DECLINED_SOFT", "DECLINED_HARD", "ACTION_REQUIRED"}, operation
+            assert there >= {"DECLINED_SOFT", "DECLINED_HARD", "ACTION_REQUIRED"}, operation
 
 
 @each_book

@@ -28,7 +28,7 @@ each_look_up = pytest.mark.parametrize(("book", "operation", "way", "shows"), li
 
 def asked(book: CaseBook, operation: Operation, way: Way) -> Call:
     call = book.call(operation)
-    return replace(call, psp_id=book.psp_id(call.reference)) if way == "by_id" else call
+    return replace(call, psp_id=book.psp_id(call.reference) if way == "by_id" else None)
 
 
 @each_look_up
@@ -65,8 +65,6 @@ def test_what_is_found_of_another_thing_is_not_what_was_asked(
     book: CaseBook, operation: Operation, way: Way, shows: Shows, what: str
 ):
     call = asked(book, operation, way)
-    if what != "payment" and operation in book.money_unseen:
-        return
     others = {
         "amount": of_money(call, call.amount_minor + 100, call.currency),
         "currency": replace(call, currency="EUR"),
@@ -86,7 +84,7 @@ def test_what_is_found_twice_is_not_decided(book: CaseBook):
         shows = book.twice[operation]
         if isinstance(shows, Without):
             continue
-        call = book.call(operation)
+        call = replace(book.call(operation), psp_id=None)
 
         outcome = book.gateway.found(call, shows(call, [call, call]))
 

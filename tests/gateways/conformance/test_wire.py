@@ -160,8 +160,8 @@ async def test_an_error_that_says_200_approves_nothing(book: CaseBook, http: Htt
         assert result_of(outcome) in book.error_in_200_is, operation
 
 
-def _seen(book: CaseBook, operation: Operation, how: str) -> object:
-    return None if how == "payment" else book.money_unseen.get(operation)
+def _seen(book: CaseBook, operation: Operation, _: object) -> object:
+    return book.unseen.get(operation)
 
 
 @each_operation(["amount", "currency", "payment"], has=_seen)

@@ -1,0 +1,285 @@
+"""Razorpay's case book."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer
+from gateways.razorpay import answers
+from gateways.razorpay.adapter import Razorpay
+from tests.gateways.conformance.book import (
+    PAYMENT,
+    PLANTED,
+    CaseBook,
+    Cell,
+    Hooks,
+    On,
+    Operation,
+    Result,
+    Says,
+    Shows,
+    Without,
+    calls,
+)
+from tests.gateways.razorpay import says
+
+SECRET: Final = f"{PLANTED}sJSUnUGwEbEcVZqJcRwsDB5"
+
+
+def _id(prefix: str, reference: str) -> str:
+    return f"{prefix}_{hashlib.md5(reference.encode()).hexdigest()[:14]}"
+
+
+def psp_id(reference: str) -> str:
+    return _id("rfnd" if "-r" in reference else "pay", reference)
+
+
+def order_id(reference: str) -> str:
+    return _id("order", reference)
+
+
+def money(call: Call) -> dict[str, Any]:
+    return {"amount": answers.wire(call), "currency": call.currency}
+
+
+def order(call: Call, *payments: Any) -> dict[str, Any]:
+    paid = {"payments": says.listed(*payments)} if payments else {}
+    return says.order(call, id=order_id(call.reference), **money(call), **paid)
+
+
+def payment(call: Call, status: str, **more: Any) -> dict[str, Any]:
+    """Of an authorize or a sale."""
+    known = {"id": psp_id(call.reference), "order_id": order_id(call.reference), **money(call)}
+    return says.payment(status, call, **(known | more))
+
+
+def target(call: Call, status: str) -> dict[str, Any]:
+    assert call.target_reference is not None
+    sum_ = call.target_minor or call.amount_minor
+    held = replace(call, kind="authorize", reference=call.target_reference, amount_minor=sum_)
+    return payment(held, status, id=call.target_psp_id)
+
+
+def refund(call: Call, status: str, **more: Any) -> dict[str, Any]:
+    known = {
+        "id": psp_id(call.reference),
+        "payment_id": call.target_psp_id,
+        "notes": says.notes(call),
+        "receipt": call.reference,
+        **money(call),
+    }
+    return says.refund(status, **(known | more))
+
+
+def approved(call: Call) -> dict[str, Any]:
+    match call.kind:
+        case "refund":
+            return refund(call, "processed")
+        case "capture":
+            return target(call, "captured")
+        case kind:
+            return payment(call, "authorized" if kind == "authorize" else "captured")
+
+
+def prepared(*actions: Any) -> Says:
+    return lambda call: says.answer(
+        200, {"razorpay_payment_id": psp_id(call.reference)} | ({"next": list(actions)} if actions else {})
+    )
+
+
+def error(status: int, reason: str | None = "NA", **more: Any) -> Says:
+    return lambda _: says.answer(status, says.error(reason, **more))
+
+
+def refused(reason: str) -> Says:
+    return lambda call: says.answer(400, says.error(reason, of=psp_id(call.reference)))
+
+
+def at(cell: Says, step: str, operation: str) -> On:
+    return On(cell, {"step": step, "psp_id": order_id(f"{PAYMENT}-{operation}")})
+
+
+_REFUSED: Final[Mapping[Result, Cell]] = {
+    "NOT_SENT": error(400, "input_validation_failed", field="amount"),
+    "CONFIG": error(401, description="Authentication failed"),
+    "UNKNOWN": error(500, "server_error", code="SERVER_ERROR"),
+}
+_SALE: Final[Mapping[Result, Cell]] = {
+    "APPROVED": lambda call: says.answer(200, approved(call)),
+    "ACTION_REQUIRED": at(prepared(says.REDIRECT), "2", "s1"),
+    "PENDING": at(prepared(), "2", "s1"),
+    "DECLINED_SOFT": at(refused("card_declined"), "2", "s1"),
+    "DECLINED_HARD": at(refused("card_expired"), "2", "s1"),
+    "DUPLICATE": error(400, description="This payment has already been captured"),
+    **_REFUSED,
+}
+_AUTHORIZE: Final[Mapping[Result, Cell]] = {
+    "APPROVED": Without(
+        "a payment only begins with this call: its bank authorizes later, which is looked up"
+    ),
+    "ACTION_REQUIRED": prepared(says.REDIRECT),
+    "PENDING": prepared(),
+    "DECLINED_SOFT": refused("card_declined"),
+    "DECLINED_HARD": refused("card_expired"),
+    "DUPLICATE": error(400, "order_already_paid"),
+    **_REFUSED,
+}
+_CAPTURE: Final[Mapping[Result, Cell]] = {
+    "APPROVED": lambda call: says.answer(200, approved(call)),
+    "ACTION_REQUIRED": Without("a capture asks nothing of the customer"),
+    "PENDING": Without("Razorpay captures what is authorized at once"),
+    "DECLINED_SOFT": Without("no bank declines the capture of what it has authorized"),
+    "DECLINED_HARD": Without("no bank declines the capture of what it has authorized"),
+    "DUPLICATE": error(400, description="This payment has already been captured"),
+    **_REFUSED,
+}
+_REFUND: Final[Mapping[Result, Cell]] = {
+    "APPROVED": lambda call: says.answer(200, approved(call)),
+    "ACTION_REQUIRED": Without("a refund asks nothing of the customer"),
+    "PENDING": lambda call: says.answer(200, refund(call, "pending")),
+    "DECLINED_SOFT": Without("a refund that failed has failed for good"),
+    "DECLINED_HARD": lambda call: says.answer(200, refund(call, "failed")),
+    "DUPLICATE": error(400, description="Different request with the same idempotency key was made"),
+    **_REFUSED,
+}
+
+
+def by_receipt(call: Call, executed: Sequence[Call]) -> HttpAnswer:
+    return says.answer(200, says.listed(*(order(one, approved(one)) for one in executed)))
+
+
+def paid_twice(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+    shown = [approved(one) | {"id": f"{psp_id(one.reference)}{i}"} for i, one in enumerate(executed)]
+    return says.answer(200, says.listed(order(executed[0], *shown)))
+
+
+def one_payment(call: Call, executed: Sequence[Call]) -> HttpAnswer:
+    if answers.is_id(call.psp_id, "order_"):
+        return says.answer(200, says.listed(*(payment(one, "authorized") for one in executed)))
+    if executed:
+        return says.answer(200, approved(executed[0]))
+    if call.kind == "authorize":
+        return says.answer(400, says.error(description="The id provided does not exist"))
+    return says.answer(
+        200, target(call, "authorized") if call.kind == "capture" else payment(call, "authorized")
+    )
+
+
+def one_refund(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+    if not executed:
+        return says.answer(400, says.error(description="The id provided does not exist"))
+    return says.answer(200, approved(executed[0]))
+
+
+def listed(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+    shown = [refund(one, "processed", id=f"{psp_id(one.reference)}{i}") for i, one in enumerate(executed)]
+    return says.answer(200, says.listed(*shown))
+
+
+def signed(call: Call, secret: str, now: datetime) -> Hook:
+    entity = approved(call)
+    if call.kind == "refund":
+        body = says.event("refund.processed", refund=entity)
+    else:
+        body = says.event(f"payment.{entity['status']}", payment=entity)
+    return says.hook(body, secret, _id("evt", call.reference))
+
+
+_ASKED: Final[dict[Operation, Call | Without]] = {
+    **calls("token_4lsdksD31GaZ09", psp_id),
+    "capture_part": Without("Razorpay captures all that was authorized"),
+    "void": Without("Razorpay has no void: what is not captured it refunds itself"),
+}
+_FIRST: Final = On(lambda call: says.answer(200, order(call)), {"step": "1", "psp_id": None})
+_BEGUN: Final = On(
+    lambda call: says.answer(200, says.listed(payment(call, "authorized"))),
+    {"step": "2", "psp_id": order_id(f"{PAYMENT}-s1")},
+    asked=True,
+)
+
+
+def _at_its_step(operation: Operation, call: Call | Without) -> Call | Without:
+    if isinstance(call, Without):
+        return call
+    if operation == "authorize":
+        return replace(call, step="2", psp_id=order_id(call.reference))
+    return replace(call, step="3", psp_id=psp_id(call.reference)) if operation == "sale" else call
+
+
+_NO_KEY: Final = Without(
+    "Razorpay has no idempotency key but for refunds: it is sent once, and then asked for"
+)
+_REFUND_KEYS: Final[Mapping[Any, Cell]] = {
+    "replayed": lambda call: says.answer(200, approved(call)),
+    "other_parameters": error(400, description="Different request with the same idempotency key was made"),
+    "still_running": error(409, description="Request with this idempotency key is in progress"),
+}
+_TAKEN: Final[Mapping[Any, Shows | Without]] = {"by_id": one_payment, "by_reference": by_receipt}
+_REFUNDED: Final[Mapping[Any, Shows | Without]] = {"by_id": one_refund, "by_reference": listed}
+_NO_CANCEL: Final = Without("nothing is taken without our capture, so Razorpay has nothing to be told")
+
+BOOK: Final = CaseBook(
+    gateway=Razorpay(),
+    credentials=Credentials("https://api.razorpay.com", SECRET, says.OPTIONS),
+    calls={operation: _at_its_step(operation, call) for operation, call in _ASKED.items()},
+    says={
+        "authorize": _AUTHORIZE,
+        "sale": _SALE,
+        "capture": _CAPTURE,
+        "refund": _REFUND,
+        "refund_part": _REFUND,
+    },
+    psp_id=psp_id,
+    amounts={
+        (1099, "USD"): "1099",
+        (500, "JPY"): "500",
+        (5120, "KWD"): "5120",
+        (5124, "KWD"): Without("the last digit of a three-decimal amount has to be 0"),
+        (1230, "TND"): "1230",
+        (5, "ISK"): "5",
+        (1045, "HUF"): "1045",
+        (1000, "HUF"): "1000",
+        (80000, "TWD"): Without("how Razorpay writes TWD is not confirmed: an account has to switch it on"),
+        (1000, "CLP"): "1000",
+        (5, "UGX"): "5",
+        (1500000, "IDR"): Without("how Razorpay writes IDR could not be confirmed"),
+    },
+    written=lambda request: str(orjson.loads(request.body or b"")["amount"]),
+    key_of=lambda request: request.headers.get("X-Refund-Idempotency"),
+    keys={
+        **dict.fromkeys(("authorize", "sale", "capture"), _NO_KEY),
+        **dict.fromkeys(("refund", "refund_part"), _REFUND_KEYS),
+    },
+    looks={
+        **dict.fromkeys(("authorize", "sale"), _TAKEN),
+        "capture": {
+            "by_id": Without("a capture has no id: its payment is read"),
+            "by_reference": one_payment,
+        },
+        **dict.fromkeys(("refund", "refund_part"), _REFUNDED),
+    },
+    twice={
+        **dict.fromkeys(("authorize", "sale"), paid_twice),
+        "capture": Without("one payment is read, and it is captured once"),
+        **dict.fromkeys(("refund", "refund_part"), listed),
+    },
+    cancels=dict.fromkeys(("ended", "was_approved", "refused"), _NO_CANCEL),
+    unseen={"authorize": Without("what begins a payment is answered without an amount")},
+    error_in_200=says.answer(200, says.error("card_declined", of="pay_29QQoUBi66xm2f")),
+    error_in_200_is=frozenset({"UNKNOWN", "DUPLICATE"}),
+    too_many=says.answer(429, says.error(description="Too many requests")),
+    error_saying=lambda text: says.answer(400, says.error(description=text)),
+    hooks=Hooks(
+        keys=HookKeys((f"{PLANTED}-webhook-secret",), {}),
+        signed=signed,
+        another_secret=f"{PLANTED}-webhook-secret-of-before",
+        expires=Without("its signature covers no time: repeats are known by their event id"),
+    ),
+    simulator=Without("Razorpay's simulator is not written yet"),
+    before={"authorize": (_FIRST,), "sale": (_FIRST, _BEGUN)},
+    id_at=lambda call: (order_id if call.step == "2" else psp_id)(call.reference),
+)
