@@ -1,0 +1,86 @@
+"""What Adyen's refusals mean for us. Source: docs.adyen.com/development-resources/refusal-reasons; the classes are ours."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Hint = Literal["RETRY_WITH_3DS", "FIX_INPUT", "REFRESH_TOKEN", "CONFIG"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    hard: bool
+    hint: Hint | None = None
+
+
+_SOFT: Final = Meaning(hard=False)
+_HARD: Final = Meaning(hard=True)
+_FIX_INPUT: Final = Meaning(hard=False, hint="FIX_INPUT")
+_WITH_3DS: Final = Meaning(hard=False, hint="RETRY_WITH_3DS")
+
+REFUSALS: Final[dict[str, tuple[str, Meaning]]] = {
+    "2": ("Refused", _SOFT),
+    "3": ("Referral", _SOFT),
+    "4": ("Acquirer Error", _SOFT),
+    "5": ("Blocked Card", _HARD),
+    "6": ("Expired Card", _HARD),
+    "7": ("Invalid Amount", _HARD),
+    "8": ("Invalid Card Number", _HARD),
+    "9": ("Issuer Unavailable", _SOFT),
+    "10": ("Not supported", _HARD),
+    "11": ("3D Not Authenticated", _WITH_3DS),
+    "12": ("Not enough balance", _SOFT),
+    "14": ("Acquirer Fraud", _HARD),
+    "15": ("Cancelled", _SOFT),
+    "16": ("Shopper Cancelled", _SOFT),
+    "17": ("Invalid Pin", _HARD),
+    "18": ("Pin tries exceeded", _HARD),
+    "19": ("Pin validation not possible", _HARD),
+    "20": ("FRAUD", _HARD),
+    "21": ("Not Submitted", _SOFT),
+    "22": ("FRAUD-CANCELLED", _HARD),
+    "23": ("Transaction Not Permitted", _HARD),
+    "24": ("CVC Declined", _FIX_INPUT),
+    "25": ("Restricted Card", _HARD),
+    "26": ("Revocation Of Auth", _HARD),
+    "27": ("Declined Non Generic", _SOFT),
+    "28": ("Withdrawal amount exceeded", _SOFT),
+    "29": ("Withdrawal count exceeded", _SOFT),
+    "31": ("Issuer Suspected Fraud", _HARD),
+    "32": ("AVS Declined", _FIX_INPUT),
+    "33": ("Card requires online pin", _HARD),
+    "34": ("No checking account available on Card", _HARD),
+    "35": ("No savings account available on Card", _HARD),
+    "36": ("Mobile pin required", _HARD),
+    "37": ("Contactless fallback", _HARD),
+    "38": ("Authentication required", _WITH_3DS),
+    "39": ("RReq not received from DS", _SOFT),
+    "40": ("Current AID is in Penalty Box", _SOFT),
+    "41": ("CVM Required Restart Payment", _HARD),
+    "42": ("3DS Authentication Error", _WITH_3DS),
+    "43": ("Online PIN required", _HARD),
+    "44": ("Try another interface", _HARD),
+    "45": ("Chip downgrade mode", _HARD),
+    "46": ("Transaction blocked by Adyen to prevent excessive retry fees", _HARD),
+    "50": ("Token Revoked", Meaning(hard=True, hint="REFRESH_TOKEN")),
+}
+
+_BY_TEXT: Final = {text.lower(): code for code, (text, _) in REFUSALS.items()}
+
+# Errors of a request that are Adyen's way to refuse the card itself.
+CARD_ERRORS: Final[dict[str, Meaning]] = {"101": _HARD, "103": _FIX_INPUT}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    code: str
+    meaning: Meaning
+    unlisted: bool
+
+
+def refusal(code: str | None, text: str | None) -> Refusal:
+    """By its code; where that is missing, or the 0 that says nothing, by its text. A new one is soft."""
+    said = None if code == "0" else code
+    listed = said or _BY_TEXT.get((text or "").strip().rstrip(".").lower())
+    if listed in REFUSALS:
+        return Refusal(listed, REFUSALS[listed][1], unlisted=False)
+    return Refusal(said or "refused", _SOFT, unlisted=bool(said or text))
