@@ -12,7 +12,6 @@ from gateways.contract import Call, HttpAnswer
 from gateways.paypal import amounts, answers, codes, names
 
 _CAPTURED: Final = frozenset({"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"})
-_HELD: Final = frozenset({"CREATED", "PENDING", "PARTIALLY_CAPTURED"})
 _TARGETS: Final = {"capture": "authorizations", "void": "authorizations", "refund": "captures"}
 
 
@@ -118,6 +117,8 @@ def _known(
 
 
 def _of_voided(call: Call, of: names.Name, authorization: Mapping[str, Any], answer: HttpAnswer) -> Outcome:
+    if names.identifier(authorization.get("id")) is None:
+        return answers.unknown(answer, "unreadable_answer")
     if authorization.get("id") != of.id:
         return answers.unknown(answer, "psp_id_mismatch", repeat_is_useless=True)
     if authorization.get("status") != "VOIDED":
@@ -134,7 +135,7 @@ def _void(call: Call, of: names.Name, unit: Mapping[str, Any], answer: HttpAnswe
     if len(found) != 1 or captures is None:
         return answers.unknown(answer, "psp_id_mismatch" if rows else "unreadable_answer")
     status = found[0].get("status")
-    if status in _HELD or status == "CAPTURED":
+    if status in ("CREATED", "PENDING", "PARTIALLY_CAPTURED", "CAPTURED"):
         return None
     if status != "VOIDED":
         return answers.unlisted_status(found[0], answer)

@@ -1,0 +1,146 @@
+"""What a GET of the order says: of a step that was answered, one that was lost, and one whose payer is waited for."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateways.contract import Call, Gateway
+from gateways.paypal.adapter import PayPal
+from tests.gateways.paypal.says import (
+    AUTHORIZE,
+    AUTHORIZED,
+    CAPTURE,
+    CAPTURED,
+    CREATE,
+    ORDER,
+    PAGE,
+    REFUND,
+    REFUNDED,
+    SALE,
+    VOID,
+    WALLET,
+    answer,
+    authorization,
+    authorized,
+    capture,
+    order,
+    refund,
+    sold,
+    taken,
+)
+
+PAYPAL: Gateway = PayPal()
+WALLET_1 = replace(WALLET, psp_id=ORDER)
+WALLET_2 = replace(WALLET_1, step="2")
+NOT_TAKEN = ["CREATED", "SAVED", "PAYER_ACTION_REQUIRED", "APPROVED"]
+
+
+def found(call: Call, said: Any) -> Any:
+    return PAYPAL.found(call, answer(200, said))
+
+
+def test_what_was_taken_is_found_inside_the_order():
+    assert found(SALE, sold()).kind == "APPROVED"
+    assert found(SALE, sold()).psp_id == CAPTURED
+    assert found(AUTHORIZE, authorized()).psp_id == AUTHORIZED
+    # Captured since, and refunded: it was approved all the same.
+    later = order("COMPLETED", AUTHORIZE, authorizations=[authorization("CAPTURED")], captures=[capture()])
+    assert found(AUTHORIZE, later).kind == "APPROVED"
+
+
+@pytest.mark.parametrize("status", NOT_TAKEN)
+@pytest.mark.parametrize("call", [SALE, WALLET_2, replace(WALLET_2, step="3", psp_id=f"{ORDER}/waiting/2")])
+def test_a_step_that_takes_and_left_no_trace_was_not_executed(call: Call, status: str):
+    assert found(call, order(status)) is None
+
+
+@pytest.mark.parametrize("step", ["2", "3"])
+def test_a_step_that_was_answered_with_a_challenge_waits_for_it(step: str):
+    call = replace(SALE, step=step, psp_id=f"{ORDER}/waiting/{step}")
+
+    waits, passed = found(call, order("PAYER_ACTION_REQUIRED")), found(call, order("APPROVED"))
+
+    following = str(int(step) + 1)
+    assert (waits.kind, waits.next_step, waits.action_url) == ("ACTION_REQUIRED", following, PAGE)
+    assert (passed.kind, passed.next_step, passed.psp_id) == ("PENDING", following, f"{ORDER}/waiting/{step}")
+
+
+def test_a_wallet_waits_until_its_payer_has_agreed_and_then_goes_on_by_itself():
+    waits, agreed = found(WALLET_1, order("PAYER_ACTION_REQUIRED")), found(WALLET_1, order("APPROVED"))
+
+    assert (waits.kind, waits.next_step, waits.action_url) == ("ACTION_REQUIRED", "2", PAGE)
+    assert (agreed.kind, agreed.next_step) == ("PENDING", "2")
+
+
+def test_a_voided_order_is_over():
+    for call in (WALLET_1, SALE):
+        assert found(call, order("VOIDED")).kind == "EXPIRED"
+
+
+def test_a_capture_is_found_by_its_reference_among_others():
+    others = [capture(id="4XX00000000000001", invoice_id=f"{CAPTURE.reference[:-1]}7")]
+    said = order(
+        "COMPLETED", AUTHORIZE, authorizations=[authorization("PARTIALLY_CAPTURED")], captures=others
+    )
+    assert found(CAPTURE, said) is None
+
+    others.append(capture())
+
+    assert (found(CAPTURE, said).kind, found(CAPTURE, said).psp_id) == ("APPROVED", CAPTURED)
+    others.append(capture(id="4XX00000000000002"))
+    assert found(CAPTURE, said).code == "found_twice"
+
+
+def test_a_capture_of_another_authorization_is_unknown():
+    other = {"related_ids": {"authorization_id": "8AA00000000000001"}}
+
+    assert (
+        found(CAPTURE, order("COMPLETED", AUTHORIZE, captures=[capture(supplementary_data=other)])).kind
+        == "UNKNOWN"
+    )
+
+
+def test_a_refund_is_found_by_its_reference():
+    assert found(REFUND, order("COMPLETED", AUTHORIZE, refunds=[])) is None
+    assert found(REFUND, order("COMPLETED", AUTHORIZE, refunds=[refund()])).psp_id == REFUNDED
+    twice = [refund(), refund(id="4XX00000000000002")]
+    assert found(REFUND, order("COMPLETED", AUTHORIZE, refunds=twice)).code == "found_twice"
+
+
+@pytest.mark.parametrize("status", ["CREATED", "PENDING", "PARTIALLY_CAPTURED", "CAPTURED"])
+def test_an_authorization_that_stands_was_not_voided(status: str):
+    said = order("COMPLETED", AUTHORIZE, authorizations=[authorization(status)], captures=[capture()])
+
+    assert found(VOID, said) is None
+
+
+@pytest.mark.parametrize(
+    ("captures", "kind"),
+    [
+        ([capture()], "APPROVED"),
+        ([capture(), capture("DECLINED", id="4XX00000000000002")], "APPROVED"),
+        ([capture(), capture(id="4XX00000000000002")], "UNKNOWN"),
+        ([], "UNKNOWN"),
+        ([capture(amount=None)], "UNKNOWN"),
+        ([7], "UNKNOWN"),
+    ],
+)
+def test_a_void_released_exactly_what_was_never_captured(captures: list[Any], kind: str):
+    said = order("COMPLETED", AUTHORIZE, authorizations=[authorization("VOIDED")], captures=captures)
+
+    assert found(VOID, said).kind == kind
+
+
+def test_a_look_up_that_failed_proves_nothing():
+    for call in (CREATE, SALE, CAPTURE, VOID, REFUND):
+        for status in (204, 302, 400, 401, 403, 404, 429, 500, 503):
+            outcome = PAYPAL.found(call, answer(status, {"name": "RESOURCE_NOT_FOUND"}))
+            assert outcome is not None
+            assert outcome.kind == "UNKNOWN"
+
+
+def test_another_orders_answer_is_unknown():
+    for call in (SALE, CAPTURE, VOID, REFUND):
+        said = order("COMPLETED", SALE, captures=[taken()], refunds=[refund()]) | {"id": "8MC585209K746392H"}
+        assert found(call, said).code == "psp_id_mismatch"
