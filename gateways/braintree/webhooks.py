@@ -25,6 +25,8 @@ from gateways.contract import DisputeNotice, Hook, HookKeys, HookRefused, Notice
 
 _PAYLOAD: Final = re.compile(r"[A-Za-z0-9+/=\n]+")
 _CHALLENGE: Final = re.compile(r"[0-9a-f]{20,32}")
+# Not `scrubbed.identifier`: our own ids are hexadecimal, in which a run of digits may look like a card number.
+_ORDER_ID: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}")
 _REFUND: Final = re.compile(r"[A-Za-z0-9]+-r[0-9]+")
 _DISPUTES: Final[Mapping[str, Literal["opened", "won", "lost"]]] = {
     "dispute_opened": "opened",
@@ -111,11 +113,11 @@ def _notice(notification: Element, event_id: str) -> Notice | None:
         dispute = _dispute(notification, _DISPUTES[kind])
         if dispute is None:
             return None
-        reference = scrubbed.identifier(_text(notification, "subject/dispute/transaction/order-id"))
+        reference = _order_id(notification, "subject/dispute/transaction/order-id")
         return Notice(event_id, kind, reference=reference, dispute=dispute, at=at)
     if kind not in _NEWS:
         return Notice(event_id, kind, at=at)
-    order_id = scrubbed.identifier(_text(notification, "subject/transaction/order-id"))
+    order_id = _order_id(notification, "subject/transaction/order-id")
     legacy_id = scrubbed.identifier(_text(notification, "subject/transaction/id"))
     news = Outcome(kind="UNKNOWN", code=kind, detail=f"transaction {legacy_id} of order {order_id}")
     # A failed reversal has the order id of its payment, which is not what failed: a person has to see it.
@@ -139,6 +141,11 @@ def _dispute(notification: Element, state: Literal["opened", "won", "lost"]) -> 
         reason=scrubbed.code(_text(said, "reason")),
         respond_by=_moment(_text(said, "reply-by-date")),
     )
+
+
+def _order_id(said: Element, path: str) -> str | None:
+    text = _text(said, path) or ""
+    return text if _ORDER_ID.fullmatch(text) else None
 
 
 def _text(said: Element, path: str) -> str | None:
