@@ -62,7 +62,8 @@ def _items(said: Any) -> list[Mapping[str, Any]] | None:
     if not isinstance(said, list) or not 0 < len(said) <= _ITEMS_MAX:
         return None
     items = [one.get("NotificationRequestItem") if isinstance(one, dict) else None for one in said]
-    return items if all(isinstance(item, dict) for item in items) else None
+    readable: list[Mapping[str, Any]] = [item for item in items if isinstance(item, dict)]
+    return readable if len(readable) == len(items) else None
 
 
 def _notice(item: Mapping[str, Any], account: str | None) -> Notice | None:
