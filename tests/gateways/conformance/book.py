@@ -27,6 +27,7 @@ Result = Literal[
     "UNKNOWN",
 ]
 KeyCase = Literal["replayed", "other_parameters", "still_running"]
+Other = Literal["more", "less", "currency", "payment"]
 Way = Literal["by_id", "by_reference"]
 CancelCase = Literal["ended", "was_approved", "refused"]
 Scenario = Literal[
@@ -48,6 +49,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 TAKING: Final[tuple[Operation, ...]] = ("authorize", "sale")
 RESULTS: Final[tuple[Result, ...]] = get_args(Result)
 KEY_CASES: Final[tuple[KeyCase, ...]] = get_args(KeyCase)
+OTHERS: Final[tuple[Other, ...]] = get_args(Other)
 WAYS: Final[tuple[Way, ...]] = get_args(Way)
 CANCEL_CASES: Final[tuple[CancelCase, ...]] = get_args(CancelCase)
 SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
@@ -120,14 +122,50 @@ class Simulated:
     tokens: Mapping[Scenario, str | Without]
 
 
+Signed = Callable[[Call, datetime], Hook]
+"""The webhook that tells that this call was approved, signed at that moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """While an endpoint's secret is replaced: `both` are known, then `only_new`."""
+
+    both: HookKeys
+    only_new: HookKeys
+    signed_with_new: Signed
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """`signed`: the webhook that tells that this call was approved, signed with that secret at that moment."""
+    """`keyless`: with which nothing can be verified."""
 
     keys: HookKeys
-    signed: Callable[[Call, str, datetime], Hook]
-    another_secret: str
+    signed: Signed
+    keyless: Sequence[HookKeys]
+    exchange: Exchange | Without
     expires: bool | Without
+
+
+def hooks(
+    signed: Callable[[Call, datetime, str], Hook],
+    secret: str,
+    new_secret: str,
+    expires: bool | Without,
+    options: Mapping[str, str] | None = None,
+) -> Hooks:
+    """Where webhooks are signed with a secret that is shared."""
+    keys = HookKeys((secret,), options or {})
+    return Hooks(
+        keys=keys,
+        signed=lambda call, now: signed(call, now, secret),
+        keyless=(replace(keys, secrets=()), replace(keys, secrets=("",))),
+        exchange=Exchange(
+            both=replace(keys, secrets=(new_secret, secret)),
+            only_new=replace(keys, secrets=(new_secret,)),
+            signed_with_new=lambda call, now: signed(call, now, new_secret),
+        ),
+        expires=expires,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +173,8 @@ class CaseBook:
     """`calls`: the step of each operation at which the money moves, as the agent makes it; `before`: the steps ahead of
     it, each with what the PSP says to it. `psp_id`: of the operation with this reference, as an outcome reports it.
     `written`: the amount in a request of an operation's first step. `key_of`: the idempotency key in a request.
-    `unseen`: where the answer to the call names neither amount
-    nor payment. `id_at`: what the operation is known by at a step, where that is not its `psp_id`."""
+    `unseen`: what the answer to the call does not tell from what
+    was asked. `keyless`: what may be repeated without a key. `id_at`: what the operation is known by at a step, where that is not its `psp_id`."""
 
     gateway: Gateway
     credentials: Credentials
@@ -150,7 +188,8 @@ class CaseBook:
     looks: Mapping[Operation, Mapping[Way, Shows | Without] | Without]
     twice: Mapping[Operation, Shows | Without]
     cancels: Mapping[CancelCase, Cell]
-    unseen: Mapping[Operation, Without]
+    unseen: Mapping[tuple[Operation, Other], Without]
+    keyless: Mapping[Operation, Without]
     error_in_200: HttpAnswer
     error_in_200_is: frozenset[Result]
     too_many: HttpAnswer
@@ -188,6 +227,14 @@ class CaseBook:
             return call, cell.says(call)
         return self.call(operation), cell(self.call(operation))
 
+    def other_answer(self, operation: Operation, what: Other) -> tuple[Call, HttpAnswer]:
+        """The call as it is asked, and an answer that goes well, about another thing."""
+        cell = self.best(operation)
+        assert not isinstance(cell, Without)
+        says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
+        asked = replace(self.call(operation), **changes)
+        return asked, says(self.other(asked, what))
+
     def approved(self, operation: Operation, about: Callable[[Call], Call]) -> tuple[Call, Outcome | None]:
         """The call that `about` makes of the operation's, and how its approval is read: in the answer, or in that of a
         look-up where the answer cannot say it."""
@@ -200,6 +247,18 @@ class CaseBook:
         call, shows = about(replace(self.call(operation), psp_id=None)), ways["by_reference"]
         assert not isinstance(shows, Without)
         return call, self.gateway.found(call, shows(call, [call]))
+
+    def other(self, call: Call, what: Other) -> Call:
+        """The call that an answer about another thing would be the answer to."""
+        match what:
+            case "more":
+                return of_money(call, call.amount_minor + 100, call.currency)
+            case "less":
+                return of_money(call, call.amount_minor - 10, call.currency)
+            case "currency":
+                return replace(call, currency="EUR")
+            case "payment":
+                return self.another(call)
 
     def another(self, call: Call) -> Call:
         """The same operation of another payment."""

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import orjson
 
-from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer
+from gateways.contract import Call, Credentials, Hook, HttpAnswer
 from gateways.razorpay import answers
 from gateways.razorpay.adapter import Razorpay
 from tests.gateways.conformance.book import (
+    OTHERS,
     PAYMENT,
     PLANTED,
     CaseBook,
     Cell,
-    Hooks,
     On,
     Operation,
     Result,
@@ -24,6 +24,7 @@ from tests.gateways.conformance.book import (
     Shows,
     Without,
     calls,
+    hooks,
 )
 from tests.gateways.razorpay import says
 
@@ -180,7 +181,7 @@ def listed(_: Call, executed: Sequence[Call]) -> HttpAnswer:
     return says.answer(200, says.listed(*shown))
 
 
-def signed(call: Call, secret: str, now: datetime) -> Hook:
+def signed(call: Call, now: datetime, secret: str) -> Hook:
     entity = approved(call)
     if call.kind == "refund":
         body = says.event("refund.processed", refund=entity)
@@ -220,6 +221,9 @@ _REFUND_KEYS: Final[Mapping[Any, Cell]] = {
 }
 _TAKEN: Final[Mapping[Any, Shows | Without]] = {"by_id": one_payment, "by_reference": by_receipt}
 _REFUNDED: Final[Mapping[Any, Shows | Without]] = {"by_id": one_refund, "by_reference": listed}
+_BEGINS: Final = Without(
+    "what begins a payment is answered by its own id only: the look-up goes by the order's"
+)
 _NO_CANCEL: Final = Without("nothing is taken without our capture, so Razorpay has nothing to be told")
 
 BOOK: Final = CaseBook(
@@ -268,15 +272,16 @@ BOOK: Final = CaseBook(
         **dict.fromkeys(("refund", "refund_part"), listed),
     },
     cancels=dict.fromkeys(("ended", "was_approved", "refused"), _NO_CANCEL),
-    unseen={"authorize": Without("what begins a payment is answered without an amount")},
+    unseen={("authorize", what): _BEGINS for what in OTHERS},
+    keyless={},
     error_in_200=says.answer(200, says.error("card_declined", of="pay_29QQoUBi66xm2f")),
     error_in_200_is=frozenset({"UNKNOWN", "DUPLICATE"}),
     too_many=says.answer(429, says.error(description="Too many requests")),
     error_saying=lambda text: says.answer(400, says.error(description=text)),
-    hooks=Hooks(
-        keys=HookKeys((f"{PLANTED}-webhook-secret",), {}),
-        signed=signed,
-        another_secret=f"{PLANTED}-webhook-secret-of-before",
+    hooks=hooks(
+        signed,
+        f"{PLANTED}-webhook-secret",
+        f"{PLANTED}-another-webhook-secret",
         expires=Without("its signature covers no time: repeats are known by their event id"),
     ),
     simulator=Without("Razorpay's simulator is not written yet"),

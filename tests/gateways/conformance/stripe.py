@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer, HttpRequest
+from gateways.contract import Call, Credentials, Hook, HttpAnswer, HttpRequest
 from gateways.simulator.accounts import Account, Accounts
 from gateways.simulator.ledger import Ledger
 from gateways.simulator.server import serving
@@ -21,7 +21,6 @@ from tests.gateways.conformance.book import (
     PLANTED,
     CaseBook,
     Cell,
-    Hooks,
     On,
     Operation,
     Result,
@@ -31,6 +30,7 @@ from tests.gateways.conformance.book import (
     Simulated,
     Without,
     calls,
+    hooks,
 )
 from tests.gateways.stripe import says
 
@@ -215,7 +215,7 @@ _NO_OBJECT: Final = Without("a capture or void has no object of its own: the int
 _NO_TWO: Final = Without("one intent is read, and it shows each capture once")
 
 
-def signed(call: Call, secret: str, now: datetime) -> Hook:
+def signed(call: Call, now: datetime, secret: str) -> Hook:
     kind = "refund.updated" if call.kind == "refund" else "payment_intent.succeeded"
     body = json.dumps(
         {
@@ -324,15 +324,11 @@ BOOK: Final = CaseBook(
         "refused": On(lambda _: error(400, code="resource_missing"), _CANCEL),
     },
     unseen={},
+    keyless={},
     error_in_200=said(200, says.error(code="card_declined")),
     error_in_200_is=frozenset({"UNKNOWN"}),
     too_many=error(429, code="rate_limit"),
     error_saying=lambda text: error(400, code="parameter_unknown", message=text),
-    hooks=Hooks(
-        keys=HookKeys((HOOK_SECRET,), {}),
-        signed=signed,
-        another_secret="whsec_another5WbX5kEWLlfzsGNjyGaxYGRMpKUZLdcm",
-        expires=True,
-    ),
+    hooks=hooks(signed, HOOK_SECRET, f"whsec_{PLANTED}another5WbX5kEWLlfzsGNjyGaxYGRM", expires=True),
     simulator=simulator,
 )

@@ -71,9 +71,7 @@ def careless(gateway: Stripe) -> CaseBook:
 
 
 def _answers_another(book: CaseBook) -> None:
-    test_answers.test_an_answer_about_another_thing_than_was_asked_is_unknown(
-        book, "sale", test_answers.another_amount
-    )
+    test_answers.test_an_answer_about_another_thing_than_was_asked_is_unknown(book, "sale", "more")
 
 
 def _unused(_: Call, __: Any) -> HttpAnswer:
@@ -87,8 +85,8 @@ def _unused(_: Call, __: Any) -> HttpAnswer:
         (
             BelievesEvery200(),
             lambda book: (
-                test_fuzz.test_nothing_that_is_done_to_an_answer_about_another_sum_or_payment_makes_it_an_approval(
-                    book, "amount"
+                test_fuzz.test_nothing_that_is_done_to_an_answer_about_another_thing_makes_it_an_approval(
+                    book, "more"
                 )
             ),
         ),

@@ -8,7 +8,7 @@ import pytest
 
 from commands.messages import Outcome
 from gateways.contract import Call, HttpAnswer, HttpRequest
-from tests.gateways.conformance.book import CaseBook, Operation, Shows, Way, Without, of_money
+from tests.gateways.conformance.book import OTHERS, CaseBook, Operation, Other, Shows, Way, Without
 from tests.gateways.conformance.books import CASEBOOKS, each_book, operations
 
 
@@ -60,18 +60,13 @@ def test_what_is_not_found_is_not_yet_proven_absent(
 
 
 @each_look_up
-@pytest.mark.parametrize("what", ["amount", "currency", "payment"])
+@pytest.mark.parametrize("what", OTHERS)
 def test_what_is_found_of_another_thing_is_not_what_was_asked(
-    book: CaseBook, operation: Operation, way: Way, shows: Shows, what: str
+    book: CaseBook, operation: Operation, way: Way, shows: Shows, what: Other
 ):
     call = asked(book, operation, way)
-    others = {
-        "amount": of_money(call, call.amount_minor + 100, call.currency),
-        "currency": replace(call, currency="EUR"),
-        "payment": book.another(call),
-    }
 
-    outcome = book.gateway.found(call, shows(call, [others[what]]))
+    outcome = book.gateway.found(call, shows(call, [book.other(call, what)]))
 
     assert outcome is None or outcome.kind == "UNKNOWN", outcome
     if what != "payment":

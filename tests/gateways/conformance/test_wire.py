@@ -10,7 +10,7 @@ import pytest
 from gateways.contract import Call, HttpAnswer
 from infra.http_client import HttpClient
 from tests.gateways.conformance import unruly
-from tests.gateways.conformance.book import CaseBook, On, Operation, Without, of_money, result_of
+from tests.gateways.conformance.book import OTHERS, CaseBook, Operation, Other, result_of
 from tests.gateways.conformance.books import each_book, each_operation, operations
 from tests.gateways.conformance.unruly import Behaviour, Unruly, answers, answers_in_pieces, send
 
@@ -160,24 +160,12 @@ async def test_an_error_that_says_200_approves_nothing(book: CaseBook, http: Htt
         assert result_of(outcome) in book.error_in_200_is, operation
 
 
-def _seen(book: CaseBook, operation: Operation, _: object) -> object:
-    return book.unseen.get(operation)
-
-
-@each_operation(["amount", "currency", "payment"], has=_seen)
+@each_operation(OTHERS, has=lambda book, operation, how: book.unseen.get((operation, how)))
 async def test_an_answer_about_another_thing_is_unknown(
-    book: CaseBook, operation: Operation, how: str, http: HttpClient
+    book: CaseBook, operation: Operation, how: Other, http: HttpClient
 ):
-    cell = book.best(operation)
-    assert not isinstance(cell, Without)
-    says = cell.says if isinstance(cell, On) else cell
-    call, _ = asked(book, operation)
-    others = {
-        "amount": of_money(call, call.amount_minor + 100, call.currency),
-        "currency": replace(call, currency="EUR"),
-        "payment": book.another(call),
-    }
-    async with Unruly(book, answers, saying(says(others[how]))).serving() as server:
+    call, answer = book.other_answer(operation, how)
+    async with Unruly(book, answers, saying(answer)).serving() as server:
         outcome = await send(book, call, server.url, http)
 
     assert outcome.kind == "UNKNOWN"
