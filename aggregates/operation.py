@@ -223,8 +223,8 @@ class Operation:
         if self.challenge_open:
             return "cancel", "the PSP still shows the challenge that it was told to end"
         if self.state is S.PENDING and self.next_step is not None:
-            if canceled:
-                return "cancel", "the payment was cancelled before the step that takes money"
+            if canceled or self.told_to_end:
+                return "cancel", "it was to end before the step that takes money"
             if not frozen:
                 return "continue", f"step {self.step} is done, and step {self.next_step} follows it"
         if self.state is S.ACTION_REQUIRED and (self.psp_id is not None or self.next_step is not None):

@@ -30,24 +30,23 @@ class Ending:
         ended = await self._claims.end_for_query(money)
         if ended.result is not None:
             return Known.stored(money.step, ended.result, ended)
+        call = request.call(step=request.step)
+        later = [step for step in self._gateway.our_steps(call) if step > request.step]
+        # Nothing is taken without a step that only we can send: closed before it was sent, it never is.
+        for step in later:
+            closed = await self._claims.end_for_query(StepId(request.operation_id, step))
+            if closed.tries:
+                return await self._asking.query(request.model_copy(update={"step": step}))
         if ended.under_way_until is not None and ended.now < ended.under_way_until:
             waits = Outcome(
                 kind="UNKNOWN", code="call_under_way", detail="cancelled once it can only have ended"
             )
             return Known(CANCEL_STEP, waits, "none", ended.tries, ended.first_try_at)
-        call = request.call(step=request.step)
-        if ended.stored is not None or not self._gateway.moves_money(call):
-            steps = [step for step in self._gateway.our_steps(call) if step > request.step]
-            if steps:
-                return await self._close(request, steps, ended)
+        if later and (ended.stored is not None or not self._gateway.moves_money(call)):
+            return await self._ended_by_us(request, ended)
         return await self._at_the_psp(request, money)
 
-    async def _close(self, request: Request, steps: list[str], ended: Ended) -> Known:
-        """Nothing is taken without a step that only we can send: closed before it was sent, it never is."""
-        for step in steps:
-            closed = await self._claims.end_for_query(StepId(request.operation_id, step))
-            if closed.tries:
-                return await self._asking.query(request.model_copy(update={"step": step}))
+    async def _ended_by_us(self, request: Request, ended: Ended) -> Known:
         outcome = Outcome(kind="EXPIRED", code="ended_before_its_last_step")
         await self._claims.close(StepId(request.operation_id, request.step), outcome, only_try=False)
         await self.let_go(request)

@@ -132,6 +132,17 @@ def test_a_cancel_between_two_steps_ends_it_before_the_one_that_takes_money():
     assert made.status is Status.VOIDED
 
 
+def test_an_operation_that_was_told_to_end_does_not_go_on():
+    made = waiting()
+    wakes.wake(made, ORDERS, cause(NOW + ACTION_LIFE))
+    say(made, S.ACTION_REQUIRED, now=NOW + ACTION_LIFE, observed_at=NOW + ACTION_LIFE, next_step="2")
+    assert made.pending_events[-1].how == "cancel"
+
+    say(made, S.PENDING, now=NOW + ACTION_LIFE, source="query", next_step="2")
+
+    assert made.pending_events[-1].how == "cancel"
+
+
 def test_a_frozen_payment_does_not_go_on_to_the_step_that_takes_money():
     made = payment(ORDERS)
     reports.take(made, report(f"{made.id.hex}-s9"), ORDERS, cause())

@@ -4,8 +4,9 @@ import pytest
 
 from gateways.ports import StepId
 from infra.claims import PostgresClaims
-from tests.gateways.asking import OPERATION, STEP, MakeAgent, Reports, asked, request, started
+from tests.gateways.asking import OPERATION, STEP, MakeAgent, Reports, age, asked, request, started
 from tests.gateways.till import Till, TillServer
+from tests.place import Place
 
 pytestmark = pytest.mark.stack
 
@@ -83,6 +84,23 @@ async def test_a_cancel_after_the_step_that_takes_money_finds_what_it_did(
 
     assert (reports.last.outcome.kind, reports.last.step) == ("APPROVED", "2")
     assert (await claims.end_for_query(SECOND)).result == reports.last.outcome
+
+
+async def test_a_cancel_at_the_psp_closes_the_steps_that_would_follow(
+    make: MakeAgent, psp: TillServer, reports: Reports, place: Place
+):
+    psp.says.append("lost")
+    agent = make(Till(ours=("2",)))
+    await agent.handle(started())
+    psp.finds = "challenged"
+    await agent.handle(asked("query"))
+    age(place, 60)
+
+    await agent.handle(asked("cancel", psp_id="ch_1"))
+    await agent.handle(asked("continue", step="2", psp_id="ch_1"))
+
+    assert [(r.outcome.kind, r.step) for r in reports.outcomes[2:]] == [("EXPIRED", "x"), ("NOT_SENT", "2")]
+    assert psp.sends == 1
 
 
 async def test_a_cancel_lets_go_at_the_psp_of_what_the_steps_before_hold(
