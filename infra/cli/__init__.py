@@ -15,6 +15,7 @@ from infra.cli import (
     operate,
     payments,
     show,
+    simulator,
     stack,
     webhooks,
 )
@@ -28,6 +29,7 @@ for command in (
     stack.up,
     stack.status,
     stack.doctor,
+    simulator.simulator,
     demo.demo,
     audit.verify,
     bench.bench,
