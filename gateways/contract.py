@@ -189,9 +189,9 @@ class Gateway(Protocol):
         UNKNOWN, for a refused cancel proves nothing."""
         ...
 
-    def certificate_url(self, hook: "Hook") -> str | None:
+    def certificate_url(self, hook: "Hook", options: Mapping[str, str]) -> str | None:
         """Where the certificate is that the webhook says it was signed with; None: it is signed by a shared secret,
-        or names no address that the PSP's certificates come from."""
+        or names no address that the PSP's certificates come from. `options`: of the account."""
         ...
 
     def read_hook(self, hook: "Hook", keys: "HookKeys", now: datetime) -> "tuple[Notice, ...] | HookRefused":

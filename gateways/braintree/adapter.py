@@ -160,7 +160,7 @@ class Braintree:
     def cancelled(self, call: Call, answer: HttpAnswer) -> Outcome:
         return answers.unknown(answer, answers.json_object(answer.body), "nothing_waits")
 
-    def certificate_url(self, hook: Hook) -> str | None:
+    def certificate_url(self, hook: Hook, options: Mapping[str, str]) -> str | None:
         return None
 
     def read_hook(self, hook: Hook, keys: HookKeys, now: datetime) -> tuple[Notice, ...] | HookRefused:

@@ -70,6 +70,7 @@ FACTS: Final = Facts(
         "client_id": "the REST app's client id",
         "webhook_id": "the id of the webhook at PayPal, which is part of what is signed",
         "webhook_ca": "PEM of the certificates that the webhooks' chain has to end at, instead of the system's",
+        "certificate_host": "host and port of a simulator, from which certificates may come, too, without TLS",
     },
     required=frozenset({"client_id", "webhook_id"}),
 )
@@ -77,10 +78,6 @@ FACTS: Final = Facts(
 
 @dataclass(frozen=True, slots=True)
 class PayPal:
-    """`certificate_host`: host and port of a simulator, from which webhooks' certificates may come, too, without TLS."""
-
-    certificate_host: str | None = None
-
     @property
     def facts(self) -> Facts:
         return FACTS
@@ -151,8 +148,10 @@ class PayPal:
     def cancelled(self, call: Call, answer: HttpAnswer) -> Outcome:
         return Outcome(kind="UNKNOWN", code="ended_by_us")
 
-    def certificate_url(self, hook: Hook) -> str | None:
-        return certificates.address(hook.headers.get(webhooks.CERTIFICATE_URL), self.certificate_host)
+    def certificate_url(self, hook: Hook, options: Mapping[str, str]) -> str | None:
+        return certificates.address(
+            hook.headers.get(webhooks.CERTIFICATE_URL), options.get("certificate_host")
+        )
 
     def read_hook(self, hook: Hook, keys: HookKeys, now: datetime) -> tuple[Notice, ...] | HookRefused:
         return webhooks.read(hook, keys, now)

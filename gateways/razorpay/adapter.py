@@ -154,7 +154,7 @@ class Razorpay:
     def cancelled(self, call: Call, answer: HttpAnswer) -> Outcome:
         return answers.unknown(answer, "no_such_call")
 
-    def certificate_url(self, hook: Hook) -> str | None:
+    def certificate_url(self, hook: Hook, options: Mapping[str, str]) -> str | None:
         return None
 
     def read_hook(self, hook: Hook, keys: HookKeys, now: datetime) -> tuple[Notice, ...] | HookRefused:

@@ -145,7 +145,7 @@ class Stripe:
     def cancelled(self, call: Call, answer: HttpAnswer) -> Outcome:
         return intents.cancelled(call, answers.json_object(answer.body), answer)
 
-    def certificate_url(self, hook: Hook) -> str | None:
+    def certificate_url(self, hook: Hook, options: Mapping[str, str]) -> str | None:
         return None
 
     def read_hook(self, hook: Hook, keys: HookKeys, now: datetime) -> tuple[Notice, ...] | HookRefused:

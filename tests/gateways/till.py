@@ -125,7 +125,7 @@ class Till:
     def cancelled(self, call: Call, answer: HttpAnswer) -> Outcome:
         return self.outcome(call, answer)
 
-    def certificate_url(self, hook: Hook) -> str | None:
+    def certificate_url(self, hook: Hook, options: Mapping[str, str]) -> str | None:
         return None
 
     def read_hook(self, hook: Hook, keys: HookKeys, now: datetime) -> tuple[Notice, ...] | HookRefused:

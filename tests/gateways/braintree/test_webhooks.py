@@ -274,4 +274,4 @@ def test_the_address_is_proven_as_the_official_library_proves_it():
 def test_another_challenge_is_not_answered(said: str):
     assert BRAINTREE.hook_challenge({"bt_challenge": said}, KEYS) is None
     assert BRAINTREE.hook_challenge({}, KEYS) is None
-    assert BRAINTREE.certificate_url(hook(SETTLED)) is None
+    assert BRAINTREE.certificate_url(hook(SETTLED), {}) is None

@@ -29,27 +29,8 @@ from tests.gateways.conformance.books import each_book, each_hooked, operations
 MUTATED: Final = 10_000
 ABOUT_ANOTHER_SUM: Final = 4_000
 NOW: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
-_STATUSES: Final = (
-    200,
-    200,
-    200,
-    200,
-    201,
-    204,
-    302,
-    400,
-    401,
-    402,
-    404,
-    409,
-    422,
-    429,
-    500,
-    503,
-    0,
-    -1,
-    999,
-)
+# Not 204, which has no body.
+_STATUSES: Final = (*[200] * 4, 201, 302, 400, 401, 402, 404, 409, 422, 429, 500, 503, 0, -1, 999)
 _ODD: Final[tuple[Any, ...]] = (
     *(
         None,
@@ -303,4 +284,4 @@ def test_no_mutated_webhook_raises(book: CaseBook, hooks: Hooks):
         mutated = Hook(headers, mutator.body(hook.body) if dice.random() < 0.8 else hook.body)
         said = book.gateway.read_hook(mutated, hooks.keys, NOW)
         assert isinstance(said, tuple | HookRefused)
-        book.gateway.certificate_url(mutated)
+        book.gateway.certificate_url(mutated, hooks.keys.options)

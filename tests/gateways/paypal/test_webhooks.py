@@ -152,10 +152,10 @@ def test_what_is_signed_and_not_readable_is_malformed(event: Any):
 
 
 def test_a_certificate_is_fetched_from_paypal_alone():
-    assert PAYPAL.certificate_url(signed(EVENT)) == ADDRESS
+    assert PAYPAL.certificate_url(signed(EVENT), {}) == ADDRESS
     for host in ("api.paypal.com", "api.sandbox.paypal.com", "a.b.paypal.com:443"):
         url = f"https://{host}/v1/notifications/certs/CERT-1"
-        assert PAYPAL.certificate_url(signed(EVENT, paypal_cert_url=url)) == url
+        assert PAYPAL.certificate_url(signed(EVENT, paypal_cert_url=url), {}) == url
 
 
 @pytest.mark.parametrize(
@@ -185,12 +185,12 @@ def test_a_certificate_is_fetched_from_paypal_alone():
 def test_an_address_of_anybody_else_is_not_fetched(url: str):
     hook = signed(EVENT, paypal_cert_url=url)
 
-    assert PAYPAL.certificate_url(hook) is None
-    assert PAYPAL.certificate_url(Hook({}, b"")) is None
+    assert PAYPAL.certificate_url(hook, {}) is None
+    assert PAYPAL.certificate_url(Hook({}, b""), {}) is None
 
 
 def test_a_simulators_address_is_taken_where_its_host_is_named_exactly():
-    local: Gateway = PayPal(certificate_host="127.0.0.1:8080")
+    local = {"certificate_host": "127.0.0.1:8080"}
     for url, taken in (
         ("http://127.0.0.1:8080/paypal/v1/notifications/certs/CERT-1", True),
         ("http://127.0.0.1:8081/paypal/v1/notifications/certs/CERT-1", False),
@@ -198,7 +198,7 @@ def test_a_simulators_address_is_taken_where_its_host_is_named_exactly():
         ("http://127.0.0.1:80800/CERT-1", False),
         (ADDRESS, True),
     ):
-        assert (local.certificate_url(signed(EVENT, paypal_cert_url=url)) == url) is taken
+        assert (PAYPAL.certificate_url(signed(EVENT, paypal_cert_url=url), local) == url) is taken
 
 
 def test_paypal_makes_no_check_of_the_address():

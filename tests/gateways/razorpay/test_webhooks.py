@@ -264,5 +264,5 @@ def test_an_event_of_the_published_shape_is_read():
 
 
 def test_no_certificate_and_no_check_of_the_address_are_known():
-    assert RAZORPAY.certificate_url(hook(CAPTURED)) is None
+    assert RAZORPAY.certificate_url(hook(CAPTURED), {}) is None
     assert RAZORPAY.hook_challenge({"hub.challenge": "7"}, KEYS) is None

@@ -10,13 +10,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from gateways.contract import HookKeys
+from gateways.contract import Hook, HookKeys, Notice
 from gateways.stripe.adapter import Stripe
 from infra import clock
 from infra.accounts import webhook_accounts
 from infra.api.app import build
 from infra.api.certificates import Certificates
-from infra.api.webhooks import REFUSED, TAKEN, Webhooks
+from infra.api.webhooks import REFUSED, TAKEN, Webhooks, _store
+from infra.database import connect_async
 from infra.settings import ApiSettings
 from infra.watched import UNUSABLE, Watched
 from tests import ports
@@ -115,6 +116,32 @@ async def test_a_repeat_is_answered_like_the_first_and_counted(door, owner):
     assert _count(TAKEN, "stripe", "eu", "repeated") - before == 2
 
 
+async def test_the_same_bytes_tell_nothing_new_under_another_id(place, owner):
+    """An id may be in a header that the PSP does not sign."""
+    hook = Hook({}, b"signed")
+    async with await connect_async(place.settings(ApiSettings, "api"), "test") as connection:
+        notices = [(Notice("evt_1", "a"), Notice("evt_2", "b")), (Notice("evt_3", "a"), Notice("evt_4", "b"))]
+
+        stored = [await _store(connection, "stripe", "eu", hook, some) for some in notices]
+        of_another = await _store(connection, "stripe", "us", hook, notices[0])
+
+    assert (stored, of_another) == ([2, 0], 2)
+
+
+async def test_a_body_of_several_events_adds_those_that_are_new(place, owner):
+    async with await connect_async(place.settings(ApiSettings, "api"), "test") as connection:
+        first = (Notice("evt_1", "a"),)
+        more = (Notice("evt_2", "b"), Notice("evt_1", "a"), Notice("evt_2", "b"))
+
+        stored = [
+            await _store(connection, "stripe", "eu", Hook({}, body), some)
+            for body, some in ((b"1", first), (b"2", more), (b"3", more))
+        ]
+
+    assert stored == [1, 1, 0]
+    assert [bytes(body) for *_, body in sorted(_stored(owner))] == [b"1", b"2"]
+
+
 async def test_of_twenty_deliveries_at_once_one_is_stored(door, owner):
     answers = await asyncio.gather(*(_told(door) for _ in range(20)))
 
@@ -171,6 +198,15 @@ async def test_an_account_that_takes_none_looks_like_one_that_does_not_exist(doo
     answers += [await door.ask("GET", path) for path in [PATH, *paths]]
 
     assert {(answer.status, answer.raw) for answer in answers} == {(404, answers[0].raw)}
+
+
+async def test_an_account_of_a_psp_that_shares_no_secret_is_there(door, accounts):
+    accounts.write_text(ACCOUNTS + "webhook_secret_files = []\n")
+
+    async def refused() -> bool:
+        return (await _told(door, path="/webhooks/stripe/silent")).status == 401
+
+    await until(refused, within_s=5)
 
 
 async def test_an_installation_without_accounts_takes_none(api):
@@ -242,21 +278,27 @@ async def test_the_api_may_not_read_what_was_told(place):
 
 
 class Asking(Stripe):
-    """A PSP that checks the address, and signs with a certificate."""
+    """A PSP that checks the address, signs with a certificate, and may say what cannot be stored."""
+
+    def read_hook(self, hook: Any, keys: HookKeys, now: Any) -> Any:
+        return tuple(Notice(name, "a") for name in hook.headers.get("says", "").split())
 
     def hook_challenge(self, query: Any, keys: HookKeys) -> str | None:
         return f"{query['challenge']}|{keys.secrets[0]}" if "challenge" in query else None
 
-    def certificate_url(self, hook: Any) -> str | None:
+    def certificate_url(self, hook: Any, options: Any) -> str | None:
         url: str | None = hook.headers.get("cert-url")
         return url
 
 
-async def _asked(accounts: Path, method: str, query: bytes = b"", **sent: str) -> tuple[int, bytes]:
+async def _asked(
+    accounts: Path, method: str, query: bytes = b"", door: Any = None, **sent: str
+) -> tuple[int, bytes]:
     """Of the application itself, with that adapter."""
     answered: list[Any] = []
     async with Certificates.open() as certificates:
         app = build()
+        app.state.door = door
         watched = Watched("webhook keys", accounts, webhook_accounts)
         app.state.webhooks = Webhooks({"stripe": Asking()}, watched, certificates)
         scope = {
@@ -294,3 +336,24 @@ async def test_a_certificate_that_cannot_be_had_is_no_verdict(accounts):
 
     assert (status, b"certificate_unavailable" in raw) == (503, True)
     assert _count(REFUSED, "stripe", "eu", "certificate_unavailable") - before == 1
+
+
+class Connected:
+    """Of the door, what stores."""
+
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+        self._connection = connection
+
+    async def read(self, query: Any) -> Any:
+        return await query(self._connection)
+
+
+@pytest.mark.parametrize("says", ["", "x" * 256, "good a\0b"])
+async def test_events_that_cannot_be_stored_are_refused_with_all_that_came_with_them(
+    place, accounts, owner, says
+):
+    async with await connect_async(place.settings(ApiSettings, "api"), "test") as connection:
+        status, _ = await _asked(accounts, "POST", door=Connected(connection), says=says)
+
+    assert status == 400
+    assert _stored(owner) == []
