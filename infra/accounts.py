@@ -11,7 +11,8 @@ max_s = 30.0
 gateway = "stripe"
 base_url = "https://api.stripe.com"
 secret_file = "sim-eu.key"       # relative to this file; or secret_env = "STRIPE_EU_KEY"
-webhook_secret_files = ["a.key"] # what its webhooks are signed with; two while it is exchanged; none: it takes none
+webhook_secret_files = ["a.key"] # what its webhooks are signed with, two while it is exchanged, [] where the PSP
+                                 # shares no secret; left out: it takes no webhooks
 multicapture = false             # whether the PSP lets this account capture an authorization several times
 overcapture_percent = 0          # by how much a capture may pass the authorization
 calls_max = 100                  # in flight at once with this credential
@@ -44,7 +45,7 @@ class _Account(_Table):
     base_url: HttpUrl
     secret_file: Path | None = None
     secret_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")] | None = None
-    webhook_secret_files: list[Path] = Field(default_factory=list, max_length=2)
+    webhook_secret_files: list[Path] | None = Field(default=None, max_length=2)
     multicapture: bool = Field(default=False, strict=True)
     overcapture_percent: int = Field(default=0, strict=True, ge=0, le=100)
     calls_max: int = Field(default=CALLS_MAX, strict=True, ge=1, le=10_000)
@@ -140,12 +141,13 @@ def webhook_accounts(path: Path) -> tuple[dict[str, HookAccount], frozenset[Path
     content, found, files = _content(path), {}, {path}
     for name, account in content.accounts.items():
         gateway = _taker(path, name, account).psp.gateway
+        if account.webhook_secret_files is None:
+            continue
         files |= {path.parent / file for file in account.webhook_secret_files}
         secrets = tuple(_secret(path, file) for file in account.webhook_secret_files)
         if any(len(secret) < _WEBHOOK_SECRET_MIN for secret in secrets):
             raise Misconfigured(f"{path}: account {name}: a webhook secret is shorter than any PSP's")
-        if secrets:
-            found[name] = HookAccount(gateway, HookKeys(secrets, account.options))
+        found[name] = HookAccount(gateway, HookKeys(secrets, account.options))
     return found, frozenset(files)
 
 

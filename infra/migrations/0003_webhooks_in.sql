@@ -2,10 +2,13 @@
 
 CREATE TABLE {schema}.webhook_deliveries (
     delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account text NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     headers jsonb NOT NULL,                    -- without credentials and cookies
     body bytea NOT NULL                        -- as it came: what was signed
 );
+-- The same bytes tell nothing new, whatever the headers, which not every PSP signs, say of their id.
+CREATE UNIQUE INDEX webhook_deliveries_once ON {schema}.webhook_deliveries (account, sha256(body));
 
 CREATE TABLE {schema}.webhooks_in (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

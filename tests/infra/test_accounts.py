@@ -166,6 +166,15 @@ def test_what_takes_webhooks_is_read_without_the_secrets_of_the_calls(tmp_path: 
     assert "whsec" not in repr(taking)
 
 
+def test_an_account_of_a_psp_that_shares_no_secret_takes_webhooks_with_an_empty_list(tmp_path: Path):
+    file = tmp_path / "accounts.toml"
+    file.write_text(BOTH.replace(US, US + "webhook_secret_files = []\n"))
+
+    taking, _ = webhook_accounts(file)
+
+    assert {name: account.keys.secrets for name, account in taking.items()} == {"sim-us": ()}
+
+
 @pytest.mark.parametrize(
     ("named", "why"),
     [

@@ -69,7 +69,7 @@ async def _inbox(place: Place) -> AsyncIterator[Inbox]:
 async def _tell(place: Place, *notices: Notice, account: str = "sim-eu", gateway: str = "stripe") -> None:
     """As the API stores them, in its role."""
     async with await connect_async(place.settings(ApiSettings, "api"), "test") as connection:
-        await webhooks._store(connection, gateway, account, Hook({}, b"{}"), notices)
+        await webhooks._store(connection, gateway, account, Hook({}, repr(notices).encode()), notices)
 
 
 def _notice(reference: str | None = None, event_id: str = "evt_1", **more: Any) -> Notice:

@@ -61,22 +61,20 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @asynccontextmanager
-async def _serving(pem: Path | None) -> AsyncIterator[Psp]:
+async def _serving(pem: Path) -> AsyncIterator[Psp]:
     psp = Psp()
     psp.goes_on.set()
     app = web.Application()
     app.router.add_get("/{name}", psp.answer)
     runner = web.AppRunner(app)
     await runner.setup()
-    context = None
-    if pem is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
     assert site._server is not None
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-    psp.url = f"{'https' if pem else 'http'}://localhost:{port}"
+    psp.url = f"https://localhost:{port}"
     try:
         yield psp
     finally:
@@ -142,14 +140,6 @@ async def test_a_server_that_nobody_vouches_for_is_not_believed(psp):
             await opened.of(f"{psp.url}/a")
 
     assert psp.asked == []
-
-
-async def test_nothing_is_fetched_in_the_clear(kept):
-    async with _serving(None) as psp:
-        with pytest.raises(Unavailable):
-            await kept.of(f"{psp.url}/a")
-
-        assert psp.asked == []
 
 
 async def test_a_psp_that_does_not_answer_holds_up_no_one_for_long(psp, trusted):
