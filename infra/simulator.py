@@ -1,5 +1,6 @@
 """The simulator's process. Needs neither Kafka nor PostgreSQL."""
 
+import os
 import sqlite3
 from typing import Final
 
@@ -31,7 +32,7 @@ async def main(process: Process, settings: SimulatorSettings) -> None:
             process.not_ready("stopping")
     except OSError as error:
         text = (
-            f"{settings.simulator_host}:{settings.simulator_port} cannot be listened on ({error.strerror}); "
+            f"{settings.simulator_host}:{settings.simulator_port} cannot be listened on ({os.strerror(error.errno or 0)}); "
             "choose another port with AEGISPAY_SIMULATOR_PORT"
         )
         raise Misconfigured(text) from error

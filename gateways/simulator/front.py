@@ -8,9 +8,8 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from prometheus_client import Counter, Histogram
 
-from gateways.simulator import mishaps
+from gateways.simulator import metrics, mishaps
 from gateways.simulator.accounts import Account, Accounts
 from gateways.simulator.faults import KEY_LOST, Mishap, On, Spent
 from gateways.simulator.hooks import Hooks
@@ -24,17 +23,6 @@ from gateways.simulator.weather import Weather
 ACCOUNT: Final = web.RequestKey("account", Account)
 _ANSWER_AT: Final = web.RequestKey("answer_at", float)
 _REPLAYED: Final = web.RequestKey("replayed", bool)
-
-CALLS: Final = Counter("aegispay_simulator_calls_total", "Answered calls", ["gateway", "operation", "status"])
-FAULTS: Final = Counter(
-    "aegispay_simulator_faults_total", "Calls that went wrong on purpose", ["gateway", "on", "do"]
-)
-CALL_S: Final = Histogram(
-    "aegispay_simulator_call_seconds",
-    "From a call's arrival to its answer, the latency that was asked for included",
-    ["gateway", "operation"],
-    buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 5, 20),
-)
 
 _log: Any = structlog.get_logger()
 
@@ -93,8 +81,8 @@ class Front:
         self.dialect.finish(request, answer, replayed=_REPLAYED in request)
         await self._until(request[_ANSWER_AT])
         took_s = time.monotonic() - arrived
-        CALLS.labels(self.gateway, operation, answer.status).inc()
-        CALL_S.labels(self.gateway, operation).observe(took_s)
+        metrics.CALLS.labels(self.gateway, operation, answer.status).inc()
+        metrics.CALL_S.labels(self.gateway, operation).observe(took_s)
         _log.debug(
             "answered",
             simulator=self.gateway,
@@ -216,7 +204,7 @@ class Front:
         """`keyed`: under what the answer is kept."""
         if mishap is None:
             return response(await self._done(request, decide, keyed, None))
-        FAULTS.labels(self.gateway, on, mishap.do).inc()
+        metrics.FAULTS.labels(self.gateway, on, mishap.do).inc()
         if mishap.do == "500" and keyed is not None:
             self._keep(request, keyed, self.dialect.trouble("broken", request))
         instead = await mishaps.before(request, mishap, self.dialect)

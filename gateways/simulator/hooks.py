@@ -1,6 +1,7 @@
 """The webhooks of one PSP until they are delivered. Invariant: each is stored in the transaction of what it tells."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,22 +47,23 @@ class Hooks:
             stored.append(added.lastrowid or 0)
 
 
-def waiting(ledger: Ledger, now: float, limit: int) -> list[Hook]:
-    """Those that are due, the oldest first."""
-    return _hooks(ledger, "WHERE state = 'waiting' AND due <= ? ORDER BY due, seq LIMIT ?", now, limit)
+def waiting(ledger: Ledger, now: float, posting: Collection[int], limit: int) -> list[Hook]:
+    """Those that are due and not being posted, the oldest first."""
+    condition = f"WHERE state = 'waiting' AND due <= ? AND {_not_in(posting)} ORDER BY due, seq LIMIT ?"
+    return _hooks(ledger, condition, now, *posting, limit)
 
 
 def to_tell_first(ledger: Ledger, stored: list[int]) -> list[Hook]:
     """Of these, the ones that go out before the answer."""
-    marks = ", ".join("?" for _ in stored)
     return _hooks(
-        ledger, f"WHERE seq IN ({marks}) AND before_answer AND state = 'waiting' ORDER BY seq", *stored
+        ledger, f"WHERE NOT ({_not_in(stored)}) AND before_answer AND state = 'waiting' ORDER BY seq", *stored
     )
 
 
-def next_due(ledger: Ledger) -> float | None:
+def next_due(ledger: Ledger, posting: Collection[int]) -> float | None:
     due: float | None
-    (due,) = ledger.execute("SELECT min(due) FROM hooks WHERE state = 'waiting'").fetchone()
+    condition = f"state = 'waiting' AND {_not_in(posting)}"
+    (due,) = ledger.execute(f"SELECT min(due) FROM hooks WHERE {condition}", [*posting]).fetchone()  # noqa: S608
     return due
 
 
@@ -93,6 +95,10 @@ def counts(ledger: Ledger, gateway: str | None) -> dict[str, int]:
         "SELECT state, count(*) FROM hooks WHERE gateway = coalesce(?, gateway) GROUP BY state", (gateway,)
     )
     return dict.fromkeys(("waiting", "sent", "lost", "given_up"), 0) | dict(rows)
+
+
+def _not_in(seqs: Collection[int]) -> str:
+    return f"seq NOT IN ({', '.join('?' for _ in seqs)})"
 
 
 def _hooks(ledger: Ledger, condition: str, *values: object) -> list[Hook]:

@@ -6,9 +6,10 @@ from typing import Final
 
 from gateways.simulator.accounts import Accounts
 from gateways.simulator.psp import Psp
+from gateways.simulator.razorpay.declaration import PSP as RAZORPAY
 from gateways.simulator.stripe.declaration import PSP as STRIPE
 
-PSPS: Final[Sequence[Psp]] = (STRIPE,)
+PSPS: Final[Sequence[Psp]] = (STRIPE, RAZORPAY)
 
 
 def accounts(text: str | None, psps: Sequence[Psp] = PSPS) -> Accounts:

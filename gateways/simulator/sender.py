@@ -5,12 +5,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
-from prometheus_client import Counter
+import structlog
 
-from gateways.simulator import hooks
+from gateways.simulator import hooks, metrics
 from gateways.simulator.accounts import Account, Accounts
 from gateways.simulator.ledger import Ledger
 from gateways.simulator.psp import Dialect
@@ -23,7 +23,7 @@ _ANSWER_WITHIN_S: Final = 10.0
 _AGAIN_AFTER_S: Final = 0.2  # of one that is to come twice
 _FIRST_WITHIN_S: Final = 5.0  # an answer waits no longer for its webhooks
 
-WEBHOOKS: Final = Counter("aegispay_simulator_webhooks_total", "Posted webhooks", ["gateway", "result"])
+_log: Any = structlog.get_logger(simulator="webhooks")
 
 
 @dataclass(slots=True)
@@ -65,15 +65,15 @@ class Sender:
     async def _run(self) -> None:
         while True:
             self._woken.clear()
-            if (room := _AT_ONCE - len(self._posting)) > 0:
-                due = hooks.waiting(self.ledger, time.time(), _AT_ONCE)
-                for hook in [hook for hook in due if hook.seq not in self._posting][:room]:
-                    self._start(hook)
+            room = max(_AT_ONCE - len(self._posting), 0)
+            for hook in hooks.waiting(self.ledger, time.time(), self._posting, room):
+                self._start(hook)
             await self._pause()
 
     async def _pause(self) -> None:
         """Until there is something to do again."""
-        due = None if self._posting else hooks.next_due(self.ledger)
+        full = len(self._posting) >= _AT_ONCE
+        due = None if full else hooks.next_due(self.ledger, self._posting)
         wait_s = None if due is None else max(due - time.time(), 0.001)
         try:
             async with asyncio.timeout(wait_s):
@@ -84,12 +84,16 @@ class Sender:
     def _start(self, hook: Hook) -> "asyncio.Task[None]":
         task = asyncio.create_task(self._deliver(hook))
         self._posting[hook.seq] = task
-        task.add_done_callback(lambda _: self._done(hook))
+        task.add_done_callback(lambda _: self._done(hook, task))
         return task
 
-    def _done(self, hook: Hook) -> None:
+    def _done(self, hook: Hook, task: "asyncio.Task[None]") -> None:
         del self._posting[hook.seq]
         self._woken.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A bug of the dialect: not again and again.
+            _log.error("no webhook could be made", type=hook.type, exc_info=error)
+            hooks.failed(self.ledger, hook, None)
 
     async def _deliver(self, hook: Hook) -> None:
         account = self.accounts.named(hook.gateway, hook.account)
@@ -118,5 +122,5 @@ class Sender:
                 taken = 200 <= answer.status < 300
         except (aiohttp.ClientError, TimeoutError):
             taken = False
-        WEBHOOKS.labels(hook.gateway, "forged" if forged else "taken" if taken else "not_taken").inc()
+        metrics.WEBHOOKS.labels(hook.gateway, "forged" if forged else "taken" if taken else "not_taken").inc()
         return taken

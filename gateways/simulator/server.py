@@ -6,8 +6,9 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+import structlog
 from aiohttp import web
 
 from gateways.simulator.accounts import Accounts
@@ -25,6 +26,8 @@ from gateways.simulator.weather import Latency, Weather
 BODY_BYTES_MAX: Final = 256 * 1024
 _FINISH_WITHIN_S: Final = 5.0
 _SETTLE_EVERY_S: Final = 0.1
+
+_log: Any = structlog.get_logger(simulator="server")
 
 
 @dataclass
@@ -90,6 +93,7 @@ async def serving(
         for front in fronts.values():
             front.attach(sender, server.refuse)
         settling = asyncio.create_task(_settle_on(dialects.values()))
+        settling.add_done_callback(_tell_why)
         try:
             await runner.setup()
             await server.listen()
@@ -115,6 +119,11 @@ async def _settle_on(dialects: Iterable[Dialect]) -> None:
 def _settle(dialects: Iterable[Dialect]) -> None:
     for dialect in dialects:
         dialect.settle(time.time())
+
+
+def _tell_why(settling: "asyncio.Task[None]") -> None:
+    if not settling.cancelled() and (error := settling.exception()) is not None:
+        _log.error("nothing goes on by itself any more", exc_info=error)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,6 +1,7 @@
 """`aegispay simulator`: the simulated PSPs, without a stack."""
 
 import asyncio
+import os
 import signal
 import sqlite3
 from pathlib import Path
@@ -57,7 +58,7 @@ async def _serve(ledger: "Ledger", accounts: "Accounts", port: int, latency_ms: 
             await stop.wait()
     except OSError as error:
         raise LocalProblem(
-            f"127.0.0.1:{port} cannot be listened on ({error.strerror})",
+            f"127.0.0.1:{port} cannot be listened on ({os.strerror(error.errno or 0)})",
             "Choose another port with --port, or 0 for a free one",
         ) from error
 

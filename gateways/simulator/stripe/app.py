@@ -1,12 +1,10 @@
-"""Stripe at the simulator: its calls for payment intents and refunds, and the page of a challenge."""
+"""Stripe at the simulator: its calls for payment intents, refunds and disputes."""
 
-import html
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qs, urlencode
 
 from aiohttp import web
 
@@ -16,19 +14,29 @@ from gateways.simulator.front import ACCOUNT, Front
 from gateways.simulator.psp import Answer, Decide, Keyed, Plan, Signed, Trouble, Turn
 from gateways.simulator.rows import Hook, StoredAnswer
 from gateways.simulator.stripe import events, forms, rules
-from gateways.simulator.stripe.dialect import intent_object, invalid, new_id, page, refund_object, trouble
+from gateways.simulator.stripe.challenge import Challenge
+from gateways.simulator.stripe.dialect import (
+    charge_object,
+    intent_object,
+    invalid,
+    new_id,
+    page,
+    refund_object,
+    trouble,
+)
+from gateways.simulator.stripe.disputes import Disputes, shown
 from gateways.simulator.stripe.events import Events
 from gateways.simulator.stripe.payments import Payments
 from gateways.simulator.stripe.refunds import Refunds
 from gateways.simulator.stripe.scenarios import of_token
-from gateways.simulator.stripe.store import GATEWAY, Store
-from gateways.simulator.stripe.tables import Intent
+from gateways.simulator.stripe.store import Store
+from gateways.simulator.stripe.tables import GATEWAY, Intent
 
 INTENTS: Final = "/v1/payment_intents"
 REFUNDS: Final = "/v1/refunds"
+DISPUTES: Final = "/v1/disputes"
 _KEY_LIFE_S: Final = 24 * 3600
 _KEY_MAX: Final = 255
-_REDIRECT_STATUS: Final = {"requires_capture": "succeeded", "requires_payment_method": "failed"}
 
 
 @dataclass(slots=True)
@@ -36,12 +44,15 @@ class Stripe:
     front: Front
     payments: Payments
     refunds: Refunds
+    disputes: Disputes
+    challenge: Challenge
 
     @classmethod
     def open(cls, front: Front) -> "Stripe":
         told = Events(front.hooks, front.accounts)
-        payments = Payments(Store(front.ledger), front.accounts, told, front.spent)
-        return cls(front, payments, Refunds(payments))
+        disputes = Disputes(front.ledger, told)
+        payments = Payments(Store(front.ledger), front.accounts, told, disputes, front.spent)
+        return cls(front, payments, Refunds(payments), disputes, Challenge(payments))
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         return (
@@ -54,12 +65,14 @@ class Stripe:
             web.post(REFUNDS, self.refund),
             web.get(REFUNDS, self.list_refunds),
             web.get(f"{REFUNDS}/{{id}}", self.retrieve_refund),
+            web.get(f"{DISPUTES}/{{id}}", self.retrieve_dispute),
+            web.post(f"{DISPUTES}/{{id}}", self.answer_dispute),
         )
 
     def pages(self) -> Sequence[web.AbstractRouteDef]:
         return (
-            web.get("/3d-secure/{secret}", self.challenge),
-            web.post("/3d-secure/{secret}", self.finish_challenge),
+            web.get("/3d-secure/{secret}", self.challenge.show),
+            web.post("/3d-secure/{secret}", self.challenge.finish),
         )
 
     def admit(self, request: web.Request) -> Account | None:
@@ -87,6 +100,7 @@ class Stripe:
     def settle(self, now: float) -> None:
         self.payments.settle(now)
         self.refunds.settle(now)
+        self.disputes.settle(now)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         sent = forms.pairs(await request.read())
@@ -138,7 +152,10 @@ class Stripe:
             expand = any(
                 value.split(".")[0] == "latest_charge" for value in request.query.getall("expand[]", [])
             )
-            return Answer.json(200, intent_object(intent, expand_charge=expand))
+            charge = None
+            if expand and intent.moves:
+                charge = charge_object(intent, disputed=self.disputes.of_intent(intent) is not None)
+            return Answer.json(200, intent_object(intent, charge))
 
         return await self.front.read(request, "get", decide)
 
@@ -195,32 +212,20 @@ class Stripe:
 
         return await self.front.read(request, "get", decide)
 
-    async def challenge(self, request: web.Request) -> web.StreamResponse:
-        """The page that the shopper's bank would show."""
-        intent = self.payments.challenged(request.match_info["secret"])
-        if intent is None:
-            raise web.HTTPNotFound
-        text = (
-            f"<!doctype html><title>3-D Secure</title><h1>3-D Secure</h1><p>{intent.amount}"
-            f" {html.escape(intent.currency.upper())}, status {html.escape(intent.status)}</p>"
-            "<form method=post><button name=result value=pass>Authenticate</button> "
-            "<button name=result value=fail>Refuse</button></form>"
-        )
-        return web.Response(text=text, content_type="text/html")
+    async def retrieve_dispute(self, request: web.Request) -> web.StreamResponse:
+        def decide(turn: Turn) -> Answer:
+            return Answer.json(200, shown(self.disputes.known(turn.account, request.match_info["id"])))
 
-    async def finish_challenge(self, request: web.Request) -> web.StreamResponse:
-        result = parse_qs((await request.read()).decode("utf-8", errors="replace")).get("result")
-        intent = self.payments.finish_challenge(
-            request.match_info["secret"], passed=result == ["pass"], now=time.time()
-        )
-        if intent is None:
-            raise web.HTTPNotFound
-        if intent.return_url is None:
-            return web.Response(text=f"status {intent.status}")
-        ended = _REDIRECT_STATUS.get(intent.status, intent.status)
-        back = urlencode({"payment_intent": intent.id, "redirect_status": ended})
-        joint = "&" if "?" in intent.return_url else "?"
-        raise web.HTTPSeeOther(f"{intent.return_url}{joint}{back}")
+        return await self.front.read(request, "get", decide)
+
+    async def answer_dispute(self, request: web.Request) -> web.StreamResponse:
+        """Moves no money of ours, so no fault has its name."""
+        sent = forms.pairs(await request.read())
+
+        def decide(turn: Turn) -> Answer:
+            return self.disputes.answer(request.match_info["id"], forms.evidence(sent), turn)
+
+        return await self.front.read(request, "get", decide)
 
 
 def _keyed(request: web.Request, sent: forms.Pairs) -> Keyed | None:

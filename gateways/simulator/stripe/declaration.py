@@ -7,7 +7,7 @@ from gateways.simulator.psp import Entry, Group, Option, Psp
 from gateways.simulator.stripe import events
 from gateways.simulator.stripe.app import Stripe
 from gateways.simulator.stripe.scenarios import AMOUNTS, LATER_TOKENS, TOKENS, Scenario
-from gateways.simulator.stripe.store import GATEWAY
+from gateways.simulator.stripe.tables import GATEWAY
 
 
 def _effect(scenario: Scenario) -> str:
@@ -22,6 +22,9 @@ def _effect(scenario: Scenario) -> str:
         said.insert(0, scenario.status)
     if scenario.refund is not None:
         said.append(f"a refund is {scenario.refund}")
+    if scenario.dispute is not None:
+        ends_as = f", ends as {scenario.dispute.ends_as}" if scenario.dispute.ends_as else ""
+        said.append(f"success, then a dispute: {scenario.dispute.reason}{ends_as}")
     if scenario.unlisted_s:
         said.append(f"a search finds it after {scenario.unlisted_s:g} s")
     return "; ".join(said) or "success"
@@ -52,7 +55,7 @@ PSP: Final = Psp(
     ),
     open=Stripe.open,
     credentials="The secret key as a bearer token.",
-    webhooks="payment_intent.*, charge.*, refund.*; header Stripe-Signature, HMAC-SHA256 with the whole secret.",
+    webhooks="payment_intent.*, charge.*, charge.dispute.*, refund.*; header Stripe-Signature, HMAC-SHA256 with the whole secret.",
     groups=_GROUPS,
     options={
         "multicapture": Option("true|false", "final_capture=false is taken where an intent asked for it"),

@@ -52,7 +52,7 @@ def card_error(decline: Decline, payment_method: str) -> dict[str, Any]:
     return error
 
 
-def intent_object(intent: Intent, *, expand_charge: bool = False) -> dict[str, Any]:
+def intent_object(intent: Intent, charge: dict[str, Any] | None = None) -> dict[str, Any]:
     failed = intent.failure is not None and intent.status == "requires_payment_method"
     extras = orjson.loads(intent.extras)
     three_ds = extras.pop("request_three_d_secure", "automatic")
@@ -78,7 +78,7 @@ def intent_object(intent: Intent, *, expand_charge: bool = False) -> dict[str, A
         "last_payment_error": (
             card_error(DECLINES[intent.failure], intent.payment_method) if failed and intent.failure else None
         ),
-        "latest_charge": charge_object(intent) if expand_charge and intent.moves else intent.charge_id,
+        "latest_charge": charge or intent.charge_id,
         "livemode": False,
         "metadata": orjson.loads(intent.metadata),
         "next_action": _next_action(intent) if intent.status == "requires_action" else None,
@@ -103,7 +103,7 @@ def intent_object(intent: Intent, *, expand_charge: bool = False) -> dict[str, A
     }
 
 
-def charge_object(intent: Intent) -> dict[str, Any]:
+def charge_object(intent: Intent, *, disputed: bool = False) -> dict[str, Any]:
     over = intent.capture_limit > intent.amount
     return {
         "id": intent.charge_id,
@@ -115,7 +115,7 @@ def charge_object(intent: Intent) -> dict[str, Any]:
         "created": intent.created,
         "currency": intent.currency,
         "description": intent.description,
-        "disputed": False,
+        "disputed": disputed,
         "failure_code": None,
         "livemode": False,
         "metadata": orjson.loads(intent.charge_metadata or intent.metadata),

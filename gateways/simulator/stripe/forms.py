@@ -167,6 +167,13 @@ def refund(sent: Pairs) -> RefundAsked:
     return RefundAsked(intent_id, amount, reason, metadata)
 
 
+def evidence(sent: Pairs) -> str | None:
+    """The text of it."""
+    name = "evidence[uncategorized_text]"
+    fields, _ = _sorted_out(sent, frozenset({name, "submit", "expand[]"}))
+    return fields.get(name)
+
+
 def _sorted_out(
     sent: Pairs, taken: frozenset[str], *, metadata_too: bool = True
 ) -> tuple[dict[str, str], Metadata]:

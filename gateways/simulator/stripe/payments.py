@@ -14,6 +14,7 @@ from gateways.simulator.psp import Answer, Turn
 from gateways.simulator.rows import Moved
 from gateways.simulator.stripe import forms, rules
 from gateways.simulator.stripe.dialect import card_error, error_answer, intent_object, new_id, no_such
+from gateways.simulator.stripe.disputes import Disputes
 from gateways.simulator.stripe.events import Events
 from gateways.simulator.stripe.scenarios import DECLINES, SETTLES_AFTER_S, Scenario
 from gateways.simulator.stripe.store import Store
@@ -29,6 +30,7 @@ class Payments:
     store: Store
     accounts: Accounts
     events: Events
+    disputes: Disputes
     spent: Spent
 
     def create(self, asked: forms.Create, turn: Turn) -> Answer:
@@ -39,6 +41,7 @@ class Payments:
         self.store.add_intent(intent)
         self.store.add_movements(intent, moved, turn.now)
         self._tell(intent, turn)
+        self.disputes.expect(intent, turn.now)
         return self._answer(intent, turn.do)
 
     def _approved(self, intent: Intent, now: float) -> tuple[Intent, list[Moved]]:
@@ -131,6 +134,7 @@ class Payments:
         answer = self._changed(captured, moved, turn)
         self.events.charge("captured", captured, turn.keyed)
         self.events.intent(captured, turn.keyed)
+        self.disputes.expect(captured, turn.now)
         return answer
 
     def cancel(self, intent_id: str, reason: str | None, turn: Turn) -> Answer:
@@ -186,6 +190,7 @@ class Payments:
             self.store.change_intent(approved)
             self.store.add_movements(approved, moved, now)
             self._tell(approved)
+            self.disputes.expect(approved, now)
         return approved
 
     def _expire(self, intent: Intent, now: float) -> None:

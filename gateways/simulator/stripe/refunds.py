@@ -40,6 +40,7 @@ class Refunds:
         now = turn.now
         self.settle(now)
         intent = self.payments.known(turn.account, asked.intent_id, now, "payment_intent")
+        self._refundable(intent)
         amount = _amount_to_refund(intent, asked.amount)
         fate = of_token(intent.payment_method).refund
         refund = Refund(
@@ -64,6 +65,12 @@ class Refunds:
             intent = self._write(intent._replace(refunded=intent.refunded + amount), refund, now)
             self.events.charge("refunded", intent, turn.keyed)
         return Answer.json(200, rules.about_other_money(refund_object(refund), turn.do))
+
+    def _refundable(self, intent: Intent) -> None:
+        dispute = self.payments.disputes.of_intent(intent)
+        if dispute is not None and dispute.status in {"needs_response", "lost"}:
+            text = f"Charge {intent.charge_id} has been charged back; cannot issue a refund."
+            raise invalid(text, code="charge_disputed")
 
     def settle(self, now: float) -> None:
         """Refunds that were pending long enough."""

@@ -1,7 +1,7 @@
 """What a payment method, or a test amount, makes the simulator do."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from gateways.simulator.faults import AFTER_S, Do, Mishap, On
 
@@ -51,6 +51,13 @@ DECLINES: Final = {
 RefundFate = Literal["pending", "pending_fails", "failed"]
 
 
+class DisputeFate(NamedTuple):
+    """`ends_as`: without evidence, some time after it was opened; None: never."""
+
+    reason: Literal["fraudulent", "product_not_received"]
+    ends_as: Literal["won", "lost", "warning_closed"] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """How the payment goes, and what goes wrong with one kind of call about it. `declines`: how many attempts at one
@@ -63,6 +70,7 @@ class Scenario:
     on: On = "create"
     mishap: Mishap | None = None
     refund: RefundFate | None = None
+    dispute: DisputeFate | None = None
     unlisted_s: float = 0.0
 
 
@@ -139,6 +147,11 @@ LATER_TOKENS: Final[dict[str, Scenario]] = {
         for on in _LATER_CALLS
         for name, mishap in _MISHAPS.items()
     },
+    "pm_card_createDispute": Scenario(dispute=DisputeFate("fraudulent")),
+    "pm_card_createDisputeProductNotReceived": Scenario(dispute=DisputeFate("product_not_received")),
+    "pm_card_createDisputeInquiry": Scenario(dispute=DisputeFate("fraudulent", "warning_closed")),
+    "pm_sim_dispute_won": Scenario(dispute=DisputeFate("fraudulent", "won")),
+    "pm_sim_dispute_lost": Scenario(dispute=DisputeFate("fraudulent", "lost")),
     "pm_card_pendingRefund": Scenario(refund="pending"),
     "pm_sim_refund_pending_fails": Scenario(refund="pending_fails"),
     "pm_sim_refund_failed": Scenario(refund="failed"),

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from gateways.simulator.ledger import Ledger
 from gateways.simulator.rows import Moved, Under
 from gateways.simulator.stripe import tables
-from gateways.simulator.stripe.tables import Intent, Refund
+from gateways.simulator.stripe.tables import GATEWAY, Intent, Refund
 from gateways.stripe import amounts
-
-GATEWAY: Final = "stripe"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ metadata JSON text, times in Unix seconds.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+GATEWAY: Final = "stripe"
+
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS intents (
     seq INTEGER PRIMARY KEY,

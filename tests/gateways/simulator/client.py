@@ -20,6 +20,7 @@ ACCOUNTS = f"""
 gateway = "stripe"
 secret = "{KEY}"
 options = {{ multicapture = "true" }}
+webhook_secret = "whsec_eu"
 
 [accounts.sim-us]
 gateway = "stripe"
@@ -156,3 +157,30 @@ class Client:
         ) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return HttpAnswer(answer.status, headers, await answer.read())
+
+
+@dataclass(frozen=True, slots=True)
+class ToyClient:
+    """Of the PSP in `toy`."""
+
+    http: aiohttp.ClientSession
+    root: str
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Said:
+        sent = {"X-Key": "toy-login:toy-secret"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        async with self.http.request(method, f"{self.root}/toy{path}", json=body, headers=sent) as answer:
+            raw = await answer.read()
+            said = await answer.json() if answer.content_type == "application/json" else {}
+            return Said(answer.status, {name.lower(): v for name, v in answer.headers.items()}, raw, said)
+
+    async def pay(self, key: str | None = None, **asked: Any) -> Said:
+        headers = {} if key is None else {"X_Once": key}
+        return await self.ask("POST", "/pay", {"minor": 1099, **asked}, **headers)
+
+    async def change(self, **weather: Any) -> dict[str, Any]:
+        async with self.http.post(f"{self.root}/_simulator", json=weather) as answer:
+            assert answer.status == 200, await answer.text()
+            changed: dict[str, Any] = await answer.json()
+            return changed
