@@ -23,6 +23,7 @@ from tests.gateways.conformance.book import (
     Shows,
     Without,
     calls,
+    without_headers,
 )
 from tests.gateways.paypal import says, signing
 
@@ -312,6 +313,7 @@ BOOK: Final = CaseBook(
     hooks=Hooks(
         keys=signing.keys(),
         signed=signed,
+        unsigned=without_headers,
         keyless=(replace(signing.keys(), certificate=None), replace(signing.keys(), certificate=b"")),
         exchange=Without(
             "PayPal exchanges its certificate itself: each webhook names the one that it was signed with"

@@ -78,7 +78,7 @@ def test_what_every_psp_can_say_is_in_every_book(book: CaseBook):
         assert there & {"APPROVED", "PENDING"}, operation
         assert "APPROVED" in there or book.gateway.facts.looks_up or not isinstance(book.hooks, Without)
         if operation in TAKING:
-            assert there >= {"DECLINED_SOFT", "DECLINED_HARD", "ACTION_REQUIRED"}, operation
+            assert there >= {"DECLINED_SOFT", "DECLINED_HARD"}, operation
 
 
 @each_book

@@ -62,8 +62,7 @@ def test_while_secrets_are_exchanged_both_are_taken(book: CaseBook, hooks: Hooks
 def test_no_webhook_is_taken_without_its_signature_or_with_no_secret(book: CaseBook, hooks: Hooks):
     hook = genuine(book, hooks)
 
-    bare = Hook({"content-type": "application/json"}, hook.body.replace(b"hmacSignature", b"another"))
-    assert isinstance(read(book, bare, hooks.keys), HookRefused)
+    assert isinstance(read(book, hooks.unsigned(hook), hooks.keys), HookRefused)
     assert all(isinstance(read(book, hook, keys), HookRefused) for keys in hooks.keyless)
 
 
