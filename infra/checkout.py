@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from typing import Any, Final
 from uuid import UUID
 
@@ -102,12 +103,10 @@ class Checkout:
         if not payment.get("action_url"):
             raise Stopped("a challenge without a page")
         # A session of its own: the bank must not get the shop's API key.
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as browser,
-            browser.post(payment["action_url"], data={"result": "pass"}) as page,
-        ):
-            if page.status != 200 or not page.history:
-                raise Stopped(f"the way back from the challenge ended with HTTP {page.status}")
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as browser:
+            status_code, came_back = await _pass(browser, payment["action_url"])
+            if status_code != 200 or not came_back:
+                raise Stopped(f"the way back from the challenge ended with HTTP {status_code}")
         shown = await self._shown(payment_id, SETTLED - {"REQUIRES_ACTION"}, {})
         return str(shown.get("status"))
 
@@ -130,6 +129,37 @@ class Checkout:
             if payment.get("status") not in statuses:
                 await asyncio.sleep(_ASK_AGAIN_S)
         return payment
+
+
+async def _pass(browser: aiohttp.ClientSession, url: str) -> tuple[int, bool]:
+    """The challenge at this address, and on to wherever its answer leads: by a redirect, or by a form that a script
+    would post. The last status, and whether it led anywhere."""
+    async with browser.post(url, data={"result": "pass"}) as page:
+        form = _posts_itself(await page.text()) if not page.history else None
+        if form is None:
+            return page.status, bool(page.history)
+    async with browser.post(form[0], data=form[1]) as back:
+        return back.status, True
+
+
+class _Form(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.fields: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        said = dict(attrs)
+        if tag == "form":
+            self.action = said.get("action")
+        elif tag == "input" and said.get("name"):
+            self.fields[str(said["name"])] = said.get("value") or ""
+
+
+def _posts_itself(page: str) -> tuple[str, dict[str, str]] | None:
+    form = _Form()
+    form.feed(page)
+    return None if form.action is None else (form.action, form.fields)
 
 
 def _approved(step: Step, ended: Reply) -> str:

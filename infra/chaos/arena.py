@@ -211,7 +211,9 @@ def _settings(plan: Plan, data: Path) -> StackSettings:
         partitions=stack.partitions,
         command_workers=stack.command_workers,
         gateway_workers=stack.gateway_workers,
-        all_gateways=False,  # what a chaos plan orders goes to one PSP
+        # What a chaos plan orders goes to one PSP, which is asked.
+        all_gateways=False,
+        webhooks=False,
         relays=stack.relays,
         read_model_workers=stack.read_model_workers,
         simulator_latency_ms=stack.simulator_latency_ms,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from infra import migrate
-from infra.local import ports, processes
+from infra.local import ports, processes, psps
 from infra.local.children import Program
 from infra.local.data import DataFolder, write_private
 from infra.local.kafka import Kafka
@@ -18,39 +18,6 @@ from infra.local.settings import StackSettings
 from infra.settings import DatabaseSettings, KafkaSettings
 
 SCHEMA: Final = "aegispay"
-MERCHANTS: Final = ("demo", "other")
-# Each is an account of its own at the simulator; sim-us may capture an authorization several times.
-PSP_ACCOUNTS: Final = ("sim-eu", "sim-us")
-# Both merchants have the first: what keeps merchants apart must not be the account.
-_ACCOUNTS: Final = """\
-[merchants.demo]
-accounts = ["sim-eu", "sim-us"]
-
-[merchants.other]
-accounts = ["sim-eu"]
-
-[accounts.sim-eu]
-gateway = "stripe"
-base_url = "{simulator_url}/stripe"
-secret_file = "sim-eu.key"
-
-[accounts.sim-us]
-gateway = "stripe"
-base_url = "{simulator_url}/stripe"
-secret_file = "sim-us.key"
-multicapture = true
-"""
-
-_SIMULATOR: Final = """\
-[accounts.sim-eu]
-gateway = "stripe"
-secret = "{sim-eu}"
-
-[accounts.sim-us]
-gateway = "stripe"
-secret = "{sim-us}"
-options = {{ multicapture = "true" }}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +27,7 @@ class Plan:
     cluster_id: str
     ports: Mapping[str, int]
     passwords: Mapping[str, str]  # of `postgres` and of each role
-    simulator_keys: Mapping[str, str]  # of each of PSP_ACCOUNTS
+    psp_secrets: Mapping[str, str]  # by their files' names
     return_key: str
 
     @classmethod
@@ -72,7 +39,7 @@ class Plan:
             cluster_id=data.id,
             ports=_choose_ports(settings, data),
             passwords=kept["passwords"],
-            simulator_keys=kept["simulator"],
+            psp_secrets=kept["simulator"],
             return_key=kept["return"]["key"],
         )
 
@@ -142,10 +109,11 @@ class Plan:
         return self.postgres.dsn(name, self.passwords[name])
 
     def write_accounts(self) -> None:
-        write_private(self.accounts_file, _ACCOUNTS.format(simulator_url=self.simulator_url))
-        write_private(self.simulator_accounts, _SIMULATOR.format(**self.simulator_keys))
-        for account in PSP_ACCOUNTS:
-            write_private(self.folder / f"{account}.key", self.simulator_keys[account])
+        write_private(self.accounts_file, psps.of_aegispay(self.simulator_url, {}))
+        hooks_to = self.api_url if self.settings.webhooks else None
+        write_private(self.simulator_accounts, psps.of_simulator(self.psp_secrets, hooks_to))
+        for name, secret in self.psp_secrets.items():
+            write_private(self.folder / f"{name}.key", secret)
         write_private(self.return_key_file, self.return_key)
 
     def programs(self) -> list[Program]:
@@ -199,8 +167,11 @@ def _kept_secrets(folder: Path) -> dict[str, dict[str, str]]:
     file = folder / "secrets.json"
     kept: dict[str, dict[str, str]] = json.loads(file.read_text()) if file.exists() else {}
     passwords = {name: secrets.token_hex(24) for name in ("postgres", *migrate.ROLES)}
-    simulator = {name: f"sk_test_{secrets.token_hex(24)}" for name in PSP_ACCOUNTS}
-    made = {"passwords": passwords, "simulator": simulator, "return": {"key": secrets.token_hex(32)}}
+    made = {
+        "passwords": passwords,
+        "simulator": psps.make_secrets(),
+        "return": {"key": secrets.token_hex(32)},
+    }
     whole = {group: values | kept.get(group, {}) for group, values in made.items()}
     if whole != kept:
         write_private(file, json.dumps(whole))

@@ -21,5 +21,7 @@ class StackSettings(BaseSettings):
     simulator_latency_ms: float = Field(default=20.0, ge=0)
     command_workers: int = Field(default=1, ge=1, le=64)
     gateway_workers: int = Field(default=1, ge=1, le=64)
+    all_gateways: bool = Field(default=True, description="False: the first PSP only")
+    webhooks: bool = Field(default=True, description="Whether the simulator's PSPs send them")
     relays: int = Field(default=1, ge=1, le=8)
     read_model_workers: int = Field(default=1, ge=1, le=64)

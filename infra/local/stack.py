@@ -12,10 +12,11 @@ from infra.database import connect
 from infra.local import doctor, jars, kafka
 from infra.local.children import Child, Program, at_once, tail
 from infra.local.data import DataFolder, write_private
-from infra.local.plan import MERCHANTS, SCHEMA, Plan, metrics
+from infra.local.plan import SCHEMA, Plan, metrics
 from infra.local.ports import HOST
 from infra.local.problem import LocalProblem
 from infra.local.processes import PYTHON
+from infra.local.psps import MERCHANTS
 from infra.local.settings import StackSettings
 from infra.local.state import ProcessState, StackState
 from infra.local.supervisor import Supervisor, Watched

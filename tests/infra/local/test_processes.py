@@ -58,7 +58,9 @@ def test_each_process_has_its_own_role():
 
 
 def test_only_the_simulator_is_told_of_its_accounts():
-    told = [name for name, env in _environments(StackSettings()).items() if "AEGISPAY_SIMULATOR_ACCOUNTS" in env]
+    told = [
+        name for name, env in _environments(StackSettings()).items() if "AEGISPAY_SIMULATOR_ACCOUNTS" in env
+    ]
 
     assert told == ["simulator"]
 
