@@ -65,7 +65,9 @@ def pay(call: Call, order_id: str, wire: int, credentials: Credentials) -> HttpR
 
 
 def capture(call: Call, payment_id: str, wire: int, credentials: Credentials) -> HttpRequest:
-    return _post(f"{PAYMENTS}/{payment_id}/capture", {"amount": wire, "currency": call.currency}, credentials)
+    """Its body has no place for our reference: the header is for whoever reads the traffic."""
+    body = {"amount": wire, "currency": call.currency}
+    return _post(f"{PAYMENTS}/{payment_id}/capture", body, credentials, {"X-Request-Id": call.key})
 
 
 def refund(call: Call, payment_id: str, wire: int, credentials: Credentials) -> HttpRequest:

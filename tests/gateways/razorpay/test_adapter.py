@@ -123,6 +123,7 @@ def test_a_capture_takes_all_that_was_authorized(call: Call):
 
     assert (request.method, request.path) == ("POST", f"/v1/payments/{PAYMENT_ID}/capture")
     assert orjson.loads(request.body or b"") == {"amount": 1099, "currency": "INR"}
+    assert request.headers["X-Request-Id"] == call.key
 
 
 def test_a_refund_has_a_key_and_our_reference_twice():

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateways.simulator.razorpay.scenarios import FAILURES, TOKENS
+from gateways.simulator.razorpay.scenarios import FAILURES
 from tests.gateways.simulator.razorpay.shop import SECRET, Shop, Told, begin, later
 from tests.until import until
 
@@ -349,7 +349,3 @@ async def test_a_search_may_lag_and_find_nothing(shop: Shop):
     await shop.control(search_lag_s=0, faults=[{"on": "search", "do": "absent", "next": 1}])
     assert await shop.look(call) is None
     assert (await shop.found(call)).next_step == "2"
-
-
-def test_every_token_does_something_that_is_said():
-    assert {token for token in TOKENS if not token.startswith("token_")} == set()
