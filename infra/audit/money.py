@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from aggregates.operation import ENDED, Kind, Operation, OperationState
+from aggregates.operation import ENDED, NOT_EXECUTED, Kind, Operation, OperationState
 from aggregates.payment import Payment
 from gateways.simulator.ledger import Movement, Open
 from infra.audit.facts import Facts, Finding
@@ -169,7 +169,7 @@ def _movements(
                     yield Finding("lost_payments", f"{why}, which no event records")
             elif _MOVES[operation.kind] == one.kind:
                 if not _in_doubt(facts, payment, operation):
-                    yield from _as_recorded(operation, intent, one)
+                    yield from _as_recorded(payment, operation, intent, one)
             elif not _follows(operation, one):
                 why = f"the PSP {one.kind} {one.amount_minor} for {operation.id}, which is a {operation.kind}"
                 yield Finding("lost_payments", why)
@@ -187,20 +187,23 @@ def _in_doubt(facts: Facts, payment: Payment, operation: Operation) -> bool:
 
 
 def _follows(operation: Operation, one: Movement) -> bool:
-    """What a call lets go beside what it does: a last capture the rest, an ended challenge what it had led to."""
-    return one.kind == "released" and (
-        operation.kind == "capture" or (operation.taking and operation.told_to_end)
-    )
+    """What a call does beside what it is for: a last capture lets the rest go, a challenge that was ended what it had
+    led to, a sale in several steps holds what it then takes, and lets it go where that fails."""
+    if one.kind == "authorized":
+        return operation.kind == "sale"
+    ended = operation.told_to_end or operation.state in NOT_EXECUTED
+    return one.kind == "released" and (operation.kind == "capture" or (operation.taking and ended))
 
 
-def _as_recorded(operation: Operation, intent: Intent, one: Movement) -> Iterator[Finding]:
+def _as_recorded(payment: Payment, operation: Operation, intent: Intent, one: Movement) -> Iterator[Finding]:
     if operation.state in ENDED - {S.APPROVED}:
         if not operation.taking or intent.kept > 0:
             why = f"{operation.id} is {operation.state}, and the PSP {one.kind} {one.psp_id}"
             yield Finding("lost_payments", why)
         return
-    if operation.target not in {None, one.intent_reference}:
-        why = f"{operation.id} is about {operation.target}, and the PSP did it to {one.intent_reference}"
+    target = None if operation.target is None else payment.operations[operation.target]
+    if target is not None and one.intent_reference not in {target.id, target.target}:
+        why = f"{operation.id} is about {target.id}, and the PSP did it to {one.intent_reference}"
         yield Finding("content_mismatches", why)
     recorded = operation.approved_minor if operation.state is S.APPROVED else operation.amount.minor
     less = operation.open and one.amount_minor is not None and one.amount_minor <= recorded

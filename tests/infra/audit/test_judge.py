@@ -13,7 +13,7 @@ from aggregates.operation import OperationState
 from commands.messages import CapturePayment, RefundPayment, VoidPayment
 from gateways.simulator.ledger import Open
 from infra.audit.facts import Facts, Parked, Recorded
-from tests.controls import NOW, TWO_ACCOUNTS, cause, payment, report
+from tests.controls import NOW, ORDERS, TWO_ACCOUNTS, cause, payment, report
 from tests.infra.audit.truth import Truth, doubts, held, lived, movement, name, sold, verdict
 
 S = OperationState
@@ -653,3 +653,35 @@ def test_an_intent_whose_operation_waits_for_it_is_no_fault():
     truth.tell(name("s1"), S.PENDING, amount_minor=None)
 
     assert "able_to_charge_later" not in verdict(replace(truth.facts, still_open=[_open("s1", "pi_1")]))
+
+
+# PSPs that need several calls
+
+
+def test_a_sale_that_holds_first_and_takes_then_is_no_fault():
+    truth = sold()
+    truth.movements.insert(0, replace(truth.movements[0], kind="authorized"))
+
+    assert verdict(truth.facts) == {}
+
+
+def test_an_authorization_that_holds_twice_is_one_too_many():
+    truth = held()
+    truth.movements.append(replace(truth.movements[0], kind="captured"))
+
+    assert verdict(truth.facts)["lost_payments"]
+
+
+def test_a_refund_of_one_of_several_captures_is_about_what_was_authorized():
+    truth = Truth(ORDERS, payment(ORDERS, capture="manual"))
+    truth.done(name("a1"))
+    truth.ask(CapturePayment, amount_minor=500)
+    truth.done()
+    truth.ask(RefundPayment, amount_minor=500)
+    assert list(truth.life.operations.values())[-1].target == name("c2")
+    truth.tell(name("r3"))
+    truth.move(name("r3"), intent_id="pi_1", intent_reference=name("a1"))
+
+    assert verdict(truth.facts) == {}
+    truth.movements[-1] = replace(truth.movements[-1], intent_reference=name("r3"))
+    assert verdict(truth.facts)["content_mismatches"]
