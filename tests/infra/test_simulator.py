@@ -2,12 +2,17 @@
 
 import asyncio
 import os
+import signal
+import socket
 import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
 
+import aiohttp
 import pytest
+
+from gateways.simulator.registry import PSPS
 
 
 @pytest.fixture
@@ -53,3 +58,66 @@ async def refused(**environment: str) -> tuple[int | None, bytes]:
     )
     said, _ = await asyncio.wait_for(process.communicate(), 30)
     return process.returncode, said
+
+
+async def test_the_command_says_where_each_psp_is_and_ends_when_asked(ledger_file: Path, tmp_path: Path):
+    file = tmp_path / "accounts.toml"
+    file.write_text('[accounts.sim-eu]\ngateway = "stripe"\nsecret = "sk_test_one"\n')
+    process = await command("--port", "0", "--ledger", str(ledger_file), "--accounts", str(file))
+    assert process.stdout is not None
+    said = [(await process.stdout.readline()).decode() for _ in range(len(PSPS) + 1)]
+
+    url = said[-1].split()[1]
+    for psp, line in zip(PSPS, said, strict=False):
+        assert f"{url}{psp.name} " in line
+    assert "sim-eu" in next(line for line in said if "/stripe" in line)
+    async with aiohttp.ClientSession() as http, http.get(url) as page:
+        assert "sk_test_one" not in await page.text()
+    process.send_signal(signal.SIGINT)
+    rest, _ = await asyncio.wait_for(process.communicate(), 10)
+    assert (process.returncode, rest) == (0, b"")
+
+
+async def test_the_command_says_that_its_port_is_taken(ledger_file: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = await command("--port", str(taken.getsockname()[1]), "--ledger", str(ledger_file))
+        said, _ = await asyncio.wait_for(process.communicate(), 30)
+
+    assert process.returncode not in {0, 1}
+    assert b"Address already in use" in said
+    assert b"--port" in said
+    assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize("text", ["[accounts.a]\nsecret = 'sk_test_one'", None])
+async def test_the_command_says_what_is_wrong_with_its_accounts(
+    ledger_file: Path, tmp_path: Path, text: str | None
+):
+    file = tmp_path / "accounts.toml"
+    if text is not None:
+        file.write_text(text)
+    process = await command("--accounts", str(file), "--ledger", str(ledger_file))
+    said, _ = await asyncio.wait_for(process.communicate(), 30)
+
+    assert process.returncode not in {0, 1}
+    assert str(file).encode() in said
+    assert b"sk_test" not in said
+
+
+async def test_the_command_says_that_a_ledger_cannot_be_used(tmp_path: Path):
+    process = await command("--ledger", str(tmp_path))
+    said, _ = await asyncio.wait_for(process.communicate(), 30)
+
+    assert process.returncode not in {0, 1}
+    assert b"--ledger" in said
+
+
+async def command(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from infra.cli import main; main()", "simulator", *arguments),
+        env={"PATH": os.environ["PATH"], "COLUMNS": "200"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )

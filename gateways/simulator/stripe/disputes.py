@@ -19,6 +19,7 @@ from gateways.stripe import amounts
 
 KIND: Final = "dispute"
 _COMING: Final = "coming"
+_ANSWER_WITHIN_S: Final = 7 * 24 * 3600
 _EVIDENCE: Final = {"winning_evidence": "won", "losing_evidence": "lost"}
 _OPEN: Final = frozenset({"needs_response", "warning_needs_response"})
 
@@ -112,6 +113,12 @@ def shown(one: Object) -> dict[str, Any]:
         "charge": f"ch_{(one.parent or '')[3:]}",
         "created": int(one.created),
         "currency": one.currency.lower(),
+        "evidence_details": {
+            "due_by": int(one.created) + _ANSWER_WITHIN_S,
+            "has_evidence": False,
+            "past_due": False,
+            "submission_count": 0,
+        },
         "is_charge_refundable": one.status.startswith("warning"),
         "livemode": False,
         "metadata": {},

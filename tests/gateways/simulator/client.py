@@ -15,6 +15,7 @@ from gateways.stripe.adapter import Stripe
 KEY = "sk_test_simulatorsimulator"
 PLAIN_KEY = "sk_test_withoutmulticapture"
 OVER_KEY = "sk_test_withovercapture"
+SHORT_KEY = "sk_test_whereauthorizationsexpire"
 ACCOUNTS = f"""
 [accounts.sim-eu]
 gateway = "stripe"
@@ -30,6 +31,11 @@ secret = "{PLAIN_KEY}"
 gateway = "stripe"
 secret = "{OVER_KEY}"
 options = {{ overcapture_percent = "20" }}
+
+[accounts.sim-short]
+gateway = "stripe"
+secret = "{SHORT_KEY}"
+options = {{ authorization_life_s = "1" }}
 """
 INTENTS = "/v1/payment_intents"
 REFUNDS = "/v1/refunds"
