@@ -100,16 +100,14 @@ def _without_payment(
         return None
     if status == "APPROVED":
         return None if source == "call" else _agreed(call, waiting)
-    if source == "call" and status != "PAYER_ACTION_REQUIRED" and page is None:
+    if source == "call" and status != "PAYER_ACTION_REQUIRED" and (page is None or _vaulted(call)):
         return None
     return answers.payer_has_to_act(call, order, answer, scrubbed.code(status) or "PAYER_ACTION_REQUIRED")
 
 
 def _prepared(call: Call, status: str, order_id: str, page: str | None) -> Outcome:
     """Nothing was taken, and nothing is without the second step."""
-    source = requests.source_of(call.payment_method)
-    vaulted = source is not None and source.vault_id is not None
-    if status == "APPROVED" or (vaulted and status == "CREATED"):
+    if status == "APPROVED" or (_vaulted(call) and status == "CREATED"):
         return _agreed(call, names.order(order_id))
     return Outcome(
         kind="ACTION_REQUIRED",
@@ -118,6 +116,11 @@ def _prepared(call: Call, status: str, order_id: str, page: str | None) -> Outco
         action_url=page,
         next_step="2",
     )
+
+
+def _vaulted(call: Call) -> bool:
+    source = requests.source_of(call.payment_method)
+    return source is not None and source.vault_id is not None
 
 
 def _agreed(call: Call, psp_id: str) -> Outcome:

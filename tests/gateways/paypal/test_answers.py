@@ -379,3 +379,10 @@ def test_a_page_may_name_its_order_but_no_card():
 
     said["links"] = [link("payer-action", "https://www.paypal.com/?card=4111111111111111")]
     assert PAYPAL.outcome(WALLET, answer(200, said)).action_url is None
+
+
+def test_an_order_that_the_taking_step_left_as_it_was_is_unknown():
+    """Its link for a payer is there from the beginning."""
+    assert short(PAYPAL.outcome(SALE, answer(200, order("CREATED")))) == ("UNKNOWN", "not_done")
+    assert short(PAYPAL.outcome(SALE, answer(200, order("APPROVED")))) == ("UNKNOWN", "not_done")
+    assert PAYPAL.outcome(WALLET_2, answer(200, order("CREATED"))).kind == "ACTION_REQUIRED"

@@ -1,0 +1,83 @@
+"""What PayPal is at the simulator, and its test values. Source of these: developer.paypal.com, card testing."""
+
+from typing import Final
+
+from gateways.simulator.accounts import Account
+from gateways.simulator.paypal.app import PayPal
+from gateways.simulator.paypal.hooks import WEBHOOK_ID
+from gateways.simulator.paypal.scenarios import LATER_TOKENS, TOKENS, Scenario
+from gateways.simulator.paypal.store import GATEWAY
+from gateways.simulator.psp import Entry, Group, Option, Psp
+
+
+def _effect(scenario: Scenario) -> str:
+    if scenario.mishap is not None:
+        times = f", {scenario.mishap.times} times" if scenario.mishap.times else ""
+        at = "call that takes the order" if scenario.on == "continue" else scenario.on
+        return f"{scenario.mishap.do} at the {at}{times}"
+    said: list[str] = []
+    if scenario.challenge:
+        said.append("the payer has to pass 3-D Secure")
+    if scenario.pending:
+        said.append("pending at first")
+    if scenario.issue is not None:
+        said.append(f"422 {scenario.issue}")
+    if scenario.processor is not None:
+        times = f", {scenario.declines} times" if scenario.declines else ""
+        first = ", at the account named first" if scenario.at_first else ""
+        said.append(f"declined with {scenario.processor}{times}{first}")
+    if scenario.dispute is not None:
+        said.append(f"captured, disputed, then {scenario.dispute}")
+    if scenario.refund is not None:
+        said.append(f"a refund is {scenario.refund}")
+    return "; ".join(said) or "success"
+
+
+PSP: Final = Psp(
+    name=GATEWAY,
+    title="PayPal",
+    version="Orders v2, Payments v2",
+    default=Account(
+        GATEWAY,
+        GATEWAY,
+        "simulator-secret",
+        login="simulator-client",
+        options={"webhook_id": WEBHOOK_ID},
+    ),
+    open=PayPal.open,
+    credentials="Client id and secret, Basic, at /v1/oauth2/token; then the access token as a bearer token.",
+    webhooks=(
+        "CHECKOUT.ORDER.APPROVED, PAYMENT.*, CUSTOMER.DISPUTE.*; RSA-SHA256 by the certificate at PAYPAL-CERT-URL,"
+        " which was issued by the authority at /authority.pem."
+    ),
+    groups=(
+        Group(
+            "Vault ids of a card or a wallet, or cardholders' names",
+            [Entry(token, _effect(scenario)) for token, scenario in TOKENS.items()],
+        ),
+        Group(
+            "Vault ids with which the order is taken",
+            [Entry(token, _effect(scenario)) for token, scenario in LATER_TOKENS.items()],
+        ),
+        Group(
+            "Header PayPal-Mock-Response",
+            [Entry('{"mock_application_codes": "INSTRUMENT_DECLINED"}', "this error, and nothing is done")],
+        ),
+    ),
+    options={
+        "webhook_id": Option(r"[A-Za-z0-9]{1,50}", "the webhook's id, which is part of what is signed"),
+        "token_life_s": Option(r"\d{1,6}", "after which an access token is answered with 401"),
+        "unique_invoices": Option("true|false", "a second payment with one invoice_id is refused"),
+        "overcapture_percent": Option(r"\d{1,2}", "so much more than was authorized is captured"),
+        "authorization_life_s": Option(
+            r"\d{1,7}", "after which an authorization is voided; without it never"
+        ),
+    },
+    differs=(
+        "One purchase unit; of payment sources card and paypal. A card's number is read by nobody and kept nowhere.",
+        "An order that nobody takes is never forgotten.",
+        "A key that is used for another request is answered with 422 DUPLICATE_REQUEST_ID; PayPal does not say.",
+        "Reauthorization is always refused; issues come without their description.",
+        "Fees are 3.49 % and 49 hundredths, and in no ledger.",
+    ),
+)

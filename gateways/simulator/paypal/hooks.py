@@ -1,0 +1,67 @@
+"""How a webhook is signed, and checked where PayPal itself is asked. Source: developer.paypal.com, webhooks."""
+
+import json
+import re
+import uuid
+from typing import Any, Final
+
+import orjson
+
+from gateways.simulator.accounts import Account
+from gateways.simulator.paypal.certificates import ALGORITHM, Signer
+from gateways.simulator.paypal.errors import invalid
+from gateways.simulator.paypal.shown import moment
+from gateways.simulator.psp import JSON, Signed
+from gateways.simulator.rows import Hook
+
+CERTIFICATES: Final = "/v1/notifications/certs"
+WEBHOOK_ID: Final = "SIMULATORWEBHOOK1"
+_EVENTS: Final = "/v1/notifications/webhooks-events/"
+_EVENT: Final = re.compile(rb'"webhook_event"\s*:\s*')
+
+
+def sign(hook: Hook, account: Account, now: float, signer: Signer, *, forged: bool) -> Signed:
+    """The certificate is where the event's own link is."""
+    webhook_id = account.options.get("webhook_id", WEBHOOK_ID)
+    origin = orjson.loads(hook.body)["links"][0]["href"].partition(_EVENTS)[0]
+    transmission, at = str(uuid.uuid4()), moment(now)
+    signature = signer.sign(transmission, at, webhook_id[::-1] if forged else webhook_id, hook.body)
+    headers = {
+        "Content-Type": JSON,
+        "PAYPAL-TRANSMISSION-ID": transmission,
+        "PAYPAL-TRANSMISSION-TIME": at,
+        "PAYPAL-TRANSMISSION-SIG": signature,
+        "PAYPAL-CERT-URL": f"{origin}{CERTIFICATES}/{signer.name}",
+        "PAYPAL-AUTH-ALGO": ALGORITHM,
+        "User-Agent": "PayPal/AUHR-214.0-56991811",
+    }
+    return Signed(hook.body, headers)
+
+
+def verifies(raw: bytes, signer: Signer) -> bool:
+    """Of verify-webhook-signature, whose event is compared byte by byte."""
+    try:
+        asked: Any = orjson.loads(raw)
+        text = raw.decode()
+    except ValueError:
+        raise invalid("/", "MALFORMED_REQUEST_JSON") from None
+    names = (
+        "transmission_sig",
+        "transmission_id",
+        "transmission_time",
+        "webhook_id",
+        "auth_algo",
+        "cert_url",
+    )
+    found = _EVENT.search(raw)
+    if not isinstance(asked, dict) or found is None:
+        raise invalid("/webhook_event", "MISSING_REQUIRED_PARAMETER")
+    for name in names:
+        if not isinstance(asked.get(name), str):
+            raise invalid(f"/{name}", "MISSING_REQUIRED_PARAMETER")
+    start = len(raw[: found.end()].decode())
+    _, end = json.JSONDecoder().raw_decode(text, start)
+    if asked["auth_algo"] != ALGORITHM or not asked["cert_url"].endswith(f"{CERTIFICATES}/{signer.name}"):
+        return False
+    signature, transmission, at, webhook_id = (asked[name] for name in names[:4])
+    return signer.verifies(signature, transmission, at, webhook_id, text[start:end].encode())
