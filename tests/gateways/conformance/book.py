@@ -243,18 +243,19 @@ class CaseBook:
         asked = replace(self.call(operation), **changes)
         return asked, says(self.other(asked, what))
 
-    def approved(self, operation: Operation, about: Callable[[Call], Call]) -> tuple[Call, Outcome | None]:
-        """The call that `about` makes of the operation's, and how its approval is read: in the answer, or in that of a
-        look-up where the answer cannot say it."""
-        cell, ways = self.says[operation]["APPROVED"], self.looks[operation]
-        if not isinstance(cell, Without):
-            says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
-            call = about(replace(self.call(operation), **changes))
-            return call, self.gateway.outcome(call, says(call))
-        assert not isinstance(ways, Without)
-        call, shows = about(replace(self.call(operation), psp_id=None)), ways["by_reference"]
-        assert not isinstance(shows, Without)
-        return call, self.gateway.found(call, shows(call, [call]))
+    def read(self, operation: Operation, about: Callable[[Call], Call]) -> tuple[Call, Outcome | None]:
+        """The call that `about` makes of the operation's, and what is known of it when it has gone well: from its answer,
+        or from a look-up where the answer cannot say it."""
+        ways = self.looks[operation]
+        shows = ways["by_reference"] if not isinstance(ways, Without) else ways
+        cell = self.best(operation)
+        if isinstance(self.says[operation]["APPROVED"], Without) and not isinstance(shows, Without):
+            call = about(replace(self.call(operation), psp_id=None))
+            return call, self.gateway.found(call, shows(call, [call]))
+        assert not isinstance(cell, Without)
+        says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
+        call = about(replace(self.call(operation), **changes))
+        return call, self.gateway.outcome(call, says(call))
 
     def other(self, call: Call, what: Other) -> Call:
         """The call that an answer about another thing would be the answer to."""

@@ -10,6 +10,7 @@ from tests.gateways.conformance.book import OPERATIONS, CaseBook, Operation, Wit
 
 NAMES: Final = (
     "stripe",
+    "adyen",
     "braintree",
     "paypal",
     "razorpay",

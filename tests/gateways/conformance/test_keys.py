@@ -53,11 +53,13 @@ class Psp:
 
 
 def repeat(call: Call, account: str) -> Record:
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     content = {
         "operation_id": call.reference,
         "account": account,
         "target_operation_id": call.target_reference,
-        "expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+        "expires_at": later,
+        "action_until": later,
         "how": "repeat",
     }
     names = ("kind", "step", "amount_minor", "currency", "payment_method", "description", "target_psp_id")

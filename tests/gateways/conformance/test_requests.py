@@ -50,10 +50,11 @@ def test_an_amount_comes_back_as_it_was_asked(book: CaseBook, minor: int, curren
     if isinstance(book.amounts[minor, currency], Without):
         return
     for operation in _taking(book):
-        _, outcome = book.approved(operation, lambda call: of_money(call, minor, currency))
+        _, outcome = book.read(operation, lambda call: of_money(call, minor, currency))
 
         assert outcome is not None
-        assert (outcome.kind, outcome.amount_minor, outcome.currency) == ("APPROVED", minor, currency)
+        assert outcome.kind in {"APPROVED", "PENDING"}
+        assert (outcome.amount_minor, outcome.currency) == (minor, currency)
 
 
 @each_operation()

@@ -1,0 +1,204 @@
+"""Adyen's case book."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from gateways.adyen import amounts
+from gateways.adyen.adapter import Adyen
+from gateways.contract import Call, Credentials, Hook, HttpAnswer
+from tests.gateways.adyen import says
+from tests.gateways.conformance.book import (
+    PAYMENT,
+    PLANTED,
+    CaseBook,
+    Cell,
+    On,
+    Operation,
+    Result,
+    Says,
+    Without,
+    calls,
+    hooks,
+)
+
+SECRET: Final = f"AQEyhmfx{PLANTED}K39aPx8WM+6ZzqXhJkUvU0jC"
+_NEW_HMAC_KEY: Final = says.HMAC_KEY[::-1]
+
+
+def psp_id(reference: str) -> str:
+    return f"Q{hashlib.md5(reference.encode()).hexdigest()[:15].upper()}"
+
+
+def money(call: Call) -> dict[str, Any]:
+    return {"value": amounts.to_wire(call.amount_minor, call.currency), "currency": call.currency}
+
+
+def paid(result: str, **more: Any) -> Says:
+    def answer(call: Call) -> HttpAnswer:
+        known = {"pspReference": psp_id(call.reference), "amount": money(call)}
+        return says.answer(200, says.paid(call, result, **(known | more)))
+
+    return answer
+
+
+def challenged(call: Call) -> HttpAnswer:
+    return says.answer(
+        200, says.redirected(call) | {"pspReference": psp_id(call.reference), "amount": money(call)}
+    )
+
+
+def received(call: Call) -> HttpAnswer:
+    """A sale's last step acts on what its first has authorised."""
+    shown = says.received(call, pspReference=psp_id(f"{call.reference}-own"))
+    amount = {} if call.kind == "void" else {"amount": money(call)}
+    of = call.psp_id if call.kind == "sale" else call.target_psp_id
+    return says.answer(201, shown | {"paymentPspReference": of} | amount)
+
+
+def error(status: int, code: str, message: str = "Something is not right.", **headers: str) -> Says:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda _: says.answer(status, says.error(status, code, message), named)
+
+
+def at_first(cell: Says) -> On:
+    return On(cell, {"step": "1", "psp_id": None})
+
+
+_FIRST: Final = {"step": "1", "psp_id": None}
+_REFUSED: Final[Mapping[Result, Cell]] = {
+    "NOT_SENT": error(422, "130", "Reference Missing"),
+    "CONFIG": error(403, "010", "Not allowed"),
+    "DUPLICATE": error(422, "704", "request already processed or in progress"),
+    "UNKNOWN": error(500, "905", "Payment details are not supported", transient_error="false"),
+}
+_UNKNOWN: Final[Mapping[Result, Cell]] = {"UNKNOWN": error(409, "704", "in progress", transient_error="true")}
+_AUTHORIZE: Final[Mapping[Result, Cell]] = {
+    "APPROVED": paid("Authorised"),
+    "ACTION_REQUIRED": challenged,
+    "PENDING": paid("Pending"),
+    "DECLINED_SOFT": paid("Refused", refusalReasonCode="2", refusalReason="Refused"),
+    "DECLINED_HARD": paid("Refused", refusalReasonCode="6", refusalReason="Expired Card"),
+    **_REFUSED,
+    **_UNKNOWN,
+}
+_SALE: Final[Mapping[Result, Cell]] = {
+    "APPROVED": Without(
+        "the capture that ends a sale is taken in, and its end is told by the webhook CAPTURE"
+    ),
+    "ACTION_REQUIRED": at_first(challenged),
+    "PENDING": received,
+    "DECLINED_SOFT": at_first(paid("Refused", refusalReasonCode="2", refusalReason="Refused")),
+    "DECLINED_HARD": at_first(paid("Refused", refusalReasonCode="6", refusalReason="Expired Card")),
+    "NOT_SENT": at_first(error(422, "130", "Reference Missing")),
+    "CONFIG": at_first(error(403, "010", "Not allowed")),
+    "DUPLICATE": error(422, "704", "request already processed or in progress"),
+    **_UNKNOWN,
+}
+_LATER: Final[Mapping[Result, Cell]] = {
+    "APPROVED": Without("Adyen takes it in, and tells by webhook how it ended"),
+    "ACTION_REQUIRED": Without("captures, cancels and refunds ask nothing of the shopper"),
+    "PENDING": received,
+    "DECLINED_SOFT": Without("Adyen takes it in, and tells by webhook how it ended"),
+    "DECLINED_HARD": Without("Adyen takes it in, and tells by webhook how it ended"),
+    **_REFUSED,
+    **_UNKNOWN,
+}
+SAYS: Final[Mapping[Operation, Mapping[Result, Cell]]] = {
+    "authorize": _AUTHORIZE,
+    "sale": _SALE,
+    **dict.fromkeys(("capture", "capture_part", "void", "refund", "refund_part"), _LATER),
+}
+
+
+def _keys(replayed: Says) -> Mapping[Any, Cell]:
+    return {
+        "replayed": replayed,
+        "other_parameters": Without(
+            "Adyen documents no check of the parameters: it replays the first answer"
+        ),
+        "still_running": error(409, "704", "request in progress", transient_error="true"),
+    }
+
+
+_EVENTS: Final = {
+    "authorize": "AUTHORISATION",
+    "sale": "CAPTURE",
+    "capture": "CAPTURE",
+    "void": "CANCELLATION",
+    "refund": "REFUND",
+}
+
+
+def signed(call: Call, _: datetime, key: str) -> Hook:
+    first = call.kind == "authorize"
+    original = psp_id(call.reference) if call.kind == "sale" else call.target_psp_id
+    own = psp_id(call.reference if call.kind != "sale" else f"{call.reference}-own")
+    ids: dict[str, Any] = {"pspReference": own} | ({} if first else {"originalReference": original})
+    return says.hook(says.item(_EVENTS[call.kind], call.reference, amount=money(call), **ids), key=key)
+
+
+def unsigned(hook: Hook) -> Hook:
+    return replace(hook, body=hook.body.replace(b"hmacSignature", b"anotherThing"))
+
+
+_NO_LOOK_UP: Final = Without("Adyen has no call that asks for a payment: a repeat, or its webhooks, tell")
+_ONLY_BY_HOOK: Final = Without(
+    "only the webhook TECHNICAL_CANCEL tells what became of a cancel by our reference"
+)
+_VOID_HAS_NO_SUM: Final = Without("a cancel is asked and answered without an amount")
+_ASKED: Final = calls("8415718415172204", psp_id)
+
+BOOK: Final = CaseBook(
+    gateway=Adyen(),
+    credentials=Credentials("https://checkout-test.adyen.com", SECRET, {"merchant_account": says.MERCHANT}),
+    calls={**_ASKED, "sale": replace(_ASKED["sale"], step="3", psp_id=psp_id(f"{PAYMENT}-s1"))},
+    says=SAYS,
+    psp_id=psp_id,
+    amounts={
+        (1099, "USD"): "1099",
+        (500, "JPY"): "500",
+        (5120, "KWD"): "5120",
+        (5124, "KWD"): "5124",
+        (1230, "TND"): "1230",
+        (5, "ISK"): "500",
+        (1045, "HUF"): "1045",
+        (1000, "HUF"): "1000",
+        (80000, "TWD"): "80000",
+        (1000, "CLP"): "100000",
+        (5, "UGX"): "5",
+        (1500000, "IDR"): "15000",
+    },
+    written=lambda request: str(orjson.loads(request.body or b"")["amount"]["value"]),
+    key_of=lambda request: request.headers.get("Idempotency-Key"),
+    keys={
+        operation: _keys(paid("Authorised") if operation == "authorize" else received) for operation in SAYS
+    },
+    looks=dict.fromkeys(SAYS, _NO_LOOK_UP),
+    twice=dict.fromkeys(SAYS, _NO_LOOK_UP),
+    cancels={
+        "ended": _ONLY_BY_HOOK,
+        "was_approved": _ONLY_BY_HOOK,
+        "refused": On(error(422, "167", "Original pspReference required"), {"step": "x"}),
+    },
+    unseen={("void", what): _VOID_HAS_NO_SUM for what in ("more", "less", "currency")},
+    keyless={},
+    error_in_200=says.answer(200, says.error(422, "130", "Reference Missing")),
+    error_in_200_is=frozenset({"UNKNOWN", "DUPLICATE"}),
+    too_many=says.answer(429, says.error(429, "29_001", "Too many requests")),
+    error_saying=lambda text: says.answer(422, says.error(422, "130", text)),
+    hooks=hooks(
+        signed,
+        says.HMAC_KEY,
+        _NEW_HMAC_KEY,
+        expires=Without("its signature covers no time: repeats are known by pspReference, event and success"),
+        options={"merchant_account": says.MERCHANT},
+        unsigned=unsigned,
+    ),
+    simulator=Without("Adyen's simulator is not written yet"),
+    before={"sale": (On(paid("Authorised"), _FIRST),)},
+)
