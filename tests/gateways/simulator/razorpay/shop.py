@@ -119,10 +119,10 @@ class Shop:
             return await answer.json()
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        auth = aiohttp.BasicAuth(KEY_ID, SECRET)
-        async with self.http.request(
-            method, self.url + path, json=body, headers=headers, auth=auth
-        ) as answer:
+        sent = {"Authorization": aiohttp.encode_basic_auth(KEY_ID, SECRET)} | {
+            name.replace("_", "-"): said for name, said in headers.items()
+        }
+        async with self.http.request(method, self.url + path, json=body, headers=sent) as answer:
             return answer.status, await answer.json()
 
     async def send(self, call: Call) -> Outcome:

@@ -25,7 +25,13 @@ class Worker:
 
     def __init__(self, agent: Agent, reports: Reports, token: str, kind: str) -> None:
         until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-        self._of_payment = {"payment_method": token, "currency": "INR", "kind": kind, "action_until": until}
+        self._of_payment = {
+            "operation_id": OPERATION.replace("-s1", f"-{kind[0]}1"),
+            "payment_method": token,
+            "currency": "INR",
+            "kind": kind,
+            "action_until": until,
+        }
         self._agent = agent
         self._reports = reports
         self._psp_id: str | None = None
@@ -106,16 +112,19 @@ async def test_a_sale_is_never_taken_after_its_end_though_the_banks_address_was_
     assert shop.movements(SALE) == []
 
 
-async def test_an_authorization_that_was_ended_is_given_back_when_its_bank_authorizes_it_late(
+@pytest.mark.parametrize("options", [{"uncaptured_life_s": "1"}])
+async def test_an_authorization_that_was_ended_is_given_back_when_its_customer_still_passes(
     agent: Agent, reports: Reports, shop: Shop
 ):
     worker = Worker(agent, reports, "token_visa", "authorize")
-    await worker.begin()
+    action = await worker.begin()
 
     ended = await worker.ask("cancel", "2")
+    await shop.at_the_bank(action.action_url, otp="1234")
 
     assert (ended.kind, ended.code) == ("EXPIRED", "only_our_capture_takes_money")
     assert (await worker.ask("query", "2")).kind == "EXPIRED"
+    await until(lambda: ("released", "", 1099) in shop.movements(SALE), "given back", 10)
 
 
 async def test_an_order_that_was_lost_is_adopted_and_not_created_again(
