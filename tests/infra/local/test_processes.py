@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from infra.adapters import ADAPTERS
 from infra.local import processes
 from infra.local.settings import StackSettings
 
@@ -48,6 +49,7 @@ def test_each_process_has_its_own_role():
     assert roles == {
         "simulator": "none",
         "gateway": "gateway",
+        **{f"gateway-{gateway}": "gateway" for gateway in ADAPTERS if gateway != "stripe"},
         "relay": "relay",
         "command": "command",
         "timers": "timers",
@@ -66,6 +68,7 @@ def test_only_the_simulator_is_told_of_its_accounts():
 
 
 def test_only_who_sends_customers_away_and_who_receives_them_have_the_key_of_the_way_back():
-    made = _environments(StackSettings())
+    told = [name for name, env in _environments(StackSettings()).items() if "AEGISPAY_RETURN_KEY_FILE" in env]
 
-    assert [name for name, env in made.items() if "AEGISPAY_RETURN_KEY_FILE" in env] == ["gateway", "api"]
+    assert {name.partition("-")[0] for name in told} == {"gateway", "api"}
+    assert len(told) == len(ADAPTERS) + 1
