@@ -146,7 +146,19 @@ class World:
             intent = f"pi_{of[-2:]}"
             (ordinal,) = db.execute("SELECT count(*) + 1 FROM movements").fetchone()
             psp_id = f"re_{reference[-2:]}" if kind == "refunded" else "ch_1"
-            row = ("stripe", intent + of[:8], ordinal, kind, "sim-eu", psp_id, reference, of, amount, "EUR", 0.0)
+            row = (
+                "stripe",
+                intent + of[:8],
+                ordinal,
+                kind,
+                "sim-eu",
+                psp_id,
+                reference,
+                of,
+                amount,
+                "EUR",
+                0.0,
+            )
             db.execute(rows.INSERT_MOVEMENT, row)
 
 
