@@ -11,24 +11,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from infra.local import psps
+
 ROLES: Final = ("command", "relay", "gateway", "timers", "inbox", "views", "api", "audit")
-
-_ACCOUNTS: Final = """\
-[merchants.demo]
-accounts = ["sim-eu"]
-
-[accounts.sim-eu]
-gateway = "stripe"
-base_url = "http://simulator:8200/stripe"
-secret_file = "sim-eu.key"
-webhook_secret_files = ["sim-eu.webhook.key"]
-"""
-
-_SIMULATOR: Final = """\
-[accounts.sim-eu]
-gateway = "stripe"
-secret = "{secret}"
-"""
 
 
 def write(folder: Path) -> list[Path]:
@@ -36,7 +21,7 @@ def write(folder: Path) -> list[Path]:
     if (folder / ".env").exists():
         return []
     passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
-    simulator_key = "sk_test_" + secrets.token_hex(24)
+    psp_secrets = psps.make_secrets()
     variables = {f"{role.upper()}_PASSWORD": password for role, password in passwords.items()}
     variables |= {"POSTGRES_PASSWORD": secrets.token_urlsafe(24)}
     kept = folder / ".compose"
@@ -45,10 +30,9 @@ def write(folder: Path) -> list[Path]:
         _write(
             kept / "roles.json", json.dumps({f"aegispay_{role}": word for role, word in passwords.items()})
         ),
-        _write(kept / "accounts.toml", _ACCOUNTS),
-        _write(kept / "simulator.toml", _SIMULATOR.format(secret=simulator_key)),
-        _write(kept / "sim-eu.key", simulator_key),
-        _write(kept / "sim-eu.webhook.key", "whsec_" + secrets.token_hex(24)),
+        _write(kept / "accounts.toml", psps.of_aegispay("http://simulator:8200", {})),
+        _write(kept / "simulator.toml", psps.of_simulator(psp_secrets, "http://api:8000", {})),
+        *(_write(kept / f"{name}.key", secret) for name, secret in psp_secrets.items()),
         _write(kept / "return.key", secrets.token_hex(32)),
         _write(folder / ".env", "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))),
     ]

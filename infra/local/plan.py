@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateways.simulator.paypal.certificates import Signer
 from infra import migrate
 from infra.local import ports, processes, psps
 from infra.local.children import Program
@@ -109,12 +110,20 @@ class Plan:
         return self.postgres.dsn(name, self.passwords[name])
 
     def write_accounts(self) -> None:
-        write_private(self.accounts_file, psps.of_aegispay(self.simulator_url, {}))
+        more = {"sim-paypal": self._paypal()}
+        write_private(self.accounts_file, psps.of_aegispay(self.simulator_url, more))
         hooks_to = self.api_url if self.settings.webhooks else None
-        write_private(self.simulator_accounts, psps.of_simulator(self.psp_secrets, hooks_to))
+        write_private(self.simulator_accounts, psps.of_simulator(self.psp_secrets, hooks_to, more))
         for name, secret in self.psp_secrets.items():
             write_private(self.folder / f"{name}.key", secret)
         write_private(self.return_key_file, self.return_key)
+
+    def _paypal(self) -> dict[str, str]:
+        """Its webhooks are signed by a certificate, of an authority that is made here for the simulator to use."""
+        signer = Signer(self.simulator_ledger)
+        signer.authority()
+        host = f"{HOST}:{self.ports['simulator']}"
+        return {"webhook_ca": signer.authority_file.read_text(), "certificate_host": host}
 
     def programs(self) -> list[Program]:
         shared = {

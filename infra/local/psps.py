@@ -31,7 +31,8 @@ class _Kind:
 @dataclass(frozen=True, slots=True)
 class Account:
     """`ours`: options of AegisPay's account; `theirs`: of the simulator's; `login`: which of ours is the simulator's
-    login. `webhook`: None, its webhooks are signed with `secret` or with no shared one."""
+    login. `webhook`: None, its webhooks are signed with `secret` or with no shared one. `hooks_need`: the option without
+    which it takes none."""
 
     name: str
     gateway: str
@@ -41,6 +42,7 @@ class Account:
     theirs: Mapping[str, str] = field(default_factory=dict)
     login: str | None = None
     signs_with_secret: bool = False
+    hooks_need: str | None = None
 
     @property
     def multicapture(self) -> bool:
@@ -74,6 +76,7 @@ _ALL: Final[Sequence[Account]] = (
         ours={"client_id": "aegispay-demo-client", "webhook_id": "AEGISPAYDEMO"},
         theirs={"webhook_id": "AEGISPAYDEMO"},
         login="client_id",
+        hooks_need="webhook_ca",
     ),
     Account(
         "sim-braintree",
@@ -130,16 +133,19 @@ def of_aegispay(simulator_url: str, more: Mapping[str, Mapping[str, str]]) -> st
             f"gateway = {json.dumps(account.gateway)}",
             f"base_url = {json.dumps(f'{simulator_url}/{account.gateway}')}",
             f"secret_file = {json.dumps(f'{account.name}.key')}",
-            f"webhook_secret_files = {json.dumps(account.webhook_secret_files)}",
             f"multicapture = {json.dumps(account.multicapture)}",
+        ]
+        if _takes_hooks(account, more):
+            lines.append(f"webhook_secret_files = {json.dumps(account.webhook_secret_files)}")
+        lines += [
             *_options(account.name, options),
             "",
         ]
     return "\n".join(lines)
 
 
-def of_simulator(made: Mapping[str, str], api_url: str | None) -> str:
-    """Its accounts file, TOML. `api_url`: where its webhooks go; None: it sends none."""
+def of_simulator(made: Mapping[str, str], api_url: str | None, more: Mapping[str, Mapping[str, str]]) -> str:
+    """Its accounts file, TOML. `api_url`: where its webhooks go; None: it sends none. `more`: as AegisPay has it."""
     lines: list[str] = []
     for account in ACCOUNTS:
         lines += [
@@ -149,12 +155,16 @@ def of_simulator(made: Mapping[str, str], api_url: str | None) -> str:
         ]
         if account.login is not None:
             lines.append(f"login = {json.dumps(account.ours[account.login])}")
-        if api_url is not None:
+        if api_url is not None and _takes_hooks(account, more):
             url = f"{api_url}/webhooks/{account.gateway}/{account.name}"
             secret = made.get(f"{account.name}.webhook", "")
             lines += [f"webhook_url = {json.dumps(url)}", f"webhook_secret = {json.dumps(secret)}"]
         lines += [*_options(account.name, account.theirs), ""]
     return "\n".join(lines)
+
+
+def _takes_hooks(account: Account, more: Mapping[str, Mapping[str, str]]) -> bool:
+    return account.hooks_need is None or account.hooks_need in more.get(account.name, {})
 
 
 def _options(name: str, options: Mapping[str, str]) -> Iterator[str]:

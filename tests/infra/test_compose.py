@@ -11,6 +11,8 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from infra import compose_env, settings
+from infra.adapters import ADAPTERS
+from infra.local import psps
 from infra.local.children import Child, Program
 from tests import ports
 from tests.system.running import answers
@@ -68,8 +70,28 @@ def test_every_process_has_a_role_of_its_own_and_not_the_owners(variables):
         if (url := values(service, variables).get("AEGISPAY_DATABASE_URL"))
     ]
 
-    assert len(roles) == len(set(roles)) == len(PROCESSES) - 1
+    # Each gateway's worker has the same rights.
+    assert len(set(roles)) == len(roles) - (len(ADAPTERS) - 1) == len(PROCESSES) - len(ADAPTERS)
     assert "postgres" not in roles
+
+
+def test_every_gateway_has_its_worker_which_reads_its_own_keys_only(variables):
+    workers = {
+        values(service, variables)["AEGISPAY_GATEWAY"]: service["secrets"]
+        for service in PROCESSES.values()
+        if service["command"][-1] == "infra.gateway_worker"
+    }
+
+    assert set(workers) == set(ADAPTERS)
+    for gateway, secrets in workers.items():
+        keys = {f"{account.name}.key" for account in psps.ACCOUNTS if account.gateway == gateway}
+        assert set(secrets) == {"accounts.toml", "return.key"} | keys
+
+
+def test_the_api_reads_what_webhooks_are_signed_with_and_no_other_key(variables):
+    keys = {file for account in psps.ACCOUNTS for file in account.webhook_secret_files}
+
+    assert set(OURS["api"]["secrets"]) == {"accounts.toml", "return.key"} | keys
 
 
 def test_every_service_mends_itself_and_tells_whether_it_is_well():
@@ -100,7 +122,7 @@ def test_the_passwords_are_written_once(tmp_path):
     first = compose_env.write(tmp_path)
     before = (tmp_path / ".env").read_text()
 
-    assert len(first) == 7
+    assert len(first) == 5 + len(psps.make_secrets())
     assert compose_env.write(tmp_path) == []
     assert (tmp_path / ".env").read_text() == before
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
