@@ -25,7 +25,8 @@ _OF_THE_BROWSER: Final = ("ip", "user_agent", "referer")
 
 
 def create_order(call: Call, wire: int, credentials: Credentials) -> HttpRequest:
-    """Captured by our own call only, of a sale too: so nothing is taken that we did not ask for."""
+    """Captured by our own call only, of a sale too: so nothing is taken that we did not ask for. A text for the
+    customer's statement has no place in it: the account's own is shown."""
     notes = _notes(call)
     if call.description is not None:
         notes["description"] = call.description[:_NOTE_MAX]

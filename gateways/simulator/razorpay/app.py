@@ -14,7 +14,7 @@ from gateways.simulator.accounts import Account
 from gateways.simulator.faults import On
 from gateways.simulator.front import ACCOUNT, Front
 from gateways.simulator.psp import Answer, Decide, Keyed, Plan, Signed, Trouble, Turn
-from gateways.simulator.razorpay import entities, events, wire
+from gateways.simulator.razorpay import disputes, entities, events, wire
 from gateways.simulator.razorpay.bank import Bank
 from gateways.simulator.razorpay.entities import GATEWAY, data_of
 from gateways.simulator.razorpay.events import Events
@@ -97,7 +97,13 @@ class Razorpay:
     def settle(self, now: float) -> None:
         for due in self.front.ledger.due_to_settle(GATEWAY, now):
             with self.front.ledger.writing():
-                (self.payments if due.kind == "payment" else self.refunds).go_on(due, now)
+                match due.kind:
+                    case "payment":
+                        self.payments.go_on(due, now)
+                    case "refund":
+                        self.refunds.go_on(due, now)
+                    case _:
+                        disputes.go_on(self.front.ledger, self.payments.events, due, now)
 
     async def order(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()

@@ -22,6 +22,8 @@ def _effect(scenario: Scenario) -> str:
         said.append(f"authorized all the same after {LATE_AFTER_S:g} s")
     if scenario.refund is not None:
         said.append(f"a refund is {scenario.refund}")
+    if scenario.dispute is not None:
+        said.append(f"captured, then disputed, and the dispute {scenario.dispute}")
     return "; ".join(said) or "authorized at once"
 
 
@@ -38,7 +40,7 @@ PSP: Final = Psp(
     ),
     open=Razorpay.open,
     credentials="Basic: the key's id and its secret.",
-    webhooks="payment.*, order.paid, refund.*; header X-Razorpay-Signature, HMAC-SHA256 of the body.",
+    webhooks="payment.*, payment.dispute.*, order.paid, refund.*; header X-Razorpay-Signature, HMAC-SHA256 of the body.",
     groups=(
         Group("Tokens of cards", [Entry(token, _effect(scenario)) for token, scenario in TOKENS.items()]),
     ),
@@ -52,6 +54,6 @@ PSP: Final = Psp(
         "Only cards, by token; a parameter that it does not know is a 400 that says so.",
         "A capture's X-Request-Id says which operation of AegisPay's it is for, else the payment's is taken.",
         "The bank's page posts a form to callback_url by a script, or by its button.",
-        "No minimum amount, no settlements, no disputes, no customers.",
+        "No minimum amount, no settlements, no customers; a dispute is told and moves nothing.",
     ),
 )

@@ -37,6 +37,10 @@ class Events:
         shown = {"refund": entities.refund(one), "payment": entities.payment(payment)}
         self._tell(f"refund.{kind}", one, **shown)
 
+    def dispute(self, kind: str, shown: dict[str, Any], payment: Object) -> None:
+        """`kind`: created, won, lost."""
+        self._tell(f"payment.dispute.{kind}", payment, dispute=shown, payment=entities.payment(payment))
+
     def _tell(self, kind: str, about: Object, **shown: dict[str, Any]) -> None:
         account = self.accounts.named(GATEWAY, about.account)
         if account is None or account.webhook_url is None:

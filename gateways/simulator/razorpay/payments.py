@@ -13,7 +13,7 @@ from gateways.simulator import ids
 from gateways.simulator.accounts import Account
 from gateways.simulator.front import Front
 from gateways.simulator.psp import Answer, Refusal, Turn
-from gateways.simulator.razorpay import entities, wire
+from gateways.simulator.razorpay import disputes, entities, wire
 from gateways.simulator.razorpay.entities import GATEWAY, data_of, packed
 from gateways.simulator.razorpay.events import Events, signed_return
 from gateways.simulator.razorpay.scenarios import FAILURES, LATE_AFTER_S, TOKENS, Scenario
@@ -144,6 +144,8 @@ class Payments:
         order = self.front.ledger.change(self._parent(one)._replace(status="paid"))
         self.events.payment("captured", taken)
         self.events.paid(order, taken)
+        if (end := TOKENS[data_of(taken)["token"]].dispute) is not None:
+            disputes.begin(self.front.ledger, taken, end, now)
         return taken
 
     def at_the_bank(self, payment_id: str, secret: str) -> Object | None:

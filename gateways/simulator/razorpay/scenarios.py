@@ -45,7 +45,7 @@ RefundFate = Literal["pending", "pending_fails", "failed"]
 class Scenario:
     """`asks`: the bank asks for an OTP first. `declines`: how many attempts at one payment `failure` refuses before the
     next succeeds; None: all. `at_first`: only at the account named first. `late`: what has failed is authorized by its
-    bank after all. `mishap`: what goes wrong with one kind of call about it."""
+    bank after all. `mishap`: what goes wrong with one kind of call about it. `dispute`: how one ends that follows its capture."""
 
     asks: bool = False
     failure: str | None = None
@@ -55,6 +55,7 @@ class Scenario:
     on: On = "continue"
     mishap: Mishap | None = None
     refund: RefundFate | None = None
+    dispute: Literal["won", "lost"] | None = None
 
 
 LATE_AFTER_S: Final = 2.0
@@ -108,4 +109,6 @@ TOKENS: Final[dict[str, Scenario]] = {
     "token_refund_pending": Scenario(refund="pending"),
     "token_refund_pending_fails": Scenario(refund="pending_fails"),
     "token_refund_failed": Scenario(refund="failed"),
+    "token_dispute_won": Scenario(dispute="won"),
+    "token_dispute_lost": Scenario(dispute="lost"),
 }

@@ -91,6 +91,21 @@ async def test_what_was_not_captured_in_its_time_is_told_as_expired(shop: Shop, 
     assert {(one.reference, one.psp_id) for one in notices} == {(held.reference, held.psp_id)}
 
 
+@pytest.mark.parametrize("end", ["won", "lost"])
+async def test_a_dispute_is_told_when_it_is_opened_and_when_it_is_decided(shop: Shop, told: Told, end: str):
+    sold = await shop.sold(f"token_dispute_{end}")
+
+    notices = [one for one in await heard(told, 5) if one.dispute is not None]
+
+    assert {one.dispute.state for one in notices if one.dispute} == {"opened", end}
+    assert {(one.reference, one.psp_id) for one in notices} == {(sold.reference, sold.psp_id)}
+    for notice in notices:
+        assert notice.dispute is not None
+        assert (notice.dispute.amount_minor, notice.dispute.currency) == (1099, "INR")
+        assert notice.dispute.respond_by is not None
+    assert len({one.dispute.dispute_id for one in notices if one.dispute}) == 1
+
+
 async def test_a_forged_webhook_is_refused_and_the_true_one_follows(shop: Shop, told: Told):
     await shop.control(webhooks={"forged": 1.0})
     await shop.authorized("authorize")
