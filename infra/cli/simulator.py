@@ -32,6 +32,9 @@ def simulator(
     latency_ms: Annotated[float, typer.Option(min=0, help="From a call to its answer.")] = 20.0,
 ) -> None:
     """Simulate the PSPs on this machine, each under its own base URL, and stay up; Ctrl-C stops them."""
+    from infra.process import configure_logs
+
+    configure_logs("pretty", "warning")
     known = _accounts(accounts)
     opened = _opened(ledger)
     try:

@@ -71,8 +71,9 @@ async def test_the_command_says_where_each_psp_is_and_ends_when_asked(ledger_fil
     for psp, line in zip(PSPS, said, strict=False):
         assert f"{url}{psp.name} " in line
     assert "sim-eu" in next(line for line in said if "/stripe" in line)
-    async with aiohttp.ClientSession() as http, http.get(url) as page:
+    async with aiohttp.ClientSession() as http, http.get(url) as page, http.get(f"{url}stripe/") as call:
         assert "sk_test_one" not in await page.text()
+        assert call.status == 401
     process.send_signal(signal.SIGINT)
     rest, _ = await asyncio.wait_for(process.communicate(), 10)
     assert (process.returncode, rest) == (0, b"")
