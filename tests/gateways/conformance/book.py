@@ -4,15 +4,17 @@ Invariant: the list of cases is one for all PSPs. What a PSP cannot have stands 
 A book speaks as its PSP does: from a call that the PSP was sent to the bytes of its answer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, Literal, cast, get_args
+
+import aiohttp
 
 from commands.messages import Outcome
 from gateways.contract import Call, Credentials, Gateway, Hook, HookKeys, HttpAnswer, HttpRequest, Kind
+from gateways.simulator.accounts import Account
+from gateways.simulator.psp import Psp
 
 Operation = Literal["authorize", "sale", "capture", "capture_part", "void", "refund", "refund_part"]
 Result = Literal[
@@ -30,20 +32,7 @@ KeyCase = Literal["replayed", "other_parameters", "still_running"]
 Other = Literal["more", "less", "currency", "payment"]
 Way = Literal["by_id", "by_reference"]
 CancelCase = Literal["ended", "was_approved", "refused"]
-Scenario = Literal[
-    "approved",
-    "declined_soft",
-    "declined_hard",
-    "challenged",
-    "lost",
-    "reset",
-    "too_many",
-    "broken",
-    "garbage",
-    "drip",
-    "wrong_amount",
-    "wrong_currency",
-]
+Token = Literal["approved", "declined_soft", "declined_hard", "challenged"]
 
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 TAKING: Final[tuple[Operation, ...]] = ("authorize", "sale")
@@ -52,7 +41,7 @@ KEY_CASES: Final[tuple[KeyCase, ...]] = get_args(KeyCase)
 OTHERS: Final[tuple[Other, ...]] = get_args(Other)
 WAYS: Final[tuple[Way, ...]] = get_args(Way)
 CANCEL_CASES: Final[tuple[CancelCase, ...]] = get_args(CancelCase)
-SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
+TOKENS: Final[tuple[Token, ...]] = get_args(Token)
 NEVER_WITHOUT: Final[frozenset[Result]] = frozenset({"NOT_SENT", "CONFIG", "UNKNOWN"})
 
 AMOUNTS: Final = (
@@ -113,13 +102,18 @@ Shows = Callable[[Call, Sequence[Call]], HttpAnswer]
 or the id."""
 
 
+Customer = Callable[[aiohttp.ClientSession, str], Awaitable[Mapping[str, str]]]
+"""Passes the challenge at this address, and gives what the browser brings back to the shop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """The PSP's simulator, serving. `tokens`: the payment method that plays the scenario. `currencies`: another one than
-    the book's is not needed."""
+    """The PSP's simulator. `account`: with the book's credentials. `tokens`: the payment method that plays it."""
 
-    credentials: Credentials
-    tokens: Mapping[Scenario, str | Without]
+    psp: Psp
+    account: Account
+    tokens: Mapping[Token, str | Without]
+    customer: Customer | Without
 
 
 Signed = Callable[[Call, datetime], Hook]
@@ -203,7 +197,7 @@ class CaseBook:
     too_many: HttpAnswer
     error_saying: Callable[[str], HttpAnswer]
     hooks: Hooks | Without
-    simulator: Callable[[Path], AbstractAsyncContextManager[Simulated]] | Without
+    simulator: Simulated | Without
     before: Mapping[Operation, Sequence[On]] = field(default_factory=dict)
     id_at: Callable[[Call], str | None] | None = None
     sign_in_answer: HttpAnswer | None = None

@@ -3,18 +3,17 @@
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import aiohttp
 
 from gateways.contract import Call, Credentials, Hook, HttpAnswer, HttpRequest
-from gateways.simulator.accounts import Account, Accounts
-from gateways.simulator.ledger import Ledger
-from gateways.simulator.server import serving
+from gateways.simulator.accounts import Account
+from gateways.simulator.stripe.declaration import PSP
 from gateways.stripe import answers
 from gateways.stripe.adapter import Stripe
 from tests.gateways.conformance.book import (
@@ -25,7 +24,6 @@ from tests.gateways.conformance.book import (
     Operation,
     Result,
     Says,
-    Scenario,
     Shows,
     Simulated,
     Without,
@@ -233,29 +231,22 @@ def signed(call: Call, now: datetime, secret: str) -> Hook:
     return Hook({"stripe-signature": f"t={stamp},v1={mac},v0=6ffbb59b2300aae63f27240606", "host": "x"}, body)
 
 
-_TOKENS: Final[Mapping[Scenario, str | Without]] = {
-    "approved": "pm_card_visa",
-    "declined_soft": "pm_card_visa_chargeDeclinedInsufficientFunds",
-    "declined_hard": "pm_card_visa_chargeDeclinedLostCard",
-    "challenged": "pm_card_threeDSecure2Required",
-    "lost": "pm_sim_lost",
-    "reset": "pm_sim_reset_before",
-    "too_many": "pm_sim_429",
-    "broken": "pm_sim_500",
-    "garbage": "pm_sim_garbage",
-    "drip": "pm_sim_drip",
-    "wrong_amount": "pm_sim_wrong_amount",
-    "wrong_currency": "pm_sim_wrong_currency",
-}
+async def at_the_bank(browser: aiohttp.ClientSession, page: str) -> dict[str, str]:
+    async with browser.post(page, data={"result": "pass"}, allow_redirects=False) as back:
+        return dict(parse_qsl(urlsplit(back.headers["Location"]).query))
 
 
-@asynccontextmanager
-async def simulator(folder: Path) -> AsyncIterator[Simulated]:
-    ledger = Ledger(folder / "charges of the simulator.db")
-    accounts = Accounts([Account("stripe", "stripe", SECRET)])
-    async with serving(ledger, accounts=accounts, latency_ms=0, host="127.0.0.1", port=0) as url:
-        yield Simulated(Credentials(f"{url}/stripe", SECRET), _TOKENS)
-    ledger.close()
+_SIMULATED: Final = Simulated(
+    psp=PSP,
+    account=Account("stripe", "stripe", SECRET, options={"multicapture": "true"}, webhook_secret=HOOK_SECRET),
+    tokens={
+        "approved": "pm_card_visa",
+        "declined_soft": "pm_card_visa_chargeDeclinedInsufficientFunds",
+        "declined_hard": "pm_card_visa_chargeDeclinedLostCard",
+        "challenged": "pm_card_threeDSecure2Required",
+    },
+    customer=at_the_bank,
+)
 
 
 def _field(request: HttpRequest, *names: str) -> str:
@@ -330,5 +321,5 @@ BOOK: Final = CaseBook(
     too_many=error(429, code="rate_limit"),
     error_saying=lambda text: error(400, code="parameter_unknown", message=text),
     hooks=hooks(signed, HOOK_SECRET, f"whsec_{PLANTED}another5WbX5kEWLlfzsGNjyGaxYGRM", expires=True),
-    simulator=simulator,
+    simulator=_SIMULATED,
 )

@@ -1,0 +1,197 @@
+"""A shop at a PSP's simulator: it sends what the adapter says, and goes on as the agent would until the end is known."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import aiohttp
+from aiohttp import web
+
+from commands.messages import Outcome
+from gateways.calls import Calls
+from gateways.contract import FIRST_STEP, Call, Hook, HookKeys, HookRefused, Notice
+from gateways.ports import Answered
+from gateways.simulator.accounts import Accounts
+from gateways.simulator.ledger import Ledger, read_movements
+from gateways.simulator.server import serving
+from infra.http_client import HttpClient
+from tests.gateways.conformance.book import CaseBook, Operation, Simulated, Token, Without
+from tests.gateways.conformance.unruly import send
+
+ENDS: Final = frozenset({"APPROVED", "DECLINED_SOFT", "DECLINED_HARD", "NOT_SENT", "EXPIRED"})
+_END_WITHIN_S: Final = 20.0
+
+
+@dataclass
+class Shop:
+    book: CaseBook
+    simulated: Simulated
+    root: str
+    http: HttpClient
+    browser: aiohttp.ClientSession
+    ledger_file: Path
+    told: list[Notice] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"{self.root}/{self.book.name}"
+
+    def begin(self, operation: Operation, token: Token, **more: Any) -> Call:
+        """The first step of a new payment."""
+        call, payment_method = self.book.first(operation), self.simulated.tokens[token]
+        assert isinstance(payment_method, str)
+        reference = f"{uuid4().hex}-{call.reference.partition('-')[2]}"
+        return replace(call, reference=reference, payment_method=payment_method, **more)
+
+    def later(self, operation: Operation, of: Call, minor: int, ordinal: int = 2) -> Call:
+        """On what was authorized or sold."""
+        call = self.book.call(operation)
+        return replace(
+            call,
+            reference=f"{of.reference.partition('-')[0]}-{call.kind[0]}{ordinal}",
+            amount_minor=minor,
+            target_reference=of.reference,
+            target_psp_id=of.psp_id,
+            target_minor=of.amount_minor,
+            payment_method=of.payment_method,
+        )
+
+    async def send(self, call: Call, http: HttpClient | None = None) -> Outcome:
+        return await send(self.book, call, self.url, http or self.http)
+
+    async def news(self, call: Call) -> Outcome:
+        """By asking, or by what was told; UNKNOWN where there are none."""
+        gateway = self.book.gateway
+        if not gateway.facts.looks_up:
+            told = [
+                one.outcome
+                for one in self.told
+                if one.reference == call.reference and one.outcome is not None
+            ]
+            return told[-1] if told else Outcome(kind="UNKNOWN", code="nothing_told")
+        calls = Calls(gateway, self.http, lambda _: replace(self.book.credentials, base_url=self.url))
+        result = await calls.call("query", "account", lambda known: gateway.lookup(call, known), None)
+        if isinstance(result, Outcome):
+            return result
+        assert isinstance(result, Answered), result
+        return gateway.found(call, result.answer) or Outcome(kind="UNKNOWN", code="not_found")
+
+    async def end(self, call: Call, outcome: Outcome) -> tuple[Call, Outcome]:
+        """With the step at which it ended, known by the PSP's id."""
+        passed: set[str] = set()
+        async with asyncio.timeout(_END_WITHIN_S):
+            while True:
+                call = replace(call, psp_id=outcome.psp_id or call.psp_id)
+                returned: dict[str, str] = {}
+                if outcome.kind in ENDS:
+                    return call, outcome
+                if outcome.action_url is not None and outcome.action_url not in passed:
+                    passed.add(outcome.action_url)
+                    customer = self.simulated.customer
+                    assert not isinstance(customer, Without)
+                    returned = dict(await customer(self.browser, outcome.action_url))
+                elif outcome.next_step is None or outcome.kind == "ACTION_REQUIRED":
+                    outcome = await self.news(call)
+                    await asyncio.sleep(0.02)
+                    continue
+                if outcome.next_step is not None:
+                    call = replace(call, step=outcome.next_step, returned=returned)
+                    outcome = await self.send(call)
+                else:
+                    outcome = await self.news(call)
+
+    async def until_the_money(self, operation: Operation, token: Token) -> Call:
+        """The step that takes the money, not yet sent."""
+        call, last = self.begin(operation, token), self.book.call(operation).step
+        while call.step != last:
+            outcome = await self.send(call)
+            while outcome.next_step is None:
+                if outcome.action_url is not None and not isinstance(self.simulated.customer, Without):
+                    await self.simulated.customer(self.browser, outcome.action_url)
+                call = replace(call, psp_id=outcome.psp_id or call.psp_id)
+                outcome = await self.news(call)
+                assert outcome.kind in {"PENDING", "ACTION_REQUIRED"}, outcome
+            call = replace(call, step=outcome.next_step, psp_id=outcome.psp_id)
+        return call
+
+    async def done(self, operation: Operation) -> Call:
+        """A payment that went well."""
+        call = self.begin(operation, "approved")
+        call, outcome = await self.end(call, await self.send(call))
+        assert outcome.kind == "APPROVED", outcome
+        return call
+
+    async def switch(self, **change: Any) -> None:
+        change = {"gateway": self.book.name, **change}
+        async with self.browser.post(f"{self.root}/_simulator", json=change) as answer:
+            assert answer.status == 200, await answer.text()
+
+    def moved(self, call: Call) -> Counter[str]:
+        """What moved at the PSP for the call's payment, in minor units by kind."""
+        moved: Counter[str] = Counter()
+        for one in read_movements(self.ledger_file):
+            if one.reference.partition("-")[0] == call.reference.partition("-")[0]:
+                moved[one.kind] += one.amount_minor or 0
+        return moved
+
+
+@asynccontextmanager
+async def shop_at(book: CaseBook, folder: Path) -> AsyncIterator[Shop]:
+    simulated = book.simulator
+    assert not isinstance(simulated, Without)
+    told: list[Notice] = []
+    async with _hearing(book, simulated, told) as hooks_url:
+        account = replace(simulated.account, webhook_url=hooks_url)
+        ledger = Ledger(folder / "ledger.db")
+        async with (
+            serving(
+                ledger,
+                accounts=Accounts([account]),
+                latency_ms=0,
+                host="127.0.0.1",
+                port=0,
+                psps=(simulated.psp,),
+                webhook_pace=0.02,
+            ) as root,
+            HttpClient.open(10) as http,
+            aiohttp.ClientSession() as browser,
+        ):
+            yield Shop(book, simulated, root, http, browser, folder / "ledger.db", told)
+        ledger.close()
+
+
+@asynccontextmanager
+async def _hearing(book: CaseBook, simulated: Simulated, told: list[Notice]) -> AsyncIterator[str]:
+    """Where the PSP's webhooks come to; those that are not signed as they should be are lost."""
+    keys = HookKeys((simulated.account.webhook_secret,), book.credentials.options)
+
+    async def hear(request: web.Request) -> web.Response:
+        hook = Hook({name.lower(): said for name, said in request.headers.items()}, await request.read())
+        said = book.gateway.read_hook(hook, keys, datetime.now(UTC))
+        if not isinstance(said, HookRefused):
+            told.extend(said)
+        return web.Response(text="[accepted]")
+
+    app = web.Application()
+    app.router.add_post("/hooks", hear)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{site.port}/hooks"
+    finally:
+        await runner.cleanup()
+
+
+def on(call: Call) -> str:
+    """What the simulator calls this step."""
+    if call.kind in {"authorize", "sale"}:
+        return {FIRST_STEP: "create", "2": "continue", "3": "capture"}[call.step]
+    return {"capture": "capture", "void": "cancel", "refund": "refund"}[call.kind]
