@@ -5,12 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
+import aiohttp
 import orjson
 
 from gateways.contract import Call, Credentials, Hook, HttpAnswer
 from gateways.paypal import amounts, names
 from gateways.paypal.adapter import PayPal
+from gateways.simulator.accounts import Account
+from gateways.simulator.paypal.declaration import PSP
 from tests.gateways.conformance.book import (
     PLANTED,
     CaseBook,
@@ -21,12 +25,14 @@ from tests.gateways.conformance.book import (
     Result,
     Says,
     Shows,
+    Simulated,
     Without,
     calls,
     without_headers,
 )
 from tests.gateways.paypal import says, signing
 
+SECRET: Final = f"{PLANTED}-EO422dn3gQLgDbuwqTjzrFgFtaRLRR5BdHEESmha49TM"
 TOKEN: Final = f"A21AA{PLANTED}FEpH4PsADK7qSS7pSRsgzfENtu"
 _PARTS: Final[Mapping[str, names.Part]] = {
     "a": "authorizations",
@@ -253,6 +259,24 @@ def _second(call: Call | Without) -> Call:
     return replace(call, step="2", psp_id=names.order(order_id(call.reference)))
 
 
+async def at_paypal(browser: aiohttp.ClientSession, page: str) -> dict[str, str]:
+    async with browser.post(page, data={"result": "approve"}, allow_redirects=False) as back:
+        return dict(parse_qsl(urlsplit(back.headers["Location"]).query))
+
+
+_SIMULATED: Final = Simulated(
+    psp=PSP,
+    account=Account(
+        "paypal", "paypal", SECRET, says.CREDENTIALS.options["client_id"], {"webhook_id": signing.WEBHOOK_ID}
+    ),
+    tokens={
+        "approved": "card:sim_ok",
+        "declined_soft": "card:sim_issue_INSTRUMENT_DECLINED",
+        "declined_hard": "card:sim_issue_CARD_EXPIRED",
+        "challenged": "card:sim_3ds",
+    },
+    customer=at_paypal,
+)
 _FIRST: Final = On(lambda call: says.answer(201, order(call, "CREATED")), {"step": "1", "psp_id": None})
 _NO_CANCEL: Final = Without("PayPal has no call that ends an order: without our next step it lapses")
 _MORE_WAS_HELD: Final = Without("a void names what was authorized, of which a part may have been captured")
@@ -261,7 +285,7 @@ BOOK: Final = CaseBook(
     gateway=PayPal(),
     credentials=Credentials(
         "https://api-m.sandbox.paypal.com",
-        f"{PLANTED}-EO422dn3gQLgDbuwqTjzrFgFtaRLRR5BdHEESmha49TM",
+        SECRET,
         says.CREDENTIALS.options,
         TOKEN,
     ),
@@ -320,7 +344,7 @@ BOOK: Final = CaseBook(
         ),
         expires=True,
     ),
-    simulator=Without("PayPal's simulator is not written yet"),
+    simulator=_SIMULATED,
     before={"authorize": (_FIRST,), "sale": (_FIRST,)},
     id_at=lambda call: names.order(order_id(call.reference)) if call.step == "2" else psp_id(call.reference),
     sign_in_answer=says.answer(

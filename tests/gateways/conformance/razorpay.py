@@ -1,16 +1,21 @@
 """Razorpay's case book."""
 
 import hashlib
+import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+import aiohttp
 import orjson
 
 from gateways.contract import Call, Credentials, Hook, HttpAnswer
 from gateways.razorpay import answers
 from gateways.razorpay.adapter import Razorpay
+from gateways.simulator.accounts import Account
+from gateways.simulator.razorpay.declaration import PSP
 from tests.gateways.conformance.book import (
     OTHERS,
     PAYMENT,
@@ -22,6 +27,7 @@ from tests.gateways.conformance.book import (
     Result,
     Says,
     Shows,
+    Simulated,
     Without,
     calls,
     hooks,
@@ -29,6 +35,8 @@ from tests.gateways.conformance.book import (
 from tests.gateways.razorpay import says
 
 SECRET: Final = f"{PLANTED}sJSUnUGwEbEcVZqJcRwsDB5"
+HOOK_SECRET: Final = f"{PLANTED}-webhook-secret"
+_FIELD: Final = re.compile(r"name='([^']*)' value='([^']*)'")
 
 
 def _id(prefix: str, reference: str) -> str:
@@ -190,6 +198,23 @@ def signed(call: Call, now: datetime, secret: str) -> Hook:
     return says.hook(body, secret, _id("evt", call.reference))
 
 
+async def at_the_bank(browser: aiohttp.ClientSession, page: str) -> dict[str, str]:
+    async with browser.post(page, data={"otp": "123456"}) as answer:
+        fields = _FIELD.findall(await answer.text())
+    return {html.unescape(name): html.unescape(said) for name, said in fields}
+
+
+_SIMULATED: Final = Simulated(
+    psp=PSP,
+    account=Account("razorpay", "razorpay", SECRET, says.KEY_ID, webhook_secret=HOOK_SECRET),
+    tokens={
+        "approved": "token_frictionless",
+        "declined_soft": "token_card_declined",
+        "declined_hard": "token_card_expired",
+        "challenged": "token_visa",
+    },
+    customer=at_the_bank,
+)
 _ASKED: Final[dict[Operation, Call | Without]] = {
     **calls("token_4lsdksD31GaZ09", psp_id),
     "capture_part": Without("Razorpay captures all that was authorized"),
@@ -280,11 +305,11 @@ BOOK: Final = CaseBook(
     error_saying=lambda text: says.answer(400, says.error(description=text)),
     hooks=hooks(
         signed,
-        f"{PLANTED}-webhook-secret",
+        HOOK_SECRET,
         f"{PLANTED}-another-webhook-secret",
         expires=Without("its signature covers no time: repeats are known by their event id"),
     ),
-    simulator=Without("Razorpay's simulator is not written yet"),
+    simulator=_SIMULATED,
     before={"authorize": (_FIRST,), "sale": (_FIRST, _BEGUN)},
     id_at=lambda call: (order_id if call.step == "2" else psp_id)(call.reference),
 )

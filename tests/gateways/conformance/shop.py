@@ -136,7 +136,7 @@ class Shop:
         """What moved at the PSP for the call's payment, in minor units by kind."""
         moved: Counter[str] = Counter()
         for one in read_movements(self.ledger_file):
-            if one.reference.partition("-")[0] == call.reference.partition("-")[0]:
+            if call.reference.partition("-")[0] in {one.reference[:32], one.intent_reference[:32]}:
                 moved[one.kind] += one.amount_minor or 0
         return moved
 
