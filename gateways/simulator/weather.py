@@ -50,6 +50,8 @@ class Behaviour(BaseModel):
         self, what: Literal["repeat", "out_of_order", "forged", "lost", "before_answer"], hook: str
     ) -> bool:
         share: float = getattr(self, what)
+        if not share:
+            return False  # the common case, and a hash costs
         drawn = blake2b(f"{self.seed}/{what}/{hook}".encode(), digest_size=8).digest()
         return int.from_bytes(drawn, "big") < share * 2**64
 
