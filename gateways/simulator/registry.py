@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateways.simulator.accounts import Accounts
+from gateways.simulator.paypal.declaration import PSP as PAYPAL
 from gateways.simulator.psp import Psp
 from gateways.simulator.razorpay.declaration import PSP as RAZORPAY
 from gateways.simulator.stripe.declaration import PSP as STRIPE
 
-PSPS: Final[Sequence[Psp]] = (STRIPE, RAZORPAY)
+PSPS: Final[Sequence[Psp]] = (STRIPE, RAZORPAY, PAYPAL)
 
 
 def accounts(text: str | None, psps: Sequence[Psp] = PSPS) -> Accounts:

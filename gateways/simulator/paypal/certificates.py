@@ -49,6 +49,10 @@ class Signer:
         assert isinstance(loaded, ec.EllipticCurvePrivateKey)
         return x509.load_pem_x509_certificate(self.authority_file.read_bytes()), loaded
 
+    def authority_pem(self) -> str:
+        """Made where there is none yet."""
+        return self.authority()[0].public_bytes(_PEM).decode()
+
     def leaf(self) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
         if self._leaf is None:
             file = self.beside.with_name(f"{self.beside.name}.paypal-signing.pem")
@@ -139,6 +143,7 @@ def _private(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
 
 def _write(file: Path, content: bytes) -> None:
     """Whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f"{file.name}.{os.getpid()}")
     fresh.touch(mode=0o600)
     fresh.write_bytes(content)

@@ -62,7 +62,7 @@ class Pages:
         return web.Response(body=self.signer.pem(), content_type=_PEM)
 
     async def authority(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(body=self.signer.authority_file.read_bytes(), content_type=_PEM)
+        return web.Response(text=self.signer.authority_pem(), content_type=_PEM)
 
     def _order(self, request: web.Request) -> Object:
         order = self.store.front.ledger.one(GATEWAY, request.query.get("token", ""))

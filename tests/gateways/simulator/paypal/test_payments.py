@@ -136,7 +136,7 @@ async def test_a_refund_may_be_settled_later(
         found = await paypal.find(refund)
         return found is not None and found.kind == end
 
-    await until("the refund has its end", ended)
+    await until(ended, "the refund has its end")
     assert list(read_open(ledger_file)) == []
     assert ("refunded", 400) in moves(ledger_file) or end != "APPROVED"
 
@@ -157,7 +157,7 @@ async def test_a_pending_payment_ends_by_itself(
         found = await paypal.find(replace(call, step="2", psp_id=pending.psp_id))
         return found is not None and found.kind == end
 
-    await until("the payment has its end", ended)
+    await until(ended, "the payment has its end")
     assert (len(moves(ledger_file)), list(read_open(ledger_file))) == (int(end == "APPROVED"), [])
 
 
@@ -209,7 +209,7 @@ async def test_an_authorization_lapses_where_the_account_says_so(ledger_file: Pa
             found = await paypal.find(replace(call, step="2", psp_id=psp_id))
             return found is not None and found.kind == "EXPIRED"
 
-        await until("it is voided", lapsed)
+        await until(lapsed, "it is voided")
     assert moves(ledger_file) == [("authorized", 1099), ("released", 1099)]
 
 

@@ -12,8 +12,7 @@ import pytest
 from aiohttp import web
 
 from gateways.contract import Hook, HookKeys, HookRefused, Notice
-from gateways.paypal.adapter import PayPal
-from tests.gateways.simulator.paypal.client import WEBHOOK_ID, Client, later, simulating
+from tests.gateways.simulator.paypal.client import ADAPTER, WEBHOOK_ID, Client, later, simulating
 from tests.until import until
 
 
@@ -33,7 +32,7 @@ class Door:
         def there() -> bool:
             return any(orjson.loads(hook.body)["event_type"] == event_type for hook in self.hooks)
 
-        await until(f"{event_type} has come", there)
+        await until(there, f"{event_type} has come")
         return next(hook for hook in self.hooks if orjson.loads(hook.body)["event_type"] == event_type)
 
 
@@ -58,13 +57,16 @@ async def paypal(ledger_file: Path, door: Door) -> AsyncIterator[Client]:
 
 async def read(paypal: Client, hook: Hook, **options: str) -> tuple[Notice, ...] | HookRefused:
     """As the intake does it: the certificate is fetched from where the adapter lets it be."""
-    adapter = PayPal(certificate_host=paypal.root.removeprefix("http://"))
-    url = adapter.certificate_url(hook)
-    assert url is not None
-    certificate = await fetched(paypal, url)
     authority = await fetched(paypal, f"{paypal.root}/paypal/authority.pem")
-    known = {"webhook_id": WEBHOOK_ID, "webhook_ca": authority.decode()} | options
-    return adapter.read_hook(hook, HookKeys((), known, certificate), datetime.now(UTC))
+    known = {
+        "webhook_id": WEBHOOK_ID,
+        "webhook_ca": authority.decode(),
+        "certificate_host": paypal.root.removeprefix("http://"),
+    } | options
+    url = ADAPTER.certificate_url(hook, known)
+    assert url is not None
+    keys = HookKeys((), known, await fetched(paypal, url))
+    return ADAPTER.read_hook(hook, keys, datetime.now(UTC))
 
 
 async def fetched(paypal: Client, url: str) -> bytes:
@@ -145,7 +147,7 @@ async def test_a_dispute_is_begun_and_ends(paypal: Client, door: Door, token: st
 async def test_a_forged_webhook_is_refused_and_the_true_one_comes_too(paypal: Client, door: Door):
     await paypal.change(webhooks={"forged": 1.0})
     await paypal.sold()
-    await until("both have come", lambda: len(door.hooks) == 2)
+    await until(lambda: len(door.hooks) == 2, "both have come")
 
     said = [await read(paypal, hook) for hook in door.hooks]
 
