@@ -4,6 +4,7 @@ asked. The seed is fixed: what fails once fails again."""
 import random
 import re
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,6 +32,7 @@ ABOUT_ANOTHER_SUM: Final = 4_000
 NOW: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
 # Not 204, which has no body.
 _STATUSES: Final = (*[200] * 4, 201, 302, 400, 401, 402, 404, 409, 422, 429, 500, 503, 0, -1, 999)
+_LIKELY_NAMES: Final = ("id", "status", "amount", "error", "errors", "data", "value")
 _ODD: Final[tuple[Any, ...]] = (
     *(
         None,
@@ -144,7 +146,7 @@ class Mutator:
 
     def _tree(self, content: Any) -> Any:
         if not isinstance(content, dict | list) or not content:
-            return self.dice.choice(self.pool)
+            return deepcopy(self.dice.choice(self.pool))
         node = content
         while True:
             name: Any = self.dice.choice(list(node) if isinstance(node, dict) else range(len(node)))
@@ -154,15 +156,13 @@ class Mutator:
                 continue
             match self.dice.random():
                 case below if below < 0.6:
-                    node[name] = self.dice.choice(self.pool)
+                    node[name] = deepcopy(self.dice.choice(self.pool))
                 case below if below < 0.8:
                     del node[name]
                 case _ if isinstance(node, list):
-                    node.append(inner)
+                    node.append(deepcopy(inner))
                 case _:
-                    node[self.dice.choice(["id", "status", "amount", "error", "errors", "data", "value"])] = (
-                        inner
-                    )
+                    node[self.dice.choice(_LIKELY_NAMES)] = deepcopy(inner)
             return content
 
     def _bytes(self, raw: bytes) -> bytes:
