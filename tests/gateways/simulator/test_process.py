@@ -16,16 +16,22 @@ import pytest
 
 from gateways.simulator.ledger import read_charges, read_movements
 from tests.gateways.simulator.client import ACCOUNTS, KEY, MANUAL, PLAIN_KEY, Client, until
+from tests.gateways.simulator.receiver import Receiver
 
 Started = tuple[asyncio.subprocess.Process, Client]
 Start = Callable[[], Awaitable[Started]]
 
 
 @pytest.fixture
-async def start(ledger_file: Path, tmp_path: Path) -> AsyncIterator[Start]:
+def accounts_file(tmp_path: Path) -> Path:
+    file = tmp_path / "simulator.toml"
+    file.write_text(ACCOUNTS)
+    return file
+
+
+@pytest.fixture
+async def start(ledger_file: Path, accounts_file: Path) -> AsyncIterator[Start]:
     """Starts one more process on the same ledger."""
-    accounts_file = tmp_path / "simulator.toml"
-    accounts_file.write_text(ACCOUNTS)
     processes: list[asyncio.subprocess.Process] = []
     environment = {
         "PATH": os.environ["PATH"],
@@ -175,6 +181,35 @@ async def test_killed_under_load_no_capture_and_no_refund_is_done_twice_or_lost(
             ("refunded", f"p{number}-r3"),
         )
     )
+
+
+def tell(accounts_file: Path, receiver: Receiver) -> None:
+    told = f'[accounts.sim-eu]\nwebhook_url = "{receiver.url}"'
+    accounts_file.write_text(ACCOUNTS.replace("[accounts.sim-eu]", told))
+
+
+async def test_killed_under_load_nothing_that_was_done_is_left_untold(
+    start: Start, ledger_file: Path, accounts_file: Path, receiver: Receiver
+):
+    tell(accounts_file, receiver)
+    process, client = await start()
+    calls = [asyncio.create_task(client.create(f"k{number}")) for number in range(200)]
+    await until(lambda: charged(ledger_file) >= 60)
+    process.kill()
+    await process.wait()
+    await asyncio.gather(*calls, return_exceptions=True)
+    done = {one.intent_id for one in read_charges(ledger_file)}
+
+    await start()
+
+    def intents() -> set[str]:
+        return {
+            one.event["data"]["object"]["id"]
+            for one in receiver.came
+            if one.event["type"] == "payment_intent.succeeded"
+        }
+
+    await until(lambda: intents() == done)
 
 
 async def test_a_challenge_outlives_the_process(start: Start, ledger_file: Path):

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from gateways.simulator.ledger import read_charges
-from tests.gateways.simulator.client import INTENTS, Client
+from tests.gateways.simulator.client import INTENTS, MANUAL, REFUNDS, SEVERAL, Client
 
 
 @pytest.mark.parametrize("do", ["429", "500_once", "garbage", "lost", "wrong_amount"])
@@ -50,6 +50,47 @@ async def test_reading_may_go_wrong_too(simulator: Client, do: str, status: int)
     assert wrong.status == status
     assert wrong.body.get("id") is None
     assert right.body == intent
+
+
+async def test_a_read_may_show_what_an_intent_was_before_it_was_captured(simulator: Client):
+    intent = (await simulator.create(**MANUAL)).body["id"]
+    await simulator.capture(intent, amount_to_capture="700")
+    await simulator.change(faults=[{"on": "get", "do": "flap", "next": 1}])
+
+    first, then = [(await simulator.ask("GET", f"{INTENTS}/{intent}")).body for _ in range(2)]
+
+    assert (first["status"], first["amount_capturable"], first["amount_received"]) == (
+        "requires_capture",
+        1099,
+        0,
+    )
+    assert (then["status"], then["amount_received"]) == ("succeeded", 700)
+
+
+async def test_a_search_and_a_refund_may_show_an_earlier_status_too(simulator: Client):
+    intent = (await simulator.create(**{"metadata[order_ref]": "r-1"})).body["id"]
+    refund = (await simulator.refund(intent)).body["id"]
+    await simulator.change(faults=[{"on": on, "do": "flap", "next": 1} for on in ("search", "get")])
+
+    found = (await simulator.ask("GET", f"{INTENTS}/search?query=metadata['order_ref']:'r-1'")).body["data"]
+    read = (await simulator.ask("GET", f"{REFUNDS}/{refund}")).body
+
+    assert [one["status"] for one in found] == ["processing"]
+    assert read["status"] == "pending"
+
+
+@pytest.mark.parametrize("do", ["key_ignored", "key_expired"])
+async def test_a_key_that_does_not_protect_captures_a_part_twice(
+    simulator: Client, ledger_file: Path, do: str
+):
+    intent = (await simulator.create(**SEVERAL)).body["id"]
+    await simulator.change(faults=[{"on": "capture", "do": do, "share": 1}])
+
+    for _ in range(2):
+        said = await simulator.capture(intent, "k1", amount_to_capture="300", final_capture="false")
+        assert (said.status, "idempotent-replayed" in said.headers) == (200, False)
+
+    assert [one.amount_minor for one in read_charges(ledger_file)] == [300, 300]
 
 
 async def test_a_share_hits_the_same_keys_in_whatever_order_they_come(simulator: Client):
