@@ -15,18 +15,28 @@ from typing import Final
 from infra.local.problem import LocalProblem
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
-_NAME: Final = re.compile(r"[a-z][a-z0-9]{1,30}")
-_TITLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9 .&-]{0,40}")
+# Lines with longer ones would be too long.
+_NAME: Final = re.compile(r"[a-z][a-z0-9]{1,23}")
+_TITLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9 .&-]{0,29}")
+_IMPORTS: Final = re.compile(r"(?:^from \S+ import [^(\n]+\n)+", re.MULTILINE)
 ADAPTERS: Final = Path("infra/adapters.py")
+SIMULATORS: Final = Path("gateways/simulator/registry.py")
 BOOKS: Final = Path("tests/gateways/conformance/books.py")
+_CHANGED: Final = (ADAPTERS, SIMULATORS, BOOKS)
 
 
 def new(root: Path, name: str, title: str) -> list[Path]:
     """What was written or changed, relative to `root`. Raises `LocalProblem`."""
     _check(root, name, title)
-    words = {"name": name, "title": title, "class_name": re.sub(r"[^A-Za-z0-9]", "", title)}
+    class_name = re.sub(r"[^A-Za-z0-9]", "", title)
+    words = {"name": name, "title": title, "class_name": class_name}
     files = {path: _filled(template, words) for path, template in _files(name).items()}
-    files[ADAPTERS] = _registered(_read(root, ADAPTERS), words)
+    adapter = f"from gateways.{name}.adapter import {class_name}"
+    files[ADAPTERS] = with_import(
+        with_entry(_read(root, ADAPTERS), "ADAPTERS", f'"{name}": {class_name}()'), adapter
+    )
+    simulator = f"from gateways.simulator.{name}.declaration import PSP as {name.upper()}"
+    files[SIMULATORS] = with_import(with_entry(_read(root, SIMULATORS), "PSPS", name.upper()), simulator)
     files[BOOKS] = with_entry(_read(root, BOOKS), "NAMES", f'"{name}"')
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +49,11 @@ def _files(name: str) -> Mapping[Path, str | None]:
     return {
         Path(f"gateways/{name}/__init__.py"): None,
         Path(f"gateways/{name}/adapter.py"): "adapter.py.txt",
+        Path(f"gateways/simulator/{name}/__init__.py"): None,
+        Path(f"gateways/simulator/{name}/app.py"): "simulator_app.py.txt",
+        Path(f"gateways/simulator/{name}/declaration.py"): "simulator_declaration.py.txt",
         Path(f"tests/gateways/{name}/test_adapter.py"): "test_adapter.py.txt",
+        Path(f"tests/gateways/simulator/{name}/test_app.py"): "test_app.py.txt",
         Path(f"tests/gateways/conformance/{name}.py"): "book.py.txt",
     }
 
@@ -48,19 +62,20 @@ def _check(root: Path, name: str, title: str) -> None:
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise LocalProblem(
             f"{name!r} is no name for a gateway",
-            "2 to 31 lower-case letters and digits, a letter first, and no word of Python's: it names a package and a topic",
+            "2 to 24 lower-case letters and digits, a letter first, and no word of Python's: it names a package and a topic",
         )
     if not _TITLE.fullmatch(title):
         raise LocalProblem(
             f"{title!r} is no title for a gateway", "Letters, digits, spaces, and . & - between them"
         )
-    if not (root / ADAPTERS).is_file() or not (root / BOOKS).is_file():
+    if not all((root / path).is_file() for path in _CHANGED):
         raise LocalProblem(
             f"{root} is no checkout of AegisPay", "Run it at the top of one, or say where with --root"
         )
     taken = [
         root / "gateways" / name,
         root / "gateways" / f"{name}.py",
+        root / "gateways" / "simulator" / f"{name}.py",
         *(root / path for path in _files(name)),
     ]
     if there := [path for path in taken if path.exists()]:
@@ -68,26 +83,32 @@ def _check(root: Path, name: str, title: str) -> None:
 
 
 def _filled(template: str | None, words: Mapping[str, str]) -> str:
-    return "" if template is None else Template((_TEMPLATES / template).read_text()).substitute(words)
+    """With each run of imports in order, which depends on the name."""
+    if template is None:
+        return ""
+    text = Template((_TEMPLATES / template).read_text()).substitute(words)
+    return _IMPORTS.sub(lambda run: "".join(sorted(run[0].splitlines(keepends=True), key=_module)), text)
+
+
+def _module(line: str) -> str:
+    return line.split(" ")[1]
 
 
 def _read(root: Path, path: Path) -> str:
     return (root / path).read_text()
 
 
-def _registered(source: str, words: Mapping[str, str]) -> str:
-    """With the adapter in the table, and its import among those of the other ones."""
-    entry = f'"{words["name"]}": {words["class_name"]}()'
-    lines = with_entry(source, "ADAPTERS", entry).splitlines(keepends=True)
-    module = f"gateways.{words['name']}.adapter"
+def with_import(source: str, line: str) -> str:
+    """The module with one import more, among those of gateways that it has, in their order."""
+    module = _module(line)
     imports = [
         node
         for node in ast.parse(source).body
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gateways.")
     ]
-    after = [node.end_lineno or 0 for node in imports if (node.module or "") < module]
-    place = max(after) if after else imports[0].lineno - 1
-    lines.insert(place, f"from {module} import {words['class_name']}\n")
+    before = [node.end_lineno or node.lineno for node in imports if (node.module or "") < module]
+    lines = source.splitlines(keepends=True)
+    lines.insert(before[-1] if before else imports[0].lineno - 1, f"{line}\n")
     return "".join(lines)
 
 

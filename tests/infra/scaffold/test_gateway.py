@@ -48,8 +48,11 @@ def small(checkout: Path, tmp_path: Path) -> Path:
     for path in (
         gateway.ADAPTERS,
         gateway.BOOKS,
+        gateway.SIMULATORS,
         Path("gateways/ports.py"),
+        Path("gateways/simulator/ledger.py"),
         Path("gateways/stripe/adapter.py"),
+        Path("tests/gateways/conformance/shop.py"),
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(checkout / path, tmp_path / path)
@@ -57,7 +60,7 @@ def small(checkout: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x", "Acme", "1acme", "acme-pay", "acme_pay", "import", "../acme", "a" * 32, "acmé", "a b"]
+    "name", ["", "x", "Acme", "1acme", "acme-pay", "acme_pay", "import", "../acme", "a" * 25, "acmé", "a b"]
 )
 def test_a_name_that_names_no_package_is_refused_and_nothing_is_written(small: Path, name: str):
     before = state(small)
@@ -68,7 +71,7 @@ def test_a_name_that_names_no_package_is_refused_and_nothing_is_written(small: P
     assert state(small) == before
 
 
-@pytest.mark.parametrize("name", ["stripe", "ports"])
+@pytest.mark.parametrize("name", ["stripe", "ports", "ledger", "shop"])
 def test_a_name_that_is_taken_is_refused_and_nothing_is_written(small: Path, name: str):
     before = state(small)
 
@@ -119,13 +122,19 @@ def test_a_table_that_is_made_in_another_way_is_refused():
         gateway.with_entry("T: Final = dict(a=1)\n", "T", '"b": B()')
 
 
+@pytest.mark.parametrize(("name", "title"), [("aa", "A"), ("pebble2", "Pebble 2"), ("z" * 24, "Z" * 30)])
+def test_what_is_written_is_tidy_whatever_its_name_is(checkout: Path, name: str, title: str):
+    written = [str(path) for path in gateway.new(checkout, name, title)]
+
+    run(checkout, "-m", "ruff", "check", *written)
+    run(checkout, "-m", "ruff", "format", "--check", *written)
+
+
 def test_what_is_written_passes_the_checks_of_this_repository(checkout: Path):
     say = run(checkout, *AEGISPAY, "gateway", "new", "acme", "--title", "Acme Pay")
 
-    written = [line for line in say.splitlines() if line.endswith(".py")]
-    run(checkout, "-m", "ruff", "check", *written)
-    run(checkout, "-m", "ruff", "format", "--check", *written)
-    run(checkout, "-m", "mypy", "gateways/acme", "infra/adapters.py")
-    run(checkout, *PYTEST, "tests/gateways/acme")
+    assert "docs/adding-a-gateway.md" in say
+    run(checkout, "-m", "mypy", "gateways/acme", "gateways/simulator/acme", "infra/adapters.py")
+    run(checkout, *PYTEST, "tests/gateways/acme", "tests/gateways/simulator/acme")
     run(checkout, *PYTEST, "tests/gateways/conformance/test_book.py")
     run(checkout, *PYTEST, "tests/gateways/conformance", "-k", "acme")
