@@ -119,7 +119,7 @@ class PayPal:
             case "capture":
                 return requests.capture(call, target.id, wire, credentials)
             case "void":
-                return requests.void(target.id, credentials)
+                return requests.void(call, target.id, credentials)
             case _:
                 return requests.refund(call, target.id, wire, credentials)
 

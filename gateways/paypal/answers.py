@@ -58,7 +58,8 @@ def _unfit(call: Call, code: str, body: Mapping[str, Any], answer: HttpAnswer) -
 
 
 def payer_has_to_act(call: Call, body: Mapping[str, Any], answer: HttpAnswer, code: str) -> Outcome:
-    """Nothing was taken, and the same order is asked again once its payer has been there."""
+    """Nothing was taken. Whether the payer has agreed is asked for when they are back, which they may be without it:
+    the order then says so, and is asked again."""
     said = detail(answer, body)
     if call.step == LAST_STEP:
         return Outcome(kind="DECLINED_SOFT", code=code, detail=said)
@@ -69,7 +70,6 @@ def payer_has_to_act(call: Call, body: Mapping[str, Any], answer: HttpAnswer, co
         code=code,
         detail=said,
         action_url=None if known is None else page(body, known.order),
-        next_step=next_step(call),
     )
 
 

@@ -114,7 +114,6 @@ def _prepared(call: Call, status: str, order_id: str, page: str | None) -> Outco
         psp_id=names.order(order_id),
         code=scrubbed.code(status),
         action_url=page,
-        next_step="2",
     )
 
 

@@ -111,9 +111,10 @@ def capture(call: Call, authorization_id: str, wire: dict[str, str], credentials
     return _post(call, f"{PAYMENTS}/authorizations/{authorization_id}/capture", body, credentials)
 
 
-def void(authorization_id: str, credentials: Credentials) -> HttpRequest:
-    """It takes no key: a second one is answered that it was voided before."""
-    headers = {**_headers(credentials), "Prefer": "return=representation"}
+def void(call: Call, authorization_id: str, credentials: Credentials) -> HttpRequest:
+    """It takes no key: a second one is answered that it was voided before. Nor has it a place for our reference: the
+    header is for whoever reads the traffic."""
+    headers = {**_headers(credentials), "Prefer": "return=representation", "X-Request-Id": call.key}
     return HttpRequest("POST", f"{PAYMENTS}/authorizations/{authorization_id}/void", headers, None)
 
 

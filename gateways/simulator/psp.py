@@ -2,6 +2,7 @@
 outages, the sending of webhooks) is the same for all and not a dialect's business.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
@@ -28,6 +29,7 @@ Trouble = Literal[
 ]
 
 JSON: Final = "application/json"
+_STEP: Final = re.compile(r"([0-9a-f]{32}-[a-z][0-9]{1,6})-[0-9a-z]")
 
 
 class Answer(NamedTuple):
@@ -69,6 +71,12 @@ class Keyed:
     def operation(self) -> str | None:
         """AegisPay's keys are the operation's id and the step, with a dash between."""
         return self.key.rpartition("-")[0] or None
+
+
+def operation_named(request: web.Request) -> str | None:
+    """For which of AegisPay's operations a call is made that has no place in its body to say so."""
+    step = _STEP.fullmatch(request.headers.get("X-Request-Id", ""))
+    return None if step is None else step[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ def _movements(
             elif _MOVES[operation.kind] == one.kind:
                 if not _in_doubt(facts, payment, operation):
                     yield from _as_recorded(payment, operation, intent, one)
-            elif not _follows(operation, one):
+            elif not _follows(payment, operation, one):
                 why = f"the PSP {one.kind} {one.amount_minor} for {operation.id}, which is a {operation.kind}"
                 yield Finding("lost_payments", why)
 
@@ -186,12 +186,12 @@ def _in_doubt(facts: Facts, payment: Payment, operation: Operation) -> bool:
     return facts.parked is not None or operation.id in payment.frozen_by
 
 
-def _follows(operation: Operation, one: Movement) -> bool:
-    """What a call does beside what it is for: a last capture lets the rest go, a challenge that was ended what it had
-    led to, a sale in several steps holds what it then takes, and lets it go where that fails."""
+def _follows(payment: Payment, operation: Operation, one: Movement) -> bool:
+    """What comes beside what a call is for: a last capture lets the rest go, a challenge that was ended what it had led
+    to, a sale in several steps holds what it then takes, and lets it go where that fails, an authorization lapses."""
     if one.kind == "authorized":
         return operation.kind == "sale"
-    ended = operation.told_to_end or operation.state in NOT_EXECUTED
+    ended = operation.told_to_end or operation.state in NOT_EXECUTED or payment.authorization_expired
     return one.kind == "released" and (operation.kind == "capture" or (operation.taking and ended))
 
 

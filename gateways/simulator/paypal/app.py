@@ -22,7 +22,7 @@ from gateways.simulator.paypal.pages import Pages
 from gateways.simulator.paypal.payments import Payments
 from gateways.simulator.paypal.shown import MINIMAL, View
 from gateways.simulator.paypal.store import GATEWAY, Store
-from gateways.simulator.psp import Answer, Keyed, Plan, Signed, Trouble, Turn
+from gateways.simulator.psp import Answer, Keyed, Plan, Signed, Trouble, Turn, operation_named
 from gateways.simulator.rows import Hook, Object, StoredAnswer
 
 ORDERS: Final = "/v2/checkout/orders"
@@ -188,9 +188,10 @@ class PayPal:
 
     async def void(self, request: web.Request) -> web.StreamResponse:
         raw, paypal_id = await request.read(), request.match_info["id"]
+        operation = operation_named(request)
 
         def decide(turn: Turn) -> Answer:
-            voided = self.payments.void(paypal_id, turn)
+            voided = self.payments.void(paypal_id, operation, turn)
             return Answer(204, b"") if _minimal(request) else self._said(200, voided, turn, minimal=False)
 
         return await self._later(request, "cancel", "authorization", raw, decide)

@@ -45,7 +45,7 @@ class Pages:
 
     async def decide(self, request: web.Request) -> web.StreamResponse:
         form, order = await request.post(), self._order(request)
-        agrees, now = form.get("result") == "approve", time.time()
+        agrees, now = form.get("result") in {"approve", "pass"}, time.time()
         if agrees and order.status in _WAITING:
             with self.store.front.ledger.writing():
                 order = self.orders.agree(order, now)

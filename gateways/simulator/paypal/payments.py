@@ -62,7 +62,8 @@ class Payments:
         self._dispute_later(order, capture, turn.now)
         return capture
 
-    def void(self, paypal_id: str, turn: Turn) -> Object:
+    def void(self, paypal_id: str, operation: str | None, turn: Turn) -> Object:
+        """`operation`: for which of AegisPay's it is done, as far as the call says."""
         authorization = self.store.payment(turn.account.name, "authorization", paypal_id)
         if authorization.status == "VOIDED":
             raise unfit("PREVIOUSLY_VOIDED")
@@ -70,11 +71,10 @@ class Payments:
             raise unfit("PREVIOUSLY_CAPTURED")
         if authorization.status not in _CAPTURABLE:
             raise unfit("CANNOT_BE_VOIDED")
-        return self._release(authorization, turn.origin, turn.now)
+        return self._release(authorization, operation, turn.origin, turn.now)
 
-    def _release(self, authorization: Object, origin: str, now: float) -> Object:
-        """A void says nothing of what it is done for."""
-        moved = Moved("released", authorization.id, None, authorization.minor - authorization.captured)
+    def _release(self, authorization: Object, operation: str | None, origin: str, now: float) -> Object:
+        moved = Moved("released", authorization.id, operation, authorization.minor - authorization.captured)
         changed = authorization._replace(status="VOIDED", settles_at=None)
         voided = self.store.front.ledger.move(changed, [moved], now)
         self.store.tell("PAYMENT.AUTHORIZATION.VOIDED", voided, origin, now)
@@ -163,7 +163,7 @@ class Payments:
                 held = self.orders.held(rested._replace(status="COMPLETED"), now)
                 self.store.tell("PAYMENT.CAPTURE.COMPLETED", held, kept["origin"], now)
             case "authorization", ("CREATED" | "PARTIALLY_CAPTURED"):
-                self._release(rested, kept["origin"], now)
+                self._release(rested, rested.reference, kept["origin"], now)
             case _:
                 self._dispute(order, ledger.change(rested), scenario, now)
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from gateways.simulator.accounts import Account
 from gateways.simulator.faults import On
 from gateways.simulator.front import ACCOUNT, Front
-from gateways.simulator.psp import Answer, Decide, Keyed, Plan, Signed, Trouble, Turn
+from gateways.simulator.psp import Answer, Decide, Keyed, Plan, Signed, Trouble, Turn, operation_named
 from gateways.simulator.razorpay import disputes, entities, events, wire
 from gateways.simulator.razorpay.bank import Bank
 from gateways.simulator.razorpay.entities import GATEWAY, data_of
@@ -25,7 +25,6 @@ from gateways.simulator.rows import Hook, Object, StoredAnswer
 
 _KEY_LIFE_S: Final = 24 * 3600
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{10,}")
-_STEP: Final = re.compile(r"([0-9a-f]{32}-[a-z][0-9]{1,6})-[0-9a-z]")
 _COUNT_MAX: Final = 100
 _TROUBLE: Final[dict[Trouble, Answer]] = {
     "unauthorized": wire.error(401, "Authentication failed"),
@@ -125,11 +124,10 @@ class Razorpay:
 
     async def capture(self, request: web.Request) -> web.StreamResponse:
         asked = wire.capture(await request.read())
-        step = _STEP.fullmatch(request.headers.get("X-Request-Id", ""))
+        operation = operation_named(request)
 
         def plan() -> Plan:
             one = self.payments.known(request[ACCOUNT], request.match_info["id"], "payment")
-            operation = step[1] if step is not None else None
             token = data_of(one)["token"]
             return _of_token(
                 one, token, "capture", lambda turn: self.payments.capture(one, asked, operation, turn)
