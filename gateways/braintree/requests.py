@@ -107,8 +107,9 @@ def by_order_id(reference: str, credentials: Credentials) -> HttpRequest:
 
 
 def _mutation(call: Call, document: str, made: Mapping[str, Any], credentials: Credentials) -> HttpRequest:
+    """`clientMutationId` is an echo, and no idempotency: it names the call in Braintree's own logs."""
     key = {"apiRequestKey": call.key} if has_key(call, credentials) else {}
-    return _post(document, {"input": {**made, **key}}, credentials)
+    return _post(document, {"input": {"clientMutationId": call.key, **made, **key}}, credentials)
 
 
 def _post(document: str, variables: Mapping[str, Any], credentials: Credentials) -> HttpRequest:

@@ -99,7 +99,7 @@ def test_each_operation_is_one_mutation(call: Call, mutation: str, wanted: Any):
 
     assert request.body is not None
     assert f"{mutation}(input: $input)" in orjson.loads(request.body)["query"]
-    assert variables(request) == {"input": wanted}
+    assert variables(request) == {"input": {"clientMutationId": call.key, **wanted}}
 
 
 @pytest.mark.parametrize("call", [CALL, AUTHORIZE, CAPTURE, VOID, REFUND_ALL, REFUND_PART])

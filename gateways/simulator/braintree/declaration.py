@@ -1,0 +1,62 @@
+"""What Braintree is at the simulator, and its test values."""
+
+from typing import Final
+
+from gateways.simulator.accounts import Account
+from gateways.simulator.braintree.app import Braintree
+from gateways.simulator.braintree.scenarios import AMOUNTS, NONCES, Scenario
+from gateways.simulator.braintree.shown import GATEWAY
+from gateways.simulator.psp import Entry, Group, Option, Psp
+
+
+def _effect(scenario: Scenario) -> str:
+    if scenario.mishap is not None:
+        times = f", {scenario.mishap.times} times" if scenario.mishap.times else ""
+        return f"{scenario.mishap.do} at the {scenario.on}{times}"
+    if scenario.invalid:
+        return f"refused, {scenario.code}"
+    said = [] if scenario.fate == "approved" else [f"{scenario.fate} {scenario.code}".strip()]
+    if scenario.declines is not None:
+        said.append(f"{scenario.declines} times")
+    if scenario.refund_fails:
+        said.append("success; a refund fails later")
+    if scenario.dispute is not None:
+        said.append(f"success, then a dispute: {scenario.dispute}")
+    if scenario.unlisted_s:
+        said.append(f"a search finds it after {scenario.unlisted_s:g} s")
+    return ", ".join(said) or "success"
+
+
+PSP: Final = Psp(
+    name=GATEWAY,
+    title="Braintree",
+    version="GraphQL, 2018-09-10",
+    default=Account(GATEWAY, GATEWAY, "simulator_private_key", login="simulator_public_key"),
+    open=Braintree.open,
+    credentials="Basic, the public key as the name and the private key as the password, at /graphql.",
+    webhooks="transaction_settled, transaction_settlement_declined, refund_failed, dispute_opened, dispute_won, "
+    "dispute_lost; a form of bt_signature and bt_payload, HMAC-SHA1 with the private key's SHA-1.",
+    groups=(
+        Group("Payment methods", [Entry(nonce, _effect(scenario)) for nonce, scenario in NONCES.items()]),
+        Group(
+            "Amounts, in any currency, with a payment method that succeeds", [Entry(*one) for one in AMOUNTS]
+        ),
+    ),
+    options={
+        "merchant_accounts": Option(
+            r"[A-Z]{3}=[\w-]+(,[A-Z]{3}=[\w-]+)*",
+            "USD=acct_one,EUR=acct_two, the first is the default; without it acct_usd and so on",
+        ),
+        "api_request_key": Option("true|false", "whether apiRequestKey is taken; it is, if nothing is said"),
+        "duplicate_window_s": Option(r"\d{1,5}", "for so long a second sale of the same is a duplicate; 30"),
+        "authorization_life_s": Option(r"\d{1,7}", "after which an authorization expires; without it never"),
+        "amounts_decide": Option(
+            "true|false", "whether test amounts have their effect; they have, if nothing is said"
+        ),
+    },
+    differs=(
+        "One field of Query or Mutation at a time; a part of the schema, whose fields may all be selected.",
+        "Settlement takes 2 s. A nonce may be used again, fake-consumed-nonce excepted.",
+        "No vault, no customers, no PayPal, no fees, no disbursements. Search knows only orderId.",
+    ),
+)
