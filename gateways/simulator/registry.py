@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateways.simulator.accounts import Accounts
+from gateways.simulator.adyen.declaration import PSP as ADYEN
 from gateways.simulator.braintree.declaration import PSP as BRAINTREE
 from gateways.simulator.paypal.declaration import PSP as PAYPAL
 from gateways.simulator.psp import Psp
 from gateways.simulator.razorpay.declaration import PSP as RAZORPAY
 from gateways.simulator.stripe.declaration import PSP as STRIPE
 
-PSPS: Final[Sequence[Psp]] = (STRIPE, RAZORPAY, PAYPAL, BRAINTREE)
+PSPS: Final[Sequence[Psp]] = (STRIPE, RAZORPAY, PAYPAL, BRAINTREE, ADYEN)
 
 
 def accounts(text: str | None, psps: Sequence[Psp] = PSPS) -> Accounts:
