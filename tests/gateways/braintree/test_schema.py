@@ -1,19 +1,17 @@
 """What is asked, held against the official GraphQL schema."""
 
-import os
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from graphql import GraphQLSchema, OperationDefinitionNode, build_schema, parse, validate
+from graphql import GraphQLSchema, OperationDefinitionNode, parse, validate
 from graphql.execution.values import get_variable_values
 
 from gateways.braintree import codes, documents
 from gateways.braintree.adapter import Braintree
 from gateways.contract import Call, HttpRequest, StoredCredential
+from tests.gateways.braintree.official_schema import official_schema
 from tests.gateways.braintree.says import (
     AUTHORIZE,
     CALL,
@@ -26,8 +24,6 @@ from tests.gateways.braintree.says import (
     WITH_KEY,
 )
 
-SPECS = Path(os.environ.get("AEGISPAY_SPECS") or Path(__file__).parents[4] / "shared/specs")
-FILE = SPECS / "braintree-schema.graphql"
 STORED = StoredCredential("store", "customer", "cus-1")
 CALLS = [
     CALL,
@@ -41,17 +37,9 @@ CALLS = [
 ]
 
 
-@cache
-def _built() -> GraphQLSchema:
-    # A deprecation in the official file breaks a rule that graphql-core has for schemas.
-    return build_schema(FILE.read_text(), assume_valid=True)
-
-
 @pytest.fixture
 def schema() -> GraphQLSchema:
-    if not FILE.exists():
-        pytest.skip(f"the official schema is not there: {FILE}")
-    return _built()
+    return official_schema()
 
 
 def fits(schema: GraphQLSchema, request: Any) -> list[str]:
