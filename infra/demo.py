@@ -55,7 +55,9 @@ async def run_demo(
     stack: StackState, *, payments: int, rate: float, seed: int, settled: Callable[[int], None]
 ) -> Demo:
     """`settled` is called with how many orders have ended. Returns with the verdict on all that the stack ever did."""
-    shop = list(lives(orders(seed=seed, count=payments, rate=rate, run=f"demo-{run_name()}")))
+    shop = list(
+        lives(orders(seed=seed, count=payments, rate=rate, run=f"demo-{run_name()}"), everywhere=True)
+    )
     demo = Demo(orders=len(shop))
     began = time.monotonic()
     async with (

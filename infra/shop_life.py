@@ -2,6 +2,7 @@
 customer's bank, paid through the second account. Made up from the orders, so the same orders have the same lives.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -38,13 +39,15 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """`steps`: each with the share of the order that it is about, in thirds; None: all that is left."""
+    """`steps`: each with the share of the order that it is about, in thirds; None: all that is left. `currencies`: in
+    which the merchant has an account for it; none named: in each."""
 
     name: str
     method: str
     capture: Literal["automatic", "manual"]
     steps: tuple[tuple[Verb, int | None], ...]
     ends: str
+    currencies: frozenset[str] = frozenset()
 
 
 _KINDS: Final = (
@@ -72,16 +75,104 @@ _KINDS: Final = (
 )
 
 
-def lives(orders: Iterable[Order]) -> Iterator[Life]:
-    """Of every second order that would be paid at once: each kind in turn. The others are sales."""
-    kinds = cycle(_KINDS)
+_WEST: Final = frozenset({"EUR", "USD", "GBP"})
+_ELSEWHERE: Final = (
+    _Kind("sold at Adyen", "adyen:sim_APPROVED", "automatic", (), "CAPTURED", _WEST),
+    _Kind("sold at PayPal", "paypal:sim_ok", "automatic", (), "CAPTURED", _WEST),
+    _Kind("sold at Braintree", "braintree:fake-valid-visa-nonce", "automatic", (), "CAPTURED", _WEST),
+    _Kind(
+        "sold at Razorpay, at the customer's bank",
+        "razorpay:token_visa",
+        "automatic",
+        (("challenge", None),),
+        "CAPTURED",
+        frozenset({"INR", *_WEST}),
+    ),
+    _Kind(
+        "agreed on PayPal's page",
+        "paypal:paypal",
+        "automatic",
+        (("challenge", None),),
+        "CAPTURED",
+        _WEST,
+    ),
+    _Kind("challenged at Adyen", "adyen:sim_3DS", "automatic", (("challenge", None),), "CAPTURED", _WEST),
+    _Kind(
+        "shipped in part by Braintree",
+        "braintree:fake-valid-visa-nonce",
+        "manual",
+        (("capture", 2),),
+        "PARTIALLY_CAPTURED",
+        _WEST,
+    ),
+    _Kind(
+        "shipped, then refunded in part by Adyen",
+        "adyen:sim_APPROVED",
+        "manual",
+        (("capture", None), ("refund", 1)),
+        "PARTIALLY_REFUNDED",
+        _WEST,
+    ),
+    _Kind(
+        "shipped, then refunded in part by PayPal",
+        "paypal:sim_ok",
+        "manual",
+        (("capture", None), ("refund", 1)),
+        "PARTIALLY_REFUNDED",
+        _WEST,
+    ),
+    _Kind("not shipped, at Adyen", "adyen:sim_APPROVED", "manual", (("void", None),), "VOIDED", _WEST),
+    _Kind("not shipped, at PayPal", "paypal:sim_ok", "manual", (("void", None),), "VOIDED", _WEST),
+    _Kind(
+        "not shipped, at Braintree",
+        "braintree:fake-valid-visa-nonce",
+        "manual",
+        (("void", None),),
+        "VOIDED",
+        _WEST,
+    ),
+    _Kind(
+        "shipped, then refunded by Razorpay",
+        "razorpay:token_frictionless",
+        "manual",
+        (("capture", None), ("refund", None)),
+        "REFUNDED",
+        frozenset({"INR", *_WEST}),
+    ),
+    _Kind(
+        "refunded by Braintree",
+        "braintree:fake-valid-visa-nonce",
+        "automatic",
+        (("refund", None),),
+        "REFUNDED",
+        _WEST,
+    ),
+)
+
+
+def lives(orders: Iterable[Order], *, everywhere: bool = False) -> Iterator[Life]:
+    """Of every second order that would be paid at once: each kind in turn. The others are sales; `everywhere`: those of
+    them that another PSP takes are paid there."""
+    kinds, elsewhere = cycle(_KINDS), deque(_ELSEWHERE)
     plain = 0
     for order in orders:
         plain += order.payment_method == _PLAIN
         if order.payment_method == _PLAIN and plain % 2:
             yield _lived(order, next(kinds))
+        elif everywhere and order.payment_method == _PLAIN and (kind := _next_for(order, elsewhere)):
+            yield _lived(order, kind)
         else:
             yield Life("sold", order, "automatic", (), order.ends)
+
+
+def _next_for(order: Order, elsewhere: deque[_Kind]) -> _Kind | None:
+    """The one that has waited longest of those in the order's currency."""
+    for kind in elsewhere:
+        if order.currency in kind.currencies:
+            elsewhere.remove(kind)
+            elsewhere.append(kind)
+            return kind
+    return None
 
 
 def _lived(order: Order, kind: _Kind) -> Life:

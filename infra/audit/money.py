@@ -163,10 +163,12 @@ def _movements(
     for intent in intents:
         for one in intent.movements:
             operation = payment.operations.get(one.reference)
-            if operation is None:
+            if operation is None and not (payment.authorization_expired and one.kind == "released"):
                 if intent is main or not _by_hand(payment, intent, one):
                     why = f"{one.kind} {one.psp_id} is for {one.reference or 'no operation'}"
                     yield Finding("lost_payments", f"{why}, which no event records")
+            elif operation is None:
+                continue  # it lapsed at the PSP
             elif _MOVES[operation.kind] == one.kind:
                 if not _in_doubt(facts, payment, operation):
                     yield from _as_recorded(payment, operation, intent, one)

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateways.simulator.registry import PSPS
-
 _MERCHANTS: Final[Mapping[str, Sequence[str] | None]] = {"demo": None, "other": ("sim-eu",)}
 """With the accounts that each has; None: all. Both have the first: what keeps merchants apart must not be the account."""
 MERCHANTS: Final = tuple(_MERCHANTS)
@@ -57,7 +55,7 @@ class Account:
 
 _STRIPE: Final = _Kind("sk_test_", 24)
 _WHSEC: Final = _Kind("whsec_", 24)
-_ALL: Final[Sequence[Account]] = (
+ACCOUNTS: Final[Sequence[Account]] = (
     Account("sim-eu", "stripe", _STRIPE, _WHSEC),
     Account("sim-us", "stripe", _STRIPE, _WHSEC, theirs={"multicapture": "true"}),
     Account(
@@ -91,6 +89,7 @@ _ALL: Final[Sequence[Account]] = (
         theirs={
             "merchant_accounts": ",".join(f"{code}=demo_{code.lower()}" for code in _CURRENCIES),
             "api_request_key": "true",
+            "amounts_decide": "false",  # a shop's prices are no test values
         },
         login="public_key",
         signs_with_secret=True,
@@ -108,9 +107,6 @@ _ALL: Final[Sequence[Account]] = (
         login="key_id",
     ),
 )
-
-
-ACCOUNTS: Final = [a for a in _ALL if a.gateway in {p.name for p in PSPS}]
 
 
 def make_secrets() -> dict[str, str]:
