@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
+import aiohttp
 import orjson
 
 from gateways.adyen import amounts
 from gateways.adyen.adapter import Adyen
 from gateways.contract import Call, Credentials, Hook, HttpAnswer
+from gateways.simulator.accounts import Account
+from gateways.simulator.adyen.declaration import PSP
 from tests.gateways.adyen import says
 from tests.gateways.conformance.book import (
     PAYMENT,
@@ -21,6 +25,7 @@ from tests.gateways.conformance.book import (
     Operation,
     Result,
     Says,
+    Simulated,
     Without,
     calls,
     hooks,
@@ -151,6 +156,28 @@ _ONLY_BY_HOOK: Final = Without(
     "only the webhook TECHNICAL_CANCEL tells what became of a cancel by our reference"
 )
 _VOID_HAS_NO_SUM: Final = Without("a cancel is asked and answered without an amount")
+
+
+async def at_the_bank(browser: aiohttp.ClientSession, page: str) -> dict[str, str]:
+    async with browser.post(page, data={"result": "pass"}, allow_redirects=False) as back:
+        return dict(parse_qsl(urlsplit(back.headers["Location"]).query))
+
+
+_SIMULATED: Final = Simulated(
+    psp=PSP,
+    account=Account(
+        *("adyen", "adyen", SECRET),
+        options={"merchant_account": says.MERCHANT, "multicapture": "true"},
+        webhook_secret=says.HMAC_KEY,
+    ),
+    tokens={
+        "approved": "sim_APPROVED",
+        "declined_soft": "sim_NOT_ENOUGH_BALANCE",
+        "declined_hard": "sim_CARD_EXPIRED",
+        "challenged": "sim_3DS",
+    },
+    customer=at_the_bank,
+)
 _ASKED: Final = calls("8415718415172204", psp_id)
 
 BOOK: Final = CaseBook(
@@ -199,6 +226,6 @@ BOOK: Final = CaseBook(
         options={"merchant_account": says.MERCHANT},
         unsigned=unsigned,
     ),
-    simulator=Without("Adyen's simulator is not written yet"),
+    simulator=_SIMULATED,
     before={"sale": (On(paid("Authorised"), _FIRST),)},
 )

@@ -13,6 +13,8 @@ import orjson
 from gateways.braintree import answers
 from gateways.braintree.adapter import Braintree
 from gateways.contract import Call, Credentials, Hook, HttpAnswer
+from gateways.simulator.accounts import Account
+from gateways.simulator.braintree.declaration import PSP
 from tests.gateways.braintree import says
 from tests.gateways.conformance.book import (
     FULL_MINOR,
@@ -23,6 +25,7 @@ from tests.gateways.conformance.book import (
     Result,
     Says,
     Shows,
+    Simulated,
     Without,
     calls,
     hooks,
@@ -209,6 +212,20 @@ def unsigned(hook: Hook) -> Hook:
     return replace(hook, body=urlencode({"bt_payload": payload}).encode())
 
 
+_SIMULATED: Final = Simulated(
+    psp=PSP,
+    account=Account(
+        *("braintree", "braintree", SECRET, says.PUBLIC_KEY),
+        options={"merchant_accounts": OPTIONS["merchant_accounts"]},
+    ),
+    tokens={
+        "approved": "fake-valid-nonce",
+        "declined_soft": "fake-processor-declined-visa-nonce",
+        "declined_hard": "fake-sim-declined-hard-nonce",
+        "challenged": Without("3-D Secure is done in the shop's page, before the token is sent here"),
+    },
+    customer=Without("nothing waits for its customer at Braintree"),
+)
 _NO_KEY: Final = Without("a reversal takes no key: it is sent once, and then its transaction is read")
 _KEYS: Final[Mapping[Any, Cell]] = {
     "replayed": at(),
@@ -272,5 +289,5 @@ BOOK: Final = CaseBook(
         options=OPTIONS,
         unsigned=unsigned,
     ),
-    simulator=Without("Braintree's simulator is not written yet"),
+    simulator=_SIMULATED,
 )

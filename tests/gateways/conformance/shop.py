@@ -69,11 +69,9 @@ class Shop:
         """By asking, or by what was told; UNKNOWN where there are none."""
         gateway = self.book.gateway
         if not gateway.facts.looks_up:
-            told = [
-                one.outcome
-                for one in self.told
-                if one.reference == call.reference and one.outcome is not None
-            ]
+            told = [one.outcome for one in self.told if one.reference == call.reference and one.outcome]
+            # What leads to this step, or to one before it, is none.
+            told = [one for one in told if one.next_step is None or one.next_step > call.step]
             return told[-1] if told else Outcome(kind="UNKNOWN", code="nothing_told")
         calls = Calls(gateway, self.http, lambda _: replace(self.book.credentials, base_url=self.url))
         result = await calls.call("query", "account", lambda known: gateway.lookup(call, known), None)
@@ -126,6 +124,13 @@ class Shop:
         call, outcome = await self.end(call, await self.send(call))
         assert outcome.kind == "APPROVED", outcome
         return call
+
+    async def taken_in(self, call: Call) -> Outcome:
+        """Of a refund that may have to wait for the settlement of what it gives back."""
+        async with asyncio.timeout(_END_WITHIN_S):
+            while (outcome := await self.send(call)).code == "not_settled_yet":  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.1)
+        return outcome
 
     async def switch(self, **change: Any) -> None:
         change = {"gateway": self.book.name, **change}

@@ -73,7 +73,7 @@ async def test_what_was_held_is_captured_in_part_and_what_was_taken_given_back_i
     given = 0
     for ordinal, part in ((3, 100), (4, minor - 100)):
         refund = shop.later("refund_part", replace(of, amount_minor=minor), part, ordinal)
-        _, outcome = await shop.end(refund, await shop.send(refund))
+        _, outcome = await shop.end(refund, await shop.taken_in(refund))
         given += part
 
         assert (outcome.kind, outcome.amount_minor) == ("APPROVED", part), outcome
@@ -97,7 +97,7 @@ async def test_what_was_sold_is_given_back_whole(shop: Shop):
     sold = await shop.done("sale")
     refund = shop.later("refund", sold, TAKEN_MINOR)
 
-    _, outcome = await shop.end(refund, await shop.send(refund))
+    _, outcome = await shop.end(refund, await shop.taken_in(refund))
 
     assert (outcome.kind, shop.moved(sold)["refunded"]) == ("APPROVED", TAKEN_MINOR), outcome
 
