@@ -1,41 +1,13 @@
 """The generator, run on a copy of the checkout; what it writes passes the checks that everything here passes."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from infra.local.problem import LocalProblem
 from infra.scaffold import gateway
-
-ROOT = Path(__file__).parents[3]
-_COPIED = ("aggregates", "commands", "gateways", "infra", "projections", "relay", "tests", "pyproject.toml")
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    copy = tmp_path_factory.mktemp("checkout")
-    for name in _COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        else:
-            shutil.copy(source, copy / name)
-    return copy
-
-
-AEGISPAY = ("-c", "from infra.cli import main; main()")
-PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not stack and not soak")
-
-
-def run(checkout: Path, *command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *command], cwd=checkout, capture_output=True, text=True, timeout=200, check=False
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    return done.stdout
+from tests.infra.scaffold.copied import AEGISPAY, PYTEST, run
 
 
 def state(root: Path) -> dict[Path, bytes]:

@@ -1,0 +1,18 @@
+"""Programs run in a copy of the checkout."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+AEGISPAY = ("-c", "from infra.cli import main; main()")
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not stack and not soak")
+
+
+def run(checkout: Path, *command: str, fails: bool = False) -> str:
+    """What Python said."""
+    done = subprocess.run(
+        [sys.executable, *command], cwd=checkout, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert (done.returncode != 0) is fails, done.stdout[-4000:] + done.stderr[-2000:]
+    return done.stdout
