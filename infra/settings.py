@@ -116,7 +116,8 @@ class SimulatorSettings(ProcessSettings):
     simulator_ledger: Path = Field(description="The SQLite file of what it charged")
     simulator_latency_ms: float = Field(default=20.0, ge=0)
     simulator_accounts: Path | None = Field(
-        default=None, description="Its accounts, TOML; without it a well-known one of each PSP: docs/simulator.md"
+        default=None,
+        description="Its accounts, TOML; without it a well-known one of each PSP: docs/simulator.md",
     )
     simulator_webhook_pace: float = Field(
         default=1.0, gt=0, description="By what the gaps between the tries of a webhook are multiplied"
