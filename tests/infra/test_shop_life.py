@@ -1,6 +1,7 @@
 from collections import Counter
 
 from aggregates.money import exponent
+from infra.adapters import ADAPTERS
 from infra.shop import orders
 from infra.shop_life import lives
 
@@ -37,3 +38,15 @@ def test_what_fails_or_is_slow_stays_a_sale_as_the_shop_made_it():
     for order, life in zip(made, lives(made), strict=True):
         if order.payment_method != "pm_card_visa":
             assert (life.order, life.name, life.ends) == (order, "sold", order.ends)
+
+
+def test_everywhere_is_at_every_psp_and_in_currencies_that_its_account_takes():
+    everywhere = list(lives(orders(seed=3, count=2000, rate=20, run="a"), everywhere=True))
+
+    used = {life.order.payment_method.partition(":")[0] for life in everywhere}
+    assert set(ADAPTERS) - {"stripe"} <= used
+    kinds = Counter(life.name for life in everywhere if ":" in life.order.payment_method)
+    assert max(kinds.values()) - min(kinds.values()) < 0.5 * max(kinds.values())
+    for life in everywhere:
+        gateway, _, token = life.order.payment_method.partition(":")
+        assert not token or life.order.currency in ADAPTERS[gateway].facts.currencies

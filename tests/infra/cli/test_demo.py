@@ -69,7 +69,7 @@ def test_an_interrupted_demo_leaves_no_process_and_the_next_one_is_clean(data, t
     assert _left_in(data) == []
     told = json.loads((tmp_path / "demo.json").read_text())
     assert told["orders"] == sum(told["ended"].values()) == 30
-    assert len(told["lived"]) == 10
+    assert len(told["lived"]) == 20
     assert {"CAPTURED", "PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED", "REFUNDED", "VOIDED"} <= set(
         told["ended"]
     )

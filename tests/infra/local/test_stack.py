@@ -18,12 +18,14 @@ import psutil
 import psycopg
 import pytest
 
+from infra.local.processes import names
+from infra.local.settings import StackSettings
 from infra.local.state import StackState
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
 _READY_WITHIN_S = 150
-_KINDS = ["postgres", "kafka", "simulator", "gateway", "relay", "command", "timers", "views", "api"]
+_KINDS = ["postgres", "kafka", *(name for name, _ in names(StackSettings()))]
 
 
 Up = Callable[[], "subprocess.Popen[bytes]"]
