@@ -12,24 +12,14 @@ import orjson
 
 from gateways.adyen import amounts
 from gateways.adyen.adapter import Adyen
-from gateways.contract import Call, Credentials, Hook, HttpAnswer
+from gateways.contract import Call, Credentials, Hook, HttpAnswer, HttpRequest
 from gateways.simulator.accounts import Account
 from gateways.simulator.adyen.declaration import PSP
 from tests.gateways.adyen import says
-from tests.gateways.conformance.book import (
-    PAYMENT,
-    PLANTED,
-    CaseBook,
-    Cell,
-    On,
-    Operation,
-    Result,
-    Says,
-    Simulated,
-    Without,
-    calls,
-    hooks,
-)
+from tests.gateways.conformance.asked import PAYMENT, calls
+from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Simulated
+from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
+from tests.gateways.conformance.hooked import hooks
 
 SECRET: Final = f"AQEyhmfx{PLANTED}K39aPx8WM+6ZzqXhJkUvU0jC"
 _NEW_HMAC_KEY: Final = says.HMAC_KEY[::-1]
@@ -163,6 +153,11 @@ async def at_the_bank(browser: aiohttp.ClientSession, page: str) -> dict[str, st
         return dict(parse_qsl(urlsplit(back.headers["Location"]).query))
 
 
+def _written(request: HttpRequest) -> str | None:
+    amount = orjson.loads(request.body or b"").get("amount")
+    return None if amount is None else str(amount["value"])
+
+
 _SIMULATED: Final = Simulated(
     psp=PSP,
     account=Account(
@@ -200,7 +195,7 @@ BOOK: Final = CaseBook(
         (5, "UGX"): "5",
         (1500000, "IDR"): "15000",
     },
-    written=lambda request: str(orjson.loads(request.body or b"")["amount"]["value"]),
+    written=_written,
     key_of=lambda request: request.headers.get("Idempotency-Key"),
     keys={
         operation: _keys(paid("Authorised") if operation == "authorize" else received) for operation in SAYS

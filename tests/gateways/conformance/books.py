@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.gateways.conformance.book import OPERATIONS, CaseBook, Operation, Without
+from tests.gateways.conformance.book import CaseBook
+from tests.gateways.conformance.cases import OPERATIONS, Operation, Without
 
 NAMES: Final = (
     "stripe",

@@ -12,24 +12,14 @@ import orjson
 
 from gateways.braintree import answers
 from gateways.braintree.adapter import Braintree
-from gateways.contract import Call, Credentials, Hook, HttpAnswer
+from gateways.contract import Call, Credentials, Hook, HttpAnswer, HttpRequest
 from gateways.simulator.accounts import Account
 from gateways.simulator.braintree.declaration import PSP
 from tests.gateways.braintree import says
-from tests.gateways.conformance.book import (
-    FULL_MINOR,
-    PLANTED,
-    CaseBook,
-    Cell,
-    Operation,
-    Result,
-    Says,
-    Shows,
-    Simulated,
-    Without,
-    calls,
-    hooks,
-)
+from tests.gateways.conformance.asked import FULL_MINOR, calls
+from tests.gateways.conformance.book import CaseBook, Cell, Says, Shows, Simulated
+from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
+from tests.gateways.conformance.hooked import hooks
 
 SECRET: Final = f"{PLANTED}a1b2c3d4e5f6a7b8c9d0"
 _CURRENCIES: Final = "USD EUR JPY KWD TND ISK HUF TWD CLP UGX IDR"
@@ -212,6 +202,13 @@ def unsigned(hook: Hook) -> Hook:
     return replace(hook, body=urlencode({"bt_payload": payload}).encode())
 
 
+def _written(request: HttpRequest) -> str | None:
+    """A reversal says no amount."""
+    made = orjson.loads(request.body or b"")["variables"]["input"]
+    amount = made.get("transaction", made.get("refund", {})).get("amount")
+    return None if amount is None else str(amount)
+
+
 _SIMULATED: Final = Simulated(
     psp=PSP,
     account=Account(
@@ -261,7 +258,7 @@ BOOK: Final = CaseBook(
         (5, "UGX"): "5",
         (1500000, "IDR"): Without("Braintree does not say how many decimals it writes IDR with"),
     },
-    written=lambda request: orjson.loads(request.body or b"")["variables"]["input"]["transaction"]["amount"],
+    written=_written,
     key_of=lambda request: orjson.loads(request.body or b"")["variables"]["input"].get("apiRequestKey"),
     keys=dict.fromkeys(SAYS, _KEYS) | {"void": _NO_KEY, "refund": _NO_KEY},
     looks={

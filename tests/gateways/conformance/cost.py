@@ -5,8 +5,9 @@ operation of each case book. `python -m tests.gateways.conformance.cost`
 import statistics
 import time
 
-from tests.gateways.conformance.book import CaseBook, Operation
+from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import CASEBOOKS, operations
+from tests.gateways.conformance.cases import Operation
 
 _CALLS = 1000
 _ROUNDS = 5

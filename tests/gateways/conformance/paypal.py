@@ -10,26 +10,15 @@ from urllib.parse import parse_qsl, urlsplit
 import aiohttp
 import orjson
 
-from gateways.contract import Call, Credentials, Hook, HttpAnswer
+from gateways.contract import Call, Credentials, Hook, HttpAnswer, HttpRequest
 from gateways.paypal import amounts, names
 from gateways.paypal.adapter import PayPal
 from gateways.simulator.accounts import Account
 from gateways.simulator.paypal.declaration import PSP
-from tests.gateways.conformance.book import (
-    PLANTED,
-    CaseBook,
-    Cell,
-    Hooks,
-    On,
-    Operation,
-    Result,
-    Says,
-    Shows,
-    Simulated,
-    Without,
-    calls,
-    without_headers,
-)
+from tests.gateways.conformance.asked import calls
+from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Shows, Simulated
+from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
+from tests.gateways.conformance.hooked import Hooks, without_headers
 from tests.gateways.paypal import says, signing
 
 SECRET: Final = f"{PLANTED}-EO422dn3gQLgDbuwqTjzrFgFtaRLRR5BdHEESmha49TM"
@@ -259,6 +248,12 @@ def _second(call: Call | Without) -> Call:
     return replace(call, step="2", psp_id=names.order(order_id(call.reference)))
 
 
+def _written(request: HttpRequest) -> str | None:
+    body = orjson.loads(request.body or b"{}")
+    amount = body.get("purchase_units", [body])[0].get("amount")
+    return None if amount is None else str(amount["value"])
+
+
 async def at_paypal(browser: aiohttp.ClientSession, page: str) -> dict[str, str]:
     async with browser.post(page, data={"result": "approve"}, allow_redirects=False) as back:
         return dict(parse_qsl(urlsplit(back.headers["Location"]).query))
@@ -306,7 +301,7 @@ BOOK: Final = CaseBook(
         (5, "UGX"): Without("not among the currencies that PayPal takes"),
         (1500000, "IDR"): Without("not among the currencies that PayPal takes"),
     },
-    written=lambda request: orjson.loads(request.body or b"")["purchase_units"][0]["amount"]["value"],
+    written=_written,
     key_of=lambda request: request.headers.get("PayPal-Request-Id"),
     keys=dict.fromkeys(SAYS, _KEYS)
     | {

@@ -16,22 +16,10 @@ from gateways.razorpay import answers
 from gateways.razorpay.adapter import Razorpay
 from gateways.simulator.accounts import Account
 from gateways.simulator.razorpay.declaration import PSP
-from tests.gateways.conformance.book import (
-    OTHERS,
-    PAYMENT,
-    PLANTED,
-    CaseBook,
-    Cell,
-    On,
-    Operation,
-    Result,
-    Says,
-    Shows,
-    Simulated,
-    Without,
-    calls,
-    hooks,
-)
+from tests.gateways.conformance.asked import PAYMENT, calls
+from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Shows, Simulated
+from tests.gateways.conformance.cases import OTHERS, PLANTED, Operation, Result, Without
+from tests.gateways.conformance.hooked import hooks
 from tests.gateways.razorpay import says
 
 SECRET: Final = f"{PLANTED}sJSUnUGwEbEcVZqJcRwsDB5"

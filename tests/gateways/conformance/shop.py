@@ -21,7 +21,8 @@ from gateways.simulator.accounts import Accounts
 from gateways.simulator.ledger import Ledger, read_movements
 from gateways.simulator.server import serving
 from infra.http_client import HttpClient
-from tests.gateways.conformance.book import CaseBook, Operation, Simulated, Token, Without
+from tests.gateways.conformance.book import CaseBook, Simulated
+from tests.gateways.conformance.cases import Operation, Token, Without
 from tests.gateways.conformance.unruly import send
 
 ENDS: Final = frozenset({"APPROVED", "DECLINED_SOFT", "DECLINED_HARD", "NOT_SENT", "EXPIRED"})

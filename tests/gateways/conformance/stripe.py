@@ -16,20 +16,10 @@ from gateways.simulator.accounts import Account
 from gateways.simulator.stripe.declaration import PSP
 from gateways.stripe import answers
 from gateways.stripe.adapter import Stripe
-from tests.gateways.conformance.book import (
-    PLANTED,
-    CaseBook,
-    Cell,
-    On,
-    Operation,
-    Result,
-    Says,
-    Shows,
-    Simulated,
-    Without,
-    calls,
-    hooks,
-)
+from tests.gateways.conformance.asked import calls
+from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Shows, Simulated
+from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
+from tests.gateways.conformance.hooked import hooks
 from tests.gateways.stripe import says
 
 SECRET: Final = f"sk_test_{PLANTED}4eC39HqLyjWDarjtT1zdp7dc"
@@ -249,9 +239,9 @@ _SIMULATED: Final = Simulated(
 )
 
 
-def _field(request: HttpRequest, *names: str) -> str:
+def _written(request: HttpRequest) -> str | None:
     form = parse_qs((request.body or b"").decode())
-    return next(form[name][0] for name in names if name in form)
+    return next((form[name][0] for name in ("amount", "amount_to_capture") if name in form), None)
 
 
 _KEYS: Final[Mapping[Any, Cell]] = {
@@ -287,7 +277,7 @@ BOOK: Final = CaseBook(
         (5, "UGX"): Without("Stripe's pages contradict themselves: an account has to switch it on"),
         (1500000, "IDR"): "1500000",
     },
-    written=lambda request: _field(request, "amount", "amount_to_capture"),
+    written=_written,
     key_of=lambda request: request.headers.get("Idempotency-Key"),
     keys=dict.fromkeys(SAYS, _KEYS),
     looks={

@@ -6,19 +6,19 @@ from itertools import pairwise
 import pytest
 
 from gateways.contract import HttpAnswer
-from tests.gateways.conformance.book import (
+from tests.gateways.conformance.asked import result_of
+from tests.gateways.conformance.book import CaseBook
+from tests.gateways.conformance.books import CASEBOOKS, each_book, each_operation, operations
+from tests.gateways.conformance.cases import (
     KEY_CASES,
     OTHERS,
     RESULTS,
-    CaseBook,
     KeyCase,
     Operation,
     Other,
     Result,
     Without,
-    result_of,
 )
-from tests.gateways.conformance.books import CASEBOOKS, each_book, each_operation, operations
 
 
 @each_operation(RESULTS, has=lambda book, operation, how: book.says[operation][how])

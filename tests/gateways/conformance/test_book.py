@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra.adapters import ADAPTERS
-from tests.gateways.conformance.book import (
+from tests.gateways.conformance.asked import kind_of
+from tests.gateways.conformance.book import CaseBook
+from tests.gateways.conformance.books import CASEBOOKS, each_book, operations
+from tests.gateways.conformance.cases import (
     AMOUNTS,
     CANCEL_CASES,
     KEY_CASES,
@@ -15,11 +18,8 @@ from tests.gateways.conformance.book import (
     TAKING,
     TOKENS,
     WAYS,
-    CaseBook,
     Without,
-    kind_of,
 )
-from tests.gateways.conformance.books import CASEBOOKS, each_book, operations
 
 
 def test_every_adapter_has_a_book():

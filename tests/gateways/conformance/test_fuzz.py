@@ -2,9 +2,7 @@
 asked. The seed is fixed: what fails once fails again."""
 
 import random
-import re
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,61 +12,15 @@ import pytest
 
 from commands.messages import Outcome
 from gateways.contract import Call, Hook, HookRefused, HttpAnswer
-from tests.gateways.conformance.book import (
-    OTHERS,
-    TAKING,
-    CaseBook,
-    Cell,
-    Hooks,
-    On,
-    Operation,
-    Other,
-    Without,
-)
+from tests.gateways.conformance.book import CaseBook, Cell, On
 from tests.gateways.conformance.books import each_book, each_hooked, operations
+from tests.gateways.conformance.cases import OTHERS, TAKING, Operation, Other, Without
+from tests.gateways.conformance.hooked import Hooks
+from tests.gateways.conformance.mutator import ODD, Mutator
 
 MUTATED: Final = 10_000
 ABOUT_ANOTHER_SUM: Final = 4_000
 NOW: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
-# Not 204, which has no body.
-_STATUSES: Final = (*[200] * 4, 201, 302, 400, 401, 402, 404, 409, 422, 429, 500, 503, 0, -1, 999)
-_LIKELY_NAMES: Final = ("id", "status", "amount", "error", "errors", "data", "value")
-_ODD: Final[tuple[Any, ...]] = (
-    *(
-        None,
-        True,
-        False,
-        0,
-        -1,
-        1.5,
-        2**63,
-        1e308,
-        "",
-        " ",
-        "0",
-        "-1",
-        "NaN",
-        "1e3",
-        "٣",
-        "\ud800",
-        "x" * 5000,
-    ),
-    *(
-        [],
-        {},
-        [[]],
-        {"": None},
-        [None],
-        "4111111111111111",
-        "succeeded",
-        "COMPLETED",
-        "SETTLED",
-        "Authorised",
-        "PartiallyAuthorised",
-    ),
-    *("captured", "processed", "approved", "USD", "usd", "EUR", "INR"),
-)
-
 Interpret = Callable[[Call, HttpAnswer], Outcome | None]
 
 
@@ -115,77 +67,6 @@ def _said(book: CaseBook, operation: Operation, cell: Cell, about: Callable[[Cal
     return says(about(replace(book.call(operation), **changes)))
 
 
-class Mutator:
-    """`pool`: of what goes into an answer in another value's place."""
-
-    def __init__(self, dice: random.Random, pool: list[Any]) -> None:
-        self.dice = dice
-        self.pool = pool
-
-    def answer(self, answer: HttpAnswer) -> HttpAnswer:
-        status = answer.status if self.dice.random() < 0.8 else self.dice.choice(_STATUSES)
-        headers = dict(answer.headers)
-        if headers and self.dice.random() < 0.1:
-            headers[self.dice.choice(list(headers))] = self.dice.choice(
-                ["", "true", "false", "\0", "x" * 500]
-            )
-        return HttpAnswer(status, headers, self.body(answer.body))
-
-    def body(self, raw: bytes) -> bytes:
-        try:
-            content = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            return self._bytes(raw)
-        for _ in range(self.dice.randint(1, 3)):
-            content = self._tree(content)
-        try:
-            raw = orjson.dumps(content)
-        except TypeError:  # a lone surrogate: JSON can say it all the same
-            raw = re.sub(rb'"@surrogate@"', rb'"\\ud800"', orjson.dumps(_speakable(content)))
-        return self._bytes(raw) if self.dice.random() < 0.1 else raw
-
-    def _tree(self, content: Any) -> Any:
-        if not isinstance(content, dict | list) or not content:
-            return deepcopy(self.dice.choice(self.pool))
-        node = content
-        while True:
-            name: Any = self.dice.choice(list(node) if isinstance(node, dict) else range(len(node)))
-            inner = node[name]
-            if isinstance(inner, dict | list) and inner and self.dice.random() < 0.8:
-                node = inner
-                continue
-            match self.dice.random():
-                case below if below < 0.6:
-                    node[name] = deepcopy(self.dice.choice(self.pool))
-                case below if below < 0.8:
-                    del node[name]
-                case _ if isinstance(node, list):
-                    node.append(deepcopy(inner))
-                case _:
-                    node[self.dice.choice(_LIKELY_NAMES)] = deepcopy(inner)
-            return content
-
-    def _bytes(self, raw: bytes) -> bytes:
-        if not raw or self.dice.random() < 0.2:
-            return self.dice.randbytes(self.dice.randint(0, 60))
-        place = self.dice.randrange(len(raw))
-        if self.dice.random() < 0.5:
-            return raw[:place]
-        return raw[:place] + self.dice.randbytes(1) + raw[place + self.dice.randint(0, 4) :]
-
-
-def _speakable(content: Any) -> Any:
-    match content:
-        case dict():
-            return {name: _speakable(inner) for name, inner in content.items()}
-        case list():
-            return [_speakable(inner) for inner in content]
-        case "\ud800":
-            return "@surrogate@"
-        case _:
-            return content
-
-
 def _values(book: CaseBook) -> list[Any]:
     """Values that stand in true answers: the likeliest to be taken for something."""
     found: set[str | int] = set()
@@ -227,7 +108,7 @@ def _is_part(outcome: Outcome, call: Call) -> bool:
 @each_book
 def test_no_mutated_answer_raises_or_approves_what_was_not_asked(book: CaseBook):
     dice = random.Random(f"{book.name} 1")
-    mutator = Mutator(dice, [*_ODD, *_values(book)])
+    mutator = Mutator(dice, [*ODD, *_values(book)])
     there = [
         (interpreters(book, operation), list(every_answer(book, operation))) for operation in operations(book)
     ]
@@ -275,13 +156,13 @@ def _pool(book: CaseBook, operation: Operation, seeds: list[HttpAnswer]) -> list
     likely = [
         value for value in _values(book) if str(value).lower() not in asked and orjson.dumps(value) in shown
     ]
-    return [value for value in (*_ODD, *likely) if str(value).lower() not in asked]
+    return [value for value in (*ODD, *likely) if str(value).lower() not in asked]
 
 
 @each_hooked
 def test_no_mutated_webhook_raises(book: CaseBook, hooks: Hooks):
     dice = random.Random(f"{book.name} hooks")
-    mutator = Mutator(dice, list(_ODD))
+    mutator = Mutator(dice, list(ODD))
     hook = hooks.signed(book.call("sale"), NOW)
     for _ in range(MUTATED // 5):
         headers = {

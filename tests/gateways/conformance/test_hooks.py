@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from gateways.contract import Hook, HookKeys, HookRefused, Notice
-from tests.gateways.conformance.book import CaseBook, Hooks, Without
+from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import each_hooked, operations
+from tests.gateways.conformance.cases import Without
+from tests.gateways.conformance.hooked import Hooks
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

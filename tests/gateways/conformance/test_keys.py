@@ -18,8 +18,10 @@ from infra.claims import PostgresClaims
 from infra.http_client import HttpClient
 from infra.settings import DatabaseSettings
 from tests.gateways.asking import Reports, age
-from tests.gateways.conformance.book import PAYMENT, CaseBook, Operation, Without
+from tests.gateways.conformance.asked import PAYMENT
+from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import each_book, operations
+from tests.gateways.conformance.cases import Operation, Without
 from tests.gateways.conformance.unruly import Connection, Unruly, answers
 from tests.place import Place
 

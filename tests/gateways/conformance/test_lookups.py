@@ -8,8 +8,9 @@ import pytest
 
 from commands.messages import Outcome
 from gateways.contract import Call, HttpAnswer, HttpRequest
-from tests.gateways.conformance.book import OTHERS, CaseBook, Operation, Other, Shows, Way, Without
+from tests.gateways.conformance.book import CaseBook, Shows
 from tests.gateways.conformance.books import CASEBOOKS, each_book, operations
+from tests.gateways.conformance.cases import OTHERS, Operation, Other, Way, Without
 
 
 def _looks() -> Iterator[Any]:

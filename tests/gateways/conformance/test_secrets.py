@@ -11,8 +11,9 @@ import structlog
 from gateways.contract import HttpAnswer
 from infra.http_client import HttpClient
 from tests.gateways.conformance import unruly
-from tests.gateways.conformance.book import PLANTED, CaseBook, Operation
+from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import each_operation
+from tests.gateways.conformance.cases import PLANTED, Operation
 from tests.gateways.conformance.unruly import Behaviour, Unruly, answers, send
 
 CARD = "4111 1111 1111 1111"

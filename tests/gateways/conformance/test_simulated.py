@@ -11,8 +11,9 @@ import pytest
 from commands.messages import Outcome
 from gateways.contract import Call
 from infra.http_client import HttpClient
-from tests.gateways.conformance.book import TAKING, Operation, Token, Without, of_money
+from tests.gateways.conformance.asked import of_money
 from tests.gateways.conformance.books import CASEBOOKS, operations
+from tests.gateways.conformance.cases import TAKING, Operation, Token, Without
 from tests.gateways.conformance.shop import Shop, on, shop_at
 
 _SIMULATED = {name: book for name, book in CASEBOOKS.items() if not isinstance(book.simulator, Without)}

@@ -10,8 +10,10 @@ import pytest
 from gateways.contract import Call, HttpAnswer
 from infra.http_client import HttpClient
 from tests.gateways.conformance import unruly
-from tests.gateways.conformance.book import OTHERS, CaseBook, Operation, Other, result_of
+from tests.gateways.conformance.asked import result_of
+from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import each_book, each_operation, operations
+from tests.gateways.conformance.cases import OTHERS, Operation, Other
 from tests.gateways.conformance.unruly import Behaviour, Unruly, answers, answers_in_pieces, send
 
 SHORT_S = 0.15
