@@ -39,6 +39,10 @@ def new(root: Path, name: str, title: str) -> list[Path]:
     files[SIMULATORS] = with_import(with_entry(_read(root, SIMULATORS), "PSPS", name.upper()), simulator)
     files[BOOKS] = with_entry(_read(root, BOOKS), "NAMES", f'"{name}"')
     for path, text in files.items():
+        if (twice := _bound_twice(text)) is not None:
+            remedy = f"{path} needs {twice} for something else; nothing was written"
+            raise LocalProblem(f"Neither name nor title may be {twice}", remedy)
+    for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     return sorted(files)
@@ -92,6 +96,23 @@ def _filled(template: str | None, words: Mapping[str, str]) -> str:
 
 def _module(line: str) -> str:
     return line.split(" ")[1]
+
+
+def _bound_twice(text: str) -> str | None:
+    """A name that the module imports or defines twice."""
+    names: set[str] = set()
+    for node in ast.parse(text).body:
+        match node:
+            case ast.ImportFrom(names=aliases):
+                bound = [alias.asname or alias.name for alias in aliases]
+            case ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+                bound = [name]
+            case _:
+                bound = []
+        if twice := names.intersection(bound):
+            return min(twice)
+        names.update(bound)
+    return None
 
 
 def _read(root: Path, path: Path) -> str:

@@ -59,6 +59,20 @@ def test_a_title_that_cannot_stand_in_a_program_is_refused(small: Path, title: s
         gateway.new(small, "acme", title)
 
 
+@pytest.mark.parametrize(
+    ("name", "title"), [("hook", "Hook"), ("psps", "Psps"), ("acme", "Http Answer"), ("acme", "Stripe")]
+)
+def test_what_the_programs_call_something_else_is_refused_and_nothing_is_written(
+    small: Path, name: str, title: str
+):
+    before = state(small)
+
+    with pytest.raises(LocalProblem, match="may be"):
+        gateway.new(small, name, title)
+
+    assert state(small) == before
+
+
 def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path):
     with pytest.raises(LocalProblem, match="no checkout"):
         gateway.new(tmp_path, "acme", "Acme")
