@@ -12,7 +12,7 @@ import orjson
 
 from gateways.adyen import amounts
 from gateways.adyen.adapter import Adyen
-from gateways.contract import Call, Credentials, Hook, HttpAnswer, HttpRequest
+from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer, HttpRequest
 from gateways.simulator.accounts import Account
 from gateways.simulator.adyen.declaration import PSP
 from tests.gateways.adyen import says
@@ -172,6 +172,7 @@ _SIMULATED: Final = Simulated(
         "challenged": "sim_3DS",
     },
     customer=at_the_bank,
+    keys=HookKeys((says.HMAC_KEY,), {"merchant_account": says.MERCHANT}),
 )
 _ASKED: Final = calls("8415718415172204", psp_id)
 

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from commands.messages import Outcome
-from gateways.contract import Call, Credentials, Gateway, HttpAnswer, HttpRequest
+from gateways.contract import Call, Credentials, Gateway, HookKeys, HttpAnswer, HttpRequest
 from gateways.simulator.accounts import Account
 from gateways.simulator.psp import Psp
 from tests.gateways.conformance.asked import ANOTHER, PAYMENT, of_money
@@ -51,12 +51,14 @@ Customer = Callable[[aiohttp.ClientSession, str], Awaitable[Mapping[str, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """The PSP's simulator. `account`: with the book's credentials. `tokens`: the payment method that plays it."""
+    """The PSP's simulator. `account`: with the book's credentials. `tokens`: the payment method that plays it. `keys`:
+    with which its webhooks are verified."""
 
     psp: Psp
     account: Account
     tokens: Mapping[Token, str | Without]
     customer: Customer | Without
+    keys: HookKeys | Without
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import orjson
 
 from gateways.braintree import answers
 from gateways.braintree.adapter import Braintree
-from gateways.contract import Call, Credentials, Hook, HttpAnswer, HttpRequest
+from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer, HttpRequest
 from gateways.simulator.accounts import Account
 from gateways.simulator.braintree.declaration import PSP
 from tests.gateways.braintree import says
@@ -222,6 +222,7 @@ _SIMULATED: Final = Simulated(
         "challenged": Without("3-D Secure is done in the shop's page, before the token is sent here"),
     },
     customer=Without("nothing waits for its customer at Braintree"),
+    keys=HookKeys((SECRET,), OPTIONS),
 )
 _NO_KEY: Final = Without("a reversal takes no key: it is sent once, and then its transaction is read")
 _KEYS: Final[Mapping[Any, Cell]] = {

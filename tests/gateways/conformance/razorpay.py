@@ -11,7 +11,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from gateways.contract import Call, Credentials, Hook, HttpAnswer
+from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer
 from gateways.razorpay import answers
 from gateways.razorpay.adapter import Razorpay
 from gateways.simulator.accounts import Account
@@ -202,6 +202,7 @@ _SIMULATED: Final = Simulated(
         "challenged": "token_visa",
     },
     customer=at_the_bank,
+    keys=HookKeys((HOOK_SECRET,), {}),
 )
 _ASKED: Final[dict[Operation, Call | Without]] = {
     **calls("token_4lsdksD31GaZ09", psp_id),

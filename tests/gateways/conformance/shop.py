@@ -38,6 +38,7 @@ class Shop:
     browser: aiohttp.ClientSession
     ledger_file: Path
     told: list[Notice] = field(default_factory=list)
+    refused: list[HookRefused] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -152,7 +153,8 @@ async def shop_at(book: CaseBook, folder: Path) -> AsyncIterator[Shop]:
     simulated = book.simulator
     assert not isinstance(simulated, Without)
     told: list[Notice] = []
-    async with _hearing(book, simulated, told) as hooks_url:
+    refused: list[HookRefused] = []
+    async with _hearing(book, simulated, told, refused) as hooks_url:
         account = replace(simulated.account, webhook_url=hooks_url)
         ledger = Ledger(folder / "ledger.db")
         async with (
@@ -168,19 +170,23 @@ async def shop_at(book: CaseBook, folder: Path) -> AsyncIterator[Shop]:
             HttpClient.open(10) as http,
             aiohttp.ClientSession() as browser,
         ):
-            yield Shop(book, simulated, root, http, browser, folder / "ledger.db", told)
+            yield Shop(book, simulated, root, http, browser, folder / "ledger.db", told, refused)
         ledger.close()
 
 
 @asynccontextmanager
-async def _hearing(book: CaseBook, simulated: Simulated, told: list[Notice]) -> AsyncIterator[str]:
-    """Where the PSP's webhooks come to; those that are not signed as they should be are lost."""
-    keys = HookKeys((simulated.account.webhook_secret,), book.credentials.options)
+async def _hearing(
+    book: CaseBook, simulated: Simulated, told: list[Notice], refused: list[HookRefused]
+) -> AsyncIterator[str]:
+    """Where the PSP's webhooks come to."""
+    keys = HookKeys((), {}) if isinstance(simulated.keys, Without) else simulated.keys
 
     async def hear(request: web.Request) -> web.Response:
         hook = Hook({name.lower(): said for name, said in request.headers.items()}, await request.read())
         said = book.gateway.read_hook(hook, keys, datetime.now(UTC))
-        if not isinstance(said, HookRefused):
+        if isinstance(said, HookRefused):
+            refused.append(said)
+        else:
             told.extend(said)
         return web.Response(text="[accepted]")
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import aiohttp
 
-from gateways.contract import Call, Credentials, Hook, HttpAnswer, HttpRequest
+from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer, HttpRequest
 from gateways.simulator.accounts import Account
 from gateways.simulator.stripe.declaration import PSP
 from gateways.stripe import answers
@@ -236,6 +236,7 @@ _SIMULATED: Final = Simulated(
         "challenged": "pm_card_threeDSecure2Required",
     },
     customer=at_the_bank,
+    keys=HookKeys((HOOK_SECRET,), {}),
 )
 
 

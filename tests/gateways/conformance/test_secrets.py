@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from gateways.contract import HttpAnswer
+from gateways.contract import HttpAnswer, StoredCredential
 from infra.http_client import HttpClient
 from tests.gateways.conformance import unruly
 from tests.gateways.conformance.book import CaseBook
@@ -17,6 +17,7 @@ from tests.gateways.conformance.cases import PLANTED, Operation
 from tests.gateways.conformance.unruly import Behaviour, Unruly, answers, send
 
 CARD = "4111 1111 1111 1111"
+TOKEN, CUSTOMER = "token_of_a_card", "token_of_a_customer"
 
 
 @pytest.fixture
@@ -59,17 +60,19 @@ async def test_a_call_carries_its_secret_in_a_header_and_nowhere_else(
 async def test_what_a_psp_quotes_of_a_secret_or_a_card_is_neither_reported_nor_logged(
     book: CaseBook, operation: Operation, how: Behaviour, http: HttpClient, caplog: pytest.LogCaptureFixture
 ):
-    call = replace(book.call(operation), payment_method="tok_1")
+    stored = StoredCredential("reuse", "customer", CUSTOMER)
+    call = replace(book.first(operation), payment_method=TOKEN, stored_credential=stored)
 
     def quoting(raw: bytes) -> HttpAnswer:
         head = raw.partition(b"\r\n\r\n")[0].decode().split("\r\n")
         quoted = [line for line in head if any(secret in line for secret in secrets(raw))]
-        return book.error_saying(f"not taken: {' '.join(quoted)} card {CARD}")
+        bare = f"{book.credentials.secret} {TOKEN} {CUSTOMER} {CARD}"
+        return book.error_saying(f"not taken: {bare} {' '.join(quoted)}")
 
     with caplog.at_level(logging.DEBUG), structlog.testing.capture_logs() as logged:
         async with Unruly(book, how, quoting).serving() as server:
             outcome = await send(book, call, server.url, http)
 
     told = outcome.model_dump_json() + repr(outcome) + caplog.text + repr(logged)
-    for secret in (PLANTED, CARD, *secrets(server.received[0])):
+    for secret in (PLANTED, TOKEN, CUSTOMER, CARD, *secrets(server.received[0])):
         assert secret not in told, secret

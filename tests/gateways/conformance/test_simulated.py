@@ -1,6 +1,7 @@
 """At the PSP's own simulator, whose ledger says what really moved."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,14 @@ from tests.gateways.conformance.asked import of_money
 from tests.gateways.conformance.books import CASEBOOKS, operations
 from tests.gateways.conformance.cases import TAKING, Operation, Token, Without
 from tests.gateways.conformance.shop import Shop, on, shop_at
+from tests.until import until
 
 _SIMULATED = {name: book for name, book in CASEBOOKS.items() if not isinstance(book.simulator, Without)}
+_HEARD = {
+    name: book
+    for name, book in _SIMULATED.items()
+    if not isinstance(book.simulator, Without) and not isinstance(book.simulator.keys, Without)
+}
 TAKEN_MINOR = 1099
 
 
@@ -136,6 +143,37 @@ async def test_whatever_happens_to_the_call_that_takes_the_money_it_is_taken_onc
     end = await recovered(shop, call, first)
     taken = shop.moved(call)["captured"]
     assert (end.kind, taken) in {("APPROVED", TAKEN_MINOR), ("UNKNOWN", 0), ("NOT_SENT", 0)}, end
+
+
+@each_shop("sale")
+async def test_a_sale_that_the_search_shows_late_is_found_and_is_nothing_else_before(shop: Shop):
+    call = await shop.until_the_money("sale", "approved")
+    await shop.switch(search_lag_s=0.5, faults=[{"on": on(call), "do": "lost", "next": 1}])
+    assert (await shop.send(call)).kind == "UNKNOWN"
+
+    async with asyncio.timeout(10):
+        while (asked := await shop.news(call)).kind != "APPROVED":
+            assert asked.kind in {"UNKNOWN", "PENDING", "ACTION_REQUIRED"}, asked
+            await asyncio.sleep(0.05)
+
+    assert shop.moved(call)["captured"] == TAKEN_MINOR
+
+
+@pytest.mark.parametrize("shop", _HEARD.values(), ids=_HEARD, indirect=True)
+async def test_webhooks_that_come_twice_early_and_beside_forged_ones_tell_the_same(shop: Shop):
+    await shop.switch(webhooks={"repeat": 1, "forged": 1, "before_answer": 1})
+    call = await shop.done("sale")
+
+    def heard() -> Counter[str]:
+        return Counter(notice.event_id for notice in shop.told if notice.reference == call.reference)
+
+    await until(lambda: heard() and min(heard().values()) > 1, "each webhook comes twice")
+    assert shop.refused
+    assert {refused.why for refused in shop.refused} == {"forged"}
+    payment = call.reference.partition("-")[0]
+    assert {(notice.reference or payment).partition("-")[0] for notice in shop.told} == {payment}
+    outcomes = [notice.outcome for notice in shop.told if notice.outcome is not None]
+    assert all(outcome.amount_minor in {None, TAKEN_MINOR} for outcome in outcomes)
 
 
 @each_shop("sale")

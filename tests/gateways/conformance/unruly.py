@@ -17,6 +17,7 @@ from commands.messages import Outcome
 from gateways.calls import Calls
 from gateways.contract import ANSWER_BYTES_MAX, Call, HttpAnswer, SignsIn
 from gateways.ports import Answered, Lost, NotWritten
+from gateways.quoted import without_tokens
 from infra.http_client import HttpClient
 from tests.gateways.conformance.book import CaseBook
 
@@ -172,7 +173,7 @@ async def send(book: CaseBook, call: Call, url: str, http: HttpClient) -> Outcom
         case Outcome():
             return result
         case Answered():
-            return book.gateway.outcome(call, result.answer)
+            return without_tokens(book.gateway.outcome(call, result.answer), call)
         case NotWritten():
             return Outcome(kind="NOT_SENT", code=result.code)
         case Lost():
