@@ -41,6 +41,7 @@ from gateways.ports import (
     ReturnUrlOf,
     StepId,
 )
+from gateways.quoted import without_tokens
 from gateways.request import Request, read
 
 _ANSWERED: Final = FINAL - {"NOT_SENT"} | {"PENDING", "ACTION_REQUIRED"}
@@ -139,7 +140,8 @@ class Agent:
             case Outcome():
                 return result, "none", None
             case Answered():
-                return self._gateway.outcome(call, result.answer), "call", result.call_ms
+                outcome = without_tokens(self._gateway.outcome(call, result.answer), call)
+                return outcome, "call", result.call_ms
             case NotWritten():
                 return Outcome(kind="NOT_SENT", code=result.code), "none", None
             case Lost():

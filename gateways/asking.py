@@ -18,6 +18,7 @@ from gateways.contract import (
 )
 from gateways.known import Known
 from gateways.ports import FINAL, Answered, Claims, Ended, Lost, NotWritten, StepId
+from gateways.quoted import without_tokens
 from gateways.request import Request
 
 
@@ -99,7 +100,9 @@ class Asking:
             case Outcome():
                 return _not_decided(result), None
             case Answered():
-                return _not_decided(interpret(call, result.answer)), result.call_ms
+                found = interpret(call, result.answer)
+                said = None if found is None else without_tokens(found, call)
+                return _not_decided(said), result.call_ms
             case NotWritten():
                 return Outcome(kind="UNKNOWN", code=result.code), None
             case Lost():

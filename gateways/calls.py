@@ -15,6 +15,7 @@ from commands.messages import Outcome
 from gateways import agent_metrics as metrics
 from gateways.contract import CALLS_MAX, Access, Credentials, Gateway, HttpRequest, SignsIn
 from gateways.ports import Answered, CredentialsOf, Http, Lost, NotWritten
+from gateways.quoted import without_secrets
 
 _RENEWED_BEFORE_S: Final = 60.0
 
@@ -74,6 +75,8 @@ class Calls:
             return built
         result = await self._http.send(credentials.base_url, built, first_byte_before)
         metrics.called(self._gateway.facts.name, what, result)
+        if isinstance(result, Answered):
+            return replace(result, answer=without_secrets(result.answer, credentials))
         return result
 
     async def _access(
