@@ -150,7 +150,8 @@ class Stripe:
             if turn.do == "flap":
                 intent = rules.as_it_was(intent)
             expand = any(
-                value.split(".")[0] == "latest_charge" for value in request.query.getall("expand[]", [])
+                name == "expand[]" and value.split(".")[0] == "latest_charge"
+                for name, value in forms.pairs(request.query_string.encode())
             )
             charge = None
             if expand and intent.moves:
