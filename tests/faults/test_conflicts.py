@@ -9,13 +9,13 @@ from commands.batch import Decider
 from commands.messages import CreatePayment, dump
 from commands.ports import Writes
 from commands.records import Record
-from infra.accounts import Accounts
 from infra.broker import KafkaDeadLetters, producing
 from infra.command_worker import CONFLICTS, CommandWorker
 from infra.database import connect
 from infra.event_store import PaymentStore, Recorder
 from infra.settings import DatabaseSettings, KafkaSettings
-from tests.controls import NOW, ROUTE, create_payment
+from tests.commands.desk import Accounts
+from tests.controls import NOW, create_payment
 
 pytestmark = pytest.mark.stack
 
@@ -40,7 +40,7 @@ def _record(command: CreatePayment, offset: int) -> Record:
 async def test_a_batch_in_which_one_payment_was_overtaken_saves_each_of_them_once(place):
     commands = [create_payment(idempotency_key=f"order-{letter}") for letter in "abcdefghij"]
     records = [_record(command, offset) for offset, command in enumerate(commands)]
-    accounts = Accounts({commands[0].merchant_id: ROUTE}, {})
+    accounts = Accounts()
     settings = place.settings(KafkaSettings, "command")
     database = place.settings(DatabaseSettings, "command")
     outcomes = place.prefix + "gateways.outcomes"
