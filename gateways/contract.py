@@ -115,9 +115,11 @@ class Facts:
     captures. `looks_up`: whether an operation without an answer can be asked for; if not, only a repeat or a webhook
     can tell, so webhooks are taken at their word. `key_life_s`: the longest of any step. `authorization_life_s`: from
     its approval, after which what was not captured is released by the PSP. `completed_by`: who makes the last call
-    after a challenge. `credential`: what the account's secret is; `signed_by`: what its webhooks are signed with.
-    `options`: further settings of an account, by name; those in `required` have to be there. All these in words. `returned`: the parameters that the PSP adds to the address
-    on which the customer comes back, and that a step needs.
+    after a challenge. `returned`: the parameters that the PSP adds to the address on which the customer comes back, and
+    that a step needs.
+
+    In words: `payment_method`, what its token is; `credential`, what the account's secret is; `signed_by`, what its
+    webhooks are signed with; `options`, further settings of an account, by name, of which `required` have to be there.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Facts:
     lookup: str
     webhook: str
     only_by_webhook: str
+    payment_method: str
     credential: str
     signed_by: str
     options: Mapping[str, str] = field(default_factory=dict)

@@ -41,6 +41,7 @@ def _accounts(facts: list[Facts]) -> Iterator[str]:
     yield "\n## What an account needs\n"
     for one in facts:
         yield f'### {one.title} (`gateway = "{one.name}"`)\n'
+        yield f"- `payment_method`: `{one.name}:` and then {one.payment_method}"
         yield f"- `secret_file`: {one.credential}"
         yield f"- `webhook_secret_files`: {one.signed_by}"
         for name, meaning in one.options.items():
@@ -66,7 +67,7 @@ def _capture(facts: Facts) -> str:
 
 
 def _life(seconds: int) -> str:
-    return f"{seconds // _DAY} days" if seconds % _DAY == 0 else f"{seconds // _HOUR} h"
+    return f"{seconds // _DAY} days" if seconds % _DAY == 0 and seconds > _DAY else f"{seconds // _HOUR} h"
 
 
 _ROWS: Final[tuple[tuple[str, Callable[[Facts], str]], ...]] = (

@@ -45,6 +45,7 @@ FACTS: Final = Facts(
     lookup="a repeat, the webhooks, or a cancel by our reference that the webhook TECHNICAL_CANCEL answers",
     webhook="HMAC-SHA256 of eight fields of each item, no time",
     only_by_webhook="the end of every capture, void and refund, and so of every sale",
+    payment_method="a storedPaymentMethodId",
     credential="the API key",
     signed_by="the webhook's HMAC key, hexadecimal",
     options={

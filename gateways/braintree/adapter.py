@@ -64,6 +64,7 @@ FACTS: Final = Facts(
     "read from it, where absent is proof after an hour",
     webhook="bt_signature, HMAC-SHA1 of bt_payload; no age",
     only_by_webhook="disputes",
+    payment_method="a nonce, or the id of a vaulted payment method",
     credential="the private key",
     signed_by="the private key",
     options={

@@ -64,6 +64,7 @@ FACTS: Final = Facts(
     lookup="GET the order: by its id, which is kept before anything is taken",
     webhook="RSA-SHA256 by the certificate that PAYPAL-CERT-URL names; at most 3 days old",
     only_by_webhook="nothing; that the payer has agreed comes sooner",
+    payment_method="card:<vault id> or paypal:<vault id>; `paypal` alone: the payer agrees on PayPal's page",
     credential="the REST app's secret",
     signed_by="PayPal's certificate; nothing is shared",
     options={

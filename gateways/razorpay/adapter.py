@@ -44,6 +44,7 @@ FACTS: Final = Facts(
     lookup="orders?receipt=…, orders/{id}/payments, payments/{id}, and its refunds. Absent is proof after a minute",
     webhook="X-Razorpay-Signature, HMAC-SHA256 of the raw body, no tolerance",
     only_by_webhook="nothing",
+    payment_method="a saved card's token",
     credential="the API key's secret",
     signed_by="the webhook's secret, which is not the API key's",
     options={

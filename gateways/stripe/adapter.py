@@ -61,6 +61,7 @@ FACTS: Final = Facts(
     lookup="payment_intents/{id}, search on metadata.order_ref; refunds of an intent. Absent is proof after an hour",
     webhook="Stripe-Signature, HMAC-SHA256, 300 s",
     only_by_webhook="nothing",
+    payment_method="a PaymentMethod, pm_…",
     credential="the secret key, sk_… or rk_…",
     signed_by="the endpoint's signing secret, whsec_…",
 )

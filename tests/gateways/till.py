@@ -53,6 +53,7 @@ FACTS = Facts(
     lookup="by reference",
     webhook="none",
     only_by_webhook="nothing",
+    payment_method="a word",
     credential="a word",
     signed_by="nothing",
 )
