@@ -26,12 +26,17 @@ def ask_now(payment: Payment, operation_id: str | None, cause: Cause) -> None:
             f"{_without_outcome(payment)}"
         )
         raise Refused("nothing_in_doubt", text, amounts(payment))
+    told, open_ones = open_ones[0], [o for o in open_ones if not o.only_told]
+    if not open_ones:
+        text = f"{told.psp.gateway} cannot be asked how {told.id} stands: its webhook, or its customer, tells"
+        raise Refused("told_by_webhook_only", text, amounts(payment))
     since = min((cause.now - (o.last_news_at or o.started_at)).total_seconds() for o in open_ones)
     if since < _JUST_NOW_S:
         text = f"the PSP was asked {since:.1f} s ago; ask again after {_JUST_NOW_S} s"
         raise Refused("asked_just_now", text, amounts(payment))
     for operation in open_ones:
-        payment.ask(operation, cause, only_query=True)
+        # A look-up closes the step. Where there is none, only a person who was called may do that.
+        payment.ask(operation, cause, only_query=operation.psp.looks_up or operation.person_asked)
 
 
 def resolve(

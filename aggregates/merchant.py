@@ -73,8 +73,9 @@ def _refundable_target(payment: Payment, taken: Operation, asked: int) -> Operat
         return taken
     left = {o.id: o.approved_minor for o in payment.operations.values() if _is_capture(o)}
     waiting = [retry.operation for retry in payment.retries.values()]
-    for operation in (*payment.operations.values(), *waiting):
-        if operation.kind == "refund" and operation.target in left and operation.state not in NOT_EXECUTED:
+    for operation in payment.operations.values():
+        counts = operation.state not in NOT_EXECUTED or operation in waiting
+        if operation.kind == "refund" and operation.target in left and counts:
             left[operation.target] -= operation.amount.minor
     fitting = next((name for name, minor in left.items() if minor >= asked), None)
     if fitting is None:
@@ -134,8 +135,8 @@ def _can_void(payment: Payment, authorization: Operation) -> None:
 def customer_returned(
     payment: Payment, operation_id: str | None, cause: Cause, *, returned: dict[str, str] | None = None
 ) -> None:
-    """From a challenge or a redirect. It proves nothing: the PSP is asked at once, unless it has told already, or the
-    next step is sent with what the customer's browser `returned`."""
+    """From a challenge or a redirect. It proves nothing: the PSP is asked at once, unless it has told already. Where
+    the next step is ours it is sent with what the customer's browser `returned`, and not without."""
     challenged = [o for o in payment.attempts if o.challenged and operation_id in {None, o.id}]
     if not challenged:
         named = f"{operation_id} has" if operation_id else "no operation of this payment has"
@@ -148,7 +149,8 @@ def customer_returned(
         raise Refused("returned_too_often", text, amounts(payment))
     payment.trigger_event(events.CustomerReturned, operation_id=operation.id, **cause.fields())
     if operation.state is OperationState.ACTION_REQUIRED and operation.next_step is not None:
-        if not payment.frozen and not payment.cancel_requested and not operation.told_to_end:
+        ready = returned and not payment.frozen and not payment.cancel_requested
+        if ready and not operation.told_to_end:
             because = "the customer is back, and the operation goes on"
             payment.ask_by("continue", operation, cause, because, returned)
     elif operation.open and operation.psp.looks_up:

@@ -183,14 +183,13 @@ class Operation:
             return (self.last_news_at or self.started_at) + CANCEL_OVER_AFTER
         if not self.open:
             return None
-        if self.only_told:
-            return self.action_until if self.state is S.ACTION_REQUIRED else None
         due = self._ask_at(1 if self.state is S.STARTED else 0)
         if self.state is S.ACTION_REQUIRED and self.action_until is not None:
             # Once there were news after its end, the questions go on by their schedule.
-            news_at = self.last_news_at or self.started_at
-            return min(due, self.action_until) if news_at < self.action_until else due
-        return due
+            if self.challenge_over(self.last_news_at or self.started_at):
+                return due
+            return self.action_until if self.only_told else min(due, self.action_until)
+        return None if self.only_told else due
 
     def _ask_at(self, first: int) -> datetime:
         gap = ASK_AFTER[min(first + self.asked, len(ASK_AFTER) - 1)]
@@ -232,6 +231,8 @@ class Operation:
                 return "cancel", "the payment was cancelled: the PSP has to end the open challenge"
             if self.observed_at is not None and self.challenge_over(self.observed_at):
                 return "cancel", "the customer did not come back in time: the PSP has to end the challenge"
+            if self.challenge_over(now) and not self.psp.looks_up:
+                return "cancel", "the customer's time is over, and this PSP cannot be asked"
             if self.challenge_over(now):
                 return "query", "the customer's time is over: ended at the PSP unless it was passed"
         how, because = self._how_to_learn(now, frozen=frozen)

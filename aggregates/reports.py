@@ -29,7 +29,7 @@ def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
     if operation is None:
         payment.contradict(report, "the payment has no such operation", cause)
         return
-    if _of_an_earlier_step(operation, report):
+    if _of_an_earlier_step(operation, report) and not _is_of_another(operation, report):
         return
     if operation.open and operation.told_to_end and report.state is S.ACTION_REQUIRED:
         if not _is_later(operation, report):
@@ -80,10 +80,20 @@ def _of_an_earlier_step(operation: Operation, report: Report) -> bool:
     return gone_on and report.source != "webhook" and report.state is not S.APPROVED
 
 
+def _is_of_another(operation: Operation, report: Report) -> bool:
+    """Where nobody can be asked, a second authorization for one operation has to be seen in what is told of it."""
+    told = report.source == "webhook" and not operation.psp.looks_up and report.next_step is not None
+    return told and operation.psp_id is not None and report.psp_id not in {None, operation.psp_id}
+
+
 def _is_hint(operation: Operation, report: Report) -> bool:
-    """What ends an operation without an approval is asked for, where the PSP can be asked."""
+    """What ends an operation, or approves one of another id, is asked for, where the PSP can be asked."""
     if report.source != "webhook" or not operation.psp.looks_up:
         return False
+    if report.state is S.APPROVED:
+        # Where several calls make one payment, the PSP has to name it as the one that we began.
+        ours = operation.psp.completed_by == "psp" and operation.psp_id in {None, report.psp_id}
+        return operation.open and not ours
     return report.state in NOT_EXECUTED or report.state is S.UNKNOWN
 
 
@@ -105,6 +115,13 @@ def _doubt_the_approval(payment: Payment, operation: Operation, report: Report, 
 
 def _contradiction(payment: Payment, operation: Operation, report: Report) -> str | None:
     if report.state is not S.APPROVED:
+        if _is_of_another(operation, report):
+            return "authorized twice: another id at the PSP for one operation"
+        if report.next_step is not None and not _is_for_its_money(operation, report):
+            return "authorized for another amount or currency than was asked for"
+        declined = operation.state in {S.DECLINED_SOFT, S.DECLINED_HARD}
+        if declined and report.next_step is not None and _is_later(operation, report):
+            return f"authorized at the PSP, after it was recorded as {operation.state}"
         # Of two charges, one may prove to be none: that is weighed.
         weighed = operation.confirming and any(o.late is not None for o in payment.attempts)
         gone = report.source == "query" and report.state in NOT_EXECUTED and not weighed
@@ -141,6 +158,11 @@ def _fits(operation: Operation, report: Report) -> bool:
     if operation.kind == "refund":
         return report.amount_minor == operation.amount.minor
     return 0 < report.amount_minor <= operation.amount.minor
+
+
+def _is_for_its_money(operation: Operation, report: Report) -> bool:
+    amount = report.amount_minor in {None, operation.amount.minor}
+    return amount and report.currency in {None, operation.amount.currency}
 
 
 def _with_amount(operation: Operation, report: Report) -> Report:

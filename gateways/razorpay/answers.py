@@ -57,7 +57,7 @@ def _bad_request(call: Call, error: Mapping[str, Any], answer: HttpAnswer) -> Ou
             detail=detail(answer, error),
             unlisted=True,
         )
-    meaning = meaning or codes.of_words(error.get("description")) or _of_a_capture(call, error)
+    meaning = _of_a_capture(call, error) or meaning or codes.of_words(error.get("description"))
     if meaning is None and reason is None and not named and code == "BAD_REQUEST_ERROR":
         meaning = codes.INVALID
     if meaning is None:
@@ -74,6 +74,9 @@ def _meant(
             return declined(meaning, code, detail(answer, error), psp_id)
         case "CONFIG":
             return not_sent(answer, code, error, hint="CONFIG")
+        case "INVALID" if _captures(call):
+            # Money is held, and may have been taken: it is read, rather than taken for untouched.
+            return unknown(answer, "invalid_request", error, repeat_is_useless=True)
         case "INVALID":
             return not_sent(answer, "invalid_request", error)
         case "PENDING":
@@ -103,10 +106,13 @@ def _pays(call: Call) -> bool:
 def _of_a_capture(call: Call, error: Mapping[str, Any]) -> codes.Meaning | None:
     """ "Already captured", and "only authorized ones can be captured": an earlier one may have been executed."""
     said = error.get("description")
-    captures = call.kind == "capture" or (call.kind == "sale" and call.step == "3")
-    if captures and isinstance(said, str) and "captured" in said.lower():
+    if _captures(call) and isinstance(said, str) and "captured" in said.lower():
         return codes.Meaning("DUPLICATE")
     return None
+
+
+def _captures(call: Call) -> bool:
+    return call.kind == "capture" or (call.kind == "sale" and call.step == "3")
 
 
 def _names_payment(error: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """Operations that take several calls, and PSPs that can do less than others."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -104,9 +105,10 @@ def test_a_customer_who_comes_back_lets_the_next_step_be_sent_with_what_the_brow
 
 def test_a_customer_who_comes_back_twice_lets_it_be_sent_once():
     made = waiting(TOLD)
-    merchant.customer_returned(made, None, cause())
+    back = {"redirectResult": "eyJ"}
+    merchant.customer_returned(made, None, cause(), returned=back)
 
-    merchant.customer_returned(made, None, cause())
+    merchant.customer_returned(made, None, cause(), returned=back)
 
     assert [event.how for event in made.pending_events if hasattr(event, "how")] == ["continue"]
 
@@ -116,9 +118,78 @@ def test_a_customer_who_does_not_come_back_lets_it_be_closed():
     assert made.next_wake_at(NOW) == NOW + ACTION_LIFE
 
     wakes.wake(made, TOLD, cause(NOW + ACTION_LIFE))
-    say(made, S.ACTION_REQUIRED, TOLD, now=NOW + ACTION_LIFE, observed_at=NOW + ACTION_LIFE, next_step="2")
 
-    assert [event.how for event in made.pending_events if hasattr(event, "how")][-1] == "cancel"
+    assert made.pending_events[-1].how == "cancel"
+    assert made.next_wake_at(NOW + ACTION_LIFE) == NOW + ACTION_LIFE + timedelta(seconds=30)
+
+
+def test_a_customer_who_comes_back_with_nothing_lets_nothing_be_sent():
+    made = waiting(TOLD)
+
+    merchant.customer_returned(made, None, cause(), returned=None)
+
+    assert [event.how for event in made.pending_events if hasattr(event, "how")] == []
+    assert made.status is Status.REQUIRES_ACTION
+
+
+@pytest.mark.parametrize("state", [S.PENDING, S.ACTION_REQUIRED])
+def test_what_only_a_webhook_or_the_customer_can_end_is_not_asked_about_by_hand(state: OperationState):
+    made = payment(TOLD)
+    say(made, state, TOLD)
+
+    with pytest.raises(Refused, match="told_by_webhook_only"):
+        doubt.ask_now(made, None, cause(LATER))
+
+
+def test_a_second_authorization_at_a_psp_that_cannot_be_asked_freezes():
+    made = payment(TOLD)
+    say(made, S.PENDING, TOLD, next_step="3", psp_id="psp_1")
+    say(made, S.APPROVED, TOLD, step="3", psp_id="psp_1")
+
+    say(made, S.PENDING, TOLD, next_step="3", psp_id="psp_2", source="webhook")
+
+    assert made.frozen
+
+
+def test_an_authorization_that_comes_after_its_decline_freezes():
+    made = payment(TOLD)
+    say(made, S.DECLINED_HARD, TOLD, psp_id=None)
+
+    say(made, S.PENDING, TOLD, next_step="3", source="webhook", observed_at=LATER, now=LATER)
+
+    assert made.frozen
+
+
+@pytest.mark.parametrize("other", [{"amount_minor": 500}, {"currency": "USD"}])
+def test_what_was_authorized_for_another_sum_is_not_gone_on_with(other):
+    made = payment(TOLD)
+
+    say(made, S.PENDING, TOLD, next_step="3", source="webhook", **other)
+
+    assert made.frozen
+    assert not any(getattr(event, "how", None) == "continue" for event in made.pending_events)
+
+
+def test_an_approval_by_webhook_of_an_order_that_is_not_ours_is_asked_about_first():
+    ours = Route((replace(ORDERS.accounts[0], completed_by="us"),))
+    made = prepared(ours)
+
+    say(made, S.APPROVED, ours, source="webhook", psp_id="orders/another/captures/1")
+
+    assert (made.status, made.pending_events[-1].how) == (Status.PROCESSING, "query")
+
+
+def test_a_retry_that_waits_reserves_its_capture():
+    made = authorized(ORDERS)
+    for amount in (600, 499):
+        merchant.capture(made, amount, cause(), final=False)
+        say(made, S.APPROVED, psp_id=f"captures/{amount}", amount_minor=amount)
+    merchant.refund(made, 600, cause(), reason=None)
+    say(made, S.NOT_SENT, psp_id=None, code="connect_failed")
+
+    merchant.refund(made, 499, cause(), reason=None)
+
+    assert newest(made).target == list(made.operations)[2]
 
 
 def test_a_cancel_between_two_steps_ends_it_before_the_one_that_takes_money():
@@ -257,13 +328,16 @@ def test_a_token_that_names_its_gateway_reaches_it_without_the_name():
     assert made.pending_events[-1].payment_method == "8416"
 
 
-def test_a_person_asking_for_what_cannot_be_asked_closes_it():
+def test_what_cannot_be_asked_is_repeated_by_hand_and_closed_only_once_a_person_was_called():
     made = captured(TOLD)
     merchant.refund(made, None, cause(), reason=None)
     say(made, S.UNKNOWN, TOLD, psp_id=None)
 
     doubt.ask_now(made, None, cause(LATER))
+    assert made.pending_events[-1].how == "repeat"
 
+    wakes.wake(made, TOLD, cause(NOW + PERSON_AFTER))
+    doubt.ask_now(made, None, cause(NOW + PERSON_AFTER + timedelta(seconds=9)))
     assert made.pending_events[-1].how == "query"
 
 
