@@ -113,6 +113,7 @@ _SALE: Final[Mapping[Result, Cell]] = {
     "DECLINED_HARD": at(refused("card_expired"), "2", "s1"),
     "DUPLICATE": error(400, description="This payment has already been captured"),
     **_REFUSED,
+    "NOT_SENT": error(429, description="Too many requests"),  # any other refusal may say that it was captured
 }
 _AUTHORIZE: Final[Mapping[Result, Cell]] = {
     "APPROVED": Without(
@@ -133,6 +134,7 @@ _CAPTURE: Final[Mapping[Result, Cell]] = {
     "DECLINED_HARD": Without("no bank declines the capture of what it has authorized"),
     "DUPLICATE": error(400, description="This payment has already been captured"),
     **_REFUSED,
+    "NOT_SENT": error(429, description="Too many requests"),  # any other refusal may say that it was captured
 }
 _REFUND: Final[Mapping[Result, Cell]] = {
     "APPROVED": lambda call: says.answer(200, approved(call)),
