@@ -123,6 +123,11 @@ class Accounts:
         takers = {name: _taker(path, name, account) for name, account in content.accounts.items()}
         return cls({name: _accepts(path, name, table, takers) for name, table in content.merchants.items()})
 
+    @property
+    def gateways(self) -> frozenset[str]:
+        """To which payments may go."""
+        return frozenset(taker.psp.gateway for one in self._merchants.values() for taker in one.takers)
+
     def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
         """Those of the merchant's accounts that take it, none where it is not known. `gateway:token` is a token of that
         gateway, a plain one is of the gateway of the merchant's first account."""

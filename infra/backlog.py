@@ -1,6 +1,9 @@
-"""How long a gateway's oldest request has waited: while that is too long, no new payment is started for it."""
+"""How long each gateway's oldest request has waited. While that is too long at every one of them no new payment is
+started: with one PSP that is away the others go on, and its own payments wait in its queue.
+"""
 
 import time
+from collections.abc import Collection
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -22,8 +25,10 @@ WAITING = Gauge(
 class Backlog:
     """Read from Kafka itself: it is right while the gateway's workers are dead, and after a restart of this one."""
 
-    def __init__(self, settings: CommandWorkerSettings, process: Process) -> None:
+    def __init__(self, settings: CommandWorkerSettings, process: Process, gateways: Collection[str]) -> None:
+        """`gateways`: those that payments may go to."""
         self._settings = settings
+        self._gateways = sorted(gateways)
         self._process = process
         self.too_old = False
 
@@ -37,8 +42,8 @@ class Backlog:
         await reader.start()
         try:
             while not await self._process.stopped_within(_LOOK_EVERY_S):
-                ages = [await self._age_s(gateway, admin, reader) for gateway in topics.GATEWAYS]
-                self.too_old = max(ages) > self._settings.pause_when_requests_wait_s
+                ages = [await self._age_s(gateway, admin, reader) for gateway in self._gateways]
+                self.too_old = min(ages, default=0.0) > self._settings.pause_when_requests_wait_s
         finally:
             await reader.stop()
             await admin.close()

@@ -8,7 +8,7 @@ a repeat adds no event and gets the same answer.
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -207,14 +207,19 @@ def record_of(message: Any) -> Record:
 
 
 async def consume(
-    process: Process, settings: CommandWorkerSettings, worker: CommandWorker, consumer: AIOKafkaConsumer
+    process: Process,
+    settings: CommandWorkerSettings,
+    worker: CommandWorker,
+    consumer: AIOKafkaConsumer,
+    gateways: Collection[str],
 ) -> None:
+    """`gateways`: to which payments may go."""
     busy = asyncio.Lock()
     commands = settings.topic_prefix + topics.COMMANDS
     outcomes = settings.topic_prefix + topics.OUTCOMES
     progress = Progress(consumer)
     consumer.subscribe([commands, outcomes], listener=_Ownership(busy, progress, process))
-    backlog = Backlog(settings, process)
+    backlog = Backlog(settings, process, gateways)
     watching = asyncio.create_task(backlog.watch())
     try:
         while not process.stop.is_set():
@@ -248,7 +253,7 @@ def _hold_back(process: Process, consumer: AIOKafkaConsumer, commands: str, *, h
     paused = consumer.paused()
     if hold and (fresh := [place for place in ours if place not in paused]):
         consumer.pause(*fresh)
-        process.log.warning("commands held back: the gateway is behind", partitions=len(fresh))
+        process.log.warning("commands held back: every gateway is behind", partitions=len(fresh))
     elif not hold and (held := [place for place in ours if place in paused]):
         consumer.resume(*held)
         process.log.warning("commands go on", partitions=len(held))
@@ -290,7 +295,7 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
     await broker.start()
     await consumer.start()
     try:
-        await consume(process, settings, worker, consumer)
+        await consume(process, settings, worker, consumer, accounts.gateways)
     finally:
         await consumer.stop()
         await broker.stop()
