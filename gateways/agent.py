@@ -110,7 +110,7 @@ class Agent:
         match claim:
             case Closed():
                 metrics.claimed(self._gateway.facts.name, "closed")
-                return Known.stored(step.step, claim.result, claim)
+                return await self._letting_go(request, Known.stored(step.step, claim.result, claim))
             case MayOnlyAsk():
                 metrics.claimed(self._gateway.facts.name, "may_only_ask")
                 return await self._asking.query(request)
@@ -122,9 +122,12 @@ class Agent:
                 outcome, source, call_ms = await self._call(request, claim, first_byte_before)
                 reached("gateway.after_answer")
                 known = await self._settle(step, claim, outcome, source, call_ms)
-                if request.taking and request.step != FIRST_STEP and known.outcome.kind in _NOT_TAKEN:
-                    await self._ending.let_go(request)
-                return known
+                return await self._letting_go(request, known)
+
+    async def _letting_go(self, request: Request, known: Known) -> Known:
+        if request.taking and request.step != FIRST_STEP and known.outcome.kind in _NOT_TAKEN:
+            await self._ending.let_go(request)
+        return known
 
     async def _call(
         self, request: Request, claim: Granted, first_byte_before: float

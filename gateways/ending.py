@@ -42,9 +42,9 @@ class Ending:
                 kind="UNKNOWN", code="call_under_way", detail="cancelled once it can only have ended"
             )
             return Known(CANCEL_STEP, waits, "none", ended.tries, ended.first_try_at)
-        if later and (ended.stored is not None or not self._gateway.moves_money(call)):
+        if later and (_waits_for_us(ended.stored) or not self._gateway.moves_money(call)):
             return await self._ended_by_us(request, ended)
-        return await self._at_the_psp(request, money)
+        return await self._at_the_psp(request, money, ended)
 
     async def _ended_by_us(self, request: Request, ended: Ended) -> Known:
         outcome = Outcome(kind="EXPIRED", code="ended_before_its_last_step")
@@ -64,7 +64,7 @@ class Ending:
             first_byte_before=None,
         )
 
-    async def _at_the_psp(self, request: Request, money: StepId) -> Known:
+    async def _at_the_psp(self, request: Request, money: StepId, ended: Ended) -> Known:
         step = StepId(request.operation_id, CANCEL_STEP)
         reached("gateway.before_claim")
         first_byte_before = time.monotonic() + FIRST_BYTE_WITHIN_S
@@ -91,9 +91,17 @@ class Ending:
         )
         reached("gateway.after_answer")
         assert outcome is not None, "only a look-up finds nothing"
+        if call_ms is None and ended.tries and request.step in self._gateway.our_steps(call):
+            # Nothing was said to the PSP, and the step that takes money was sent.
+            return await self._asking.query(request)
         if outcome.kind in _ENDS:
             # The money's step first: whoever finds the cancel's answer needs no other.
             await self._claims.close(money, outcome, only_try=False)
             await self._claims.close(step, outcome, only_try=False)
         source: Source = "none" if call_ms is None else "call"
         return Known(step.step, outcome, source, claim.tries, claim.first_try_at, call_ms)
+
+
+def _waits_for_us(stored: Outcome | None) -> bool:
+    """What was answered is taken by a later step of ours, and by nothing else."""
+    return stored is not None and (stored.next_step is not None or stored.kind == "ACTION_REQUIRED")

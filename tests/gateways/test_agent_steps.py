@@ -1,5 +1,7 @@
 """Operations that take several calls: each step is claimed, sent and closed by itself."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from gateways.ports import StepId
@@ -157,3 +159,30 @@ async def test_what_the_first_call_holds_is_let_go_where_the_one_that_takes_it_i
     await agent.handle(asked("continue", step="2", psp_id="ch_1"))
 
     assert (reports.last.outcome.kind, psp.ends) == (kind, [f"{OPERATION}-x"])
+
+
+async def test_what_is_pending_at_the_psp_without_a_step_of_ours_is_cancelled_there(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("pending")
+    psp.says_to_end.append("error")
+    agent = make(Till(ours=("2",)))
+    await agent.handle(started())
+
+    await agent.handle(asked("cancel", psp_id="ch_1"))
+
+    assert (reports.last.outcome.kind, psp.ends) == ("UNKNOWN", [f"{OPERATION}-x"])
+
+
+async def test_a_step_that_came_too_late_lets_go_of_what_the_one_before_it_holds(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("goes_on")
+    agent = make(Till(ours=("2",)))
+    await agent.handle(started())
+    over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+
+    await agent.handle(asked("continue", step="2", psp_id="ch_1", expires_at=over))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "expired")
+    assert psp.ends == [f"{OPERATION}-x"]
