@@ -44,7 +44,7 @@ class Ending:
             return Known(CANCEL_STEP, waits, "none", ended.tries, ended.first_try_at)
         if later and (_waits_for_us(ended.stored) or not self._gateway.moves_money(call)):
             return await self._ended_by_us(request, ended)
-        return await self._at_the_psp(request, money, ended)
+        return await self._at_the_psp(request, money)
 
     async def _ended_by_us(self, request: Request, ended: Ended) -> Known:
         outcome = Outcome(kind="EXPIRED", code="ended_before_its_last_step")
@@ -64,7 +64,7 @@ class Ending:
             first_byte_before=None,
         )
 
-    async def _at_the_psp(self, request: Request, money: StepId, ended: Ended) -> Known:
+    async def _at_the_psp(self, request: Request, money: StepId) -> Known:
         step = StepId(request.operation_id, CANCEL_STEP)
         reached("gateway.before_claim")
         first_byte_before = time.monotonic() + FIRST_BYTE_WITHIN_S
@@ -91,9 +91,6 @@ class Ending:
         )
         reached("gateway.after_answer")
         assert outcome is not None, "only a look-up finds nothing"
-        if call_ms is None and ended.tries and request.step in self._gateway.our_steps(call):
-            # Nothing was said to the PSP, and the step that takes money was sent.
-            return await self._asking.query(request)
         if outcome.kind in _ENDS:
             # The money's step first: whoever finds the cancel's answer needs no other.
             await self._claims.close(money, outcome, only_try=False)
