@@ -9,6 +9,11 @@ AEGISPAY = ("-c", "from infra.cli import main; main()")
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not stack and not soak")
 
 
+def suites(name: str) -> list[str]:
+    """What tests a gateway."""
+    return [f"tests/gateways/{folder}" for folder in (name, f"simulator/{name}", "conformance")]
+
+
 def run(checkout: Path, *command: str, fails: bool = False) -> str:
     """What Python said."""
     done = subprocess.run(
