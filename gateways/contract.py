@@ -209,8 +209,8 @@ class Gateway(Protocol):
 
 @runtime_checkable
 class SignsIn(Protocol):
-    """An adapter whose PSP wants an access token. It is fetched before the claim, kept for its life, and fetched once
-    more where a call is answered with 401."""
+    """An adapter whose PSP wants an access token. It is fetched when a call needs one, kept for its life, and
+    fetched once more where a call is answered with 401."""
 
     def sign_in(self, credentials: Credentials) -> HttpRequest: ...
 

@@ -63,10 +63,10 @@ FACTS: Final = Facts(
     idempotency="header PayPal-Request-Id: orders 5 h, payments 44 days; a repeat gives the latest state. A void has none",
     lookup="GET the order: by its id, which is kept before anything is taken",
     webhook="RSA-SHA256 by the certificate that PAYPAL-CERT-URL names; at most 3 days old",
-    only_by_webhook="nothing; that the payer has agreed comes sooner",
+    only_by_webhook="disputes; that the payer has agreed comes sooner",
     payment_method="card:<vault id> or paypal:<vault id>; `paypal` alone: the payer agrees on PayPal's page",
     credential="the REST app's secret",
-    signed_by="PayPal's certificate; nothing is shared",
+    signed_by="[], for nothing is shared: PayPal's certificate signs them",
     options={
         "client_id": "the REST app's client id",
         "webhook_id": "the id of the webhook at PayPal, which is part of what is signed",

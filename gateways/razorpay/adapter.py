@@ -43,7 +43,7 @@ FACTS: Final = Facts(
     idempotency="refunds only: header X-Refund-Idempotency, taken as kept 24 h; all else is sent once",
     lookup="orders?receipt=…, orders/{id}/payments, payments/{id}, and its refunds. Absent is proof after a minute",
     webhook="X-Razorpay-Signature, HMAC-SHA256 of the raw body, no tolerance",
-    only_by_webhook="nothing",
+    only_by_webhook="disputes",
     payment_method="a saved card's token",
     credential="the API key's secret",
     signed_by="the webhook's secret, which is not the API key's",
