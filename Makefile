@@ -6,11 +6,12 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := .venv/bin
 CACHE := $${AEGISPAY_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/aegispay}
 INSTALLED := .venv/installed
 SEED ?= 1
+REDOCLY := @redocly/cli@2.77.0
 
 .PHONY: help
 help: ## This list
@@ -25,6 +26,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 		echo "Python's venv module does not work here; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	wheels="$(CACHE)/wheels/$$($(BIN)/python -c 'import hashlib, pathlib, sys; print(sys.implementation.cache_tag, hashlib.sha256(pathlib.Path("requirements.lock").read_bytes()).hexdigest()[:16], sep="-")')"
 	if [ ! -e "$$wheels/complete" ]; then
+		{ mkdir -p "$$wheels" && [ -w "$$wheels" ]; } 2>/dev/null || {
+			echo "The cache $$wheels cannot be written to. Choose another folder: AEGISPAY_CACHE=… make $(MAKECMDGOALS)" >&2; exit 1; }
 		echo "Fetching the packages of requirements.lock (once; about 250 MB) ..."
 		$(BIN)/pip --disable-pip-version-check wheel --quiet --require-hashes --no-deps -r requirements.lock -w "$$wheels" || {
 			echo "The packages could not be fetched. The first run needs a network and pip's access to a package index; what was fetched so far is kept." >&2; exit 1; }
@@ -48,8 +51,12 @@ up: $(INSTALLED) ## Start everything and stay up; Ctrl-C stops it
 	@exec $(BIN)/aegispay up
 
 .PHONY: test
-test: $(INSTALLED) ## Every test: unit, property, system and faults, by WORKERS=2 with a Kafka and a PostgreSQL each
+test: $(INSTALLED) ## Every test: unit, property, system and faults, by WORKERS=3 with a Kafka and a PostgreSQL each
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: test-unit
+test-unit: $(INSTALLED) ## The tests that need no Kafka, no PostgreSQL and no other program, with a tenth of the examples: a minute
+	@$(BIN)/pytest --unit -q -n $(WORKERS) --dist worksteal -r fE
 
 .PHONY: soak
 soak: $(INSTALLED) ## The faults that take long, one by one: half an hour
@@ -60,16 +67,25 @@ chaos: $(INSTALLED) ## 5,000 payments under faults made up from a seed: make cha
 	@$(BIN)/aegispay chaos --random $(SEED) --payments 5000
 
 .PHONY: check
-check: $(INSTALLED) ## Lint, types, import contracts, mirrored tests, generated documents
+check: $(INSTALLED) ## Lint, types, dead code, import contracts, mirrored tests, docstrings, prose, generated documents; counts by folder
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/vulture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/mirror.py
-	$(BIN)/python -m infra.asyncapi --check
-	$(BIN)/python -m infra.api.openapi --check
-	$(BIN)/python -m infra.states --check
-	$(BIN)/python -m infra.gateways --check
+	$(BIN)/python tests/house.py
+	$(BIN)/python -m infra.tools.docs --check
+	if command -v npx >/dev/null; then
+		REDOCLY_TELEMETRY=off npx --yes --loglevel=error $(REDOCLY) lint --config docs/redocly.yaml --format=stylish docs/openapi.json
+	else
+		echo "There is no Node.js here: docs/openapi.json was not linted."
+	fi
+
+.PHONY: fix
+fix: $(INSTALLED) ## Mend what ruff can, and format
+	@$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 .PHONY: bench
 bench: $(INSTALLED) ## The figures of docs/performance.md: 300 payments/s for 60 s, and 100/s for 30 s
@@ -81,11 +97,8 @@ client: $(INSTALLED) ## The producers' client as a wheel, in dist/
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist commands
 
 .PHONY: docs
-docs: $(INSTALLED) ## Write the generated documents anew: AsyncAPI, OpenAPI, the states, the PSPs
-	@$(BIN)/python -m infra.asyncapi
-	$(BIN)/python -m infra.api.openapi
-	$(BIN)/python -m infra.states
-	$(BIN)/python -m infra.gateways
+docs: $(INSTALLED) ## Write the generated documents anew: AsyncAPI, OpenAPI, the states, the PSPs, the architecture
+	@$(BIN)/python -m infra.tools.docs
 
 .PHONY: lock
 lock: ## Resolve both lock files anew (needs uv)

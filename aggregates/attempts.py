@@ -1,5 +1,5 @@
-"""Attempts: the first, and whether another follows one that ended. Invariant: none starts before every earlier one is
-proven not executed, and each decision says why in its event.
+"""Attempts: the first, and whether another follows one that ended. Invariant: none starts before every
+earlier one is proven not executed, and each decision records its reason in its event.
 """
 
 from datetime import timedelta
@@ -7,59 +7,100 @@ from typing import Final
 from uuid import UUID
 
 from aggregates import events
-from aggregates.asked import Asked, Cause
-from aggregates.operation import Kind, Operation, OperationState, Report
+from aggregates.decision import Cause, PaymentRequest
+from aggregates.external_moves import may_give_back, query_after_refusal
+from aggregates.money import WITHDRAWN
+from aggregates.operation import FIRST_STEP, Kind, Operation, OperationState, Report
 from aggregates.payment import Payment
-from aggregates.retry import PspAccount, Route
+from aggregates.routing import PspAccount, Route, for_now_delay_s, unreached_delay_s
 
-# Codes of ours for what no PSP was asked: the same request would be refused again by the same account.
+BY_OPERATOR: Final = "resolved"
+"""The code of an operator's decision on an operation."""
+
+# Codes of ours: the same request would be refused again by the same account.
 _FINAL_REFUSALS: Final = frozenset(
     {
         "amount_not_expressible",
+        "blocked_by_dispute",
         "currency_not_supported",
         "invalid_request",
+        "more_than_is_left",
         "partial_capture_not_available",
         "statement_text_not_expressible",
         "target_unknown",
+        "unexpected_state",
         "void_not_available",
     }
 )
+_TRIES_IN_TURN: Final = 4
+"""When none of several accounts reaches its PSP, each gets this many tries before the next takes its turn."""
+
 _CUSTOMERS: Final = {
     "FIX_INPUT": "the customer has to correct what was entered",
     "REFRESH_TOKEN": "the payment method's token has to be renewed",
 }
 
 
-def request(payment_id: UUID, asked: Asked, route: Route, cause: Cause) -> Payment:
-    """A well-formed create always writes the stream, even when all that follows is the rejection."""
+def request(payment_id: UUID, requested: PaymentRequest, route: Route, cause: Cause) -> Payment:
+    """Starts a payment. A well-formed create always writes the stream, even when all that follows is the
+    rejection."""
     payment = Payment._create(  # the library's own way to begin a stream
         events.Requested,
         id=payment_id,
-        merchant_id=asked.merchant_id,
-        idempotency_key=asked.idempotency_key,
-        amount_minor=asked.amount.minor,
-        currency=asked.amount.currency,
-        capture=asked.capture,
-        payment_method=asked.payment_method,
-        stored_credential=asked.stored_credential,
-        customer_id=asked.customer_id,
-        country=asked.country,
-        description=asked.description,
-        statement_text=asked.statement_text,
-        return_page=asked.return_page,
-        metadata=asked.metadata,
-        expires_at=asked.expires_at.isoformat(),
+        amount_minor=requested.amount.minor,
+        currency=requested.amount.currency,
+        **requested.shared(),
+        expires_at=requested.expires_at.isoformat(),
         **cause.fields(),
     )
-    if cause.now >= asked.expires_at:
-        detail = f"the command was read after its expires_at, {asked.expires_at.isoformat()}"
+    gone = WITHDRAWN.get(requested.amount.currency)
+    if cause.now >= requested.expires_at:
+        detail = f"the command was read after its expires_at, {requested.expires_at.isoformat()}"
         _reject(payment, "expired", detail, cause)
+    elif gone is not None and cause.now.date() >= gone.since:
+        currency = requested.amount.currency
+        detail = f"{currency} was withdrawn from ISO 4217 on {gone.since}: pay in {gone.successor}"
+        _reject(payment, "currency_withdrawn", detail, cause)
     elif not route.accounts:
         _reject(payment, "no_psp_account", "the merchant has no PSP account that takes this payment", cause)
     else:
-        because = "first attempt: the merchant's first PSP account"
-        payment.start(_kind(payment), route.accounts[0], asked.amount.minor, cause, because=because)
+        reason = "first attempt: the merchant's first PSP account"
+        first = route.accounts[0]
+        ends = moves_on(payment, first, 0, route)
+        kind, minor = _kind(payment), requested.amount.minor
+        payment.start(kind, first, minor, cause, reason=reason, ends_unreached=ends)
     return payment
+
+
+def moves_on(payment: Payment, psp: PspAccount, unreached: int, route: Route) -> bool:
+    """True if an attempt at `psp` that reaches nobody is to end, since another account may take the payment:
+    one not tried yet, or, after some tries, the next in turn. `unreached`: the tries in a row that reached
+    nobody."""
+    tried = {attempt.psp.account for attempt in payment.attempts}
+    others = [account for account in route.accounts if account.account != psp.account]
+    in_turn = unreached % _TRIES_IN_TURN == _TRIES_IN_TURN - 1
+    return any(in_turn or account.account not in tried for account in others)
+
+
+def wait_unreached(payment: Payment, operation: Operation, report: Report, cause: Cause) -> None:
+    """Schedules the next try of a call that reached nobody, or a PSP that was not available and did
+    nothing."""
+    waited_s = (cause.now - operation.started_at).total_seconds()
+    delay_s = unreached_delay_s(
+        operation.unreached + 1, waited_s, cause.jitter, customer_waits=operation.is_charge_attempt
+    )
+    what = "the PSP was not available" if report.source == "call" else "AegisPay reached nobody"
+    reason = f"{what} ({report.code}): again after {delay_s:.3g} s"
+    payment.wait_unreached(report, cause.now + timedelta(seconds=delay_s), reason, cause)
+    if payment.cancel_requested and operation.is_charge_attempt:
+        payment.follow_up(operation, cause)
+
+
+def follow_up_again(payment: Payment, operation: Operation, route: Route, cause: Cause) -> None:
+    """Requests the call that is due for an operation that has not ended."""
+    first = operation.is_charge_attempt and operation.step == FIRST_STEP
+    ends = first and moves_on(payment, operation.psp, operation.unreached, route)
+    payment.follow_up(operation, cause, ends_unreached=ends)
 
 
 def _reject(payment: Payment, code: str, detail: str, cause: Cause) -> None:
@@ -71,33 +112,36 @@ def _kind(payment: Payment) -> Kind:
 
 
 def go_on(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
-    """After `operation` was proven not executed."""
-    if operation.taking:
+    """Starts or schedules what follows once `operation` was proven not executed."""
+    if operation.is_charge_attempt:
         _next_attempt(payment, operation, report, route, cause)
     else:
         _same_again(payment, operation, report, route, cause)
 
 
 def _next_attempt(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
-    if payment.ended is not None or payment.taken_by is not None:
+    if payment.ended is not None or payment.approved_attempt is not None:
         return
     if payment.cancel_requested:
-        payment.end_attempts("canceled", "the payment was cancelled", cause)
+        payment.end_attempts("canceled", "the merchant cancelled the payment", cause)
+        return
+    if report.code == BY_OPERATOR:
+        payment.end_attempts("failed", "an operator decided that nothing was charged", cause)
         return
     expired = report.state is OperationState.EXPIRED or report.code == "expired"
     if expired or cause.now >= payment.expires_at:
         payment.end_attempts("expired", f"its time is over: {report.code or report.state}", cause)
         return
-    if (why := _final_answer(operation, report)) is not None:
+    if (why := _final_refusal(operation, report)) is not None:
         payment.end_attempts("failed", why, cause)
         return
-    if operation.attempt >= route.retry.attempts_max:
+    if operation.was_attempt and operation.attempt >= route.retry.attempts_max:
         payment.end_attempts("failed", f"{operation.attempt} were made", cause)
         return
     _choose(payment, operation, report, route, cause)
 
 
-def _final_answer(operation: Operation, report: Report) -> str | None:
+def _final_refusal(operation: Operation, report: Report) -> str | None:
     if report.state is OperationState.DECLINED_HARD:
         return f"the issuer or the PSP declined it for good: {report.code}"
     if report.hint in _CUSTOMERS:
@@ -105,7 +149,7 @@ def _final_answer(operation: Operation, report: Report) -> str | None:
     if operation.challenged and report.state is OperationState.DECLINED_SOFT:
         return f"another one would challenge the customer again, who may be gone: {report.code}"
     if report.hint == "RETRY_WITH_3DS" and operation.three_ds:
-        return f"3-D Secure was asked for and did not help: {report.code}"
+        return f"3-D Secure was requested and did not help: {report.code}"
     return None
 
 
@@ -119,75 +163,106 @@ def _choose(payment: Payment, operation: Operation, report: Report, route: Route
     if psp is None or (useless_here and not elsewhere):
         payment.end_attempts("failed", f"no other PSP account may take it: {report.code}", cause)
         return
-    because = f"attempt {operation.attempt + 1}: {operation.id} ended as {report.state} ({report.code})"
+    number = operation.attempt + operation.was_attempt
+    reason = f"attempt {number}: {operation.id} ended as {report.state} ({report.code})"
     if (elsewhere or with_3ds) and not payment.frozen:
-        because += "; 3-D Secure is demanded" if with_3ds else "; the next of the merchant's PSP accounts"
-        start_next(payment, operation, psp, cause, because=because, three_ds=with_3ds)
+        reason += "; 3-D Secure is demanded" if with_3ds else "; the next of the merchant's PSP accounts"
+        start_next(payment, operation, psp, route, cause, reason=reason, three_ds=with_3ds)
         return
-    delay_s = route.retry.delay_s(operation.attempt, cause.jitter)
+    delay_s = _delay_s(operation, route, cause)
     payment.schedule_retry(
         operation,
         cause.now + timedelta(seconds=delay_s),
         psp.account,
         cause,
-        because=f"{because}; again after a back-off of {delay_s:.3g} s",
+        reason=f"{reason}; again after a back-off of {delay_s:.3g} s",
         three_ds=with_3ds or operation.three_ds,
     )
 
 
+def _delay_s(operation: Operation, route: Route, cause: Cause) -> float:
+    if operation.was_attempt:
+        return route.retry.delay_s(operation.attempt, cause.jitter)
+    waited_s = (cause.now - operation.started_at).total_seconds()
+    return unreached_delay_s(
+        operation.unreached, waited_s, cause.jitter, customer_waits=operation.is_charge_attempt
+    )
+
+
 def start_next(
-    payment: Payment, operation: Operation, psp: PspAccount, cause: Cause, *, because: str, three_ds: bool
+    payment: Payment,
+    operation: Operation,
+    psp: PspAccount,
+    route: Route,
+    cause: Cause,
+    *,
+    reason: str,
+    three_ds: bool,
 ) -> None:
+    """Starts the attempt that follows `operation` at `psp`, for the whole amount of the payment."""
     payment.start(
         operation.kind,
         psp,
         payment.amount.minor,
         cause,
-        because=because,
+        reason=reason,
         three_ds=three_ds,
         retry_of=operation,
+        ends_unreached=moves_on(payment, psp, operation.unreached, route),
     )
 
 
 def _same_again(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
-    """A capture, void or refund runs at its payment's account only."""
+    """Repeats a capture, void or refund, at its payment's account only. What the PSP refuses for the moment
+    is repeated until the operation's time is over."""
     retryable = report.state in {OperationState.NOT_SENT, OperationState.PROVEN_ABSENT}
-    final = report.hint == "CONFIG" or report.code in _FINAL_REFUSALS
-    if retryable and not final and operation.attempt < route.retry.attempts_max:
-        delay_s = route.retry.delay_s(operation.attempt, cause.jitter)
+    over = report.code == "expired" or cause.now >= operation.expires_at
+    final = report.hint == "CONFIG" or report.code in _FINAL_REFUSALS or over
+    for_now = report.again_after_s is not None
+    left = for_now or not operation.was_attempt or operation.attempt < route.retry.attempts_max
+    if retryable and not final and left:
+        if report.again_after_s is None:
+            delay_s = _delay_s(operation, route, cause)
+        else:
+            delay_s = for_now_delay_s(report.again_after_s, operation.attempt, cause.jitter)
         payment.schedule_retry(
             operation,
             cause.now + timedelta(seconds=delay_s),
             operation.psp.account,
             cause,
-            because=f"{operation.id} was not executed ({report.code}): again after {delay_s:.3g} s",
+            reason=f"{operation.id} was not executed ({report.code}): again after {delay_s:.3g} s",
         )
         return
-    ended = f"it ended as {report.state} ({report.code})"
+    ended = f"its time is over ({report.code})" if over else f"it ended as {report.state} ({report.code})"
     why = f"{operation.attempt} were made, and {ended}" if retryable and not final else ended
     payment.end_retries(operation, why, cause)
-    if operation.extra:
-        payment.contradict(report, f"an extra charge could not be given back: {why}", cause)
+    query_after_refusal(payment, operation, report, cause)
+    if operation.duplicate_charge:
+        payment.contradict(report, f"a duplicate charge could not be given back: {why}", cause)
     elif payment.cancel_requested and operation.kind != "capture":
         text = f"what was taken of a cancelled payment could not be given back: {why}"
-        payment.contradict(report, text, cause)
+        payment.contradict(report, text, cause, until="given_back")
+    elif operation.timed and not operation.psp.looks_up:
+        text = f"the authorization's time is over, and its hold could not be released: {why}"
+        payment.contradict(report, text, cause, until="hold_released")
 
 
 def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> None:
-    """What was scheduled, when it is due."""
+    """Starts a scheduled retry that is due."""
     planned = payment.retries[failed.id]
-    because = f"attempt {failed.attempt + 1}: after the back-off"
-    if not failed.taking:
+    reason = f"attempt {failed.attempt + failed.was_attempt}: after the back-off"
+    if not failed.is_charge_attempt:
         assert failed.target is not None
         payment.start(
             failed.kind,
             failed.psp,
             failed.amount.minor,
             cause,
-            because=because,
+            reason=reason,
             target=payment.operations[failed.target],
             final=failed.final,
-            extra=failed.extra,
+            duplicate_charge=failed.duplicate_charge,
+            timed=failed.timed,
             retry_of=failed,
         )
         return
@@ -197,21 +272,44 @@ def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> No
     elif psp is None:
         payment.end_attempts("failed", "the merchant has no PSP account any more", cause)
     else:
-        start_next(payment, failed, psp, cause, because=because, three_ds=planned.three_ds)
+        start_next(payment, failed, psp, route, cause, reason=reason, three_ds=planned.three_ds)
 
 
 def honour_cancel(payment: Payment, cause: Cause) -> None:
-    """What was taken in spite of a cancel that came before is given back, once; by a person's leave where it is frozen."""
-    taken = payment.taken_by
-    if not payment.cancel_requested or payment.frozen or taken is None:
+    """Gives back, once, what was taken in spite of an earlier cancel, less what was given back externally or
+    a dispute took. A frozen payment waits for an operator."""
+    approved = payment.approved_attempt
+    if not payment.cancel_requested or payment.frozen or approved is None:
         return
-    if not any(operation.target == taken.id for operation in payment.operations.values()):
-        give_back(payment, taken, cause, because="the payment was cancelled before", extra=False)
+    left = payment.totals.capturable if approved.kind == "authorize" else payment.totals.refundable
+    if left and may_give_back(payment):
+        give_back(
+            payment,
+            approved,
+            left,
+            cause,
+            reason="the merchant cancelled the payment before",
+            duplicate_charge=False,
+        )
 
 
-def give_back(payment: Payment, operation: Operation, cause: Cause, *, because: str, extra: bool) -> None:
-    """What `operation` took, all of it."""
+def give_back(
+    payment: Payment,
+    operation: Operation,
+    amount_minor: int,
+    cause: Cause,
+    *,
+    reason: str,
+    duplicate_charge: bool,
+) -> None:
+    """Starts the void or the refund of `amount_minor` of what `operation` took."""
     kind: Kind = "void" if operation.kind == "authorize" else "refund"
     payment.start(
-        kind, operation.psp, operation.approved_minor, cause, because=because, target=operation, extra=extra
+        kind,
+        operation.psp,
+        amount_minor,
+        cause,
+        reason=reason,
+        target=operation,
+        duplicate_charge=duplicate_charge,
     )

@@ -1,171 +1,43 @@
-"""A payment: its state, and what may be recorded of it. Invariant: at most one operation that takes money is not proven
-unexecuted, and no sum passes what was asked for.
+"""A payment and the events that it may record. Invariant: at most one operation that takes money is not
+proven unexecuted, and no sum passes the requested amount.
 
-The rules stand beside it, one file for each kind of message: attempts, merchant, reports, doubt, wakes. They decide and
-then call a method of this one, which only records.
+The rules stand beside it, one file for each kind of message: attempts, merchant_commands, outcomes, disputes,
+resolution, timers. They decide and then call a method of this class, which only records.
 """
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final
-from uuid import UUID
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
 
 from eventsourcing.domain import Aggregate
 
 from aggregates import events
-from aggregates.asked import Cause
-from aggregates.money import Money
+from aggregates.contradiction import ContradictionKey, Until
+from aggregates.decision import Cause
 from aggregates.operation import (
+    FIRST_STEP,
     NOT_EXECUTED,
+    Balances,
     How,
     Kind,
+    Move,
     Operation,
     OperationState,
     Report,
     operation_id,
 )
-from aggregates.retry import PspAccount
-from aggregates.status import Ended, Marks, Part, Status, Sums, status, sums
-
-ACTION_LIFE: Final = timedelta(hours=1)
-"""How long a customer has for a challenge, were the payment not to expire before."""
-
-FIRST_STEP: Final = "1"
-_REFUND_LIFE: Final = timedelta(days=7)
-_WARNING: Final = timedelta(hours=24)
+from aggregates.payment_state import ACTION_LIFE, PaymentState
+from aggregates.routing import PspAccount
+from aggregates.status import Ended
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """An operation that was not executed, and when the next one takes its place."""
+class Payment(PaymentState, Aggregate):
+    """The aggregate: each method records one event, and decides nothing."""
 
-    operation: Operation
-    at: datetime
-    account: str
-    three_ds: bool
-
-
-class Payment(Aggregate):
-    TOPIC: ClassVar[str] = "payment"
+    # No annotation: it would make the library write an `__init__` of its own, in place of the state's.
+    TOPIC = "payment"
     Event = events.Event
     Created = events.Created
-
-    def __init__(self) -> None:
-        self.merchant_id = ""
-        self.idempotency_key = ""
-        self.fingerprint = ""
-        self.create_command_id = UUID(int=0)
-        self.correlation_id = ""
-        self.amount = Money(0, "USD")
-        self.capture = "automatic"
-        self.payment_method = ""
-        self.stored_credential: dict[str, str | None] | None = None
-        self.description: str | None = None
-        self.statement_text: str | None = None
-        self.return_page: str | None = None
-        self.expires_at = datetime.min.replace(tzinfo=UTC)
-        self.commands: dict[str, str] = {}  # fingerprints of those that were accepted
-        self.operations: dict[str, Operation] = {}
-        self.retries: dict[str, Retry] = {}
-        self.rejected: str | None = None
-        self.reason: str | None = None
-        self.ended: Ended | None = None
-        self.cancel_requested = False
-        self.returned: Counter[str] = Counter()  # by operation
-        self.frozen_by: set[str] = set()  # operations
-        self.contradictions: set[tuple[str, str, str | None]] = set()
-        self.disputes: dict[str, tuple[str, int]] = {}  # state, amount
-        self.expiry_warned = False
-        self.authorization_expired = False
-
-    # What it is
-
-    @property
-    def frozen(self) -> bool:
-        """Nothing that moves money starts but by a person; questions, cancels and timers go on."""
-        return bool(self.frozen_by)
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        return tuple(
-            Part(o.kind, o.state, o.amount.minor, o.approved_minor, o.final, o.extra)
-            for o in self.operations.values()
-        )
-
-    @property
-    def marks(self) -> Marks:
-        return Marks(
-            rejected=self.rejected is not None,
-            ended=self.ended,
-            authorization_expired=self.authorization_expired,
-            disputed_minor=sum(minor for state, minor in self.disputes.values() if state != "won"),
-            retrying=tuple((retry.operation.kind, retry.operation.amount.minor) for retry in self._waiting()),
-        )
-
-    def _waiting(self) -> Iterator[Retry]:
-        return (retry for retry in self.retries.values() if not retry.operation.extra)
-
-    @property
-    def status(self) -> Status:
-        return status(self.parts, self.marks)
-
-    @property
-    def sums(self) -> Sums:
-        return sums(self.parts, self.marks)
-
-    @property
-    def attempts(self) -> list[Operation]:
-        return [operation for operation in self.operations.values() if operation.taking]
-
-    @property
-    def taken_by(self) -> Operation | None:
-        """The attempt that succeeded."""
-        approved = (o for o in self.attempts if o.state is OperationState.APPROVED and not o.extra)
-        return next(approved, None)
-
-    @property
-    def authorization_until(self) -> datetime | None:
-        """Until when what was authorized may be captured; None where nothing waits for a capture."""
-        taken = self.taken_by
-        if taken is None or taken.kind != "authorize" or taken.approved_at is None:
-            return None
-        return taken.approved_at + timedelta(seconds=taken.psp.authorization_life_s)
-
-    def under_way(self, kind: Kind) -> list[Operation]:
-        waiting = [retry.operation for retry in self.retries.values()]
-        started = [operation for operation in self.operations.values() if operation.open]
-        return [operation for operation in started + waiting if operation.kind == kind]
-
-    def expiry_at(self) -> datetime | None:
-        """When the warning, or the end itself, of what can be captured is due; None while it is being captured."""
-        until, total = self.authorization_until, self.sums
-        if until is None or self.authorization_expired or not total.capturable or total.capturing:
-            return None
-        taken = self.taken_by
-        assert taken is not None
-        if self.expiry_warned:
-            return until
-        return until - min(_WARNING, timedelta(seconds=taken.psp.authorization_life_s) / 4)
-
-    def due(self) -> list[datetime]:
-        """When something will change by itself."""
-        if self.rejected is not None:
-            return []
-        moments = [o.next_ask_at() for o in self.operations.values()]
-        moments += [o.person_at() for o in self.operations.values()]
-        moments.append(self.expiry_at())
-        if not self.frozen:
-            moments += [retry.at for retry in self.retries.values()]
-        return [moment for moment in moments if moment is not None]
-
-    def next_wake_at(self, now: datetime) -> datetime | None:
-        """Later than `now`, or None when nothing will change by itself."""
-        due = self.due()
-        return max(min(due), now + timedelta(milliseconds=1)) if due else None
-
-    # What is recorded
 
     def start(
         self,
@@ -174,27 +46,32 @@ class Payment(Aggregate):
         amount_minor: int,
         cause: Cause,
         *,
-        because: str,
+        reason: str,
         target: Operation | None = None,
         final: bool = False,
         three_ds: bool = False,
-        extra: bool = False,
+        duplicate_charge: bool = False,
+        timed: bool = False,
         retry_of: Operation | None = None,
+        ends_unreached: bool = False,
     ) -> None:
-        ordinal = len(self.operations) + 1
-        taking = target is None
-        assert not taking or all(o.state in NOT_EXECUTED for o in self.attempts), (
+        """Starts an operation: the event is also the request to its gateway worker. `target`: the operation
+        that it captures, voids or refunds; None: an attempt. `retry_of`: the operation that was not executed
+        and that it takes the place of."""
+        ordinal, is_charge_attempt = len(self.operations) + 1, target is None
+        assert not is_charge_attempt or all(o.state in NOT_EXECUTED for o in self.attempts), (
             "an attempt may only start when every earlier one is proven not executed"
         )
         self.trigger_event(
             events.OperationStarted,
             ordinal=ordinal,
-            attempt=retry_of.attempt + 1 if retry_of is not None else 1,
+            attempt=1 if retry_of is None else retry_of.attempt + retry_of.was_attempt,
             authorization_life_s=psp.authorization_life_s,
-            completed_by=psp.completed_by,
+            final_call_by=psp.final_call_by,
             limits=tuple(sorted(psp.limits)),
             retry_of=None if retry_of is None else retry_of.id,
-            extra=extra,
+            duplicate_charge=duplicate_charge,
+            timed=timed,
             **self._request(
                 operation_id(self.id, kind, ordinal),
                 kind,
@@ -202,52 +79,65 @@ class Payment(Aggregate):
                 amount_minor,
                 step=FIRST_STEP,
                 target=target,
+                target_minor=self.left_to(kind, target),
                 final=final,
                 three_ds=three_ds,
-                expires_at=self._may_be_sent_until(target, kind, cause),
-                action_until=min(cause.now + ACTION_LIFE, self.expires_at) if taking else None,
-                because=because,
+                expires_at=self.may_be_sent_until(kind, target, cause.now)
+                if retry_of is None
+                else retry_of.expires_at,
+                action_until=min(cause.now + ACTION_LIFE, self.expires_at) if is_charge_attempt else None,
+                ends_unreached=ends_unreached,
+                reason=reason,
             ),
             **cause.fields(),
         )
 
-    def _may_be_sent_until(self, target: Operation | None, kind: Kind, cause: Cause) -> datetime:
-        if target is None:
-            return self.expires_at
-        until = self.authorization_until
-        return until if kind == "capture" and until is not None else cause.now + _REFUND_LIFE
-
-    def ask(self, operation: Operation, cause: Cause, *, only_query: bool = False) -> None:
-        how, because = operation.how_to_ask(cause.now, frozen=self.frozen, canceled=self.cancel_requested)
+    def follow_up(
+        self, operation: Operation, cause: Cause, *, only_query: bool = False, ends_unreached: bool = False
+    ) -> None:
+        """Requests the call that `Operation.choose_follow_up` finds due. `only_query`: moves no money.
+        `ends_unreached`: see `events.Request`."""
+        how, reason = operation.choose_follow_up(
+            cause.now, frozen=self.frozen, canceled=self.cancel_requested
+        )
         if only_query and how in {"repeat", "continue"}:
-            how, because = "query", "a look-up was asked for"
-        self.ask_by(how, operation, cause, because)
+            how, reason = "query", "AegisPay only queries the PSP"
+        self.request_follow_up(how, operation, cause, reason, ends_unreached=ends_unreached)
 
-    def ask_by(
+    def request_follow_up(
         self,
         how: How,
         operation: Operation,
         cause: Cause,
-        because: str,
+        reason: str,
         returned: dict[str, str] | None = None,
+        *,
+        ends_unreached: bool = False,
+        doubted: bool = False,
     ) -> None:
-        first = (how == "cancel" and not operation.told_to_end) or (
+        """Requests a further call about an operation. `returned`: by the customer's browser, for `continue`.
+        `doubted`: a webhook reports that what is recorded has failed."""
+        first = (how in {"cancel", "release"} and not operation.cancel_sent) or (
             how == "confirm" and not operation.confirming
         )
-        news_at = operation.last_news_at or operation.started_at
+        updated_at = operation.last_update_at or operation.started_at
         over = (
             operation.state is OperationState.ACTION_REQUIRED
             and operation.challenge_over(cause.now)
-            and not operation.challenge_over(news_at)
+            and not operation.challenge_over(updated_at)
         )
-        late = operation.late
+        late = operation.late_approval
+        # The first cancel, the first confirm and the end of a challenge restart the query schedule.
+        number = 1 if first or over else operation.queries + 1
+        if how == "continue" or (how == "repeat" and operation.state is OperationState.UNREACHED):
+            number = 0
         self.trigger_event(
-            events.OperationAsked,
+            events.OperationFollowUpRequested,
             how=how,
-            # Each is a matter of its own: it is asked about again as soon as a new question would be.
-            ask=0 if how == "continue" else 1 if first or over else operation.asked + 1,
+            follow_up=number,
             psp_id=late.psp_id if late is not None and late.psp_id is not None else operation.psp_id,
             returned=returned if how == "continue" else operation.returned,
+            doubted=doubted,
             **self._request(
                 operation.id,
                 operation.kind,
@@ -255,11 +145,13 @@ class Payment(Aggregate):
                 operation.amount.minor,
                 step=(operation.next_step if how == "continue" else None) or operation.step,
                 target=None if operation.target is None else self.operations[operation.target],
+                target_minor=operation.target_minor,
                 final=operation.final,
                 three_ds=operation.three_ds,
                 expires_at=operation.expires_at,
                 action_until=operation.action_until,
-                because=because,
+                ends_unreached=ends_unreached,
+                reason=reason,
             ),
             **cause.fields(),
         )
@@ -273,11 +165,13 @@ class Payment(Aggregate):
         *,
         step: str,
         target: Operation | None,
+        target_minor: int | None,
         final: bool,
         three_ds: bool,
         expires_at: datetime,
         action_until: datetime | None,
-        because: str,
+        ends_unreached: bool,
+        reason: str,
     ) -> dict[str, Any]:
         return {
             "operation_id": name,
@@ -295,68 +189,186 @@ class Payment(Aggregate):
             "stored_credential": self.stored_credential,
             "target_operation_id": None if target is None else target.id,
             "target_psp_id": None if target is None else target.psp_id,
-            "target_minor": None if target is None else target.approved_minor,
+            "target_minor": target_minor,
             "final": final,
             "multicapture": psp.multicapture,
             "overcapture_percent": psp.overcapture_percent,
             "key_life_s": psp.key_life_s,
             "expires_at": expires_at.isoformat(),
             "action_until": None if action_until is None else action_until.isoformat(),
-            "because": because,
+            "ends_unreached": ends_unreached,
+            "reason": reason,
         }
 
-    def outcome(self, report: Report, cause: Cause) -> None:
-        self._reported(_OUTCOME_OF[report.state], report, cause)
+    def outcome(self, report: Report, cause: Cause, *, refused_as: str | None = None) -> None:
+        """Records the operation's new state. `refused_as`: how its last step ended, while an earlier step's
+        hold is released."""
+        self._reported(_OUTCOME_OF[report.state], report, cause, refused_as=refused_as)
+
+    def wait_unreached(self, report: Report, retry_at: datetime, reason: str, cause: Cause) -> None:
+        """Records that nobody was reached. `retry_at`: when the next try of the same call is due."""
+        self._reported(
+            events.OperationUnreached,
+            replace(report, unreached=True),
+            cause,
+            retry_at=retry_at.isoformat(),
+            reason=reason,
+        )
+
+    def answer(self, report: Report, cause: Cause) -> None:
+        """Records the PSP's response to a query that stays open, with the balances that it shows."""
+        shown = report.balances or Balances()
+        self._reported(
+            events.OperationStatusReported,
+            report,
+            cause,
+            reported_state=report.state.value,
+            captured_minor=shown.captured_minor,
+            refunded_minor=shown.refunded_minor,
+            held_minor=shown.held_minor,
+        )
 
     def confirm(self, report: Report, cause: Cause) -> None:
+        """Records the PSP's response that closes a `confirm`."""
         self._reported(events.OperationConfirmed, report, cause, confirms=report.state.value)
 
-    def contradict(self, report: Report, why: str, cause: Cause, *, late_charge: bool = False) -> None:
-        if (report.operation_id, report.state.value, report.psp_id) in self.contradictions:
+    def contradict(
+        self,
+        report: Report,
+        why: str,
+        cause: Cause,
+        *,
+        late_approval: bool = False,
+        about: str = "",
+        until: Until | None = None,
+    ) -> None:
+        """Records that the report contradicts the record, once; again only after a report of the PSP has
+        settled it. `about`: what distinguishes it from other contradictions of the same report."""
+        if (report.operation_id, report.state.value, report.psp_id, about) in self.contradictions:
             return
         self._reported(
-            events.Contradicted, report, cause, reported=report.state.value, why=why, late_charge=late_charge
+            events.Contradicted,
+            report,
+            cause,
+            reported=report.state.value,
+            why=why,
+            late_approval=late_approval,
+            about=about,
+            until=until,
+        )
+
+    def settle(self, key: ContradictionKey, reason: str, cause: Cause, observed_at: datetime | None) -> None:
+        """Ends a contradiction that a later report of the PSP has settled."""
+        name, reported, psp_id, about = key
+        others = [
+            one.why for at, one in self.contradictions.items() if one.open and at[0] == name and at != key
+        ]
+        self.trigger_event(
+            events.ContradictionSettled,
+            operation_id=name,
+            reported=reported,
+            psp_id=psp_id,
+            about=about,
+            reason=reason,
+            observed_at=None if observed_at is None else observed_at.isoformat(),
+            still=others[-1] if others else None,
+            frozen=bool(others) or self.frozen_without(name),
+            **cause.fields(),
         )
 
     def _reported(
-        self, event: type[events.Reported], report: Report, cause: Cause, **more: str | bool
+        self, event: type[events.Reported], report: Report, cause: Cause, **more: str | bool | int | None
     ) -> None:
         self.trigger_event(
             event,
-            operation_id=report.operation_id,
-            step=report.step,
-            psp_id=report.psp_id,
-            amount_minor=report.amount_minor,
-            currency=report.currency,
-            code=report.code,
-            detail=report.detail,
-            hint=report.hint,
-            action_url=report.action_url,
-            repeat_is_useless=report.repeat_is_useless,
-            source=report.source,
-            tries=report.tries,
+            **report.shared(),
             first_try_at=report.first_try_at.isoformat() if report.first_try_at else None,
             observed_at=report.observed_at.isoformat(),
-            call_ms=report.call_ms,
-            next_step=report.next_step,
             **more,
             **cause.fields(),
         )
 
-    def end_attempts(self, ended: Ended, because: str, cause: Cause) -> None:
+    def record_external_move(
+        self,
+        kind: Kind,
+        of: Operation,
+        amount_minor: int,
+        cause: Cause,
+        *,
+        psp_id: str | None,
+        final: bool,
+        observed_at: datetime,
+        reason: str,
+    ) -> None:
+        """Records money that moved without AegisPay as an operation. `of`: the one that it captured or
+        refunded. `psp_id`: None: the PSP shows only a total. `final`: nothing is held any more."""
+        ordinal = len(self.operations) + 1
         self.trigger_event(
-            events.AttemptsEnded,
-            ended=ended,
-            because=f"no further attempt because {because}",
+            events.ExternalMoveRecorded,
+            operation_id=operation_id(self.id, kind, ordinal),
+            kind=kind,
+            ordinal=ordinal,
+            target_operation_id=of.id,
+            gateway=of.psp.gateway,
+            account=of.psp.account,
+            amount_minor=amount_minor,
+            currency=self.amount.currency,
+            psp_id=psp_id,
+            final=final,
+            may_be_disputed=kind == "refund" and "disputes_show_as_refunds" in of.psp.limits,
+            observed_at=observed_at.isoformat(),
+            reason=reason,
             **cause.fields(),
         )
 
-    def end_retries(self, operation: Operation, because: str, cause: Cause) -> None:
+    def keep_move(self, of: Operation, move: Move, observed_at: datetime, cause: Cause) -> None:
+        """Records an external move on an operation without an outcome, to be counted once that is
+        approved."""
+        self.trigger_event(
+            events.ExternalMoveDeferred,
+            operation_id=of.id,
+            kind=move.kind,
+            amount_minor=move.amount_minor,
+            currency=self.amount.currency,
+            psp_id=move.psp_id,
+            observed_at=observed_at.isoformat(),
+            reason=f"an external {move.kind} was made while {of.id} is {of.state}: recorded once that is approved",
+            **cause.fields(),
+        )
+
+    def take_back(
+        self, move: Operation, amount_minor: int, observed_at: datetime, reason: str, cause: Cause
+    ) -> None:
+        """Records that an external move has failed since. `amount_minor`: of the move, at most what is
+        recorded of it."""
+        self.trigger_event(
+            events.ExternalMoveReversed,
+            operation_id=move.id,
+            kind=move.kind,
+            amount_minor=amount_minor,
+            left_minor=move.approved_minor - amount_minor,
+            currency=self.amount.currency,
+            observed_at=observed_at.isoformat(),
+            reason=reason,
+            **cause.fields(),
+        )
+
+    def end_attempts(self, ended: Ended, reason: str, cause: Cause) -> None:
+        """Records that no further attempt follows, and why."""
+        self.trigger_event(
+            events.AttemptsEnded,
+            ended=ended,
+            reason=f"no further attempt because {reason}",
+            **cause.fields(),
+        )
+
+    def end_retries(self, operation: Operation, reason: str, cause: Cause) -> None:
+        """Records that a capture, void or refund is not repeated, and why."""
         self.trigger_event(
             events.RetriesEnded,
             operation_id=operation.id,
             attempt=operation.attempt,
-            because=f"no further attempt because {because}",
+            reason=f"no further attempt because {reason}",
             **cause.fields(),
         )
 
@@ -367,9 +379,11 @@ class Payment(Aggregate):
         account: str,
         cause: Cause,
         *,
-        because: str,
+        reason: str,
         three_ds: bool = False,
     ) -> None:
+        """Records when, and at which account, the next operation takes the place of one that was not
+        executed."""
         self.trigger_event(
             events.RetryScheduled,
             operation_id=operation.id,
@@ -377,17 +391,9 @@ class Payment(Aggregate):
             retry_at=at.isoformat(),
             account=account,
             three_ds=three_ds,
-            because=because,
+            reason=reason,
             **cause.fields(),
         )
-
-    # Called by events
-
-    def wait_for_retry(self, operation: str, at: datetime, account: str, *, three_ds: bool) -> None:
-        self.retries[operation] = Retry(self.operations[operation], at, account, three_ds)
-
-    def drop_retries_of_attempts(self) -> None:
-        self.retries = {name: retry for name, retry in self.retries.items() if not retry.operation.taking}
 
 
 _OUTCOME_OF: Final = {event.state: event for event in events.OUTCOMES}

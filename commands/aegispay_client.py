@@ -1,6 +1,6 @@
-"""The front door of the distribution `aegispay-client`, where this file is the package's `__init__`."""
+"""The public names of the distribution `aegispay-client`, in which this file is the package's `__init__`."""
 
 from .client import ENDED, SETTLED, Client, ClientError, NoAnswer, NotSettled, Refused
-from .messages import Reply
+from .reply import Reply
 
 __all__ = ["ENDED", "SETTLED", "Client", "ClientError", "NoAnswer", "NotSettled", "Refused", "Reply"]

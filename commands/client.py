@@ -1,7 +1,7 @@
-"""The producers' client: payment commands to Kafka, and the replies to them.
+"""The producers' client: it sends payment commands to Kafka and returns the replies to them.
 
 Invariant: whatever fails here, sending the same idempotency key with the same content again is safe.
-Published as `aegispay_client` with conversation.py, messages.py and sensitive.py; it imports nothing else of AegisPay.
+Published as `aegispay_client` with the files that pyproject.toml lists; it imports nothing else of AegisPay.
 """
 
 import uuid
@@ -13,16 +13,12 @@ from uuid import UUID
 
 import orjson
 
-from .conversation import ClientError, Conversation, NoAnswer, NotSettled, Refused
-from .messages import (
-    CreatePayment,
-    InvalidMessage,
-    MerchantCommand,
-    Reply,
-    command_id,
-    parse_command,
-    payment_id,
-)
+from .card_data import holds_card_data
+from .connection import ClientError, Connection, NoAnswer, NotSettled, Refused
+from .ids import command_id, payment_id
+from .messages import SENSITIVE, CreatePayment, InvalidMessage, MerchantCommand
+from .parsing import parse_command
+from .reply import Reply
 
 __all__ = [
     "ENDED",
@@ -51,25 +47,28 @@ SETTLED: Final = frozenset(
         "DISPUTED",
     }
 )
-"""Nothing more happens to such a payment by itself. IN_DOUBT is not among them: the PSP is still being asked."""
+"""Statuses in which nothing more happens to a payment by itself. IN_DOUBT is not one: status queries go
+on."""
 ENDED: Final = frozenset(
     {"APPROVED", "DECLINED_SOFT", "DECLINED_HARD", "NOT_SENT", "PROVEN_ABSENT", "EXPIRED"}
 )
-"""States of a capture, void or refund that has come to its end; executed only where it is APPROVED."""
+"""States of a capture, void or refund that has ended; it was executed only if it is APPROVED."""
 
 
 class Tracing(TypedDict, total=False):
-    """`correlation_id` is in every event, log and PSP call; `traceparent` is W3C trace context."""
+    """Headers of a command. `correlation_id` goes into every event, log and PSP call; `traceparent` is the
+    W3C trace context."""
 
     correlation_id: str
     traceparent: str
 
 
 class Client:
-    """One per process and merchant; used by any number of tasks at once.
+    """Sends one merchant's commands. A process needs one; any number of its tasks may use it at once.
 
-    `kafka`: further settings of aiokafka for both connections, e.g. security_protocol and ssl_context.
-    `answer_timeout_s` bounds every command, from its send to its answer.
+    `bootstrap`: Kafka's addresses, host:port, with commas. `kafka`: further settings of aiokafka for both
+    connections, e.g. security_protocol and ssl_context. `answer_timeout_s` bounds each command, from its send
+    to its answer.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Client:
         kafka: Mapping[str, Any] | None = None,
     ) -> None:
         self._merchant_id = merchant_id
-        self._kafka = Conversation(bootstrap, topic_prefix, answer_timeout_s, kafka or {})
+        self._kafka = Connection(bootstrap, topic_prefix, answer_timeout_s, kafka or {})
 
     async def __aenter__(self) -> Self:
         await self._kafka.start()
@@ -111,11 +110,13 @@ class Client:
         expires_in: timedelta = timedelta(minutes=15),
         **tracing: Unpack[Tracing],
     ) -> Reply:
-        """Returns once it is decided; the money moves after that (`wait_settled`). Raises `Refused`, `NoAnswer`.
+        """Creates a payment. Returns once it is decided; the money moves after that (`wait_settled`). Raises
+        `Refused`, `NoAnswer`.
 
-        One key names one payment for ever: a repeat is answered with how that payment stands. `payment_method` is
-        a PSP's token. No call that moves money is sent later than `expires_in` from now. `stored_credential`: see
-        `messages.StoredCredential`. `return_page`: yours, for a customer who comes back from a challenge.
+        One key names one payment for ever: a repeat returns that payment's present status. `payment_method`
+        is a PSP's token. AegisPay sends no call that moves money later than `expires_in` from now.
+        `stored_credential`: see `messages.StoredCredential`. `return_page`: your page for a customer who
+        comes back from a challenge.
         """
         command = uuid.uuid4()
         content = {
@@ -148,15 +149,17 @@ class Client:
         final: bool = False,
         **tracing: Unpack[Tracing],
     ) -> Reply:
-        """All that is left, or `amount_minor` of it; `final` releases the rest. As of every method below: returns
-        once it is decided, and `wait` tells how it ended; a repeat with the same key is answered as the first was;
-        raises `Refused`, `NoAnswer`."""
+        """Captures `amount_minor`, or all that is left; `final` releases what is then left.
+
+        Like every method below it returns once AegisPay has decided, and `wait` returns the end; a repeat
+        with the same key gets the first answer. Raises `Refused`, `NoAnswer`.
+        """
         content = {"amount_minor": amount_minor, "final": final}
-        return await self._about(payment, "capture_payment", idempotency_key, content, tracing)
+        return await self._change(payment, "capture_payment", idempotency_key, content, tracing)
 
     async def void(self, payment: UUID, *, idempotency_key: str, **tracing: Unpack[Tracing]) -> Reply:
-        """Releases what is authorized and not captured."""
-        return await self._about(payment, "void_payment", idempotency_key, {}, tracing)
+        """Releases the amount that is authorized and not captured. Raises `Refused`, `NoAnswer`."""
+        return await self._change(payment, "void_payment", idempotency_key, {}, tracing)
 
     async def refund(
         self,
@@ -167,13 +170,15 @@ class Client:
         reason: str | None = None,
         **tracing: Unpack[Tracing],
     ) -> Reply:
-        """All that was captured and is not given back yet, or `amount_minor` of it."""
+        """Refunds `amount_minor`, or all that is captured and not refunded yet. Raises `Refused`,
+        `NoAnswer`."""
         content = {"amount_minor": amount_minor, "reason": reason}
-        return await self._about(payment, "refund_payment", idempotency_key, content, tracing)
+        return await self._change(payment, "refund_payment", idempotency_key, content, tracing)
 
     async def cancel(self, payment: UUID, *, idempotency_key: str, **tracing: Unpack[Tracing]) -> Reply:
-        """Nothing is to be taken: refused once something was captured."""
-        return await self._about(payment, "cancel_payment", idempotency_key, {}, tracing)
+        """Cancels the payment, so that nothing is taken; refused once anything was captured. Raises
+        `Refused`, `NoAnswer`."""
+        return await self._change(payment, "cancel_payment", idempotency_key, {}, tracing)
 
     async def complete_action(
         self,
@@ -183,9 +188,10 @@ class Client:
         operation_id: str | None = None,
         **tracing: Unpack[Tracing],
     ) -> Reply:
-        """The customer came back from a challenge or a redirect: the PSP is asked how it went."""
+        """Lets AegisPay query the PSP once the customer is back from a challenge or a redirect.
+        `operation_id`: None for the newest one that sent the customer away. Raises `Refused`, `NoAnswer`."""
         content = {"operation_id": operation_id}
-        return await self._about(payment, "complete_action", idempotency_key, content, tracing)
+        return await self._change(payment, "complete_action", idempotency_key, content, tracing)
 
     async def retry_status_query(
         self,
@@ -195,9 +201,10 @@ class Client:
         operation_id: str | None = None,
         **tracing: Unpack[Tracing],
     ) -> Reply:
-        """The PSP is asked now, without waiting for the schedule, about one operation or all that have no outcome."""
+        """Lets AegisPay query the PSP now, ahead of its schedule. `operation_id`: None for all operations
+        without an outcome. Raises `Refused`, `NoAnswer`."""
         content = {"operation_id": operation_id}
-        return await self._about(payment, "retry_status_query", idempotency_key, content, tracing)
+        return await self._change(payment, "retry_status_query", idempotency_key, content, tracing)
 
     async def resolve(
         self,
@@ -209,31 +216,61 @@ class Client:
         evidence: str,
         who: str,
         amount_minor: int | None = None,
+        psp_id: str | None = None,
         **tracing: Unpack[Tracing],
     ) -> Reply:
-        """A person's decision, recorded with `who` and what it rests on, about an operation in doubt."""
+        """Records an operator's decision about an operation in doubt. `who`: the operator. `amount_minor`:
+        the amount that the PSP executed, if not the requested one. `psp_id`: the PSP's id of the operation
+        that is meant, if the PSP executed it twice. Raises `Refused`, `NoAnswer`."""
         content = {
             "operation_id": operation_id,
+            "decision": decision,
+            "amount_minor": amount_minor,
+            "psp_id": psp_id,
+            "evidence": evidence,
+            "who": who,
+        }
+        return await self._change(payment, "resolve_payment", idempotency_key, content, tracing)
+
+    async def resolve_dispute(
+        self,
+        payment: UUID,
+        *,
+        idempotency_key: str,
+        dispute_id: str,
+        decision: Literal["opened", "won", "lost", "closed"],
+        evidence: str,
+        who: str,
+        amount_minor: int | None = None,
+        **tracing: Unpack[Tracing],
+    ) -> Reply:
+        """Records an operator's decision on a dispute; a later report of the PSP replaces it. `amount_minor`:
+        what the bank took, in the payment's currency. Raises `Refused`, `NoAnswer`."""
+        content = {
+            "dispute_id": dispute_id,
             "decision": decision,
             "amount_minor": amount_minor,
             "evidence": evidence,
             "who": who,
         }
-        return await self._about(payment, "resolve_payment", idempotency_key, content, tracing)
+        return await self._change(payment, "resolve_dispute", idempotency_key, content, tracing)
 
     async def wait_settled(self, reply: Reply, timeout_s: float = 30.0) -> Reply:
-        """The reply that says where the payment came to rest: one of `SETTLED`. Raises `NotSettled`, `NoAnswer`."""
-        return await self._kafka.until(reply, timeout_s, lambda news: news.status in SETTLED)
+        """Returns the reply with a status of `SETTLED`. Raises `NotSettled` after `timeout_s`, and
+        `NoAnswer`."""
+        return await self._kafka.until(reply, timeout_s, lambda later: later.status in SETTLED)
 
     async def wait(self, reply: Reply, timeout_s: float = 30.0) -> Reply:
-        """The reply that says how it ended what the command started: see `is_end`. Raises `NotSettled`, `NoAnswer`."""
-        return await self._kafka.until(reply, timeout_s, lambda news: is_end(reply, news))
+        """Returns the reply that ends what the command of `reply` started, see `is_end`. Raises `NotSettled`
+        after `timeout_s`, and `NoAnswer`."""
+        return await self._kafka.until(reply, timeout_s, lambda later: is_end(reply, later))
 
     async def pay(self, *, timeout_s: float = 30.0, **create: Any) -> Reply:
-        """`create_payment`, which takes `create`, and `wait_settled`."""
+        """Creates a payment and waits until it has settled. `create`: the arguments of `create_payment`.
+        Raises what it and `wait_settled` raise."""
         return await self.wait_settled(await self.create_payment(**create), timeout_s)
 
-    async def _about(
+    async def _change(
         self, payment: UUID, kind: str, idempotency_key: str, content: dict[str, Any], tracing: Tracing
     ) -> Reply:
         try:
@@ -255,6 +292,9 @@ class Client:
         except InvalidMessage as invalid:
             raise Refused(invalid.code, invalid.path, invalid.detail, None) from None
         assert isinstance(command, CreatePayment | MerchantCommand)
+        for name, value in tracing.items():
+            if holds_card_data(str(value)):
+                raise Refused(SENSITIVE, name, "looks like a card number or a security code", None)
         headers = [(name, str(value).encode()) for name, value in tracing.items()]
         reply = await self._kafka.ask(command, raw, headers)
         if reply.result == "refused":
@@ -262,10 +302,10 @@ class Client:
         return reply
 
 
-def is_end(answer: Reply, news: Reply) -> bool:
-    """Whether `news` tells how it ended what the accepted command of `answer` started: a capture, void or refund is
-    in one of `ENDED`; otherwise the payment is in one of `SETTLED` and waits for no customer."""
+def is_end(answer: Reply, reply: Reply) -> bool:
+    """True if `reply` ends what the accepted command of `answer` started: a capture, void or refund is in one
+    of `ENDED`; anything else ends when the payment is in one of `SETTLED` and waits for no customer."""
     kind = (answer.operation_id or "").partition("-")[2][:1]
     if kind in {"c", "v", "r"}:
-        return news.command_id == answer.command_id and news.operation_state in ENDED
-    return news.status in SETTLED - {"REQUIRES_ACTION"}
+        return reply.command_id == answer.command_id and reply.operation_state in ENDED
+    return reply.status in SETTLED - {"REQUIRES_ACTION"}

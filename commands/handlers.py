@@ -1,20 +1,22 @@
-"""One function per message: check, decide, answer. No I/O: what is saved and sent stands in what they return."""
+"""One function per message: check, decide, answer. No I/O: each returns what is to be saved and sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Final, assert_never
 from uuid import UUID
 
-from aggregates import attempts, doubt, merchant, reports, wakes
-from aggregates.asked import Asked, Cause
-from aggregates.asked import Refused as RuleSaysNo
+from aggregates import attempts, disputes, merchant_commands, outcomes, resolution, timers
+from aggregates.decision import PAYMENT_FIELDS, Cause, PaymentRequest, Refused
+from aggregates.events import ExternalMoveRecorded
 from aggregates.money import Money, MoneyRefused
-from aggregates.operation import OperationState, Report
+from aggregates.operation import Balances, Move, OperationState, Report
 from aggregates.payment import Payment
-from aggregates.retry import Route
-from aggregates.status import RESTING
-from commands import answers
+from aggregates.routing import Route
+from aggregates.status import SETTLED
+from commands import replies
+from commands.ids import fingerprint, payment_id
 from commands.messages import (
     AnyCommand,
     AnyReport,
@@ -24,28 +26,30 @@ from commands.messages import (
     CreatePayment,
     InvalidMessage,
     MerchantCommand,
+    Outcome,
     RecordDispute,
     RecordOutcome,
     RefundPayment,
-    Reply,
+    ResolveDispute,
     ResolvePayment,
     RetryParked,
     RetryStatusQuery,
     VoidPayment,
     Wake,
     dump,
-    fingerprint,
-    parse_reply,
-    payment_id,
 )
-from commands.ports import Accounts, GatewayId, Refusal, Timer, Writes
+from commands.messages import Balances as ReportedBalances
+from commands.parsing import parse_reply
+from commands.ports import Accounts, GatewayId, Refusal, Timer
+from commands.reply import Reply
 
 Message = AnyCommand | AnyReport
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is random or live when a message is decided."""
+    """Everything outside the stream that a decision depends on: the time, chance, the accounts and earlier
+    refusals."""
 
     now: datetime
     jitter: float  # in [0, 1)
@@ -55,7 +59,8 @@ class Context:
     refusals: Mapping[UUID, Refusal]
 
     def cause(self, command_id: UUID, correlation_id: str, given: str | None = None) -> Cause:
-        """`given`: the fingerprint of a producer's command."""
+        """Returns what the new events keep of the message that caused them. `given`: the fingerprint of a
+        merchant's command."""
         return Cause(
             command_id,
             given,
@@ -66,32 +71,45 @@ class Context:
         )
 
     def route(self, payment: Payment) -> Route:
+        """Returns where the payment's next attempts may run."""
         return self.accounts.for_payment(payment.merchant_id, payment.amount.currency, payment.payment_method)
 
 
 @dataclass(slots=True)
 class Decided:
-    """`payment`: the stream afterwards, with its new events pending."""
+    """What one message leads to. `payment`: the stream afterwards, with its new events pending. `timer`: the
+    payment's row from now on; None leaves it alone."""
 
-    payment: Payment | None
-    writes: Writes = field(default_factory=Writes)
+    payment: Payment
     replies: list[Reply] = field(default_factory=list)
+    timer: Timer | None = None
+    refusal: Refusal | None = None
+    gateway_ids: list[GatewayId] = field(default_factory=list)
 
+
+# Fields that a message and a record of the aggregate have under one name are passed on by that name.
+_REPORT: Final = {one.name for one in fields(Report)} - {"state", "balances"}
+OF_THE_OUTCOME: Final = tuple(sorted(_REPORT & Outcome.model_fields.keys()))
+OF_THE_MESSAGE: Final = tuple(sorted(_REPORT & RecordOutcome.model_fields.keys()))
+_read_outcome: Final = attrgetter(*OF_THE_OUTCOME)
+_read_message: Final = attrgetter(*OF_THE_MESSAGE)
+_read_payment: Final = attrgetter(*PAYMENT_FIELDS)
 
 _NOT_FOUND: Final = "there is no such payment"
 
 
 def check(message: Message) -> None:
-    """What the shape alone does not say. Raises `InvalidMessage`: the message is never decided."""
+    """Checks what a message's types do not. Raises `InvalidMessage`: the message is never decided."""
     match message:
         case CreatePayment():
             try:
                 Money.payable(message.amount_minor, message.currency)
             except MoneyRefused as refused:
                 raise InvalidMessage(refused.code, refused.path, str(refused), message.command_id) from None
-            if message.payment_id != payment_id(message.merchant_id, message.idempotency_key):
-                raise InvalidMessage("payment_not_found", "payment_id", _NOT_FOUND, message.command_id)
-        case CapturePayment() | RefundPayment() | ResolvePayment():
+            if message.payment_id != (right := payment_id(message.merchant_id, message.idempotency_key)):
+                text = f"this merchant_id and idempotency_key give the payment_id {right}: send that one"
+                raise InvalidMessage("payment_id_wrong", "payment_id", text, message.command_id)
+        case CapturePayment() | RefundPayment() | ResolvePayment() | ResolveDispute():
             if message.amount_minor is not None and message.amount_minor <= 0:
                 text = "amount_minor must be above 0"
                 raise InvalidMessage("amount_not_positive", "amount_minor", text, message.command_id)
@@ -111,7 +129,8 @@ def check(message: Message) -> None:
 
 
 def handle(message: Message, payment: Payment | None, context: Context) -> Decided:
-    """Raises `InvalidMessage` where the message is about a payment that does not exist."""
+    """Decides one message. `payment`: its stream, None if there is none. Raises `InvalidMessage` if the
+    payment or the PSP that it names does not exist."""
     if isinstance(message, CreatePayment):
         return create_payment(message, payment, context)
     existing = _existing(payment, message.command_id)
@@ -129,93 +148,90 @@ def handle(message: Message, payment: Payment | None, context: Context) -> Decid
 
 
 def create_payment(command: CreatePayment, payment: Payment | None, context: Context) -> Decided:
+    """Starts the payment, repeats its answer, or refuses the key with other content.
+
+    Raises `InvalidMessage` for a token that names no PSP.
+    """
     given = fingerprint(command)
     cause = context.cause(command.command_id, str(command.command_id), given)
     if payment is None:
-        stored = command.stored_credential
-        asked = Asked(
-            merchant_id=command.merchant_id,
-            idempotency_key=command.idempotency_key,
-            amount=Money(command.amount_minor, command.currency),
-            capture=command.capture,
-            payment_method=command.payment_method,
-            stored_credential=None if stored is None else stored.model_dump(),
-            customer_id=command.customer_id,
-            country=command.country,
-            description=command.description,
-            statement_text=command.statement_text,
-            return_page=command.return_page,
-            metadata=dict(command.metadata),
-            expires_at=command.expires_at,
-        )
+        if (remedy := context.accounts.stray_prefix(command.merchant_id, command.payment_method)) is not None:
+            raise InvalidMessage("gateway_unknown", "payment_method", remedy, command.command_id)
+        request = _payment_request(command)
         route = context.accounts.for_payment(command.merchant_id, command.currency, command.payment_method)
-        decided = _changed(attempts.request(command.payment_id, asked, route, cause), context.now)
+        decided = _changed(attempts.request(command.payment_id, request, route, cause), context.now)
     elif payment.fingerprint != given:
-        detail = (
-            "this idempotency key was used before, for a payment with other content; the first one stands"
-        )
-        reply = answers.mismatch(command.command_id, payment, "idempotency_key", detail, cause)
+        text = replies.ANOTHER_CONTENT
+        reply = replies.mismatch(command.command_id, payment, "idempotency_key", text, cause)
         refusal = Refusal(payment.id, command.command_id, given, dump(reply))
-        return Decided(payment, Writes(refusals=[refusal]), [reply])
+        return Decided(payment, [reply], refusal=refusal)
     else:
         decided = Decided(payment)
-    assert decided.payment is not None
-    decided.replies.append(answers.answer(command.command_id, decided.payment, cause.correlation_id))
+    decided.replies.append(replies.create_answer(command.command_id, decided.payment, cause.correlation_id))
     return decided
 
 
+def _payment_request(command: CreatePayment) -> PaymentRequest:
+    stored = command.stored_credential
+    values = dict(zip(PAYMENT_FIELDS, _read_payment(command), strict=True))
+    values["stored_credential"] = None if stored is None else stored.model_dump()
+    amount = Money(command.amount_minor, command.currency)
+    return PaymentRequest(**values, amount=amount, expires_at=command.expires_at)
+
+
 def merchant_command(command: MerchantCommand, payment: Payment, context: Context) -> Decided:
-    """Load, repeat?, decide. Another merchant's payment is one that does not exist."""
+    """Repeats an earlier answer, or decides. Raises `InvalidMessage` for another merchant's payment, as for
+    one that does not exist."""
     if command.merchant_id != payment.merchant_id:
         raise InvalidMessage("payment_not_found", "payment_id", _NOT_FOUND, command.command_id)
     given = fingerprint(command)
     cause = context.cause(command.command_id, payment.correlation_id, given)
     if (repeated := _repeated(command.command_id, given, payment, context, cause)) is not None:
-        return Decided(payment, replies=[repeated])
+        return Decided(payment, [repeated])
     before = payment.status
     try:
         _decide(command, payment, cause)
-    except RuleSaysNo as no:
-        reply = answers.rule_says_no(command.command_id, payment, cause, no)
+    except Refused as refused:
+        reply = replies.refused_by_rule(command.command_id, payment, cause, refused)
         refusal = Refusal(payment.id, command.command_id, given, dump(reply))
-        return Decided(payment, Writes(refusals=[refusal]), [reply])
+        return Decided(payment, [reply], refusal=refusal)
     decided = _changed(payment, context.now)
-    decided.replies.append(answers.answer(command.command_id, payment, cause.correlation_id, given))
-    if payment.status is not before and payment.status in RESTING:
-        decided.replies.append(answers.update(payment))
+    decided.replies.append(replies.answer(command.command_id, payment, cause.correlation_id, given))
+    if payment.status is not before and payment.status in SETTLED:
+        decided.replies.append(replies.update(payment))
     return decided
 
 
 def _repeated(command_id: UUID, given: str, payment: Payment, context: Context, cause: Cause) -> Reply | None:
-    """The answer that the command had, with the present state beside it."""
-    refused_before = context.refusals.get(command_id)
-    first = refused_before.fingerprint if refused_before else payment.commands.get(str(command_id))
+    """Returns the answer that the command had, with the present state. None: the command is new."""
+    refusal = context.refusals.get(command_id)
+    first = refusal.fingerprint if refusal else payment.commands.get(str(command_id))
     if first is None:
         return None
     if first != given:
         detail = "this command_id was used before, for another command; the first one stands"
-        return answers.mismatch(command_id, payment, "command_id", detail, cause)
-    if refused_before is None:
-        return answers.answer(command_id, payment, cause.correlation_id, given)
-    stored = parse_reply(refused_before.answer)
+        return replies.mismatch(command_id, payment, "command_id", detail, cause)
+    if refusal is None:
+        return replies.answer(command_id, payment, cause.correlation_id, given)
+    stored = parse_reply(refusal.reply)
     return stored.model_copy(update={"status": payment.status, "version": payment.version})
 
 
 def _decide(command: MerchantCommand, payment: Payment, cause: Cause) -> None:
     match command:
         case CapturePayment():
-            merchant.capture(payment, command.amount_minor, cause, final=command.final)
+            merchant_commands.capture(payment, command.amount_minor, cause, final=command.final)
         case VoidPayment():
-            merchant.void(payment, cause)
+            merchant_commands.void(payment, cause)
         case RefundPayment():
-            merchant.refund(payment, command.amount_minor, cause, reason=command.reason)
+            merchant_commands.refund(payment, command.amount_minor, cause, reason=command.reason)
         case CompleteAction():
             returned = dict(command.returned) or None
-            merchant.customer_returned(payment, command.operation_id, cause, returned=returned)
+            merchant_commands.customer_returned(payment, command.operation_id, cause, returned=returned)
         case CancelPayment():
-            merchant.cancel(payment, cause)
+            merchant_commands.cancel(payment, cause)
         case ResolvePayment():
-            doubt.resolve(
+            resolution.resolve(
                 payment,
                 command.operation_id,
                 command.decision,
@@ -223,80 +239,109 @@ def _decide(command: MerchantCommand, payment: Payment, cause: Cause) -> None:
                 evidence=command.evidence,
                 who=command.who,
                 cause=cause,
+                psp_id=command.psp_id,
+            )
+        case ResolveDispute():
+            disputes.resolve(
+                payment,
+                command.dispute_id,
+                command.decision,
+                command.amount_minor,
+                evidence=command.evidence,
+                who=command.who,
+                cause=cause,
             )
         case RetryStatusQuery():
-            doubt.ask_now(payment, command.operation_id, cause)
+            resolution.query_now(payment, command.operation_id, cause)
         case _:
             assert_never(command)
 
 
 def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -> Decided:
+    """Takes a report of an operation, and keeps the PSP's ids by which later webhooks name it."""
     cause = context.cause(message.command_id, payment.correlation_id)
     before, version = payment.status, payment.version
     outcome = message.outcome
-    report = Report(
-        operation_id=message.operation_id,
-        step=message.step,
-        state=OperationState(outcome.kind),
-        psp_id=outcome.psp_id,
-        amount_minor=outcome.amount_minor,
-        currency=outcome.currency,
-        code=outcome.code,
-        detail=outcome.detail,
-        hint=outcome.hint,
-        action_url=outcome.action_url,
-        repeat_is_useless=outcome.repeat_is_useless,
-        source=message.source,
-        tries=message.tries,
-        first_try_at=message.first_try_at,
-        observed_at=message.observed_at,
-        call_ms=message.call_ms,
-        next_step=outcome.next_step,
-    )
-    reports.take(payment, report, context.route(payment), cause)
+    report = _report(message)
+    outcomes.take(payment, report, context.route(payment), cause)
     decided = _changed(payment, context.now)
-    if outcome.psp_id is not None and payment.pending_events:
-        decided.writes.gateway_ids.append(
-            GatewayId(message.account, outcome.psp_id, payment.id, message.operation_id)
-        )
-    decided.replies += answers.news(payment, before, version)
-    decided.replies += answers.operation_news(payment, message.operation_id)
+    if payment.pending_events:
+        names = [(message.operation_id, name) for name in (outcome.psp_id, *outcome.known_as)]
+        # A later webhook names a move that somebody else made at the PSP by the move's own id.
+        moves = () if outcome.balances is None else outcome.balances.moves
+        known_as = {move.psp_id: move.known_as for move in moves}
+        for event in payment.pending_events:
+            if isinstance(event, ExternalMoveRecorded) and event.psp_id is not None:
+                of_move = (event.psp_id, *known_as.get(event.psp_id, ()))
+                names += [(event.operation_id, name) for name in of_move]
+        decided.gateway_ids += [
+            GatewayId(message.account, psp_id, payment.id, operation)
+            for operation, psp_id in names
+            if psp_id is not None
+        ]
+    decided.replies += replies.settled_update(payment, message.command_id, before, version)
+    decided.replies += replies.operation_update(payment, message.command_id, message.operation_id, version)
     return decided
 
 
+def _report(message: RecordOutcome) -> Report:
+    outcome = message.outcome
+    return Report(
+        **dict(zip(OF_THE_MESSAGE, _read_message(message), strict=True)),
+        **dict(zip(OF_THE_OUTCOME, _read_outcome(outcome), strict=True)),
+        state=OperationState(outcome.kind),
+        balances=_balances(outcome.balances),
+    )
+
+
+def _balances(message: ReportedBalances | None) -> Balances | None:
+    if message is None:
+        return None
+    moves = tuple(Move(one.kind, one.psp_id, one.amount_minor) for one in message.moves)
+    return Balances(message.captured_minor, message.refunded_minor, message.held_minor, moves)
+
+
 def record_dispute(message: RecordDispute, payment: Payment, context: Context) -> Decided:
+    """Takes a report of a dispute. It may end refunds that waited for their next try."""
     cause = context.cause(message.command_id, payment.correlation_id)
     before, version = payment.status, payment.version
-    reports.dispute(
-        payment,
-        dispute_id=message.dispute_id,
+    dispute = message.dispute
+    word = disputes.Word(
+        dispute_id=dispute.dispute_id,
         operation_id=message.operation_id,
-        state=message.state,
-        amount_minor=message.amount_minor,
-        currency=message.currency,
-        reason=message.reason,
-        respond_by=message.respond_by.isoformat() if message.respond_by else None,
-        observed_at=message.observed_at.isoformat(),
-        cause=cause,
+        state=dispute.state,
+        amount_minor=dispute.amount_minor,
+        currency=dispute.currency,
+        reason=dispute.reason,
+        respond_by=dispute.respond_by.isoformat() if dispute.respond_by else None,
+        reported_at=message.reported_at,
+        observed_at=message.observed_at,
+        signed_before=message.signed_before,
     )
+    waiting = list(payment.retries)
+    disputes.take(payment, word, cause)
     decided = _changed(payment, context.now)
-    decided.replies += answers.news(payment, before, version)
+    decided.replies += replies.settled_update(payment, message.command_id, before, version)
+    for name in waiting:
+        if name not in payment.retries:
+            decided.replies += replies.operation_update(payment, message.command_id, name, version)
     return decided
 
 
 def wake(message: Wake, payment: Payment, context: Context) -> Decided:
+    """Does what is due: a next attempt, a status query, an expiry."""
     cause = context.cause(message.command_id, payment.correlation_id)
     before, version = payment.status, payment.version
-    wakes.wake(payment, context.route(payment), cause)
+    timers.wake(payment, context.route(payment), cause)
     decided = _changed(payment, context.now)
-    decided.replies += answers.news(payment, before, version)
+    decided.replies += replies.settled_update(payment, message.command_id, before, version)
     return decided
 
 
 def retry_parked(message: RetryParked, payment: Payment, context: Context) -> Decided:
-    """The stream can be read again: what waited behind it is decided by the batch, before this answer."""
+    """Answers that the stream can be read again: the decider has decided what waited behind it before."""
     decided = _changed(payment, context.now)
-    decided.replies.append(answers.answer(message.command_id, payment, context.correlation_id))
+    decided.replies.append(replies.answer(message.command_id, payment, context.correlation_id))
     return decided
 
 
@@ -307,8 +352,5 @@ def _existing(payment: Payment | None, command_id: UUID) -> Payment:
 
 
 def _changed(payment: Payment, now: datetime) -> Decided:
-    """The timer row moves even when there is no event: the wake that was read has had its effect."""
-    writes = Writes(timers=[Timer(payment.id, payment.version, payment.next_wake_at(now))])
-    if payment.pending_events:
-        writes.payments.append(payment)
-    return Decided(payment, writes)
+    """Sets the timer row even when there is no event: a wake that was read has had its effect."""
+    return Decided(payment, timer=Timer(payment.id, payment.version, payment.next_wake_at(now)))

@@ -1,4 +1,5 @@
-"""What deciding needs from outside. The owner of these interfaces is the one who calls them."""
+"""What the decider needs from outside, as protocols, and the rows that it reads and writes. The decider calls
+them, so it owns these interfaces."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,18 +8,27 @@ from typing import Protocol
 from uuid import UUID
 
 from aggregates.payment import Payment
-from aggregates.retry import Route
+from aggregates.routing import Route
 from commands.records import Record
 
 
 class Accounts(Protocol):
+    """The merchants' accounts at PSPs."""
+
     def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
-        """Where the merchant's attempts may run, and how often: at the PSPs that take this currency and this token."""
+        """Returns the accounts at PSPs that take this currency and this token, and how often to try them."""
+        ...
+
+    def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:
+        """Returns what to write instead of a token whose prefix before the colon names no PSP. None: it is
+        fine."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
+    """The next wake-up of a payment at `version`. `wake_at`: None if it needs none."""
+
     payment_id: UUID
     version: int
     wake_at: datetime | None
@@ -26,6 +36,8 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class GatewayId:
+    """Finds the operation that a PSP's webhook names by the PSP's own id."""
+
     account: str
     psp_id: str
     payment_id: UUID
@@ -34,16 +46,18 @@ class GatewayId:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
+    """A command that the rules refused: it writes no event, so a repeat gets this reply."""
+
     payment_id: UUID
     command_id: UUID
     fingerprint: str
-    answer: bytes  # the reply, as JSON
+    reply: bytes  # as JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A stream as it stands: `payment` is None where there is none; `broken` says why it cannot be read. `refusals`:
-    of those commands that were asked for with it, by command id."""
+    """A payment's stream as loaded. `payment`: None if there is no stream. `broken`: why it cannot be read.
+    `refusals`: by command id, of the commands that were loaded with it."""
 
     payment: Payment | None = None
     broken: str | None = None
@@ -53,7 +67,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """A stream that is put aside, with the records that wait behind it."""
+    """A stream that is put aside until an operator retries it; its records queue behind it."""
 
     payment_id: UUID
     reason: str
@@ -61,7 +75,8 @@ class Parking:
 
 @dataclass(slots=True)
 class Writes:
-    """All that a batch changes, in one transaction or not at all."""
+    """All that a batch changes, in one transaction or not at all. `unparked`: with the number of records
+    decided."""
 
     payments: list[Payment] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
@@ -69,9 +84,10 @@ class Writes:
     refusals: list[Refusal] = field(default_factory=list)
     parked: list[Parking] = field(default_factory=list)
     queued: list[tuple[UUID, Record]] = field(default_factory=list)
-    unparked: list[tuple[UUID, int]] = field(default_factory=list)  # with how many records were decided
+    unparked: list[tuple[UUID, int]] = field(default_factory=list)
 
     def add(self, other: "Writes") -> None:
+        """Appends another's writes: those of other payments."""
         self.payments += other.payments
         self.timers += other.timers
         self.gateway_ids += other.gateway_ids
@@ -82,18 +98,20 @@ class Writes:
 
 
 class Conflict(Exception):
-    """Another writer has saved one of these streams since it was loaded. Nothing of the batch was saved."""
+    """Another writer has saved one of these streams since it was loaded; nothing of the batch was saved."""
 
 
 class Store(Protocol):
+    """The event store, and the rows that are written with its events."""
+
     def load(self, payment_ids: Collection[UUID], command_ids: Collection[UUID]) -> Mapping[UUID, Loaded]:
-        """With the refusals of these commands."""
+        """Loads each stream, with those refusals of `command_ids` that belong to it."""
         ...
 
     def queue_of(self, payment_id: UUID) -> Sequence[Record]:
-        """What waits behind a parked stream, in order."""
+        """Returns the records that wait behind a parked stream, oldest first."""
         ...
 
     def save(self, writes: Writes) -> None:
-        """Raises `Conflict`."""
+        """Commits all writes in one transaction. Raises `Conflict`."""
         ...

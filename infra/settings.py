@@ -1,18 +1,71 @@
-"""Settings, from the environment (`AEGISPAY_…`), each process reading its own small class and nothing else."""
+"""Settings from the environment (`AEGISPAY_…`). Each process reads its own small class and nothing else."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self, TypeVar
 
-from pydantic import Field, HttpUrl, PostgresDsn, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    HttpUrl,
+    PostgresDsn,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from commands import wording
+from infra.errors import Misconfigured
+
+S = TypeVar("S", bound=BaseSettings)
+_EXAMPLES: Final = {
+    "DATABASE_URL": "postgresql://aegispay:its_password@127.0.0.1:5432/aegispay",
+    "KAFKA": "127.0.0.1:9092",
+}
+
+
+def read(kind: Callable[[], S]) -> S:
+    """Reads settings from the environment. Raises `Misconfigured`: a line for each setting that is missing
+    or makes no sense."""
+    try:
+        return kind()
+    except ValidationError as invalid:
+        raise Misconfigured(
+            "\n".join(map(_line, invalid.errors(include_url=False, include_input=False)))
+        ) from None
+
+
+def _line(error: ErrorDetails) -> str:
+    variable = "_".join(map(str, error["loc"])).upper()
+    if not variable:
+        # A rule about several of them names them itself.
+        return wording.sentence(error)
+    example = _EXAMPLES.get(variable)
+    if error["type"] == "missing":
+        what = "it has to be set" + (f", e.g. to {example}" if example else "")
+    elif example is not None and error["type"].startswith("url"):
+        what = f"must be a whole address, e.g. {example}"
+    else:
+        what = wording.sentence(error)
+    return f"AEGISPAY_{variable}: {what}"
 
 
 class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="AEGISPAY_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="AEGISPAY_", extra="ignore", frozen=True, env_ignore_empty=True
+    )
 
 
-class ProcessSettings(_Settings):
-    """Of every long-running process."""
+class EnvironmentSettings(_Settings):
+    """Which kind of installation this is: `production` refuses weak servers, `test` allows failpoints."""
+
+    environment: Literal["production", "development", "test"] = "production"
+
+
+class ProcessSettings(EnvironmentSettings):
+    """What every long-running process reads."""
 
     log_format: Literal["json", "pretty"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -20,12 +73,11 @@ class ProcessSettings(_Settings):
         default=0, ge=0, le=65535, description="/metrics, /live and /ready; 0: a free one"
     )
     metrics_host: str = "127.0.0.1"
-    environment: Literal["production", "development", "test"] = "production"
-    crash_points: str = Field(default="", description="Only in `test`: see commands/crash_points.py")
-    crash_marks: Path = Field(default=Path(), description="Only in `test`: the folder of what has fired")
-    clock_offset_s: str = Field(default="", description="Only in `test`: see infra/clock.py")
+    failpoints: str = Field(default="", description="Only in `test`: see commands/failpoints.py")
+    failpoint_marks: Path = Field(default=Path(), description="Only in `test`: the folder of what has fired")
+    clock_offset_s: str = Field(default="", description="Only in `test`: see infra/process/clock.py")
 
-    @field_validator("crash_points", "clock_offset_s")
+    @field_validator("failpoints", "clock_offset_s")
     @classmethod
     def _only_in_tests(cls, value: str, info: ValidationInfo) -> str:
         if value and info.data.get("environment") != "test":
@@ -33,26 +85,63 @@ class ProcessSettings(_Settings):
         return value
 
 
-class KafkaSettings(_Settings):
+class KafkaSettings(EnvironmentSettings):
+    """The cluster and how its topics are named and made."""
+
     kafka: str = Field(description="Bootstrap servers, host:port, with commas")
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
     partitions: int = Field(
         default=12, ge=1, le=1000, description="Of every topic keyed by payment; never change it"
     )
+    replication_factor: int = Field(
+        default=3, ge=1, le=32767, description="Of the topics that `aegispay topics` creates"
+    )
+    one_node: bool = Field(
+        default=False,
+        description="Kafka is one broker, whose disk holds the only copy: topics get one replica, also in production",
+    )
+    session_timeout_s: float = Field(
+        default=6.0, ge=1, le=60, description="After which a silent worker's partitions go to another"
+    )
+
+    @field_validator("kafka")
+    @classmethod
+    def _of_hosts_and_ports(cls, value: str) -> str:
+        for one in value.split(","):
+            host, colon, port = one.strip().rpartition(":")
+            if not (host if colon else port) or (colon and not (port.isdecimal() and 0 < int(port) < 65536)):
+                raise ValueError(
+                    f"must be hosts with their ports, e.g. {_EXAMPLES['KAFKA']}, and commas between"
+                )
+        return value
+
+    @property
+    def heartbeat_every_s(self) -> float:
+        """How often a consumer tells its group that it lives, in s: six times a session."""
+        return self.session_timeout_s / 6
+
+    @property
+    def copies(self) -> tuple[int, int]:
+        """The replicas of a topic that is created, and how many of them must be in sync for a write."""
+        return (1, 1) if self.one_node else (self.replication_factor, min(2, self.replication_factor))
 
 
 class DatabaseSettings(_Settings):
-    """`database_url` carries the role of this process: see infra/migrations/roles.sql."""
+    """The database. `database_url` carries the role of this process: see
+    infra/postgres/migrations/roles.sql."""
 
     database_url: PostgresDsn
     database_schema: str = Field(default="aegispay", pattern=r"^[a-z_][a-z0-9_]{0,40}$")
 
     @property
     def read_schema(self) -> str:
+        """The schema of the read models, beside the one of the event log."""
         return f"{self.database_schema}_read"
 
 
 class CommandWorkerSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
+    """What `infra.workers.command` reads."""
+
     batch_max: int = Field(default=500, ge=1, le=5000, description="Records decided in one transaction")
     accounts_file: Path = Field(description="The PSP accounts of each merchant, TOML")
     pause_when_requests_wait_s: float = Field(
@@ -61,15 +150,18 @@ class CommandWorkerSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
 
 
 class RelaySettings(ProcessSettings, KafkaSettings, DatabaseSettings):
+    """What `infra.workers.relay` reads. `page`: how many events it publishes at once, at most."""
+
     page: int = Field(default=500, ge=1, le=5000)
 
 
 class TimersSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
-    pass
+    """What `infra.workers.timers` reads."""
 
 
 class ReturnSettings(_Settings):
-    """Of what sends customers to a PSP and of what receives them when they come back: the same in both."""
+    """How customers come back from a PSP: the same in the gateway worker, which sends them there, and in
+    the API."""
 
     public_url: HttpUrl | None = Field(
         default=None,
@@ -89,28 +181,43 @@ class ReturnSettings(_Settings):
 
 
 class GatewayWorkerSettings(ReturnSettings, ProcessSettings, KafkaSettings, DatabaseSettings):
-    accounts_file: Path
-    gateway: str = "stripe"
+    """What `infra.workers.gateway` reads."""
+
+    accounts_file: Path = Field(description="The PSP accounts, TOML")
+    gateway: str = Field(description="Whose requests this worker reads, as gateways/registry.py names it")
     calls_max: int = Field(default=200, ge=1, description="In flight at once, in this process")
 
 
 class ReadModelSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
-    pass
+    """What `infra.workers.read_models` reads."""
 
 
 class InboxSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
-    pass
+    """What `infra.workers.inbox` reads."""
+
+    accounts_file: Path = Field(
+        description="The PSP accounts: some PSPs' webhooks are confirmed at the PSP before they are taken"
+    )
+    webhooks_kept_days: int = Field(
+        default=400, ge=45, le=36_500, description="How long webhooks are kept that are done with"
+    )
 
 
 class ApiSettings(ReturnSettings, ProcessSettings, KafkaSettings, DatabaseSettings):
+    """What `infra.workers.api` reads."""
+
     accounts_file: Path | None = Field(
-        default=None, description="The PSP accounts, for their webhooks' secrets. Without it none are taken"
+        default=None,
+        description="The PSP accounts, for their webhooks' secrets and for the PSP that a token is one of. Without it no "
+        "webhook is taken, and the command worker alone refuses a token of another PSP than the merchant's first",
     )
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
 
 
 class SimulatorSettings(ProcessSettings):
+    """What `infra.workers.simulator` reads: the simulated PSPs, which need neither Kafka nor PostgreSQL."""
+
     simulator_host: str = "127.0.0.1"
     simulator_port: int = Field(default=8200, ge=0, le=65535)
     simulator_ledger: Path = Field(description="The SQLite file of what it charged")

@@ -1,8 +1,9 @@
-"""A batch of events onto every table, in one transaction. Invariant: a payment's versions are applied once each, in
-order; its row's version is the only fence, so duplicates, zombies and rebuilds change nothing.
+"""Applies a batch of events to the read models' tables, in one transaction.
 
-Versions that the batch lacks are read from the event store. Where they are absent there too the payment is marked
-stale, and the others go on.
+Invariant: each version of a payment is applied once, in order. The version in its row is the only fence, so
+duplicates, processes that lost their partition, and rebuilds change nothing. Versions that the batch lacks
+are read from the event store. Where the store lacks them too, the payment is marked stale and the others go
+on.
 """
 
 from collections import defaultdict
@@ -13,19 +14,23 @@ from typing import Final, Literal
 
 import psycopg
 
-from commands.crash_points import reached
+from commands.failpoints import reached
 from commands.messages import InvalidMessage
+from commands.sql import statements
 from projections import events, fold, payments
 from projections.events import Event
 from projections.rows import OperationRow, PaymentRow, settle
 
-Alarm = Literal["extra_charge", "contradiction", "needs_person"]
+_SQL: Final = statements(__file__)
+
+Alarm = Literal["duplicate_charge", "contradiction", "escalated"]
 
 
 @dataclass(slots=True)
-class Done:
-    """What a batch came to. `alarms`: what an operator has to hear of, and the payment. `stale`: the payments that
-    became stale in it."""
+class BatchResult:
+    """What a batch changed. `applied` and `skipped` count events, `filled` those read from the event store.
+    `alarms`: what an operator has to look at, with the payment's id. `stale`: payments that became stale in
+    this batch."""
 
     applied: int = 0
     skipped: int = 0
@@ -35,18 +40,11 @@ class Done:
     alarms: list[tuple[Alarm, str]] = field(default_factory=list)
 
 
-_GAPS: Final = """
-    SELECT e.originator_id::text, e.originator_version, e.topic, e.state
-    FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[]) AS gap (payment_id, above, head)
-    JOIN payment_events e ON e.originator_id = gap.payment_id
-        AND e.originator_version > gap.above AND e.originator_version <= gap.head
-"""
-
-
 async def apply(
     conn: psycopg.AsyncConnection, batch: Iterable[Event], heads: Mapping[str, int], now: datetime
-) -> Done:
-    """`heads`: versions that payments have reached, with no event of them in hand. `conn` is in autocommit."""
+) -> BatchResult:
+    """Applies `batch`, and what the event store holds up to `heads`: versions that payments are known to have
+    reached without an event in the batch. `conn` is in autocommit: the batch is a transaction of its own."""
     known: dict[str, dict[int, Event]] = defaultdict(dict)
     arrived = 0
     for event in batch:
@@ -56,18 +54,18 @@ async def apply(
     for payment_id, head in heads.items():
         wanted[payment_id] = max(head, wanted.get(payment_id, 0))
     if not wanted:
-        return Done()
-    done = Done()
+        return BatchResult()
+    result = BatchResult()
     async with conn.pipeline(), conn.transaction():
         rows = await payments.lock(conn, sorted(wanted))
-        done.filled = await _fill(conn, rows, known, wanted)
-        changed, operations = _fold(rows, known, wanted, now, done)
+        result.filled = await _fill(conn, rows, known, wanted)
+        changed, operations = _fold(rows, known, wanted, now, result)
         if changed:
             await payments.save(conn, changed, operations)
-        reached("views.before_commit")
-    reached("views.after_commit")
-    done.skipped = max(arrived + done.filled - done.applied, 0)
-    return done
+        reached("read-models.before_commit")
+    reached("read-models.after_commit")
+    result.skipped = max(arrived + result.filled - result.applied, 0)
+    return result
 
 
 async def _fill(
@@ -84,14 +82,14 @@ async def _fill(
     if not gaps:
         return 0
     filled = 0
-    cursor = await conn.execute(_GAPS, list(map(list, zip(*gaps, strict=True))))
+    cursor = await conn.execute(_SQL["gaps"], list(map(list, zip(*gaps, strict=True))))
     for payment_id, version, topic, state in await cursor.fetchall():
         if version in known[payment_id]:
             continue
         try:
             known[payment_id][version] = events.from_store(payment_id, version, topic, state)
         except InvalidMessage:
-            continue  # no release of ours can read it: the payment stays stale, which raises the alarm
+            continue  # no release can read it: the payment stays stale, which raises the alarm
         filled += 1
     return filled
 
@@ -101,24 +99,26 @@ def _fold(
     known: Mapping[str, Mapping[int, Event]],
     wanted: Mapping[str, int],
     now: datetime,
-    done: Done,
+    result: BatchResult,
 ) -> tuple[list[PaymentRow], list[OperationRow]]:
-    """The rows that have to be written."""
+    """Applies the events to the rows, as far as they follow one another; returns the rows to write."""
     changed: list[PaymentRow] = []
     operations: list[OperationRow] = []
     for payment_id, row in rows.items():
-        before, was_stale = row.version, row.stale_since
+        before, was_stale, was_disputed = row.version, row.stale_since, _disputed_beyond_record(row)
         while (event := known[payment_id].get(row.version + 1)) is not None:
             fold.apply(row, event)
-            done.applied += 1
-            _note(event, done)
+            result.applied += 1
+            _raise_alarms(event, result)
         if row.version > before:
             settle(row)
+            if _disputed_beyond_record(row) and not was_disputed:
+                result.alarms.append(("contradiction", payment_id))
         if row.version >= wanted[payment_id]:
             row.stale_since = None
         elif was_stale is None:
             row.stale_since = now
-            done.stale.append(payment_id)
+            result.stale.append(payment_id)
         if row.version > before:
             operations.extend(row.operations[name] for name in row.touched)
         if row.version > before or row.stale_since != was_stale:
@@ -126,17 +126,19 @@ def _fold(
     return changed, operations
 
 
-def _note(event: Event, done: Done) -> None:
+def _disputed_beyond_record(row: PaymentRow) -> bool:
+    return any(one["dispute_id"] is not None for one in row.contradictions)
+
+
+def _raise_alarms(event: Event, result: BatchResult) -> None:
     match event.body:
         case events.Other():
-            done.unknown.append(event.topic)
-        case events.ExtraChargeConfirmed():
-            done.alarms.append(("extra_charge", event.payment_id))
+            result.unknown.append(event.topic)
+        case events.DuplicateChargeConfirmed():
+            result.alarms.append(("duplicate_charge", event.payment_id))
         case events.Contradicted():
-            done.alarms.append(("contradiction", event.payment_id))
-        case events.DisputeChanged(contradicts=why) if why is not None:
-            done.alarms.append(("contradiction", event.payment_id))
-        case events.NeedsPerson():
-            done.alarms.append(("needs_person", event.payment_id))
+            result.alarms.append(("contradiction", event.payment_id))
+        case events.Escalated():
+            result.alarms.append(("escalated", event.payment_id))
         case _:
             pass

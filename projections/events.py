@@ -1,7 +1,4 @@
-"""An event as the read models take it in, from the topic or from the store alike: only the fields that they use.
-
-An event type that is not known here is `Other`: it moves a payment's version and nothing else.
-"""
+"""Reads events for the read models, from the topic or the event store: only the fields that they use."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -12,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter, Validati
 from aggregates import events
 from aggregates.operation import Kind, OperationState
 from aggregates.status import Ended
+from commands import wording
 from commands.messages import InvalidMessage
 from commands.records import Record
 
@@ -21,26 +19,37 @@ BigInt = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
 SmallInt = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
-    timestamp: AwareDatetime
-    command_id: UUID
-    correlation_id: Text
-    merchant_id: Text
-    amount_minor: BigInt
-    currency: Text
-    capture: Text
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOn:
+    """Fields of a payment's first event that go to its row as they are, and that no later event reads. A new
+    one goes here, with a default, which events that were stored without it are read with."""
+
     customer_id: Text | None
+    capture: Text
     country: Text | None
     description: Text | None
     statement_text: Text | None
     return_page: Text | None
     metadata: dict[Text, Text]
+    command_id: UUID
+    correlation_id: Text
     expires_at: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requested(PassedOn):
+    """The payment's first event."""
+
+    timestamp: AwareDatetime
+    merchant_id: Text
+    amount_minor: BigInt
+    currency: Text
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
+    """AegisPay refused the payment: nothing was sent to a PSP."""
+
     timestamp: AwareDatetime
     code: Text
     detail: Text
@@ -48,6 +57,8 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class OperationStarted:
+    """An operation began. `action_until`: the end of the time that a customer has for a challenge."""
+
     timestamp: AwareDatetime
     operation_id: Text
     kind: Kind
@@ -59,30 +70,63 @@ class OperationStarted:
     currency: Text
     target_operation_id: Text | None
     final: bool
-    extra: bool
+    duplicate_charge: bool
     retry_of: Text | None
     action_until: AwareDatetime | None
     authorization_life_s: SmallInt
-    because: Text
+    reason: Text
 
 
 @dataclass(frozen=True, slots=True)
-class OperationAsked:
+class ExternalMoveRecorded:
+    """Someone else moved money of the payment at the PSP, in its dashboard say."""
+
     timestamp: AwareDatetime
     operation_id: Text
-    ask: SmallInt
+    kind: Kind
+    ordinal: SmallInt
+    target_operation_id: Text
+    gateway: Text
+    account: Text
+    amount_minor: BigInt
+    currency: Text
+    psp_id: Text | None
+    final: bool
+    may_be_disputed: bool
+    observed_at: AwareDatetime
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalMoveReversed:
+    """The PSP took back an external move; `left_minor` of it still stands."""
+
+    timestamp: AwareDatetime
+    operation_id: Text
+    left_minor: BigInt
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFollowUpRequested:
+    """The PSP is sent a query, a repeat, a cancellation or the next step (`how`); `follow_up` counts them."""
+
+    timestamp: AwareDatetime
+    operation_id: Text
+    follow_up: SmallInt
     how: Text
 
 
 @dataclass(frozen=True, slots=True)
 class OperationReported:
-    """Any of the operation's outcomes; which one is the event's topic: see `OUTCOMES`."""
+    """Any outcome of an operation; `OUTCOMES` has the state for its topic. `call_ms`: duration, ms."""
 
     timestamp: AwareDatetime
     operation_id: Text
     psp_id: Text | None
     amount_minor: BigInt | None
     code: Text | None
+    detail: Text | None
     action_url: Text | None
     observed_at: AwareDatetime
     call_ms: float | None
@@ -90,6 +134,8 @@ class OperationReported:
 
 @dataclass(frozen=True, slots=True)
 class Contradicted:
+    """A report contradicts the record. `late_approval`: it is of a charge that was taken as absent."""
+
     timestamp: AwareDatetime
     operation_id: Text
     psp_id: Text | None
@@ -97,11 +143,22 @@ class Contradicted:
     currency: Text | None
     reported: Text
     why: Text
-    late_charge: bool
+    late_approval: bool
 
 
 @dataclass(frozen=True, slots=True)
-class ExtraChargeConfirmed:
+class ContradictionSettled:
+    """A later report ended a contradiction. `still`: why the operation contradicts the record even so."""
+
+    timestamp: AwareDatetime
+    operation_id: Text
+    still: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateChargeConfirmed:
+    """The PSP charged the customer twice for the payment: this operation is the second charge."""
+
     timestamp: AwareDatetime
     operation_id: Text
     psp_id: Text | None
@@ -110,47 +167,63 @@ class ExtraChargeConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
+    """An operator decided how an operation ended. `other_psp_id`: of a second execution."""
+
     timestamp: AwareDatetime
     operation_id: Text
     decision: Text
     amount_minor: BigInt
     approved_at: AwareDatetime | None
+    other_psp_id: Text | None = None
+    still: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
+    """The operation was not executed and its next attempt follows at `retry_at`."""
+
     timestamp: AwareDatetime
     operation_id: Text
     retry_at: AwareDatetime
-    because: Text
+    reason: Text
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptsEnded:
+    """No further attempt to charge follows."""
+
     timestamp: AwareDatetime
     ended: Ended
-    because: Text
+    reason: Text
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
+    """The merchant cancelled the payment; what is under way may still end otherwise."""
+
     timestamp: AwareDatetime
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationExpired:
+    """The authorization ended at the PSP before it was captured."""
+
     timestamp: AwareDatetime
-    because: Text
+    reason: Text
 
 
 @dataclass(frozen=True, slots=True)
-class NeedsPerson:
+class Escalated:
+    """An operation has been in doubt for so long that an operator has to look."""
+
     timestamp: AwareDatetime
     operation_id: Text
 
 
 @dataclass(frozen=True, slots=True)
 class DisputeChanged:
+    """The PSP reported a dispute's state, or an operator decided it. `who`: the operator; None: the PSP."""
+
     timestamp: AwareDatetime
     dispute_id: Text
     operation_id: Text
@@ -159,19 +232,30 @@ class DisputeChanged:
     currency: Text
     reason: Text | None
     respond_by: AwareDatetime | None
+    reported_at: AwareDatetime
     observed_at: AwareDatetime
-    contradicts: Text | None
+    who: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetriesEnded:
+    """The retry that an operation waited for does not happen."""
+
+    timestamp: AwareDatetime
+    operation_id: Text
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """It stands in the history and changes no row."""
+    """An event that is shown in the history and changes no row."""
 
     timestamp: AwareDatetime
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
+    """An event of a type that a newer release writes."""
+
     timestamp: AwareDatetime
 
 
@@ -179,17 +263,21 @@ Body = (
     Requested
     | Rejected
     | OperationStarted
-    | OperationAsked
+    | ExternalMoveRecorded
+    | ExternalMoveReversed
+    | OperationFollowUpRequested
     | OperationReported
     | Contradicted
-    | ExtraChargeConfirmed
+    | ContradictionSettled
+    | DuplicateChargeConfirmed
     | Resolved
     | RetryScheduled
     | AttemptsEnded
     | CancelRequested
     | AuthorizationExpired
-    | NeedsPerson
+    | Escalated
     | DisputeChanged
+    | RetriesEnded
     | Noted
     | Other
 )
@@ -198,20 +286,27 @@ _BODIES: dict[str, type[Body]] = {
     events.Requested.TOPIC: Requested,
     events.Rejected.TOPIC: Rejected,
     events.OperationStarted.TOPIC: OperationStarted,
-    events.OperationAsked.TOPIC: OperationAsked,
+    events.OperationFollowUpRequested.TOPIC: OperationFollowUpRequested,
+    events.OperationStatusReported.TOPIC: Noted,
     events.OperationConfirmed.TOPIC: Noted,
     events.Contradicted.TOPIC: Contradicted,
-    events.ExtraChargeConfirmed.TOPIC: ExtraChargeConfirmed,
+    events.ContradictionSettled.TOPIC: ContradictionSettled,
+    events.DuplicateChargeConfirmed.TOPIC: DuplicateChargeConfirmed,
     events.Resolved.TOPIC: Resolved,
     events.RetryScheduled.TOPIC: RetryScheduled,
     events.AttemptsEnded.TOPIC: AttemptsEnded,
-    events.RetriesEnded.TOPIC: Noted,
+    events.RetriesEnded.TOPIC: RetriesEnded,
+    events.ExternalMoveRecorded.TOPIC: ExternalMoveRecorded,
+    events.ExternalMoveDeferred.TOPIC: Noted,
+    events.ExternalMoveReversed.TOPIC: ExternalMoveReversed,
     events.CustomerReturned.TOPIC: Noted,
     events.CancelRequested.TOPIC: CancelRequested,
     events.AuthorizationExpiring.TOPIC: Noted,
+    events.AuthorizationLapsed.TOPIC: Noted,
     events.AuthorizationExpired.TOPIC: AuthorizationExpired,
-    events.NeedsPerson.TOPIC: NeedsPerson,
+    events.Escalated.TOPIC: Escalated,
     events.DisputeChanged.TOPIC: DisputeChanged,
+    events.DisputeResolved.TOPIC: DisputeChanged,
 }
 OUTCOMES: Final[dict[str, OperationState]] = {event.TOPIC: event.state for event in events.OUTCOMES}
 """The state that an operation is in after an event with this topic."""
@@ -222,6 +317,8 @@ _OTHER: Final[TypeAdapter[Body]] = TypeAdapter(Other)
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """One event of a payment; `version` counts from 1, `topic` is the event's type."""
+
     payment_id: str
     version: int
     topic: str
@@ -229,12 +326,13 @@ class Event:
 
 
 def from_store(payment_id: str, version: int, topic: str, state: bytes) -> Event:
-    """Raises `InvalidMessage`."""
+    """Reads an event as the event store has it. Raises `InvalidMessage`."""
     return Event(payment_id, version, topic, _body(topic, state))
 
 
 def from_record(record: Record) -> Event:
-    """Raises `InvalidMessage` for what is not one of our events, in binary CloudEvents form."""
+    """Reads an event in binary CloudEvents form. Raises `InvalidMessage` for any other record."""
+    content = record.content()
     payment_id, version = _ce_id(record.header("ce_id"))
     if record.key != payment_id.encode():
         raise InvalidMessage("key_wrong", None, "the record's key is not the payment's id")
@@ -243,7 +341,7 @@ def from_record(record: Record) -> Event:
         raise InvalidMessage("header_missing", "ce_type", "the header ce_type is required")
     if record.value is None:
         raise InvalidMessage("not_json", None, "the record has no value")
-    return Event(payment_id, version, topic, _body(topic, record.value))
+    return Event(payment_id, version, topic, _body(topic, content))
 
 
 def _ce_id(ce_id: str | None) -> tuple[str, int]:
@@ -260,6 +358,6 @@ def _body(topic: str, raw: bytes) -> Body:
     try:
         return _ADAPTERS.get(topic, _OTHER).validate_json(raw)
     except ValidationError as invalid:
-        first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = invalid.errors(include_url=False, include_input=False)[0]
         path = ".".join(map(str, first["loc"][:1])) or None
-        raise InvalidMessage("event_invalid", path, f"not valid here ({first['type']})") from None
+        raise InvalidMessage("event_invalid", path, wording.sentence(first)) from None

@@ -1,21 +1,26 @@
-"""What each event does to a payment's row and its operations' rows. Pure.
+"""Applies each event to a payment's row and its operations' rows. Pure.
 
-Invariant: after `apply` of every event and one `settle`, the row stands as the aggregate does (a property test holds
-both against each other). An event can name an operation that is unknown here only when its sender is broken, or when it
-says that the payment has none of that name: such a one changes no operation.
+Invariant: after `apply` of every event and one `settle`, the row equals the aggregate's state (a property
+test compares them). An event that names an operation unknown here changes no operation: its sender is broken,
+or it reports that the payment has no such operation.
 """
 
-from typing import assert_never
+from dataclasses import fields
+from operator import attrgetter
+from typing import Final, assert_never
 
-from aggregates.operation import TAKING, OperationState
+from aggregates.operation import CHARGE_ATTEMPTS, OperationState
 from aggregates.status import Status
 from projections import events
 from projections.events import OUTCOMES, Event
 from projections.rows import Contradiction, Dispute, NewOperation, NewPayment, OperationRow, PaymentRow
 
+PASSED_ON: Final = tuple(one.name for one in fields(events.PassedOn))
+_read_passed_on: Final = attrgetter(*PASSED_ON)
+
 
 def apply(payment: PaymentRow, event: Event) -> None:
-    """`event` is the payment's next one: the caller has seen to that, and settles the row after the last of them."""
+    """Applies the payment's next event. The caller checks its version, and settles the row at the end."""
     body = event.body
     match body:
         case events.Requested():
@@ -26,25 +31,36 @@ def apply(payment: PaymentRow, event: Event) -> None:
             payment.decision = body.detail
         case events.OperationStarted():
             _started(payment, body)
+        case events.ExternalMoveRecorded():
+            _external_move(payment, body)
+        case events.ExternalMoveReversed():
+            _external_move_reversed(payment, body)
         case events.OperationReported():
             _reported(payment, body, OUTCOMES[event.topic])
         case events.Contradicted():
             _contradicted(payment, body)
-        case events.ExtraChargeConfirmed():
-            _extra(payment, body)
+        case events.ContradictionSettled():
+            earlier = _thaw(payment, body.operation_id)
+            if earlier is not None and body.still is not None:
+                payment.contradictions.append(earlier | {"why": body.still})
+        case events.DuplicateChargeConfirmed():
+            _duplicate_confirmed(payment, body)
         case events.Resolved():
             _resolved(payment, body)
         case events.RetryScheduled():
             _retry(payment, body)
         case events.AttemptsEnded():
             _attempts_ended(payment, body)
-        case events.OperationAsked() | events.NeedsPerson():
-            _asked(payment, body)
+        case events.OperationFollowUpRequested() | events.Escalated():
+            _followed_up(payment, body)
         case events.CancelRequested():
             payment.cancel_requested = True
         case events.AuthorizationExpired():
             payment.authorization_expired = True
-            payment.decision = body.because
+            payment.decision = body.reason
+        case events.RetriesEnded():
+            if (operation := _touch(payment, body.operation_id, body)) is not None:
+                operation.retry_at = None
         case events.DisputeChanged():
             _disputed(payment, body)
         case events.Noted() | events.Other():
@@ -59,58 +75,61 @@ def _requested(payment: PaymentRow, body: events.Requested) -> None:
     payment.merchant_id = body.merchant_id
     payment.amount_minor = body.amount_minor
     payment.currency = body.currency
-    payment.new = NewPayment(
-        customer_id=body.customer_id,
-        capture=body.capture,
-        country=body.country,
-        description=body.description,
-        statement_text=body.statement_text,
-        return_page=body.return_page,
-        metadata=body.metadata,
-        command_id=body.command_id,
-        correlation_id=body.correlation_id,
-        expires_at=body.expires_at,
-        created_at=body.timestamp,
-    )
+    passed_on = dict(zip(PASSED_ON, _read_passed_on(body), strict=True))
+    payment.new = NewPayment(**passed_on, created_at=body.timestamp)
 
 
 def _started(payment: PaymentRow, body: events.OperationStarted) -> None:
     if body.retry_of is not None and (failed := _touch(payment, body.retry_of, body)) is not None:
         failed.retry_at = None
     payment.gateway = body.gateway
-    payment.decision = body.because
+    operation = _add_operation(payment, body, body.attempt)
+    operation.action_until, operation.authorization_life_s = body.action_until, body.authorization_life_s
+    operation.duplicate_charge = body.duplicate_charge
+
+
+def _external_move(payment: PaymentRow, body: events.ExternalMoveRecorded) -> None:
+    operation = _add_operation(payment, body, attempt=1)
+    operation.state, operation.psp_id = OperationState.APPROVED, body.psp_id
+    operation.approved_minor, operation.approved_at = body.amount_minor, body.observed_at
+    operation.code, operation.detail = "external", body.reason
+    operation.may_be_disputed = body.may_be_disputed
+
+
+def _external_move_reversed(payment: PaymentRow, body: events.ExternalMoveReversed) -> None:
+    payment.decision = body.reason
+    operation = _touch(payment, body.operation_id, body)
+    if operation is not None:
+        operation.approved_minor, operation.detail = body.left_minor, body.reason
+        operation.state = OperationState.APPROVED if body.left_minor else OperationState.DECLINED_HARD
+
+
+def _add_operation(
+    payment: PaymentRow, body: events.OperationStarted | events.ExternalMoveRecorded, attempt: int
+) -> OperationRow:
+    """Adds the row of an operation that has no outcome yet."""
+    payment.decision = body.reason
     payment.touched.add(body.operation_id)
-    payment.operations[body.operation_id] = OperationRow(
+    operation = OperationRow(
         operation_id=body.operation_id,
         payment_id=payment.payment_id,
         kind=body.kind,
         amount_minor=body.amount_minor,
         currency=body.currency,
         final=body.final,
-        action_until=body.action_until,
-        authorization_life_s=body.authorization_life_s,
-        state=OperationState.STARTED,
-        psp_id=None,
-        approved_minor=0,
-        approved_at=None,
-        extra=body.extra,
-        code=None,
-        asked=0,
-        in_doubt_since=None,
-        person_asked=False,
-        retry_at=None,
-        call_ms=None,
         updated_at=body.timestamp,
         new=NewOperation(
             merchant_id=payment.merchant_id,
             ordinal=body.ordinal,
-            attempt=body.attempt,
+            attempt=attempt,
             gateway=body.gateway,
             account=body.account,
             target=body.target_operation_id,
             started_at=body.timestamp,
         ),
     )
+    payment.operations[body.operation_id] = operation
+    return operation
 
 
 def _touch(payment: PaymentRow, operation_id: str, body: events.Body) -> OperationRow | None:
@@ -128,7 +147,7 @@ def _reported(payment: PaymentRow, body: events.OperationReported, state: Operat
         return
     operation.state = state
     operation.psp_id = body.psp_id or operation.psp_id
-    operation.code = body.code
+    operation.code, operation.detail = body.code, body.detail
     operation.call_ms = body.call_ms
     if state is not OperationState.UNKNOWN:
         operation.in_doubt_since = None
@@ -137,32 +156,34 @@ def _reported(payment: PaymentRow, body: events.OperationReported, state: Operat
     if state is OperationState.APPROVED:
         operation.approved_minor = body.amount_minor or 0
         operation.approved_at = body.observed_at
-    if operation.kind in TAKING:
+    if operation.kind in CHARGE_ATTEMPTS:
         waits = state is OperationState.ACTION_REQUIRED
         payment.action_url = (body.action_url or payment.action_url) if waits else None
         payment.action_until = operation.action_until if waits else None
 
 
-def _asked(payment: PaymentRow, body: events.OperationAsked | events.NeedsPerson) -> None:
+def _followed_up(payment: PaymentRow, body: events.OperationFollowUpRequested | events.Escalated) -> None:
     operation = _touch(payment, body.operation_id, body)
     if operation is None:
         return
-    if isinstance(body, events.OperationAsked):
-        operation.asked = body.ask
+    if isinstance(body, events.OperationFollowUpRequested):
+        operation.queries = body.follow_up
+        if operation.state is OperationState.UNREACHED and body.how == "repeat":
+            operation.state = OperationState.STARTED
         if body.how == "continue":
             operation.state = OperationState.STARTED
             operation.in_doubt_since = None
-            if operation.kind in TAKING:
+            if operation.kind in CHARGE_ATTEMPTS:
                 payment.action_url = payment.action_until = None
     else:
-        operation.person_asked = True
+        operation.escalated = True
 
 
 def _contradicted(payment: PaymentRow, body: events.Contradicted) -> None:
     operation = payment.operations.get(body.operation_id)
-    told = body.amount_minor is not None and body.currency is not None
+    complete = body.amount_minor is not None and body.currency is not None
     amount_minor, currency = body.amount_minor, body.currency
-    if not told and operation is not None:
+    if not complete and operation is not None:
         amount_minor, currency = operation.amount_minor, operation.currency
     _freeze(
         payment,
@@ -173,13 +194,14 @@ def _contradicted(payment: PaymentRow, body: events.Contradicted) -> None:
             "reported": body.reported,
             "amount_minor": amount_minor if amount_minor is not None else payment.amount_minor,
             "currency": currency if currency is not None else payment.currency,
-            "late_psp_id": body.psp_id if body.late_charge else None,
+            "late_psp_id": body.psp_id if body.late_approval else None,
+            "dispute_id": None,
         },
     )
 
 
 def _freeze(payment: PaymentRow, new: Contradiction) -> None:
-    """One for each operation: the newest, since the first."""
+    """Replaces the operation's contradiction, and keeps its `since` and its late charge."""
     if (old := _thaw(payment, new["operation_id"])) is not None:
         new["since"] = old["since"]
         new["late_psp_id"] = new["late_psp_id"] or old["late_psp_id"]
@@ -187,15 +209,15 @@ def _freeze(payment: PaymentRow, new: Contradiction) -> None:
 
 
 def _thaw(payment: PaymentRow, operation_id: str) -> Contradiction | None:
-    """What stood against this operation."""
+    """Removes and returns the contradiction of this operation; None: there is none."""
     for one in payment.contradictions:
-        if one["operation_id"] == operation_id:
+        if one["operation_id"] == operation_id and one["dispute_id"] is None:
             payment.contradictions.remove(one)
             return one
     return None
 
 
-def _extra(payment: PaymentRow, body: events.ExtraChargeConfirmed) -> None:
+def _duplicate_confirmed(payment: PaymentRow, body: events.DuplicateChargeConfirmed) -> None:
     _thaw(payment, body.operation_id)
     operation = _touch(payment, body.operation_id, body)
     if operation is None:
@@ -203,14 +225,16 @@ def _extra(payment: PaymentRow, body: events.ExtraChargeConfirmed) -> None:
     operation.state = OperationState.APPROVED
     operation.approved_minor = body.amount_minor
     operation.psp_id = body.psp_id or operation.psp_id
-    operation.extra = True
+    operation.duplicate_charge = True
     operation.in_doubt_since = None
 
 
 def _resolved(payment: PaymentRow, body: events.Resolved) -> None:
-    stood = _thaw(payment, body.operation_id)
+    earlier = _thaw(payment, body.operation_id)
+    if earlier is not None and body.still is not None:
+        payment.contradictions.append(earlier | {"why": body.still})
     operation = _touch(payment, body.operation_id, body)
-    if operation is None:
+    if operation is None or body.other_psp_id is not None:
         return
     charged = body.decision == "charged"
     operation.state = OperationState.APPROVED if charged else OperationState.PROVEN_ABSENT
@@ -218,16 +242,16 @@ def _resolved(payment: PaymentRow, body: events.Resolved) -> None:
     operation.approved_at = body.approved_at
     if charged:
         operation.retry_at = None
-    if stood is not None:
-        operation.psp_id = stood["late_psp_id"] or operation.psp_id
+    if earlier is not None:
+        operation.psp_id = earlier["late_psp_id"] or operation.psp_id
     operation.in_doubt_since = None
-    if operation.kind in TAKING:
+    if operation.kind in CHARGE_ATTEMPTS:
         payment.action_url = None
         payment.action_until = None
 
 
 def _retry(payment: PaymentRow, body: events.RetryScheduled) -> None:
-    payment.decision = body.because
+    payment.decision = body.reason
     operation = _touch(payment, body.operation_id, body)
     if operation is not None:
         operation.retry_at = body.retry_at
@@ -235,9 +259,9 @@ def _retry(payment: PaymentRow, body: events.RetryScheduled) -> None:
 
 def _attempts_ended(payment: PaymentRow, body: events.AttemptsEnded) -> None:
     payment.ended = body.ended
-    payment.decision = body.because
+    payment.decision = body.reason
     for operation in payment.operations.values():
-        if operation.retry_at is not None and operation.kind in TAKING:
+        if operation.retry_at is not None and operation.kind in CHARGE_ATTEMPTS:
             operation.retry_at = None
             payment.touched.add(operation.operation_id)
 
@@ -251,20 +275,9 @@ def _disputed(payment: PaymentRow, body: events.DisputeChanged) -> None:
         "currency": body.currency,
         "reason": body.reason,
         "respond_by": None if body.respond_by is None else body.respond_by.isoformat(),
+        "reported_at": body.reported_at.isoformat(),
         "observed_at": body.observed_at.isoformat(),
+        "who": body.who,
     }
     others = [one for one in payment.disputes if one["dispute_id"] != body.dispute_id]
     payment.disputes = [*others, dispute]
-    if body.contradicts is not None:
-        _freeze(
-            payment,
-            {
-                "operation_id": body.operation_id,
-                "since": body.timestamp.isoformat(),
-                "why": body.contradicts,
-                "reported": f"dispute {body.state}",
-                "amount_minor": body.amount_minor,
-                "currency": body.currency,
-                "late_psp_id": None,
-            },
-        )

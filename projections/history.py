@@ -1,4 +1,4 @@
-"""What happened to a payment? Its events as they are stored; of a payment token only the end is shown."""
+"""Shows a payment's history: its events as they are stored, but only the end of a payment token."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -6,27 +6,31 @@ from uuid import UUID
 import orjson
 import psycopg
 
-# The first event too, on every page: it names the merchant.
-_PAGE: Final = """
-    SELECT originator_version, topic, state FROM payment_events
-    WHERE originator_id = %s AND (originator_version = 1 OR originator_version > %s)
-    ORDER BY originator_version LIMIT %s
-"""
+from commands.sql import statements
+
+_SQL: Final = statements(__file__)
 _LEFT_OUT: Final = ("timestamp", "command_id", "correlation_id", "traceparent")
 
 
 async def page(
     conn: psycopg.AsyncConnection, merchant_id: str, payment_id: UUID, after: int, limit: int
 ) -> tuple[list[dict[str, Any]], int | None] | None:
-    """At most `limit` events after version `after`, and the version that the next page comes after: None at the
-    end. None alone where the merchant has no such payment."""
-    cursor = await conn.execute(_PAGE, (payment_id, after, limit + 2))
+    """Returns at most `limit` events after version `after`, and the `after` of the next page: None at the
+    end. Returns None where the merchant has no such payment."""
+    cursor = await conn.execute(_SQL["page"], (payment_id, after, limit + 2))
     rows = await cursor.fetchall()
     if not rows or orjson.loads(rows[0][2])["merchant_id"] != merchant_id:
         return None
     rows = [row for row in rows if row[0] > after]
     shown = [_shown(*row) for row in rows[:limit]]
     return shown, rows[limit - 1][0] if len(rows) > limit else None
+
+
+async def fingerprint(conn: psycopg.AsyncConnection, payment_id: UUID) -> str | None:
+    """Returns the fingerprint of the command that created the payment; None: there is no such payment yet."""
+    cursor = await conn.execute(_SQL["first"], (payment_id,), prepare=True)
+    row = await cursor.fetchone()
+    return None if row is None else str(orjson.loads(row[0])["fingerprint"])
 
 
 def _shown(version: int, topic: str, state: bytes) -> dict[str, Any]:
@@ -44,4 +48,5 @@ def _shown(version: int, topic: str, state: bytes) -> dict[str, Any]:
 
 
 def masked(token: str) -> str:
+    """Returns a payment token's last four characters; of a token up to 8 characters none."""
     return "…" + token[-4:] if len(token) > 8 else "…"

@@ -1,32 +1,30 @@
-"""What money is at risk? What nobody knows the end of, what contradicts the record, and what could not be decided.
+"""Lists the money at risk: operations with an unknown outcome, reports that contradict the record, parked
+payments.
 
-Each as one `Doubt`: an operation of a payment, or a parked payment none of whose operations is one already. The tables'
-view `in_doubt` says which they are.
+Each is one `Doubt`: an operation, or a parked payment none of whose operations is listed already. The
+database view `in_doubt` decides which they are.
 """
 
-import base64
-import binascii
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
-import orjson
 import psycopg
 from psycopg.rows import class_row
 
-from aggregates.operation import PERSON_AFTER
-from projections.customer_payments import CursorInvalid
+from aggregates.operation import ESCALATE_AFTER
+from projections.cursors import Cursor
 
 Age = Literal["under_5_min", "under_1_h", "under_24_h", "over_24_h"]
-Because = Literal["unknown", "contradiction", "parked"]
+Reason = Literal["unknown", "contradiction", "parked"]
 
 
 @dataclass(frozen=True, slots=True)
 class AtRisk:
-    """One cell of the board. `gateway` and `account` are None where no operation was started; `currency` and
-    `amount_minor` are None and 0 where a parked payment has no create that can be read. `manual`: payments that a
-    person has to look at."""
+    """The amount at risk of one account, currency and age. `gateway` and `account` are None where no
+    operation was started; `currency` is None and `amount_minor` 0 where a parked payment's first event cannot
+    be read. `manual`: how many of the payments need an operator."""
 
     gateway: str | None
     account: str | None
@@ -39,10 +37,11 @@ class AtRisk:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """`because`: `unknown`, the PSP has not told how the operation ended; `contradiction`, its reports contradict the
-    record, and the payment is frozen; `parked`, the payment could not be read or decided. `detail` says the last two
-    in words. `asked`: how often the PSP was. `manual`: a person has to look, since it is no question of time, or
-    since 24 h were not enough."""
+    """An operation, or a parked payment, whose money is at risk. `reason`: `unknown`, the PSP has not
+    reported the outcome; `contradiction`, its reports contradict the record, and the payment is frozen;
+    `parked`, the payment could not be read or decided. `detail` explains the last two. `queries`: how often
+    the PSP was queried. `manual`: an operator has to look, since time alone does not settle it, or 24 h did
+    not."""
 
     payment_id: UUID
     merchant_id: str | None
@@ -55,53 +54,26 @@ class Doubt:
     since: datetime
     code: str | None
     detail: str | None
-    asked: int
-    because: Because
+    queries: int
+    reason: Reason
     manual: bool
     parked: bool
     frozen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """The last doubt of the page before. Opaque to clients."""
+FIRST_PAGE: Final = Cursor("-infinity", UUID(int=0))
 
-    since: datetime | str
-    payment_id: UUID
-    operation_id: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Cursor":
-        """Raises `CursorInvalid`."""
-        try:
-            since, payment_id, operation_id = orjson.loads(
-                base64.b64decode(text, altchars=b"-_", validate=True)
-            )
-            if not isinstance(operation_id, str) or "\0" in operation_id:
-                raise CursorInvalid
-            return cls(datetime.fromisoformat(since).astimezone(UTC), UUID(payment_id), operation_id)
-        except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError):
-            raise CursorInvalid from None
-
-    def __str__(self) -> str:
-        return base64.urlsafe_b64encode(
-            orjson.dumps([self.since, self.payment_id, self.operation_id])
-        ).decode()
-
-
-FIRST_PAGE: Final = Cursor("-infinity", UUID(int=0), "")
-
-_MANUAL: Final = "(because <> 'unknown' OR person_asked OR since <= %(manual_before)s)"
+_MANUAL: Final = "(reason <> 'unknown' OR escalated OR since <= %(manual_before)s)"
 _AGE: Final = """CASE
     WHEN since > %(now)s - interval '5 minutes' THEN 'under_5_min'
     WHEN since > %(now)s - interval '1 hour' THEN 'under_1_h'
     WHEN since > %(now)s - interval '24 hours' THEN 'under_24_h'
     ELSE 'over_24_h' END"""
-_EVERYONES: Final = "true"
-_MERCHANTS: Final = "merchant_id = %(merchant_id)s"
+_ALL: Final = "true"
+_OF_MERCHANT: Final = "merchant_id = %(merchant_id)s"
 
 
-def _board_of(whose: str) -> str:
+def _totals_query(whose: str) -> str:
     return f"""
         SELECT gateway, account, currency, {_AGE} AS age, count(DISTINCT payment_id) AS payments,
             count(DISTINCT payment_id) FILTER (WHERE {_MANUAL}) AS manual,
@@ -112,12 +84,12 @@ def _board_of(whose: str) -> str:
     """  # noqa: S608  # texts of ours
 
 
-def _page_of(whose: str) -> str:
+def _page_query(whose: str) -> str:
     order = "since, payment_id, coalesce(operation_id, '')"
-    # What a page alone needs is looked up for its rows alone.
+    # The inner query cuts the page first: `parked` and `frozen` are looked up for its rows only.
     return f"""
         SELECT payment_id, merchant_id, operation_id, kind, gateway, account, amount_minor, currency, since, code,
-            detail, asked, because, {_MANUAL} AS manual,
+            detail, queries, reason, {_MANUAL} AS manual,
             EXISTS (SELECT FROM parked_streams p WHERE p.payment_id = page.payment_id) AS parked,
             coalesce((SELECT frozen FROM payments p WHERE p.payment_id = page.payment_id), false) AS frozen
         FROM (
@@ -128,41 +100,41 @@ def _page_of(whose: str) -> str:
     """  # noqa: S608  # texts of ours
 
 
-_BOARD: Final = _board_of(_MERCHANTS)
-_EVERYONES_BOARD: Final = _board_of(_EVERYONES)
-_PAGE: Final = _page_of(_MERCHANTS)
-_EVERYONES_PAGE: Final = _page_of(_EVERYONES)
+_TOTALS: Final = _totals_query(_OF_MERCHANT)
+_TOTALS_OF_ALL: Final = _totals_query(_ALL)
+_PAGE: Final = _page_query(_OF_MERCHANT)
+_PAGE_OF_ALL: Final = _page_query(_ALL)
 
 
-async def board(conn: psycopg.AsyncConnection, merchant_id: str, now: datetime) -> list[AtRisk]:
-    """A merchant's, by gateway, account, currency and age, the youngest of each first."""
-    return await _board(conn, _BOARD, _at(now) | {"merchant_id": merchant_id})
+async def totals(conn: psycopg.AsyncConnection, merchant_id: str, now: datetime) -> list[AtRisk]:
+    """Returns a merchant's amounts at risk by gateway, account, currency and age, the youngest first."""
+    return await _totals(conn, _TOTALS, _at(now) | {"merchant_id": merchant_id})
 
 
-async def everyones_board(conn: psycopg.AsyncConnection, now: datetime) -> list[AtRisk]:
-    """For operators."""
-    return await _board(conn, _EVERYONES_BOARD, _at(now))
+async def totals_of_all(conn: psycopg.AsyncConnection, now: datetime) -> list[AtRisk]:
+    """Returns the amounts at risk of all merchants together, for operators."""
+    return await _totals(conn, _TOTALS_OF_ALL, _at(now))
 
 
 async def page(
     conn: psycopg.AsyncConnection, merchant_id: str, now: datetime, after: Cursor, limit: int
 ) -> tuple[list[Doubt], Cursor | None]:
-    """At most `limit` of a merchant's, oldest first, and where the next page begins: None at the end."""
+    """Returns at most `limit` doubts, oldest first, and the cursor of the next page: None at the end."""
     return await _page(conn, _PAGE, _at(now) | {"merchant_id": merchant_id}, after, limit)
 
 
-async def everyones_page(
+async def page_of_all(
     conn: psycopg.AsyncConnection, now: datetime, after: Cursor, limit: int
 ) -> tuple[list[Doubt], Cursor | None]:
-    """For operators."""
-    return await _page(conn, _EVERYONES_PAGE, _at(now), after, limit)
+    """Returns a page of all merchants' doubts, for operators: as `page`."""
+    return await _page(conn, _PAGE_OF_ALL, _at(now), after, limit)
 
 
 def _at(now: datetime) -> dict[str, Any]:
-    return {"now": now, "manual_before": now - PERSON_AFTER}
+    return {"now": now, "manual_before": now - ESCALATE_AFTER}
 
 
-async def _board(conn: psycopg.AsyncConnection, query: str, values: dict[str, Any]) -> list[AtRisk]:
+async def _totals(conn: psycopg.AsyncConnection, query: str, values: dict[str, Any]) -> list[AtRisk]:
     async with conn.cursor(row_factory=class_row(AtRisk)) as cursor:
         await cursor.execute(query, values)
         return await cursor.fetchall()
@@ -172,7 +144,7 @@ async def _page(
     conn: psycopg.AsyncConnection, query: str, values: dict[str, Any], after: Cursor, limit: int
 ) -> tuple[list[Doubt], Cursor | None]:
     bounds = {
-        "since": after.since,
+        "since": after.time,
         "payment_id": after.payment_id,
         "operation_id": after.operation_id,
         "limit": limit + 1,
@@ -188,8 +160,8 @@ async def _page(
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of all merchants. `amounts`: by gateway and currency, those of parked payments without an operation under "".
-    `oldest_s`: 0 where nothing is in doubt."""
+    """The totals of all merchants. `amounts`: minor units by gateway and currency, with "" for a parked
+    payment without an operation. `oldest_s`: age of the oldest doubt, s; 0 where nothing is in doubt."""
 
     payments: int
     manual: int
@@ -206,6 +178,7 @@ _FIGURES: Final = f"""
 
 
 async def figures(conn: psycopg.AsyncConnection, now: datetime) -> Figures:
+    """Computes the figures for the metrics: cheaper than the lists, since nothing is looked up one by one."""
     rows = await (await conn.execute(_FIGURES, _at(now))).fetchall()
     amounts = {(gateway, currency): minor for total, gateway, currency, _, _, minor, _ in rows if not total}
     payments, manual, oldest_s = next((row[3], row[4], row[6]) for row in rows if row[0])

@@ -1,4 +1,8 @@
-"""How does a payment stand? The tables `payments` and `operations`: locked and written by a batch, read one by one."""
+"""Reads and writes the tables `payments` and `operations`: a batch locks and writes many, the API reads one.
+
+Invariant: rows are locked in the order of their ids, so that two batches wait for each other and never
+deadlock.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -9,6 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from aggregates.operation import OperationState
+from commands.sql import statements
 from projections.columns import OPERATION, OPERATION_MOVES, OPERATION_NEW, PAYMENT, PAYMENT_MOVES, PAYMENT_NEW
 from projections.rows import OperationRow, PaymentRow
 
@@ -29,10 +34,7 @@ def _update(table: str, key: str, types: dict[str, str]) -> str:
     """  # noqa: S608  # columns of ours
 
 
-_INSERT: Final = """
-    INSERT INTO payments (payment_id, version) SELECT id, 0 FROM unnest(%s::uuid[]) AS new (id)
-    ON CONFLICT DO NOTHING
-"""
+_SQL: Final = statements(__file__)
 _LOCK: Final = f"""
     SELECT {_read_as(PAYMENT)} FROM payments WHERE payment_id = ANY(%s::uuid[])
     ORDER BY payments.payment_id FOR UPDATE
@@ -52,16 +54,16 @@ _INSERT_OPERATIONS: Final = f"""
 
 
 async def lock(conn: psycopg.AsyncConnection, payment_ids: Sequence[str]) -> dict[str, PaymentRow]:
-    """All of them, made where they are new, locked until the transaction ends. `payment_ids` are sorted, so that
-    two batches with the same payments wait for each other instead of locking each other out."""
+    """Returns the rows with their operations, by payment id, locked until the transaction ends; a payment
+    without a row gets an empty one. `payment_ids` are sorted."""
     ids = [list(payment_ids)]
-    await conn.execute(_INSERT, ids)
+    await conn.execute(_SQL["insert"], ids)
     locked = await conn.execute(_LOCK, ids)
     operations = await conn.execute(_OPERATIONS, ids)
     rows = {row[0]: PaymentRow(*row) for row in await locked.fetchall()}
     for values in await operations.fetchall():
         operation = OperationRow(*values)
-        operation.state = OperationState(operation.state)  # a text, as the driver gave it
+        operation.state = OperationState(operation.state)  # the driver gives plain text
         rows[operation.payment_id].operations[operation.operation_id] = operation
     return rows
 
@@ -69,6 +71,7 @@ async def lock(conn: psycopg.AsyncConnection, payment_ids: Sequence[str]) -> dic
 async def save(
     conn: psycopg.AsyncConnection, payments: Iterable[PaymentRow], operations: Iterable[OperationRow]
 ) -> None:
+    """Writes the rows: all columns of new ones, of others those that may have changed."""
     made: list[dict[str, Any]] = []
     moved: list[dict[str, Any]] = []
     for row in payments:
@@ -77,24 +80,24 @@ async def save(
         else:
             made.append(_values(row, PAYMENT) | _values(row.new, PAYMENT_NEW))
     started: list[dict[str, Any]] = []
-    went_on: list[dict[str, Any]] = []
+    moved_on: list[dict[str, Any]] = []
     for operation in operations:
         if operation.new is None:
-            went_on.append(_values(operation, _OPERATION_MOVED))
+            moved_on.append(_values(operation, _OPERATION_MOVED))
         else:
             started.append(_values(operation, OPERATION) | _values(operation.new, OPERATION_NEW))
     for statement, rows in (
         (_UPDATE_NEW, made),
         (_UPDATE, moved),
         (_INSERT_OPERATIONS, started),
-        (_UPDATE_OPERATIONS, went_on),
+        (_UPDATE_OPERATIONS, moved_on),
     ):
         if rows:
             await conn.execute(statement, [orjson.dumps(rows).decode()])
 
 
 def _values(row: object, names: Iterable[str]) -> dict[str, Any]:
-    # What a record lacks is NULL.
+    # json_to_recordset reads a missing key as NULL.
     return {name: value for name in names if (value := getattr(row, name)) is not None}
 
 
@@ -113,16 +116,15 @@ _FIND: Final = f"""
 
 
 async def find(conn: psycopg.AsyncConnection, payment_id: UUID, merchant_id: str) -> dict[str, Any] | None:
-    """The row, with `operations` as JSON text and `stored_version`, the last version that the event store has."""
+    """Returns the payment's row, with `operations` as JSON text and `stored_version`, the last version in the
+    event store. None: the merchant has no such payment."""
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_FIND, (payment_id, merchant_id))
         return await cursor.fetchone()
 
 
 async def version(conn: psycopg.AsyncConnection, payment_id: UUID, merchant_id: str) -> int:
-    """0 where the merchant has no such payment."""
-    cursor = await conn.execute(
-        "SELECT version FROM payments WHERE payment_id = %s AND merchant_id = %s", (payment_id, merchant_id)
-    )
+    """Returns the payment's version in the read model; 0 where the merchant has no such payment."""
+    cursor = await conn.execute(_SQL["version"], (payment_id, merchant_id))
     row = await cursor.fetchone()
     return row[0] if row else 0

@@ -1,46 +1,43 @@
-"""Which PostgreSQL cluster the log lives in. Transaction ids are comparable within one cluster only.
+"""The PostgreSQL cluster that the log lives in: transaction ids are comparable within one cluster only.
 
-A log that was moved to another cluster by dump and restore goes on in a new generation, behind all older rows.
+A log that was moved to another cluster by dump and restore goes on in a new generation, behind all older
+rows.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from psycopg import AsyncConnection, Connection
 
-from relay.lead import LOCK
+from commands.sql import statements
+from relay.leadership import LOCK
 
 
 class LogMoved(Exception):
-    """The log was moved to this cluster, or back to it, and nobody said so yet."""
+    """The log was moved to this cluster, or back to it, without a rebase."""
 
 
 class StillRunning(Exception):
     """A rebase needs the relay and the workers stopped."""
 
 
-_CURRENT: Final = """
-SELECT generation FROM log_generation
-WHERE system_identifier = (SELECT system_identifier FROM pg_control_system())
-  AND generation = (SELECT max(generation) FROM log_generation)
-"""
-
-# Back on a cluster where the log has lived before, its ids there must not sort among those of then.
-_REBASE: Final = """
-INSERT INTO log_generation (generation, system_identifier)
-SELECT (SELECT coalesce(max(generation), 0) + 1 FROM log_generation), system_identifier FROM pg_control_system()
-ON CONFLICT (system_identifier) DO UPDATE SET generation = excluded.generation, since = clock_timestamp()
-RETURNING generation
-"""
-
-_SESSIONS: Final = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND usename IN ('aegispay_command', 'aegispay_relay')
-"""
+_SQL: Final = statements(__file__)
+_CURRENT: Final = _SQL["current"]
+_LOCK_TABLE: Final = _SQL["lock"]
+_REBASE: Final = _SQL["rebase"]
+_SESSIONS: Final = _SQL["sessions"]
 
 
 async def current(connection: AsyncConnection) -> int:
-    """Of this cluster. Raises `LogMoved`."""
-    row = await (await connection.execute(_CURRENT)).fetchone()
+    """Returns the log's generation on this cluster. Raises `LogMoved`."""
+    return _of_this_cluster(await (await connection.execute(_CURRENT)).fetchone())
+
+
+def current_blocking(connection: Connection) -> int:
+    """Returns the log's generation on this cluster, as `current` does, over a connection that blocks."""
+    return _of_this_cluster(connection.execute(_CURRENT).fetchone())
+
+
+def _of_this_cluster(row: tuple[Any, ...] | None) -> int:
     if row is None:
         raise LogMoved(
             "this PostgreSQL cluster is not the one that the event log was written in (dump and restore, or a logical "
@@ -50,12 +47,13 @@ async def current(connection: AsyncConnection) -> int:
 
 
 def rebase(connection: Connection) -> int:
-    """Adds a generation for this cluster, unless the newest is its own; the generation. Raises `StillRunning`.
+    """Adds a generation for this cluster, unless the newest is its own, and returns the newest. Raises
+    `StillRunning`.
 
-    Needs the schema's owner.
+    `connection` is of the schema's owner.
     """
     with connection.transaction():
-        connection.execute("LOCK TABLE log_generation IN ACCESS EXCLUSIVE MODE")
+        connection.execute(_LOCK_TABLE)
         if (row := connection.execute(_CURRENT).fetchone()) is not None:
             return int(row[0])
         stopped = connection.execute(f"SELECT pg_try_advisory_xact_lock({LOCK})").fetchone()

@@ -1,12 +1,16 @@
-"""The tail of the event log and the cursor in it. Invariant: what is behind the cursor is complete for ever.
+"""Reads the tail of the event log, and moves the cursor. Invariant: the log is complete up to the cursor, for
+ever.
 
-Transaction ids are compared with the oldest one still running: a row below it can only be committed or gone, so no
-row can appear behind a page that was read. Notification ids alone would lose events, as they are not in commit order.
+Transaction ids are compared with the oldest one still running: a row below it can only be committed or gone,
+so no row can appear behind a page that was read. Notification ids alone would lose events, as they are not in
+commit order.
 """
 
 from typing import Final, NamedTuple
 
 from psycopg import AsyncConnection
+
+from commands.sql import statements
 
 
 class Position(NamedTuple):
@@ -30,6 +34,7 @@ class Entry(NamedTuple):
 
     @property
     def position(self) -> Position:
+        """Where this event stands, as the cursor names it."""
         return Position(self.generation, self.tx, self.notification_id)
 
 
@@ -37,61 +42,43 @@ class CursorMoved(Exception):
     """The cursor is not where this relay left it: another one leads."""
 
 
-# Two row comparisons are index conditions; an OR would be a filter over everything above xmin. The order names the
-# table's own column: `ORDER BY tx` would take an output column of that name, and sort text where 999 follows 1000.
-_PAGE: Final = """
-SELECT log.generation, log.tx::text, log.notification_id, log.originator_id::text, log.originator_version,
-       log.topic, log.state
-FROM payment_events log
-WHERE (log.generation, log.tx, log.notification_id) > (%s::smallint, %s::xid8, %s::bigint)
-  AND (log.generation, log.tx) < (%s::smallint, pg_snapshot_xmin(pg_current_snapshot()))
-ORDER BY log.generation, log.tx, log.notification_id
-LIMIT %s
-"""
-
-_CURSOR: Final = "SELECT generation, tx::text, notification_id FROM relay_cursor"
-
-_MOVE: Final = """
-UPDATE relay_cursor SET generation = %s, tx = %s::xid8, notification_id = %s
-WHERE (generation, tx, notification_id) = (%s::smallint, %s::xid8, %s::bigint)
-"""
-
-_WAITING: Final = """
-SELECT pg_snapshot_xmin(seen)::text, pg_snapshot_xmin(seen) < pg_snapshot_xmax(seen),
-       (SELECT log.state FROM payment_events log
-        WHERE (log.generation, log.tx, log.notification_id) > (%s::smallint, %s::xid8, %s::bigint)
-        ORDER BY log.generation, log.tx, log.notification_id LIMIT 1)
-FROM pg_current_snapshot() AS seen
-"""
+_SQL: Final = statements(__file__)
+_PAGE: Final = _SQL["page"]
+_CURSOR: Final = _SQL["cursor"]
+_MOVE: Final = _SQL["move_cursor"]
+_WAITING: Final = _SQL["waiting"]
 
 
 async def page(connection: AsyncConnection, after: Position, generation: int, limit: int) -> list[Entry]:
-    """What follows `after`, in order, as far as nothing can still appear in between."""
+    """Returns the events after `after`, in order, as far as nothing can still appear in between; `limit`
+    at most."""
     rows = await connection.execute(_PAGE, (*after, generation, limit), prepare=True, binary=True)
     return [Entry(*row) for row in await rows.fetchall()]
 
 
 async def load_cursor(connection: AsyncConnection) -> Position:
+    """Returns the position up to which the relay has published; (0, 0, 0) before the first event."""
     row = await (await connection.execute(_CURSOR)).fetchone()
     assert row is not None, "the migration inserts the one row"
     return Position(*row)
 
 
 async def move_cursor(connection: AsyncConnection, old: Position, new: Position) -> None:
-    """Raises `CursorMoved` where it no longer stands at `old`."""
+    """Moves the cursor. Raises `CursorMoved` where it is no longer at `old`."""
     moved = await connection.execute(_MOVE, (*new, *old), prepare=True)
     if moved.rowcount != 1:
         raise CursorMoved(f"the cursor was moved from {old} by another relay")
 
 
 class Waiting(NamedTuple):
-    """What holds the log's end back."""
+    """Why the end of the log is not published yet."""
 
     oldest_tx: str | None  # the oldest transaction id that is still running
     oldest_state: bytes | None  # of the first event that is committed and not yet published
 
 
 async def waiting(connection: AsyncConnection, after: Position) -> Waiting:
+    """Looks what keeps the log from being read further than `after`."""
     row = await (await connection.execute(_WAITING, (*after,), prepare=True)).fetchone()
     assert row is not None, "a function's result is one row"
     oldest_tx, running, oldest_state = row

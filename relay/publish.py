@@ -1,4 +1,5 @@
-"""An event of the log as CloudEvents records, and those records to Kafka in the log's order per payment."""
+"""Turns events of the log into CloudEvents records, and sends them to Kafka in the log's order per
+payment."""
 
 from asyncio import Future
 from collections.abc import Callable, Iterable
@@ -23,7 +24,8 @@ _SAME_FOR_ALL: Final = (
 
 
 def headers(entry: Entry, content: dict[str, Any]) -> list[Header]:
-    """CloudEvents 1.0, Kafka binding, binary mode. `content` is the entry's state, parsed."""
+    """Returns the headers of CloudEvents 1.0, Kafka protocol binding, binary mode. `content`: the entry's
+    state, parsed."""
     made = [
         *_SAME_FOR_ALL,
         ("ce_id", f"{entry.payment_id}/{entry.version}".encode()),
@@ -40,12 +42,14 @@ def headers(entry: Entry, content: dict[str, Any]) -> list[Header]:
 
 @lru_cache(maxsize=16384)
 def partition(payment_id: str, partitions: int) -> int:
-    """As Kafka's own default partitioner has it. Kept, as murmur2 in Python costs more than the rest of a record."""
+    """Returns the partition as Kafka's default partitioner does. Cached: murmur2 in Python costs more than
+    the rest of a record."""
     return int((murmur2(payment_id.encode()) & 0x7FFFFFFF) % partitions)
 
 
 class Publisher:
-    """Not safe for two pages at once: batches of one partition would be queued in the order of their tasks."""
+    """Sends one page at a time: with two at once, batches of a partition would be queued in the order of
+    their tasks."""
 
     def __init__(
         self, producer: AIOKafkaProducer, events_topic: str, requests_topic: Callable[[str], str]
@@ -56,9 +60,11 @@ class Publisher:
         self._partitions: dict[str, int] = {}
 
     async def send(self, entries: Iterable[Entry]) -> tuple[int, list[Ack]]:
-        """The count of records handed to the producer, and what to await for them. Raises the producer's errors.
+        """Hands the records to the producer; returns their count and what to await for them. Raises the
+        producer's errors.
 
-        One batch per partition rather than one future per record: a third less CPU in full pages, the same in small.
+        One batch per partition rather than one future per record: a third less CPU in full pages, the same in
+        small.
         """
         batches: dict[tuple[str, int], Any] = {}
         acks: list[Ack] = []

@@ -1,36 +1,153 @@
-"""The servers of a test run: those that the environment names, or containers where asked for, or the local stack's."""
+"""The servers of a test run: those that the environment names, or containers where asked for, or the local
+stack's."""
 
 import asyncio
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
-from infra.local.children import Child
-from infra.local.kafka import Kafka, new_cluster_id, train
-from infra.local.ports import HOST
-from infra.local.postgres import Postgres
-from tests import ports
-from tests.place import Place, Places, Servers
+from infra.postgres import api_keys
+from infra.tools.local.kafka import Kafka, new_cluster_id, train
+from infra.tools.local.ports import HOST
+from infra.tools.local.postgres import Postgres
+from infra.tools.local.subprocesses import Child
+from tests.support import ports
+from tests.support.environment import Environment, Environments, Servers
+from tests.support.examples import UNIT_VARIABLE, examples
+from tests.support.until import until
+
+# A busy machine is no fault of what is tried: no test is judged by its time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _FOLDERS = "aegispay-test-"
 _TESTS = Path(__file__).parent
+# Kafka's better compiler costs more in a run of some minutes than it saves.
+_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
+os.environ.setdefault("AEGISPAY_KAFKA_JAVA_OPTIONS", _JAVA_OPTIONS)  # of the stacks that tests start
+os.environ["AEGISPAY_PORTS"] = ports.OF_STACKS
+# Of files that share what they start: one worker runs them.
+_TOGETHER = {
+    "tests/system/complete/": "the complete local stack",
+    **dict.fromkeys(
+        (
+            f"tests/system/test_{name}.py"
+            for name in ("bad_psp", "generated_clients", "life", "main_job", "scenarios")
+        ),
+        "the stack of tests/system/conftest.py",
+    ),
+}
 # Of what is shared out to several workers by file: the longest files first, so that the workers end together.
 _FIRST = (
+    "faults/test_servers.py",
+    "system/complete",
     "faults",
-    "infra/cli",
-    "infra/local",
+    "system/test_life.py",
+    "gateways/simulator",
+    "infra/cli/test_demo.py",
+    "system/test_workers.py",
     "system",
+    "infra/cli",
+    "infra/tools/local",
+    "infra/api",
+    "infra/tools/scaffold",
     "commands/test_client.py",
-    "infra/test_faust_runtime.py",
+    "infra/kafka/test_faust_runtime.py",
 )
 
 
+# A test of the whole needs a stack, whatever fixtures it uses.
+_NO_UNITS = (
+    "faults/",
+    "system/",
+    "gateways/simulator/",
+    "gateways/stripe/test_contract",
+    "gateways/conformance/test_simulated",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--unit",
+        action="store_true",
+        help="only tests that need no Kafka, no PostgreSQL and no other program, with a tenth of the examples",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--unit"):
+        os.environ[UNIT_VARIABLE] = "1"
+        sys.addaudithook(_skip_at_a_program)
+
+
+_in_a_unit_test = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    global _in_a_unit_test  # noqa: PLW0603 - an audit hook knows nothing of the test that runs
+    _in_a_unit_test = item.config.getoption("--unit")
+    try:
+        return (yield)
+    finally:
+        _in_a_unit_test = False
+
+
+_SETTINGS = "_hypothesis_internal_use_settings"
+_SCALED = "_aegispay_scaled"  # a parametrized test is one function in many items
+
+
+def _skip_at_a_program(event: str, _: Any) -> None:
+    """Skips a test when it starts another program. No list of such tests has to be kept."""
+    if _in_a_unit_test and event == "subprocess.Popen":
+        pytest.skip("starts another program")
+
+
+def _is_unit(item: pytest.Item) -> bool:
+    """True if the test uses the servers through no fixture, and is no test of the whole, nor one that speaks
+    HTTP with a simulated PSP."""
+    path = item.path.relative_to(_TESTS).as_posix()
+    return not path.startswith(_NO_UNITS) and "servers" not in getattr(item, "fixturenames", ())
+
+
+def _try_fewer_examples(test: Any) -> None:
+    """Scales the number of examples, which Hypothesis lets no profile lower where a test gives its own."""
+    given = getattr(test, _SETTINGS, None)
+    if given is not None and not getattr(test, _SCALED, False):
+        setattr(test, _SETTINGS, settings(given, max_examples=examples(given.max_examples)))
+        setattr(test, _SCALED, True)
+
+
+class _ByStack(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return next((shared for start, shared in _TOGETHER.items() if file.startswith(start)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return _ByStack(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--unit"):
+        others = [item for item in items if not _is_unit(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if _is_unit(item)]
+        for item in items:
+            _try_fewer_examples(getattr(item, "obj", None))
     if hasattr(config, "workerinput"):
         items.sort(key=_rank)
 
@@ -52,45 +169,63 @@ def servers() -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def places(servers: Servers) -> Iterator[Places]:
-    places = Places(servers)
-    yield places
-    places.close()
+def environments(servers: Servers) -> Iterator[Environments]:
+    environments = Environments(servers)
+    yield environments
+    environments.close()
 
 
 @pytest.fixture
-def place_of(places: Places) -> Iterator[Callable[[int], Place]]:
+def environment_of(environments: Environments) -> Iterator[Callable[[int], Environment]]:
     """Places with another partition count than 4."""
-    taken: list[Place] = []
+    taken: list[Environment] = []
 
-    def take(partitions: int) -> Place:
-        taken.append(places.take(partitions))
+    def take(partitions: int) -> Environment:
+        taken.append(environments.take(partitions))
         return taken[-1]
 
     yield take
-    for place in taken:
-        places.give_back(place)
+    for environment in taken:
+        environments.give_back(environment)
 
 
 @pytest.fixture
-def place(place_of: Callable[[int], Place]) -> Place:
-    return place_of(4)
+def environment(environment_of: Callable[[int], Environment]) -> Environment:
+    return environment_of(4)
 
 
 @pytest.fixture
-def database(places: Places) -> Iterator[Place]:
-    """A place without topics: for what only needs PostgreSQL."""
-    place = places.take_without_topics()
-    yield place
-    place.remove_schema()
+def database(environments: Environments) -> Iterator[Environment]:
+    """An environment without topics: for what only needs PostgreSQL."""
+    environment = environments.take_without_topics()
+    yield environment
+    environment.remove_schema()
 
 
 @pytest.fixture(scope="module")
-def shared_place(places: Places) -> Iterator[Place]:
+def shared_environment(environments: Environments) -> Iterator[Environment]:
     """For a module whose tests tell what is theirs from what is not."""
-    place = places.take(4)
-    yield place
-    places.give_back(place)
+    environment = environments.take(4)
+    yield environment
+    environments.give_back(environment)
+
+
+@pytest.fixture
+def owner(environment: Environment) -> Iterator[psycopg.Connection[Any]]:
+    """Connects as the schema's owner, who may see and change everything."""
+    with environment.connect("admin") as connection:
+        yield connection
+
+
+@pytest.fixture
+def new_key(environment: Environment) -> Callable[..., str]:
+    """Makes an API key: of the merchant `demo` with every scope, unless it is told otherwise."""
+
+    def make(merchant_id: str = "demo", scopes: Any = api_keys.SCOPES) -> str:
+        with environment.connect("admin") as connection:
+            return api_keys.create(connection, merchant_id, scopes)
+
+    return make
 
 
 def _local_servers() -> Iterator[Servers]:
@@ -105,10 +240,10 @@ def _local_servers() -> Iterator[Servers]:
     async def start() -> None:
         await train()
         await asyncio.gather(kafka.prepare(), postgres.prepare())
-        # Its better compiler costs more in a run of some minutes than it saves.
-        programs = (kafka.program("-XX:TieredStopAtLevel=1"), postgres.program())
+        programs = (kafka.program(_JAVA_OPTIONS), postgres.program())
         children.extend(Child(program) for program in programs)
         await asyncio.gather(*(child.ready_within(60) for child in children))
+        await _groups_form(kafka.bootstrap)
 
     async def stop() -> None:
         await asyncio.gather(*(child.stop() for child in children))
@@ -119,6 +254,25 @@ def _local_servers() -> Iterator[Servers]:
     finally:
         asyncio.run(stop())
         shutil.rmtree(folder)
+
+
+async def _groups_form(bootstrap: str) -> None:
+    """Kafka makes its topic for them when the first one is asked about; behind the topics of many tests that
+    takes long."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await until(lambda: _has_a_coordinator(admin), "a coordinator of groups")
+    finally:
+        await admin.close()
+
+
+async def _has_a_coordinator(admin: AIOKafkaAdminClient) -> bool:
+    try:
+        await admin.find_coordinator("any")
+    except GroupCoordinatorNotAvailableError:
+        return False
+    return True
 
 
 def _remove_folders_of_killed_runs() -> None:

@@ -1,21 +1,14 @@
-"""What Adyen's refusals mean for us. Source: docs.adyen.com/development-resources/refusal-reasons; the classes are ours."""
+"""What Adyen's refusals mean for us. Source: docs.adyen.com/development-resources/refusal-reasons; the
+classes are ours."""
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-Hint = Literal["RETRY_WITH_3DS", "FIX_INPUT", "REFRESH_TOKEN", "CONFIG"]
+from gateways.wire.outcomes import Meaning
 
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    hard: bool
-    hint: Hint | None = None
-
-
-_SOFT: Final = Meaning(hard=False)
-_HARD: Final = Meaning(hard=True)
-_FIX_INPUT: Final = Meaning(hard=False, hint="FIX_INPUT")
-_WITH_3DS: Final = Meaning(hard=False, hint="RETRY_WITH_3DS")
+_SOFT: Final = Meaning("SOFT")
+_HARD: Final = Meaning("HARD")
+_FIX_INPUT: Final = Meaning("SOFT", "FIX_INPUT")
+_WITH_3DS: Final = Meaning("SOFT", "RETRY_WITH_3DS")
 
 REFUSALS: Final[dict[str, tuple[str, Meaning]]] = {
     "2": ("Refused", _SOFT),
@@ -61,7 +54,7 @@ REFUSALS: Final[dict[str, tuple[str, Meaning]]] = {
     "44": ("Try another interface", _HARD),
     "45": ("Chip downgrade mode", _HARD),
     "46": ("Transaction blocked by Adyen to prevent excessive retry fees", _HARD),
-    "50": ("Token Revoked", Meaning(hard=True, hint="REFRESH_TOKEN")),
+    "50": ("Token Revoked", Meaning("HARD", "REFRESH_TOKEN")),
 }
 
 _BY_TEXT: Final = {text.lower(): code for code, (text, _) in REFUSALS.items()}
@@ -70,17 +63,11 @@ _BY_TEXT: Final = {text.lower(): code for code, (text, _) in REFUSALS.items()}
 CARD_ERRORS: Final[dict[str, Meaning]] = {"101": _HARD, "103": _FIX_INPUT}
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    code: str
-    meaning: Meaning
-    unlisted: bool
-
-
-def refusal(code: str | None, text: str | None) -> Refusal:
-    """By its code; where that is missing, or the 0 that says nothing, by its text. A new one is soft."""
-    said = None if code == "0" else code
-    listed = said or _BY_TEXT.get((text or "").strip().rstrip(".").lower())
+def refusal(code: str | None, text: str | None) -> tuple[str, Meaning]:
+    """The code and the meaning of a refusal: by its code, or by its text where the code is missing or the 0
+    that says nothing. A new one is soft."""
+    named = None if code == "0" else code
+    listed = named or _BY_TEXT.get((text or "").strip().rstrip(".").lower())
     if listed in REFUSALS:
-        return Refusal(listed, REFUSALS[listed][1], unlisted=False)
-    return Refusal(said or "refused", _SOFT, unlisted=bool(said or text))
+        return listed, REFUSALS[listed][1]
+    return named or "refused", Meaning("SOFT", listed=not (named or text))

@@ -1,7 +1,7 @@
 """Adyen's calls. Invariant: a repeat has the same bytes, whatever was learnt since the first try.
 
-Source: OpenAPI description of Checkout v72. The version stands in the path; a live account's address has a prefix of
-its own and ends in /checkout.
+Source: OpenAPI description of Checkout v72. The version stands in the path; a live account's address has a
+prefix of its own and ends in /checkout.
 """
 
 import re
@@ -19,8 +19,8 @@ _TOKEN_MAX: Final = 64
 _URL_MAX: Final = 1024
 
 
-def not_expressible(call: Call) -> str | None:
-    """What of a payment Adyen's fields cannot hold."""
+def what_it_cannot_hold(call: Call) -> str | None:
+    """The code of what Adyen's fields cannot hold of a payment. None: they hold all of it."""
     if call.statement_text is not None and not _STATEMENT.fullmatch(call.statement_text):
         return "statement_text_not_expressible"
     if len(call.payment_method) > _TOKEN_MAX:
@@ -31,12 +31,14 @@ def not_expressible(call: Call) -> str | None:
 
 
 def return_url(call: Call, credentials: Credentials) -> str | None:
+    """The address to which the customer comes back: the payment's own, else the account's. None: there is
+    none, or it is longer than 1024."""
     url = call.return_url or credentials.options.get("return_url")
     return url if url and len(url) <= _URL_MAX else None
 
 
 def pay(call: Call, wire: int, back_to: str, credentials: Credentials) -> HttpRequest:
-    """Authorised only: no account's setting may capture what our own step has not asked for."""
+    """Authorises only: no account's setting may capture what our own step has not requested."""
     body = {
         "amount": _amount(call, wire),
         "merchantAccount": _merchant(credentials),
@@ -54,23 +56,27 @@ def pay(call: Call, wire: int, back_to: str, credentials: Credentials) -> HttpRe
 
 
 def details(call: Call, redirect_result: str, credentials: Credentials) -> HttpRequest:
+    """Completes a payment with what the challenge's page added to the return address."""
     return _post(call, "payments/details", {"details": {"redirectResult": redirect_result}}, credentials)
 
 
 def capture(call: Call, psp_id: str, wire: int, credentials: Credentials) -> HttpRequest:
+    """Captures a part or all of an authorisation."""
     return _modify(call, f"payments/{psp_id}/captures", {"amount": _amount(call, wire)}, credentials)
 
 
 def void(call: Call, psp_id: str, credentials: Credentials) -> HttpRequest:
+    """Cancels an authorisation by its id."""
     return _modify(call, f"payments/{psp_id}/cancels", {}, credentials)
 
 
 def refund(call: Call, psp_id: str, wire: int, credentials: Credentials) -> HttpRequest:
+    """Refunds a part or all of a captured payment."""
     return _modify(call, f"payments/{psp_id}/refunds", {"amount": _amount(call, wire)}, credentials)
 
 
 def technical_cancel(call: Call, credentials: Credentials) -> HttpRequest:
-    """By our reference: it also ends a payment whose answer never came."""
+    """Cancels by our reference: it also ends a payment whose response never came."""
     body = {
         "paymentReference": call.reference,
         "merchantAccount": _merchant(credentials),
@@ -113,9 +119,10 @@ def _stored_credential(call: Call) -> dict[str, Any]:
 
 
 def _authentication(call: Call) -> dict[str, Any]:
-    """A challenge is a page of Adyen's: a native one needs Adyen's own script in the shop."""
-    asked = {"threeDSRequestData": {"nativeThreeDS": "disabled"}}
-    return {"authenticationData": {"attemptAuthentication": "always"} | asked if call.three_ds else asked}
+    """The wish for 3-D Secure. A challenge is a page of Adyen's: a native one needs Adyen's own script in the
+    merchant's page."""
+    request = {"threeDSRequestData": {"nativeThreeDS": "disabled"}}
+    return {"authenticationData": {"attemptAuthentication": "always"} | request if call.three_ds else request}
 
 
 def _post(call: Call, path: str, body: Mapping[str, Any], credentials: Credentials) -> HttpRequest:

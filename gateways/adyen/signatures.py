@@ -1,7 +1,9 @@
-"""The signature of one item of a webhook. Invariant: only these eight fields are vouched for by it.
+"""The signature of one item of a webhook, and the login of its sender.
 
-Source: docs.adyen.com/development-resources/webhooks/verify-hmac-signatures. Nothing is escaped, so that an item is
-read only where no signed field can hold another one's text.
+Invariant: the signature vouches for eight fields only; a login vouches for the whole body.
+
+Source: docs.adyen.com/development-resources/webhooks/verify-hmac-signatures. Nothing is escaped, so that
+an item is read only where no signed field can hold another one's text.
 """
 
 import base64
@@ -10,24 +12,39 @@ import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from gateways.wire.json import object_of, text
+from gateways.wire.signatures import is_any
+
 _KEY_BYTES_MIN: Final = 16  # an empty key would verify what anybody signs
 
 
 def signature(item: Mapping[str, Any], key: bytes) -> str:
-    said = _signed_text(item).encode(errors="replace")
-    return base64.b64encode(hmac.new(key, said, hashlib.sha256).digest()).decode()
+    """The signature that a key of Adyen's gives an item, in base64."""
+    content = _signed_text(item).encode(errors="replace")
+    return base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
 
 
 def is_signed(item: Mapping[str, Any], claimed: str, secrets: Iterable[str]) -> bool:
-    """By any of the keys; each is compared."""
-    right = [signature(item, key).encode() for key in map(_key, secrets) if key is not None]
-    return any([hmac.compare_digest(one, claimed.encode(errors="replace")) for one in right])  # noqa: C419
+    """True if any of the keys made the signature."""
+    return is_any([signature(item, key) for key in map(_key, secrets) if key is not None], [claimed])
 
 
 def claimed(item: Mapping[str, Any]) -> str | None:
-    more = item.get("additionalData")
-    said = more.get("hmacSignature") if isinstance(more, dict) else None
-    return said if isinstance(said, str) and said else None
+    """The signature that an item carries. None: it carries none."""
+    return text(object_of(item.get("additionalData")).get("hmacSignature")) or None
+
+
+def digest(item: Mapping[str, Any]) -> str:
+    """A digest of what is signed, the same whichever key signs it: hex SHA-256."""
+    return hashlib.sha256(_signed_text(item).encode(errors="replace")).hexdigest()
+
+
+def is_logged_in(authorization: str, logins: Iterable[str]) -> bool:
+    """True if the sender has one of the logins (HTTP basic authentication). Source:
+    docs.adyen.com/development-resources/webhooks/secure-webhooks."""
+    scheme, _, credentials = authorization.partition(" ")
+    expected = [base64.b64encode(login.encode()).decode() for login in logins]
+    return scheme.lower() == "basic" and is_any(expected, [credentials.strip()])
 
 
 def _key(secret: str) -> bytes | None:
@@ -39,8 +56,7 @@ def _key(secret: str) -> bytes | None:
 
 
 def _signed_text(item: Mapping[str, Any]) -> str:
-    amount = item.get("amount")
-    money = amount if isinstance(amount, dict) else {}
+    money = object_of(item.get("amount"))
     fields = (
         item.get("pspReference"),
         item.get("originalReference"),
@@ -51,4 +67,4 @@ def _signed_text(item: Mapping[str, Any]) -> str:
         item.get("eventCode"),
         item.get("success"),
     )
-    return ":".join(str(said) if isinstance(said, str | int) else "" for said in fields)
+    return ":".join(str(value) if isinstance(value, str | int) else "" for value in fields)

@@ -1,37 +1,43 @@
 """Adyen's standard webhooks. Invariant: each item is signed, and only what its signature covers decides.
 
-The reason is not covered: a declined authorisation is a soft decline whatever it says. An event of something that we
-did not ask for, e.g. a capture by hand, has no operation to change: its outcome has no way, which is an alarm.
+The reason is not covered: a declined authorisation is a soft decline whatever it says. An event of
+something that we did not request, e.g. a capture in the Customer Area, names what it was done to, and what
+moved.
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
-from commands.messages import Outcome
-from commands.sensitive import holds_pan
-from gateways import scrubbed
-from gateways.adyen import answers, codes, disputes, signatures
-from gateways.contract import Hook, HookKeys, HookRefused, Notice
+from aggregates.operation import CHARGE_ATTEMPTS, Kind, kind_of
+from commands.card_data import holds_pan
+from commands.messages import Balances, Outcome
+from commands.notices import Notice
+from gateways.adyen import codes, disputes, responses, signatures
+from gateways.contract import Webhook, WebhookKeys, WebhookRefused
+from gateways.wire import redaction
+from gateways.wire.json import json_object
+from gateways.wire.outcomes import move
 
+_DONE: Final = {"capture": "captured", "refund": "refunded"}
 _ITEMS_MAX: Final = 1000
 _EVENT: Final = re.compile(r"[A-Z][A-Z0-9_]{0,59}")
 _EVENT_ID: Final = re.compile(r"[\x21-\x7e]{1,200}")
-_REFERENCE: Final = re.compile(r"([0-9a-f]{32}-([ascvr])[0-9]{1,6})(?:-x)?")  # -x: of its technical cancel
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An item's signed fields, as far as they can be read. `letter`: of the operation's kind."""
+class SignedItem:
+    """The signed fields of an item, as far as they can be read. `kind`: of the operation. `reason`
+    is not signed."""
 
     event: str
     success: bool
     psp_id: str | None
     original: str | None
     reference: str | None
-    letter: str | None
+    kind: Kind | None
     money: dict[str, Any]
     reason: str | None  # not signed
 
@@ -41,27 +47,44 @@ class Told:
         return self.original or self.psp_id
 
 
-def read(hook: Hook, keys: HookKeys) -> tuple[Notice, ...] | HookRefused:
-    items = _items(answers.json_object(hook.body).get("notificationItems"))
+def read(webhook: Webhook, keys: WebhookKeys) -> tuple[Notice, ...] | WebhookRefused:
+    """Verifies and reads the items of a webhook. With a login their dates are the PSP's, as the whole body
+    is. Source: docs.adyen.com/development-resources/webhooks and the OpenAPI description of Webhooks v1."""
+    if keys.logins:
+        authorization = webhook.headers.get("authorization")
+        if authorization is None:
+            return WebhookRefused("unsigned")
+        if not signatures.is_logged_in(authorization, keys.logins):
+            return WebhookRefused("forged")
+    items = _items(json_object(webhook.body).get("notificationItems", False))
     if items is None:
-        return HookRefused("malformed")
+        return WebhookRefused("malformed")
     claims = [signatures.claimed(item) for item in items]
     if any(claim is None for claim in claims):
-        return HookRefused("unsigned")
+        return WebhookRefused("unsigned")
     for item, claim in zip(items, claims, strict=True):
         if not signatures.is_signed(item, claim or "", keys.secrets):
-            return HookRefused("forged")
-    notices = [_notice(item, keys.options.get("merchant_account")) for item in items]
-    if any(notice is None for notice in notices):
-        return HookRefused("malformed")
-    return tuple(notice for notice in notices if notice is not None)
+            return WebhookRefused("forged")
+    found = [_notice(item, keys.options.get("merchant_account")) for item in items]
+    notices = [notice for notice in found if notice is not None]
+    if len(notices) < len(items):
+        return WebhookRefused("malformed")
+    if keys.logins:
+        return tuple(notices)
+    signed = map(signatures.digest, items)
+    return tuple(
+        replace(notice, signed_as=of if notice.tells else None)
+        for notice, of in zip(notices, signed, strict=True)
+    )
 
 
-def _items(said: Any) -> list[Mapping[str, Any]] | None:
-    """None where it is no list of items, or an empty one."""
-    if not isinstance(said, list) or not 0 < len(said) <= _ITEMS_MAX:
+def _items(value: Any) -> list[Mapping[str, Any]] | None:
+    """The items of a webhook. None: it is no list of items. A null counts as an empty list."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or len(value) > _ITEMS_MAX:
         return None
-    items = [one.get("NotificationRequestItem") if isinstance(one, dict) else None for one in said]
+    items = [one.get("NotificationRequestItem") if isinstance(one, dict) else None for one in value]
     readable: list[Mapping[str, Any]] = [item for item in items if isinstance(item, dict)]
     return readable if len(readable) == len(items) else None
 
@@ -73,163 +96,194 @@ def _notice(item: Mapping[str, Any], account: str | None) -> Notice | None:
     if not isinstance(psp_id, str):
         return None
     fields: dict[str, Any] = {
-        "event_id": _event_id(f"{psp_id}:{event}:{success}"),
+        "event_id": _event_id(f"{psp_id}:{event}:{success}:{item.get('eventDate', '')}"),
         "event_type": event,
         "at": disputes.moment(item.get("eventDate")),
     }
     if event not in EVENTS:
         return Notice(**fields)
     if account is not None and item.get("merchantAccountCode") != account:
-        return Notice(**fields, **_alarm("another_merchant_account"))
+        # A company webhook covers all merchant accounts; an operation of ours at another one is a
+        # misconfiguration.
+        ours = _signed_item(item, event, success).reference is not None
+        return Notice(**fields, **(_alarm("another_merchant_account") if ours else {}))
     if event in disputes.STATES:
-        return Notice(**fields, **_dispute(_told(item, event, success), item))
-    return Notice(**fields, **_READERS[event](_told(item, event, success)))
+        return Notice(**fields, **_dispute(_signed_item(item, event, success), item))
+    return Notice(**fields, **_READERS[event](_signed_item(item, event, success)))
 
 
-def _event_id(said: str) -> str:
-    """A report's reference is the name of a file, and may be anything."""
-    right = _EVENT_ID.fullmatch(said) and not holds_pan(said)
-    return said if right else hashlib.sha256(said.encode(errors="replace")).hexdigest()
+def _event_id(value: str) -> str:
+    """The id of an event. It holds the event's date too, which is not signed: a capture that failed, and that
+    Adyen makes again by itself, is a second CAPTURE of the same reference. Whoever sends the first one
+    again with another date makes an event of it too, so that what is signed alike is not believed twice. A
+    report's reference is the name of a file, and may be anything."""
+    right = _EVENT_ID.fullmatch(value) and not holds_pan(value)
+    return value if right else hashlib.sha256(value.encode(errors="replace")).hexdigest()
 
 
-def _told(item: Mapping[str, Any], event: str, success: str) -> Told:
-    said = item.get("merchantReference")
-    found = _REFERENCE.fullmatch(said) if isinstance(said, str) else None
-    return Told(
+def _signed_item(item: Mapping[str, Any], event: str, success: str) -> SignedItem:
+    reference = item.get("merchantReference")
+    name = reference.removesuffix("-x") if isinstance(reference, str) else ""  # -x: of its technical cancel
+    kind = kind_of(name)
+    return SignedItem(
         event=event,
         success=success == "true",
-        psp_id=answers.psp_reference(item.get("pspReference")),
-        original=answers.psp_reference(item.get("originalReference")),
-        reference=None if found is None else found[1],
-        letter=None if found is None else found[2],
-        money=answers.money(item.get("amount")),
-        reason=answers.words(item.get("reason")),
+        psp_id=responses.psp_reference(item.get("pspReference")),
+        original=responses.psp_reference(item.get("originalReference")),
+        reference=None if kind is None else name,
+        kind=kind,
+        money=responses.money(item.get("amount")),
+        reason=responses.words(item.get("reason")),
     )
 
 
-def _authorisation(told: Told) -> dict[str, Any]:
-    if told.letter not in {"a", "s"} or told.psp_id is None:
-        return _of_nobody(told)
-    way = {"reference": told.reference, "psp_id": told.psp_id}
-    known = {"psp_id": told.psp_id, **told.money}
-    if not told.success:
-        refusal = codes.refusal(None, told.reason)
-        declined = Outcome(kind="DECLINED_SOFT", code=refusal.code, detail=told.reason, **known)
-        return {**way, "outcome": declined}
-    if not told.money:
-        return {**way, "outcome": _news("amount_unreadable", told)}
-    if told.letter == "s":
+def _authorisation(signed: SignedItem) -> dict[str, Any]:
+    if signed.kind not in CHARGE_ATTEMPTS or signed.psp_id is None:
+        return _of_nobody(signed)
+    way = {"reference": signed.reference, "psp_id": signed.psp_id}
+    known = {"psp_id": signed.psp_id, **signed.money}
+    if not signed.success:
+        code, meaning = codes.refusal(None, signed.reason)
+        fields = {"code": code, "detail": signed.reason, "unlisted": not meaning.listed, **known}
+        return {**way, "outcome": Outcome(kind="DECLINED_SOFT", **fields)}
+    if not signed.money:
+        return {**way, "outcome": _unknown("amount_unreadable", signed)}
+    if signed.kind == "sale":
         pending = Outcome(kind="PENDING", code="authorised", next_step="3", **known)
         return {**way, "outcome": pending}
     return {**way, "outcome": Outcome(kind="APPROVED", **known)}
 
 
-def _capture(told: Told) -> dict[str, Any]:
-    """A sale's own capture: the sale keeps the id of its authorisation."""
-    if told.letter not in {"s", "c"}:
-        return _alarm("captured_unasked", told)
-    return _ended(told, told.original if told.letter == "s" else told.psp_id, "capture_failed")
+def _capture(signed: SignedItem) -> dict[str, Any]:
+    """The outcome of a capture. A sale keeps the id of its authorisation."""
+    if signed.kind not in {"sale", "capture"}:
+        return _external("capture", signed)
+    return _ended(signed, signed.original if signed.kind == "sale" else signed.psp_id, "capture_failed")
 
 
-def _refund(told: Told) -> dict[str, Any]:
+def _refund(signed: SignedItem) -> dict[str, Any]:
     return (
-        _alarm("refunded_unasked", told) if told.letter != "r" else _ended(told, told.psp_id, "refund_failed")
+        _external("refund", signed)
+        if signed.kind != "refund"
+        else _ended(signed, signed.psp_id, "refund_failed")
     )
 
 
-def _ended(told: Told, psp_id: str | None, failed: str) -> dict[str, Any]:
-    way = {"reference": told.reference, "psp_id": psp_id}
-    known = {"psp_id": psp_id, **told.money}
-    if not told.success:
-        return {**way, "outcome": Outcome(kind="DECLINED_HARD", code=failed, detail=told.reason, **known)}
-    if psp_id is None or not told.money:
-        return {**way, "outcome": _news("amount_unreadable", told)}
+def _external(kind: Literal["capture", "refund"], signed: SignedItem) -> dict[str, Any]:
+    """Reads a move that was made in the Customer Area, under the payment's reference or any: no lookup shows
+    it. The payment is found by its id."""
+    if not signed.success:
+        return {}
+    moves = move(kind, signed.psp_id, signed.money.get("amount_minor"))
+    update = _unknown(f"{_DONE[kind]}_externally", signed).model_copy(
+        update={"balances": Balances(moves=tuple(moves))}
+    )
+    return {"reference": signed.reference, "psp_id": signed.original, "outcome": update}
+
+
+def _ended(signed: SignedItem, psp_id: str | None, failed: str) -> dict[str, Any]:
+    way = {"reference": signed.reference, "psp_id": psp_id}
+    known = {"psp_id": psp_id, **signed.money}
+    if signed.psp_id not in {None, psp_id}:
+        known["known_as"] = (signed.psp_id,)
+    if not signed.success:
+        return {**way, "outcome": Outcome(kind="DECLINED_HARD", code=failed, detail=signed.reason, **known)}
+    if psp_id is None or not signed.money:
+        return {**way, "outcome": _unknown("amount_unreadable", signed)}
     return {**way, "outcome": Outcome(kind="APPROVED", **known)}
 
 
-def _failed_since(told: Told) -> dict[str, Any]:
-    """After it was said to be done, and although the event is a success. Of a refund the money came back."""
-    expected = {"s", "c"} if told.event == "CAPTURE_FAILED" else {"r"}
-    code = told.event.lower()
-    if told.letter not in expected:
-        return _alarm(code, told)
-    failed = Outcome(kind="DECLINED_HARD", code=code, detail=told.reason, **told.money)
-    return {"reference": told.reference, "outcome": failed}
+def _failed_since(signed: SignedItem) -> dict[str, Any]:
+    """The failure of what was reported as done, although the event is a success. Of a refund the money came
+    back."""
+    expected = {"sale", "capture"} if signed.event == "CAPTURE_FAILED" else {"refund"}
+    code = signed.event.lower()
+    failed = Outcome(kind="DECLINED_HARD", code=code, detail=signed.reason, **signed.money)
+    if signed.kind not in expected:
+        # Done externally, or ours under another reference: either is known by its own id.
+        return {"psp_id": signed.psp_id, "outcome": failed}
+    return {"reference": signed.reference, "outcome": failed}
 
 
-def _cancellation(told: Told) -> dict[str, Any]:
-    """Of a void by its own reference; with the payment's it was cancelled by hand."""
-    way = {"reference": told.reference, "psp_id": told.psp_id}
-    match told.letter, told.success:
-        case "v", True:
+def _cancellation(signed: SignedItem) -> dict[str, Any]:
+    """The outcome of a void by its own reference; by the payment's reference it was cancelled externally."""
+    way = {"reference": signed.reference, "psp_id": signed.psp_id}
+    match signed.kind, signed.success:
+        case "void", True:
             # Its amount is that of the whole payment: what was left is ours to know.
-            return {**way, "outcome": Outcome(kind="APPROVED", psp_id=told.psp_id)}
-        case "v", False:
+            return {**way, "outcome": Outcome(kind="APPROVED", psp_id=signed.psp_id)}
+        case "void", False:
             refused = Outcome(
-                kind="DECLINED_HARD", code="cancel_refused", detail=told.reason, psp_id=told.psp_id
+                kind="DECLINED_HARD", code="cancel_refused", detail=signed.reason, psp_id=signed.psp_id
             )
             return {**way, "outcome": refused}
-        case "a" | "s", True:
-            return _gone(told, "cancelled")
+        case "authorize" | "sale" | None, True:
+            return _gone(signed, "cancelled")
         case _, True:
-            return _of_nobody(told)
+            return _of_nobody(signed)
         case _:
             return {}
 
 
-def _technical_cancel(told: Told) -> dict[str, Any]:
-    """Adyen's example names the payment's reference, its interface the cancel's: either is the operation."""
-    if told.letter not in {"a", "s"}:
-        return _of_nobody(told)
-    if told.success:
-        return _gone(told, "technical_cancel")
-    way = {"reference": told.reference, "psp_id": told.original}
-    return {**way, "outcome": _news("cancel_refused", told)}
+def _technical_cancel(signed: SignedItem) -> dict[str, Any]:
+    """The outcome of a technical cancel. Adyen's example names the payment's reference, its interface the
+    cancel's: either is the operation."""
+    if signed.kind not in {"authorize", "sale", None}:
+        return _of_nobody(signed)
+    if signed.success:
+        return _gone(signed, "technical_cancel")
+    way = {"reference": signed.reference, "psp_id": signed.original}
+    return {**way, "outcome": _unknown("cancel_refused", signed)}
 
 
-def _expire(told: Told) -> dict[str, Any]:
-    if told.letter not in {"a", "s"}:
-        return _of_nobody(told)
-    return _gone(told, "expired") if told.success else {}
+def _expire(signed: SignedItem) -> dict[str, Any]:
+    if signed.kind not in {"authorize", "sale", None}:
+        return _of_nobody(signed)
+    return _gone(signed, "expired") if signed.success else {}
 
 
-def _gone(told: Told, code: str) -> dict[str, Any]:
-    expired = Outcome(kind="EXPIRED", code=code, psp_id=told.original, **told.money)
-    return {"reference": told.reference, "psp_id": told.original, "outcome": expired}
+def _gone(signed: SignedItem, code: str) -> dict[str, Any]:
+    expired = Outcome(kind="EXPIRED", code=code, psp_id=signed.original, **signed.money)
+    return {"reference": signed.reference, "psp_id": signed.original, "outcome": expired}
 
 
-def _reversal(told: Told) -> dict[str, Any]:
-    """We send none, and what it did, cancel or refund, is not signed."""
-    return _alarm("cancelled_or_refunded", told) if told.success else {}
+def _reversal(signed: SignedItem) -> dict[str, Any]:
+    """An update without a move, which takes an operator: we send no reversal, and whether it cancelled or
+    refunded is not signed."""
+    if not signed.success:
+        return {}
+    update = _unknown("cancelled_or_refunded", signed).model_copy(update={"balances": Balances()})
+    return {"reference": signed.reference, "psp_id": signed.original, "outcome": update}
 
 
-def _dispute(told: Told, item: Mapping[str, Any]) -> dict[str, Any]:
-    """Found by the payment's reference; where that is not ours, by its id."""
-    minor = told.money.get("amount_minor", 0)
-    if told.psp_id is None or minor <= 0:
-        return _alarm("dispute_unreadable", told)
-    notice = disputes.notice(told.psp_id, told.event, minor, told.money["currency"], item)
-    return {"reference": told.reference, "psp_id": told.original, "dispute": notice}
+def _dispute(signed: SignedItem, item: Mapping[str, Any]) -> dict[str, Any]:
+    """Finds the payment by its reference; where that is not ours, by its id."""
+    way = {"reference": signed.reference, "psp_id": signed.original}
+    return {**way, **disputes.read(signed.psp_id, signed.event, signed.money, item)}
 
 
-def _of_nobody(told: Told) -> dict[str, Any]:
-    """Not made by us, or another reference than we gave it: it may still be known by its id."""
-    return {"reference": told.reference, "psp_id": told.payment, "outcome": _news("reference_missing", told)}
+def _of_nobody(signed: SignedItem) -> dict[str, Any]:
+    """An update of what we did not make, or of another reference than we gave it: it may still be known by
+    its id."""
+    return {
+        "reference": signed.reference,
+        "psp_id": signed.payment,
+        "outcome": _unknown("reference_missing", signed),
+    }
 
 
-def _alarm(code: str, told: Told | None = None) -> dict[str, Any]:
-    return {"outcome": _news(code, told)}
+def _alarm(code: str, signed: SignedItem | None = None) -> dict[str, Any]:
+    return {"outcome": _unknown(code, signed)}
 
 
-def _news(code: str, told: Told | None) -> Outcome:
-    if told is None:
+def _unknown(code: str, signed: SignedItem | None) -> Outcome:
+    if signed is None:
         return Outcome(kind="UNKNOWN", code=code)
-    about = (told.event, told.reference, told.psp_id, told.original)
-    detail = scrubbed.text(", ".join(filter(None, about)))
-    return Outcome(kind="UNKNOWN", code=code, detail=detail, **told.money)
+    detail = redaction.joined(", ", signed.event, signed.reference, signed.psp_id, signed.original)
+    return Outcome(kind="UNKNOWN", code=code, detail=detail, **signed.money)
 
 
-_READERS: Final[Mapping[str, Callable[[Told], dict[str, Any]]]] = {
+_READERS: Final[Mapping[str, Callable[[SignedItem], dict[str, Any]]]] = {
     "AUTHORISATION": _authorisation,
     "CAPTURE": _capture,
     "CAPTURE_FAILED": _failed_since,

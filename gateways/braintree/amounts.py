@@ -1,48 +1,36 @@
-"""How Braintree writes an amount: a decimal string. Invariant: nothing is rounded; what cannot be written is refused.
+"""Braintree's decimal amounts. Invariant: nothing is rounded; what cannot be written is refused.
 
-Source: the scalar `Amount` of the GraphQL schema ("up to 3 decimal places"), "must match the currency format of the
-merchant account". Braintree names no list of decimals: it is ISO 4217's. IDR, whose format it does not say, is not
-taken.
+Source: the scalar `Amount` of the GraphQL schema ("up to 3 decimal places"), "must match the currency
+format of the merchant account". Braintree names no list of decimals: it is ISO 4217's. IDR, whose format
+it does not say, is not taken.
 """
 
-import re
-from typing import Final, Literal
+# ruff: noqa: SIM905 - a table of codes reads better as a paragraph
 
-from aggregates import money
+from typing import Final
 
-CURRENCIES: Final = frozenset(money.CURRENCIES) - {"IDR"}
-_WRITTEN: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,3}))?")
+from gateways.wire.money import NotExpressible, decimal_text, from_decimal_text
 
-
-class NotExpressible(ValueError):
-    def __init__(
-        self, code: Literal["amount_not_expressible", "currency_not_supported"], detail: str
-    ) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
+CURRENCIES: Final = frozenset(
+    """AED AUD BGN BHD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF ILS INR ISK JOD JPY KES KRW KWD
+    MAD MXN MYR NGN NOK NZD OMR PEN PHP PLN PYG QAR RON SAR SEK SGD THB TND TRY TWD UAH UGX USD VND XAF
+    XOF XPF ZAR""".split()
+)
+_DIGITS_MAX: Final = 12  # before the decimal point
 
 
 def to_wire(amount_minor: int, currency: str) -> str:
-    """Our minor units with the currency's decimals. Raises `NotExpressible`."""
+    """An amount of ours with the currency's decimals. Raises `NotExpressible`."""
     if currency not in CURRENCIES:
         raise NotExpressible("currency_not_supported", f"how Braintree writes {currency} is not known")
-    decimals = money.exponent(currency)
-    whole, part = divmod(amount_minor, 10**decimals)
-    if amount_minor <= 0 or whole >= 10**12:
+    wire = decimal_text(amount_minor, currency)
+    if amount_minor <= 0 or len(wire.partition(".")[0]) > _DIGITS_MAX:
         raise NotExpressible(
             "amount_not_expressible", "Braintree takes amounts above 0, of 12 digits at most"
         )
-    return f"{whole}.{part:0{decimals}d}" if decimals else str(whole)
+    return wire
 
 
 def from_wire(wire: object, currency: str) -> int | None:
-    """In our minor units; None where it is no whole number of them."""
-    written = _WRITTEN.fullmatch(wire) if isinstance(wire, str) else None
-    if written is None or currency not in CURRENCIES:
-        return None
-    decimals = money.exponent(currency)
-    whole, part = written[1], written[2] or ""
-    if part[decimals:].strip("0"):
-        return None
-    return int(whole + part[:decimals].ljust(decimals, "0"))
+    """Our minor units for a text of Braintree's. None: it is no whole number of them."""
+    return from_decimal_text(wire, currency, decimals_max=3) if currency in CURRENCIES else None

@@ -1,36 +1,24 @@
 """What Braintree's reasons mean for us.
 
-Sources: the GraphQL schema's enums; the pages on processor responses, gateway rejections and errors; the codes of
-validation errors of its Python library. The split into classes is ours.
+Sources: the GraphQL schema's enums; the pages on processor responses, gateway rejections and errors; the
+codes of validation errors of its Python library. The classes are ours.
 """
 
 # ruff: noqa: SIM905 - a table of codes reads better as a paragraph
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
-Hint = Literal["RETRY_WITH_3DS", "FIX_INPUT", "REFRESH_TOKEN", "CONFIG"]
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """`DUPLICATE`: an earlier execution may exist. `CONFIG`: the account is not set up for this call. `APPROVED`: the
-    code of a success, which no decline has."""
-
-    verdict: Literal["SOFT", "HARD", "DUPLICATE", "CONFIG", "APPROVED"]
-    hint: Hint | None = None
-    unlisted: bool = False
-
+from gateways.wire.outcomes import Meaning
 
 _SOFT: Final = Meaning("SOFT")
 _HARD: Final = Meaning("HARD")
 _CONFIG: Final = Meaning("CONFIG", "CONFIG")
 _FIX_INPUT: Final = Meaning("SOFT", "FIX_INPUT")
-_NEW: Final = Meaning("SOFT", unlisted=True)
+_NEW: Final = Meaning("SOFT", listed=False)
 
 _REASONS: Final = {
     "DUPLICATE": Meaning("DUPLICATE"),
-    # 3-D Secure is done in the shop's page before there is a token: a new token has to come from there.
+    # 3-D Secure is done in the merchant's page before there is a token: a new token has to come from there.
     "THREE_D_SECURE": Meaning("SOFT", "REFRESH_TOKEN"),
     **dict.fromkeys(["AVS", "CVV", "AVS_AND_CVV"], _FIX_INPUT),
     **dict.fromkeys(
@@ -61,7 +49,11 @@ NOT_SETTLED_YET: Final = frozenset({"91506", "91574"})
 """Of a refused refund: the transaction is not settled, or is just being."""
 
 MAY_BE_DONE: Final = frozenset({"91504", "91507", "91512"})
-"""Of a refused capture, void or refund: what the transaction's state does not allow, perhaps because it was done."""
+"""Of a refused capture, void or refund: what the transaction's state does not allow, perhaps because it
+was done."""
+
+MORE_THAN_IS_LEFT: Final = "91521"
+"""Of a refused refund: the transaction has less left to give back than was asked for."""
 
 TOKEN_IS_SPENT: Final = frozenset(
     """91564 91565 91566 91731 91732 91733 92907 92908 92909 93102 93107 93108 93109 93504 93505 93506
@@ -71,19 +63,22 @@ TOKEN_IS_SPENT: Final = frozenset(
 
 
 def of_rejection(reason: str | None) -> Meaning:
+    """What the reason of a gateway rejection means (GraphQL schema, `GatewayRejectionReason`)."""
     return _REASONS.get(reason or "", _NEW)
 
 
 def of_processor(code: str | None, decline_type: str | None) -> Meaning:
-    """Braintree's own split goes before the table's, but a hint, and a duplicate, only the code can say."""
+    """What a decline means. Braintree's own split into soft and hard goes before the table's, but only the
+    code can say a hint or a duplicate. Source:
+    developer.paypal.com/braintree/docs/reference/general/processor-responses."""
     listed = _PROCESSOR.get(code or "", _NEW)
     if listed.verdict in {"DUPLICATE", "APPROVED"}:
         return listed
     match decline_type:
         case "SOFT":
-            return Meaning("SOFT", listed.hint, listed.unlisted)
+            return Meaning("SOFT", listed.hint, listed.listed)
         case "HARD":
-            return Meaning("HARD", listed.hint, listed.unlisted)
+            return Meaning("HARD", listed.hint, listed.listed)
         case _:
             return listed
 
@@ -105,5 +100,5 @@ _ERRORS: Final[dict[str, ErrorVerdict]] = {
 
 
 def of_error(error_class: str | None) -> tuple[ErrorVerdict, bool]:
-    """With whether it is in the table, as is none at all."""
+    """What an error's class means, and whether it is in the table, as no class at all is."""
     return _ERRORS.get(error_class or "UNKNOWN", "UNKNOWN"), (error_class or "UNKNOWN") in _ERRORS

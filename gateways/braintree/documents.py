@@ -1,4 +1,4 @@
-"""The GraphQL documents, one for each thing that is asked. Source: the public schema of 2025-04-29."""
+"""The GraphQL documents, one for each request. Source: the public schema of 2025-04-29."""
 
 from typing import Final
 
@@ -12,14 +12,21 @@ _HISTORY: Final = f"""statusHistory {{
   }}"""
 _TRANSACTION: Final = f"""
 fragment Taken on Transaction {{
-  id orderId status {_MONEY}
+  id legacyId orderId status {_MONEY}
   {_HISTORY}
 }}"""
 _REFUND: Final = f"""
 fragment Returned on Refund {{
-  id orderId status {_MONEY}
+  id legacyId orderId status {_MONEY}
   refundedTransaction {{ id }}
   {_HISTORY}
+}}"""
+# What was captured and given back in all, by whomever.
+_STANDING: Final = f"""
+fragment Standing on Transaction {{
+  status {_MONEY}
+  statusHistory {{ status }}
+  refunds {{ id status {_MONEY} }}
 }}"""
 
 AUTHORIZE: Final = f"""mutation Authorize($input: AuthorizePaymentMethodInput!) {{
@@ -39,12 +46,27 @@ REVERSE: Final = f"""mutation Reverse($input: ReverseTransactionInput!) {{
 }}{_TRANSACTION}{_REFUND}"""
 
 REFUND: Final = f"""mutation Refund($input: RefundTransactionInput!) {{
-  refundTransaction(input: $input) {{ refund {{ ...Returned }} }}
-}}{_REFUND}"""
+  refundTransaction(input: $input) {{ refund {{ ...Returned refundedTransaction {{ ...Standing }} }} }}
+}}{_REFUND}{_STANDING}"""
+
+_BY_ID: Final = """node(id: $id) {
+    __typename ...Taken ...Returned
+    ... on Transaction { refunds { ...Returned } }
+    ... on Refund { refundedTransaction { ...Standing } }
+  }"""
 
 BY_ID: Final = f"""query ById($id: ID!) {{
-  node(id: $id) {{ __typename ...Taken ...Returned ... on Transaction {{ refunds {{ ...Returned }} }} }}
-}}{_TRANSACTION}{_REFUND}"""
+  {_BY_ID}
+}}{_TRANSACTION}{_REFUND}{_STANDING}"""
+
+BY_ID_AND_ORDER_ID: Final = f"""query ByIdAndOrderId($id: ID!, $input: TransactionSearchInput!) {{
+  {_BY_ID}
+  search {{
+    transactions(input: $input, first: 10) {{
+      pageInfo {{ hasNextPage }} edges {{ node {{ ...Taken ...Standing }} }}
+    }}
+  }}
+}}{_TRANSACTION}{_REFUND}{_STANDING}"""
 
 BY_ORDER_ID: Final = f"""query ByOrderId($input: TransactionSearchInput!) {{
   search {{
@@ -52,4 +74,4 @@ BY_ORDER_ID: Final = f"""query ByOrderId($input: TransactionSearchInput!) {{
   }}
 }}{_TRANSACTION}"""
 
-ALL: Final = (AUTHORIZE, CHARGE, CAPTURE, REVERSE, REFUND, BY_ID, BY_ORDER_ID)
+ALL: Final = (AUTHORIZE, CHARGE, CAPTURE, REVERSE, REFUND, BY_ID, BY_ID_AND_ORDER_ID, BY_ORDER_ID)

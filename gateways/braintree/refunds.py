@@ -1,109 +1,151 @@
-"""Refunds. A part is given back by a refund, which carries our reference; all of it by a reversal, which does not.
+"""Reads refunds. A part is given back by a refund, which carries our reference; all of it by a reversal,
+which does not.
 
-Invariant: APPROVED only for our amount and currency, of the transaction that was asked for; a part only under our own
-reference. A reversal gives everything back at most once, so that one that is found stands for the one that was asked
-for; one that failed has given nothing, and is as none.
+Invariant: APPROVED only for our amount and currency, of the transaction that was named; a part only under
+our own reference.
+
+A reversal gives everything back at most once, so that one that is found stands for ours; one that failed
+has given nothing, and counts as none. A partial refund that was made externally has the order id of its
+transaction, as a reversal's refund has: it is told from a reversal by its amount. Where others left less
+than our amount, ours was not made, and cannot be.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from commands.messages import Outcome
-from gateways import scrubbed
-from gateways.braintree import answers, requests, targets
-from gateways.contract import Call, HttpAnswer
+from gateways.braintree import requests, responses, targets, transactions
+from gateways.contract import Call, HttpResponse
+from gateways.wire import redaction
+from gateways.wire.json import object_of
+from gateways.wire.outcomes import status_text
 
-_GIVEN: Final = answers.CAPTURED
+_GIVEN: Final = responses.CAPTURED
 _PENDING: Final = frozenset({"AUTHORIZING", "SETTLEMENT_PENDING"})
-_FAILED: Final = answers.REFUSED | {"SETTLEMENT_DECLINED", "VOIDED"}
+_FAILED: Final = responses.REFUSED | {"SETTLEMENT_DECLINED", "VOIDED"}
 
 
-def answered(call: Call, payload: Mapping[str, Any], answer: HttpAnswer, body: Mapping[str, Any]) -> Outcome:
+def answered(
+    call: Call, payload: Mapping[str, Any], response: HttpResponse, body: Mapping[str, Any]
+) -> Outcome:
+    """The outcome in the refund or the reversal that the mutation returned."""
     if not requests.gives_all_back(call):
-        return of_refund(call, answers.fields(payload.get("refund")), answer, body, source="call")
-    reversal = answers.fields(payload.get("reversal"))
+        return of_refund(call, object_of(payload.get("refund")), response, body, source="call")
+    reversal = object_of(payload.get("reversal"))
     match reversal.get("__typename"):
         case "Refund":
-            return of_refund(call, reversal, answer, body, source="call")
+            return of_refund(call, reversal, response, body, source="call")
         case "Transaction":
-            wrong = targets.not_the_target(call, reversal, answer, body)
-            return wrong or _of_voided(call, reversal, answer, body)
+            wrong = targets.not_the_target(call, reversal, response, body)
+            return wrong or _of_voided(call, reversal, response, body)
         case _:
-            return answers.unreadable(answer, body)
+            return responses.unreadable(response, body)
 
 
 def looked_up(
-    call: Call, node: Mapping[str, Any], answer: HttpAnswer, body: Mapping[str, Any]
+    call: Call, node: Mapping[str, Any], response: HttpResponse, body: Mapping[str, Any]
 ) -> Outcome | None:
-    """None: it was not executed so far."""
-    if answers.is_id(call.psp_id):
+    """The outcome in the refund, or in the target's refunds. None: it was not executed so far."""
+    if responses.is_id(call.psp_id):
         if node.get("id") != call.psp_id:
-            return answers.unknown(answer, body, "psp_id_mismatch")
-        return of_refund(call, node, answer, body, source="query")
-    if (wrong := targets.not_the_target(call, node, answer, body)) is not None:
+            return responses.unknown(response, "psp_id_mismatch", body)
+        return of_refund(call, node, response, body, source="query")
+    if (wrong := targets.not_the_target(call, node, response, body)) is not None:
         return wrong
     refunds = node.get("refunds")
     if not isinstance(refunds, list):
-        return answers.unreadable(answer, body)
-    listed = [answers.fields(refund) for refund in refunds]
-    if not all(answers.is_id(one.get("id")) and isinstance(one.get("status"), str) for one in listed):
-        return answers.unreadable(answer, body)
+        return responses.unreadable(response, body)
+    listed = [object_of(refund) for refund in refunds]
+    if not all(responses.is_id(one.get("id")) and isinstance(one.get("status"), str) for one in listed):
+        return responses.unreadable(response, body)
     ours = [one for one in listed if one.get("orderId") == _order_id(call)]
     if requests.gives_all_back(call):
-        ours = [one for one in ours if one["status"] not in _FAILED]
+        ours = [one for one in ours if one["status"] not in _FAILED and not _is_part(call, one)]
     if len(ours) > 1:
         ids = ", ".join(one["id"] for one in ours[:5])
-        return answers.unknown(answer, body, "found_twice", about=ids)
+        return responses.unknown(response, "found_twice", body, about=ids)
     if ours:
-        return of_refund(call, ours[0], answer, body, source="query")
+        found = of_refund(call, ours[0], response, body, source="query")
+        return found.model_copy(update={"balances": transactions.balances(node)})
     if node["status"] == "VOIDED":
-        return _of_voided(call, node, answer, body)
-    return None
+        return _of_voided(call, node, response, body)
+    return _not_possible(call, node, response, body)
+
+
+def _is_part(call: Call, refund: Mapping[str, Any]) -> bool:
+    """True for less than a reversal gives back."""
+    money = responses.money(refund.get("amount"))
+    minor = money.get("amount_minor")
+    return minor is not None and money["currency"] == call.currency and minor < call.amount_minor
+
+
+def _not_possible(
+    call: Call, node: Mapping[str, Any], response: HttpResponse, body: Mapping[str, Any]
+) -> Outcome | None:
+    """DECLINED_HARD where too little of the transaction is left for the refund. None: enough is left, so that
+    the refund may still be under way."""
+    shown = transactions.balances(node)
+    currency = object_of(node.get("amount")).get("currencyCode")
+    if shown is None or not shown.captured_minor or not shown.refunded_minor or currency != call.currency:
+        return None
+    left = shown.captured_minor - shown.refunded_minor
+    if call.amount_minor <= left:
+        return None
+    about = f"{left} of {shown.captured_minor} is left of the transaction, and no refund of it is ours"
+    detail = responses.detail(response, body, about)
+    return Outcome(kind="DECLINED_HARD", code=responses.MORE_THAN_IS_LEFT, detail=detail)
 
 
 def of_refund(
     call: Call,
     refund: Mapping[str, Any],
-    answer: HttpAnswer,
+    response: HttpResponse,
     body: Mapping[str, Any],
     *,
-    source: answers.Source,
+    source: responses.Source,
 ) -> Outcome:
+    """The outcome that a refund's status means (GraphQL schema, `PaymentStatus`)."""
     psp_id, status = refund.get("id"), refund.get("status")
-    if not answers.is_id(psp_id) or not isinstance(status, str):
-        return answers.unreadable(answer, body)
+    if not responses.is_id(psp_id) or not isinstance(status, str):
+        return responses.unreadable(response, body)
     if refund.get("orderId") != _order_id(call):
-        return answers.of_another(answer, body, psp_id)
-    known = {"psp_id": psp_id, **answers.money(refund.get("amount"))}
-    about = answers.status_text("refund", refund)
-    of = answers.fields(refund.get("refundedTransaction")).get("id")
-    code = "target_mismatch" if of != call.target_psp_id else answers.mismatch(call, refund.get("amount"))
+        return responses.of_another(response, psp_id, body)
+    known = {**responses.known(refund), **responses.money(refund.get("amount"))}
+    about = status_text("refund", refund)
+    of = object_of(refund.get("refundedTransaction"))
+    code = (
+        "target_mismatch"
+        if of.get("id") != call.target_psp_id
+        else responses.mismatch(call, refund.get("amount"))
+    )
     if code is not None:
-        return answers.unknown(answer, body, code, about=about, repeat_is_useless=True, **known)
+        return responses.unknown(response, code, body, about=about, repeat_is_useless=True, **known)
     if status in _GIVEN:
-        return Outcome(kind="APPROVED", **known)
+        return Outcome(kind="APPROVED", balances=transactions.balances(of), **known)
     if status in _PENDING:
         return Outcome(kind="PENDING", code=status.lower(), detail=about, **known)
-    if status in answers.REFUSED:
-        return answers.declined(refund, answer, body, source=source, **known)
+    if status in responses.REFUSED:
+        return responses.declined(refund, response, body, source=source, **known)
     if status in _FAILED:
         return Outcome(kind="DECLINED_HARD", code=status.lower(), detail=about, **known)
-    code = scrubbed.code(status) or "unexpected_status"
-    return answers.unknown(answer, body, code, about=about, repeat_is_useless=True, unlisted=True, **known)
+    code = redaction.code(status) or "unexpected_status"
+    return responses.unknown(
+        response, code, body, about=about, repeat_is_useless=True, unlisted=True, **known
+    )
 
 
 def _of_voided(
-    call: Call, transaction: Mapping[str, Any], answer: HttpAnswer, body: Mapping[str, Any]
+    call: Call, transaction: Mapping[str, Any], response: HttpResponse, body: Mapping[str, Any]
 ) -> Outcome:
-    """A reversal before the settlement; nothing is left of a transaction that was voided."""
-    about = answers.status_text("target of the refund", transaction)
+    """The outcome of a reversal before the settlement: nothing is left of a transaction that was voided."""
+    about = status_text("target of the refund", transaction)
     whole = requests.gives_all_back(call) and transaction["status"] == "VOIDED"
-    code = answers.mismatch(call, transaction.get("amount")) if whole else "unexpected_status"
+    code = responses.mismatch(call, transaction.get("amount")) if whole else "unexpected_status"
     if code is not None:
-        return answers.unknown(answer, body, code, about=about, repeat_is_useless=True)
-    return Outcome(kind="APPROVED", **answers.money(transaction.get("amount")))
+        return responses.unknown(response, code, body, about=about, repeat_is_useless=True)
+    return Outcome(kind="APPROVED", **responses.money(transaction.get("amount")))
 
 
 def _order_id(call: Call) -> str | None:
-    """A reversal's refund has the order id of what it reverses."""
+    """The order id of the refund. A reversal's refund has that of what it reverses."""
     return call.target_reference if requests.gives_all_back(call) else call.reference

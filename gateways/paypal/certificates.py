@@ -1,13 +1,16 @@
-"""The certificate that a webhook is signed with. Invariant: its key is used only where it is PayPal's: valid now, for a
-name under paypal.com, and by a chain that ends at a root that is trusted.
+"""The certificate that a webhook is signed with. Invariant: its key is used only where it is PayPal's:
+valid now, for a name under paypal.com, and by a chain that ends at a root that is trusted.
 
-The roots are the system's, read once, or the account's own (`webhook_ca`), which may also be the certificate's issuer
-where PayPal serves no chain with it.
+The roots are the system's, read once, or the account's own (`webhook_ca`), which may also be the
+certificate's issuer. PayPal may serve the certificate alone: then its issuer is fetched from where the
+certificate itself says (authority information access, RFC 5280 4.2.2.1), if that is the authority that
+PayPal uses. Whoever could alter it on its way gains nothing: the chain has to end at a trusted root.
 """
 
 import re
 import ssl
 import warnings
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -16,9 +19,10 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509 import verification
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 _ADDRESS: Final = re.compile(r"https://(?:[a-z0-9-]{1,63}\.){1,5}paypal\.com(?::443)?/[A-Za-z0-9/_.-]{1,400}")
+_AUTHORITY: Final = re.compile(r"https?://cacerts\.digicert\.com/[A-Za-z0-9/_.-]{1,400}")
 _PATH: Final = re.compile(r"/[A-Za-z0-9/_.-]{1,400}")
 _NAME: Final = re.compile(r"(?:[a-z0-9-]{1,63}\.){1,5}paypal\.com")
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -31,19 +35,46 @@ _BUNDLES: Final = (
 )
 
 
-def address(said: str | None, simulator: str | None) -> str | None:
-    """Where a certificate of PayPal's may be fetched from. `simulator`: a host and port that are taken, too."""
-    if said is None:
+def address(url: str | None, simulator: str | None) -> str | None:
+    """The address, where a certificate of PayPal's may be fetched from it. `simulator`: a host and port that
+    are taken as well. None: it is nobody's that we trust."""
+    if url is None:
         return None
-    if _ADDRESS.fullmatch(said):
-        return said
+    if _ADDRESS.fullmatch(url):
+        return url
     local = f"http://{simulator}"
-    ours = simulator and said.startswith(f"{local}/") and _PATH.fullmatch(said.removeprefix(local))
-    return said if ours else None
+    ours = simulator and url.startswith(f"{local}/") and _PATH.fullmatch(url.removeprefix(local))
+    return url if ours else None
+
+
+def issuer_address(pem: bytes, options: Mapping[str, str], now: datetime) -> str | None:
+    """The address of the issuer's certificate. None: the chain is whole, or names no address that AegisPay
+    fetches from."""
+    chain = _load(pem)
+    if not chain or len(chain) > 1 or key_of(pem, options.get("webhook_ca"), now) is not None:
+        return None
+    simulator = options.get("certificate_host")
+    local = None if simulator is None else f"http://{simulator}/"
+    for address in _issuers(chain[0]):
+        if _AUTHORITY.fullmatch(address):
+            return address
+        if local is not None and address.startswith(local) and _PATH.fullmatch(address[len(local) - 1 :]):
+            return address
+    return None
+
+
+def _issuers(certificate: x509.Certificate) -> list[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    wanted = AuthorityInformationAccessOID.CA_ISSUERS
+    named = [one.access_location for one in found.value if one.access_method == wanted]
+    return [str(one.value) for one in named if isinstance(one, x509.UniformResourceIdentifier)]
 
 
 def key_of(pem: bytes, trusted: str | None, now: datetime) -> RSAPublicKey | None:
-    """None where it is not PayPal's, or not valid now."""
+    """The public key of the certificate. None: it is not PayPal's, or not valid now."""
     chain = _load(pem)
     roots = _system() if trusted is None else _load(trusted.encode())
     if not chain or not roots or len(chain) > _CHAIN_MAX:
@@ -61,13 +92,13 @@ def key_of(pem: bytes, trusted: str | None, now: datetime) -> RSAPublicKey | Non
 
 
 def _name(leaf: x509.Certificate) -> str | None:
-    said = [str(one.value) for one in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    return said[0] if len(said) == 1 and _NAME.fullmatch(said[0]) else None
+    names = [str(one.value) for one in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return names[0] if len(names) == 1 and _NAME.fullmatch(names[0]) else None
 
 
 @lru_cache(maxsize=64)
 def _load(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """Empty where one of them is not readable."""
+    """The certificates of a PEM. Empty: one of them is not readable."""
     try:
         return tuple(map(x509.load_pem_x509_certificate, _PEM.findall(pem)))
     except ValueError:

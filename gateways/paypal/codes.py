@@ -1,24 +1,11 @@
-"""What PayPal's issues and its processors' codes mean for us. Sources: OpenAPI of Orders 2.13 and Payments 2.5; the split
-into classes is ours."""
+"""What PayPal's issues and its processors' codes mean for us. Sources: OpenAPI of Orders 2.13 and Payments
+2.5; the classes are ours."""
 
 # ruff: noqa: SIM905 - a table of codes reads better as a paragraph
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-Hint = Literal["RETRY_WITH_3DS", "FIX_INPUT", "REFRESH_TOKEN", "CONFIG"]
-Verdict = Literal["SOFT", "HARD", "ACTION", "PENDING", "DUPLICATE", "CONFIG", "REFUSED"]
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """`ACTION`: the payer has to agree. `DUPLICATE`: an earlier execution may exist. `CONFIG`: the account is not set up
-    for this call. `REFUSED`: for what it asks, before anything was done. `listed`: it stands in the table."""
-
-    verdict: Verdict
-    hint: Hint | None = None
-    listed: bool = True
-
+from gateways.wire.outcomes import Meaning
 
 _SOFT: Final = Meaning("SOFT")
 _HARD: Final = Meaning("HARD")
@@ -30,7 +17,6 @@ _WITH_3DS: Final = Meaning("SOFT", "RETRY_WITH_3DS")
 
 NOT_APPROVED: Final = frozenset({"PAYER_ACTION_REQUIRED", "ORDER_NOT_APPROVED"})
 VOIDED_BEFORE: Final = "PREVIOUSLY_VOIDED"
-IN_PROGRESS: Final = "PREVIOUS_REQUEST_IN_PROGRESS"
 CONSENT_NEEDED: Final = "CONSENT_NEEDED"
 KEY_USED: Final = "DUPLICATE_REQUEST_ID"
 
@@ -109,8 +95,8 @@ _BY_PROCESSOR: Final[dict[str, Meaning]] = {
     **dict.fromkeys("00N7 5110 PCVV 5170".split(), _FIX_INPUT),
     **dict.fromkeys("5650 7700 7710".split(), _WITH_3DS),
     **dict.fromkeys(
-        """0390 0580 1330 1335 1352 1380 1382 5140 5150 5160 5180 5210 5400 5700 5900 5910 5930 5950 6300 7800 9500
-        9510 9520 9530 9540 PP06 PPRN PPAB PPEF PPFI PPFR""".split(),
+        """0390 0580 1330 1335 1352 1380 1382 5140 5150 5160 5180 5210 5400 5700 5900 5910 5930 5950 6300
+        7800 9500 9510 9520 9530 9540 PP06 PPRN PPAB PPEF PPFI PPFR""".split(),
         _HARD,
     ),
     "5200": _DUPLICATE,
@@ -126,14 +112,15 @@ _BY_ADVICE: Final = {
 
 
 def of_issue(issue: str) -> Meaning:
-    """Of a 422: a refusal of the request before it did anything, where the issue is new."""
+    """What an issue of a 422 means. A new one is a refusal of the request before anything was done."""
     if issue.startswith(_SETUP) and issue not in _BY_ISSUE:
         return _CONFIG
     return _BY_ISSUE.get(issue, Meaning("REFUSED", listed=False))
 
 
 def of_processor(code: str | None, advice: str | None) -> Meaning:
-    """Of a decline. The network's advice goes before the processor's code, but not before what blames us."""
+    """What the codes of a decline mean. The card network's advice goes before the processor's code, but not
+    before a code that blames us."""
     meaning = _BY_PROCESSOR.get(code or "")
     if meaning is not None and meaning.verdict in {"DUPLICATE", "CONFIG"}:
         return meaning

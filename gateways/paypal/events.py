@@ -1,88 +1,142 @@
-"""What an event of PayPal's says of an operation of ours, or of a dispute.
+"""Reads what an event of PayPal's says of an operation of ours, or of a dispute.
 
-Invariant: an object is read as an operation's only where it carries that operation's own id. What was done to a payment
-of ours by another hand (in PayPal's own pages) carries the id of the operation before it: it is an alarm.
+Invariant: an object is read as an operation's only where it carries that operation's own id. What was done
+externally, in PayPal's own pages, carries the id of the operation before it, which is then queried.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from commands.messages import Outcome
-from gateways import scrubbed
-from gateways.contract import DisputeNotice, HttpAnswer
-from gateways.paypal import amounts, answers, names
+from aggregates.operation import CHARGE_ATTEMPTS, Kind, kind_of
+from commands.messages import Dispute, DisputeState, Outcome
+from gateways.contract import HttpResponse
+from gateways.paypal import amounts, names, responses
+from gateways.wire import redaction
+from gateways.wire.disputes import dispute
+from gateways.wire.json import moment, object_of, text
 
-# By the letter of the operation's id.
-_KIND: Final = re.compile(r"[0-9a-f]{32}-([ascvr])[0-9]{1,9}")
-_UNSAID: Final = HttpAnswer(200, {}, b"")
-_RESOLVED: Final[Mapping[str, Literal["won", "lost"]]] = {
+# Ids beside an object, and what each is of.
+_RELATED: Final = (("capture_id", "captures"), ("authorization_id", "authorizations"), ("order_id", "orders"))
+_UNSAID: Final = HttpResponse(200, {}, b"")
+_RESOLVED: Final[Mapping[str, DisputeState]] = {
     "RESOLVED_SELLER_FAVOUR": "won",
     "CANCELED_BY_BUYER": "won",
     "RESOLVED_BUYER_FAVOUR": "lost",
 }
+# They do not say who has the money.
+_UNCLEAR: Final = frozenset({"RESOLVED_WITH_PAYOUT", "ACCEPTED", "DENIED", "NONE"})
+OURS: Final = ("CHECKOUT.ORDER.", "PAYMENT.AUTHORIZATION.", "PAYMENT.CAPTURE.", "CUSTOMER.DISPUTE.")
+"""Prefixes of the events that the adapter reads."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Finding:
+    """What an event says: the fields of a `Notice` that tell of an operation or a dispute. All None:
+    nothing."""
+
     reference: str | None = None
     psp_id: str | None = None
     outcome: Outcome | None = None
-    dispute: DisputeNotice | None = None
+    dispute: Dispute | None = None
+    alarm: str | None = None
+    unlisted: str | None = None
 
 
-_NOTHING: Final = Told()
+_NOTHING: Final = Finding()
 
 
-def told(event_type: str, resource: Mapping[str, Any]) -> Told:
+def read(event_type: str, resource: Mapping[str, Any]) -> Finding:
+    """Reads the resource of an event. Source: developer.paypal.com/api/rest/webhooks/event-names, and the
+    OpenAPI descriptions of the resources."""
     match event_type:
         case "CHECKOUT.ORDER.APPROVED":
             return _order(resource)
         case "PAYMENT.AUTHORIZATION.CREATED" | "PAYMENT.AUTHORIZATION.VOIDED":
-            return _payment(resource, "authorizations", "a")
+            return _payment(resource, "authorizations", {"authorize"})
         case (
             "PAYMENT.CAPTURE.COMPLETED"
             | "PAYMENT.CAPTURE.PENDING"
             | "PAYMENT.CAPTURE.DENIED"
             | "PAYMENT.CAPTURE.DECLINED"
         ):
-            return _payment(resource, "captures", "sc")
+            return _payment(resource, "captures", {"sale", "capture"})
         case "PAYMENT.CAPTURE.REFUNDED":
-            return _payment(resource, "refunds", "r")
+            return _payment(resource, "refunds", {"refund"})
         case "PAYMENT.CAPTURE.REVERSED":
-            return _alarm("reversed", resource)
+            return _reversed(resource)
         case "CUSTOMER.DISPUTE.CREATED" | "CUSTOMER.DISPUTE.UPDATED" | "CUSTOMER.DISPUTE.RESOLVED":
-            return _dispute(event_type, resource)
+            return _NOTHING if _is_foreign(resource) else _dispute(event_type, resource)
         case _:
             return _NOTHING
 
 
-def _order(order: Mapping[str, Any]) -> Told:
-    """The payer has agreed: it is asked for, and then goes on."""
-    unit, order_id = answers.only_unit(order), names.identifier(order.get("id"))
-    reference = None if unit is None else answers.reference(unit)
-    if reference is None or _letter(reference) not in {"a", "s"}:
+def _order(order: Mapping[str, Any]) -> Finding:
+    """An update: the payer has agreed. The order is queried, and then goes on."""
+    unit, order_id = responses.only_unit(order), names.identifier(order.get("id"))
+    reference = None if unit is None else responses.reference(unit)
+    if reference is None or kind_of(reference) not in CHARGE_ATTEMPTS:
         return _NOTHING
-    news = Outcome(kind="UNKNOWN", code="order_approved")
-    return Told(reference, None if order_id is None else names.order(order_id), news)
+    update = Outcome(kind="UNKNOWN", code="order_approved")
+    return Finding(reference, None if order_id is None else names.order(order_id), update)
 
 
-def _payment(payment: Mapping[str, Any], part: names.Part, letters: str) -> Told:
-    reference = answers.reference(payment)
-    letter = None if reference is None else _letter(reference)
-    if letter is None:
-        return _NOTHING  # of another shop's on the same account
-    if letter not in letters:
-        return _alarm("done_by_another_hand", payment)
-    return Told(reference, _name(payment, part), _outcome(payment, part))
+def _payment(payment: Mapping[str, Any], part: names.Part, kinds: Collection[Kind]) -> Finding:
+    reference = _ours(payment)
+    kind = None if reference is None else kind_of(reference)
+    if reference is None or kind is None:
+        return _unnamed(payment, part)
+    if kind not in kinds:
+        # Made of one of our operations, and not by us: that operation is queried.
+        return Finding(reference, None, Outcome(kind="UNKNOWN", code="done_externally"))
+    return Finding(reference, _name(payment, part), _outcome(payment, part))
+
+
+def _unnamed(payment: Mapping[str, Any], part: names.Part) -> Finding:
+    """Reads what names no operation of ours. What has another name belongs to another system on the same
+    account, except for a refund: whoever makes one in PayPal's pages may give it any name."""
+    if part != "refunds" and responses.reference(payment) is not None:
+        return _NOTHING
+    way = _way(payment, part)
+    return _NOTHING if way is None else Finding(None, way, Outcome(kind="UNKNOWN", code="reference_missing"))
+
+
+def _reversed(resource: Mapping[str, Any]) -> Finding:
+    """Reads a reversal: PayPal took the money back, and an order shows what is left. In PayPal's sample the
+    resource is a refund, and its link `up` leads to the capture."""
+    update = Outcome(kind="UNKNOWN", code="reversed")
+    if (reference := _ours(resource)) is not None:
+        return Finding(reference, None, update)
+    if responses.reference(resource) is not None:
+        way = names.linked(resource.get("links"), "up")
+        return _NOTHING if way is None else Finding(None, way, update)
+    way = _way(resource, "captures")
+    return _alarm("reversed", resource) if way is None else Finding(None, way, update)
+
+
+def _ours(entity: Mapping[str, Any]) -> str | None:
+    """The first text that is an operation's id: in PayPal's pages anything may be written into
+    `invoice_id`."""
+    texts = filter(None, map(text, (entity.get("invoice_id"), entity.get("custom_id"))))
+    return next((one for one in texts if kind_of(one) is not None), None)
+
+
+def _way(entity: Mapping[str, Any], part: names.Part) -> str | None:
+    """The name of what it was done to, which we know better than itself; else its own name."""
+    if (up := names.linked(entity.get("links"), "up")) is not None:
+        return up
+    for name, of in _RELATED:
+        if (one := names.identifier(responses.related(entity, name))) is not None:
+            return f"{of}/{one}"
+    own, itself = names.linked(entity.get("links"), "self"), names.identifier(entity.get("id"))
+    return own or (None if itself is None else names.alone(part, itself))
 
 
 def _outcome(payment: Mapping[str, Any], part: names.Part) -> Outcome:
-    money = answers.money(payment.get("amount"))
+    money = responses.money(payment.get("amount"))
     if not money:
         return Outcome(kind="UNKNOWN", code="amount_unreadable")
-    known = {"psp_id": _name(payment, part), **money}
+    known = {**_known(payment, part), **money}
     match part, payment.get("status"):
         case "authorizations", "CREATED" | "PARTIALLY_CAPTURED" | "CAPTURED":
             return Outcome(kind="APPROVED", **known)
@@ -93,56 +147,86 @@ def _outcome(payment: Mapping[str, Any], part: names.Part) -> Outcome:
         case "refunds", "COMPLETED":
             return Outcome(kind="APPROVED", **known)
         case _, "PENDING":
-            return Outcome(kind="PENDING", code=answers.reason(payment) or "PENDING", **known)
+            return Outcome(kind="PENDING", code=responses.reason(payment) or "PENDING", **known)
         case (("authorizations" | "captures"), ("DENIED" | "DECLINED" | "FAILED")):
-            return answers.declined(payment, _UNSAID, source="webhook", **known)
+            return responses.declined(payment, _UNSAID, source="webhook", **known)
         case "refunds", ("FAILED" | "CANCELLED") as status:
-            return Outcome(kind="DECLINED_HARD", code=answers.reason(payment) or status, **known)
+            return Outcome(kind="DECLINED_HARD", code=responses.reason(payment) or status, **known)
         case _:
-            return answers.unlisted_status(payment, _UNSAID, **known)
+            return responses.unlisted_status(payment, _UNSAID, **known)
 
 
 def _name(payment: Mapping[str, Any], part: names.Part) -> str | None:
-    order_id = names.identifier(answers.related(payment, "order_id"))
+    return _known(payment, part).get("psp_id")
+
+
+def _known(payment: Mapping[str, Any], part: names.Part) -> dict[str, Any]:
+    order_id = names.identifier(responses.related(payment, "order_id"))
     payment_id = names.identifier(payment.get("id"))
-    return None if order_id is None or payment_id is None else names.inside(order_id, part, payment_id)
+    return {} if order_id is None or payment_id is None else names.known(order_id, part, payment_id)
 
 
-def _dispute(event_type: str, resource: Mapping[str, Any]) -> Told:
-    dispute_id, said = names.identifier(resource.get("dispute_id")), resource.get("dispute_outcome")
-    money = amounts.from_wire(resource.get("dispute_amount"))
-    if dispute_id is None or money is None or money[0] <= 0:
-        return _alarm("dispute_unreadable", resource)
-    state: Literal["opened", "won", "lost"] | None = "opened"
-    if event_type == "CUSTOMER.DISPUTE.RESOLVED" or resource.get("status") == "RESOLVED":
-        code = said.get("outcome_code") if isinstance(said, dict) else None
-        state = _RESOLVED.get(code) if isinstance(code, str) else None
+def _dispute(event_type: str, resource: Mapping[str, Any]) -> Finding:
+    amount_minor, currency = amounts.from_wire(resource.get("dispute_amount")) or (None, None)
+    fields = dispute(
+        names.identifier(resource.get("dispute_id")),
+        _state(event_type, resource),
+        {"amount_minor": amount_minor, "currency": currency},
+        redaction.code(resource.get("reason")),
+        moment(resource.get("seller_response_due_date")),
+    )
+    code = redaction.code(_outcome_code(resource))
+    unlisted = None if code in _RESOLVED or code in _UNCLEAR else code
+    reference = _disputed(resource)
+    way = None if reference is not None else _disputed_capture(resource)
+    return Finding(reference, way, **fields, unlisted=unlisted)
+
+
+def _state(event_type: str, resource: Mapping[str, Any]) -> DisputeState:
+    """The state of a dispute. In the stage INQUIRY buyer and seller talk, and PayPal takes nothing: money
+    that is given then is a refund."""
+    asks = resource.get("dispute_life_cycle_stage") == "INQUIRY"
+    if event_type != "CUSTOMER.DISPUTE.RESOLVED" and resource.get("status") != "RESOLVED":
+        return "inquiry" if asks else "opened"
+    state = _RESOLVED.get(_outcome_code(resource) or "")
     if state is None:
-        return _alarm("dispute_outcome_unlisted", resource)
-    due = answers.moment(resource.get("seller_response_due_date"))
-    dispute = DisputeNotice(dispute_id, state, *money, scrubbed.code(resource.get("reason")), due)
-    return Told(_disputed(resource), None, None, dispute)
+        return "unclear"
+    return "closed" if asks else state
+
+
+def _outcome_code(resource: Mapping[str, Any]) -> str | None:
+    return text(object_of(resource.get("dispute_outcome")).get("outcome_code"))
 
 
 def _disputed(resource: Mapping[str, Any]) -> str | None:
-    """The transaction's own id is a capture's, which is not known here without its order."""
+    return next(
+        (reference for reference in _references(resource) if kind_of(reference) in {"sale", "capture"}), None
+    )
+
+
+def _disputed_capture(resource: Mapping[str, Any]) -> str | None:
+    """The name of the disputed transaction: its id is a capture's."""
+    ids = (names.identifier(row.get("seller_transaction_id")) for row in _transactions(resource))
+    return next((names.alone("captures", one) for one in ids if one is not None), None)
+
+
+def _is_foreign(resource: Mapping[str, Any]) -> bool:
+    """True for another system on the same account: its transactions have references, and none is ours."""
+    references = _references(resource)
+    return bool(references) and not any(map(kind_of, references))
+
+
+def _references(resource: Mapping[str, Any]) -> list[str]:
+    values = [row.get(name) for row in _transactions(resource) for name in ("invoice_number", "custom")]
+    return [one for one in values if isinstance(one, str) and one]
+
+
+def _transactions(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = resource.get("disputed_transactions")
-    for row in rows if isinstance(rows, list) else []:
-        if not isinstance(row, dict):
-            continue
-        for name in ("invoice_number", "custom"):
-            said = row.get(name)
-            if isinstance(said, str) and _letter(said) in {"s", "c"}:
-                return said
-    return None
+    return [row for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict)]
 
 
-def _alarm(code: str, resource: Mapping[str, Any]) -> Told:
-    """An outcome without a way to its payment: a person looks at it."""
+def _alarm(code: str, resource: Mapping[str, Any]) -> Finding:
+    """An outcome without a way to its payment, which an operator has to look at."""
     one = names.identifier(resource.get("id")) or names.identifier(resource.get("dispute_id"))
-    return Told(outcome=Outcome(kind="UNKNOWN", code=code, detail=scrubbed.text(one)))
-
-
-def _letter(reference: str) -> str | None:
-    found = _KIND.fullmatch(reference)
-    return None if found is None else found[1]
+    return Finding(outcome=Outcome(kind="UNKNOWN", code=code, detail=redaction.text(one)))

@@ -1,7 +1,7 @@
 """PayPal's calls. Invariant: a repeat has the same bytes, whatever was learnt since the first try.
 
-Source: OpenAPI of Orders 2.13 and Payments 2.5. The order is created without a vaulted payment source, so that its
-creation moves nothing and its id is known before the call that does.
+Source: OpenAPI of Orders 2.13 and Payments 2.5. The order is created without a vaulted payment source, so
+that its creation moves nothing and its id is known before the call that does.
 """
 
 import base64
@@ -15,20 +15,22 @@ from gateways.contract import Call, Credentials, HttpRequest
 
 ORDERS: Final = "/v2/checkout/orders"
 PAYMENTS: Final = "/v2/payments"
+EVENTS: Final = "/v1/notifications/webhooks-events"
 _DESCRIPTION_MAX: Final = 127
 _VAULT_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`vault_id` None: a wallet whose owner is asked."""
+    """The payment source in a token. `vault_id` None: a wallet whose owner agrees on PayPal's page."""
 
     of: Literal["card", "paypal"]
     vault_id: str | None
 
 
 def source_of(payment_method: str) -> Source | None:
-    """`paypal`, `paypal:<vault id>`, `card:<vault id>`, or a card's vault id alone; None for anything else."""
+    """The payment source of `paypal`, `paypal:<vault id>`, `card:<vault id>`, or a card's vault id alone.
+    None: the token is none of these."""
     if payment_method == "paypal":
         return Source("paypal", None)
     of, colon, rest = payment_method.partition(":")
@@ -39,6 +41,7 @@ def source_of(payment_method: str) -> Source | None:
 
 
 def sign_in(credentials: Credentials) -> HttpRequest:
+    """Asks for an access token (developer.paypal.com/api/rest/authentication)."""
     client_id = credentials.options.get("client_id", "")
     basic = base64.b64encode(f"{client_id}:{credentials.secret}".encode()).decode()
     headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
@@ -46,6 +49,7 @@ def sign_in(credentials: Credentials) -> HttpRequest:
 
 
 def create(call: Call, source: Source, wire: dict[str, str], credentials: Credentials) -> HttpRequest:
+    """Creates an order. A vaulted payment source is not part of it, so that nothing moves yet."""
     unit: dict[str, Any] = {"custom_id": call.reference, "invoice_id": call.reference, "amount": wire}
     if call.description is not None:
         unit["description"] = call.description[:_DESCRIPTION_MAX]
@@ -66,7 +70,8 @@ def create(call: Call, source: Source, wire: dict[str, str], credentials: Creden
 
 
 def take(call: Call, source: Source, order_id: str, credentials: Credentials) -> HttpRequest:
-    """Authorizes or captures the order. Once its payer was asked, the order itself knows the payment source."""
+    """Authorizes or captures the order. Once its payer has agreed, the order itself knows the payment
+    source."""
     verb = "authorize" if call.kind == "authorize" else "capture"
     body: dict[str, Any] = {}
     if source.vault_id is not None and call.step == "2":
@@ -103,6 +108,7 @@ def _pages(call: Call) -> dict[str, str]:
 
 
 def capture(call: Call, authorization_id: str, wire: dict[str, str], credentials: Credentials) -> HttpRequest:
+    """Captures a part or all of an authorization."""
     body = {
         "amount": wire,
         "invoice_id": call.reference,
@@ -112,19 +118,26 @@ def capture(call: Call, authorization_id: str, wire: dict[str, str], credentials
 
 
 def void(call: Call, authorization_id: str, credentials: Credentials) -> HttpRequest:
-    """It takes no key: a second one is answered that it was voided before. Nor has it a place for our reference: the
-    header is for whoever reads the traffic."""
+    """Voids an authorization. The call takes no key: a second one is refused as voided before. Nor has it a
+    place for our reference: the header is for whoever reads the traffic."""
     headers = {**_headers(credentials), "Prefer": "return=representation", "X-Request-Id": call.key}
     return HttpRequest("POST", f"{PAYMENTS}/authorizations/{authorization_id}/void", headers, None)
 
 
 def refund(call: Call, capture_id: str, wire: dict[str, str], credentials: Credentials) -> HttpRequest:
+    """Refunds a part or all of a capture."""
     body = {"amount": wire, "custom_id": call.reference, "invoice_id": call.reference}
     return _post(call, f"{PAYMENTS}/captures/{capture_id}/refund", body, credentials)
 
 
 def get_order(order_id: str, credentials: Credentials) -> HttpRequest:
+    """Reads an order with all that was done in it."""
     return HttpRequest("GET", f"{ORDERS}/{order_id}", _headers(credentials), None)
+
+
+def get_event(event_id: str, credentials: Credentials) -> HttpRequest:
+    """Reads an event (developer.paypal.com/docs/api/webhooks/v1, webhooks-events)."""
+    return HttpRequest("GET", f"{EVENTS}/{event_id}", _headers(credentials), None)
 
 
 def _post(call: Call, path: str, body: dict[str, Any], credentials: Credentials) -> HttpRequest:

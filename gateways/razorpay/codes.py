@@ -1,28 +1,17 @@
-"""What Razorpay's error reasons mean for us. Source: its page on error codes; the split into classes is ours.
+"""What Razorpay's error reasons mean for us. Source: its page on error codes; the classes are ours.
 
-`code` says little: a card's decline and a wrong API key are both BAD_REQUEST_ERROR. So the reason decides; without
-one, whether a payment is named; without that, the words of the description.
+`code` says little: a card's decline and a wrong API key are both BAD_REQUEST_ERROR. So the reason decides;
+without one, whether a payment is named; without that, the words of the description.
 """
 
 # ruff: noqa: SIM905 - a table of codes reads better as a paragraph
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-Hint = Literal["FIX_INPUT", "CONFIG"]
-Verdict = Literal["SOFT", "HARD", "UNDECIDED", "DUPLICATE", "PENDING", "CONFIG", "INVALID"]
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """`UNDECIDED`: the bank did not answer, and still may. `INVALID`: refused before anything was done."""
-
-    verdict: Verdict
-    hint: Hint | None = None
-
+from gateways.wire.outcomes import Meaning
 
 CONFIG: Final = Meaning("CONFIG", "CONFIG")
-INVALID: Final = Meaning("INVALID")
+REFUSED: Final = Meaning("REFUSED")
 
 _BY_REASON: Final[dict[str, Meaning]] = {
     **dict.fromkeys(
@@ -48,27 +37,45 @@ _BY_REASON: Final[dict[str, Meaning]] = {
     **dict.fromkeys("order_already_paid duplicate_request duplicate_refund_id".split(), Meaning("DUPLICATE")),
     **dict.fromkeys("payment_pending_approval collect_request_pending".split(), Meaning("PENDING")),
     **dict.fromkeys("merchant_not_activated live_mode_not_enabled".split(), CONFIG),
-    **dict.fromkeys("input_validation_failed order_amount_mismatch".split(), INVALID),
+    **dict.fromkeys("input_validation_failed order_amount_mismatch".split(), REFUSED),
 }
 
+# Of these refusals the words say more than any reason. Source: Razorpay's pages on errors of captures and
+# refunds.
+_BUSY: Final = (("another payment operation is in progress", Meaning("BUSY")),)
+_OF_REFUNDS: Final = (
+    ("blocked due to a dispute", Meaning("BLOCKED")),
+    ("invalid request sent", CONFIG),  # there is not enough balance of ours: an operator has to add funds
+)
 _BY_WORDS: Final = (
     ("authentication failed", CONFIG),
     ("api key provided is invalid", CONFIG),
-    ("enough balance", CONFIG),  # of ours, for a refund: a person has to add funds
+    ("enough balance", CONFIG),  # of ours, for a refund: an operator has to add funds
     ("same idempotency key", Meaning("DUPLICATE")),
 )
 
 
 def of_reason(reason: str | None) -> Meaning | None:
+    """What an error's reason means. None: it is new, or there is none. Source: razorpay.com/docs/errors."""
     if reason is None:
         return None
     if reason in _BY_REASON:
         return _BY_REASON[reason]
     if reason.endswith("_not_enabled"):
         return CONFIG
-    return INVALID if reason.startswith("invalid_") else None
+    return REFUSED if reason.startswith("invalid_") else None
 
 
 def of_words(description: object) -> Meaning | None:
-    said = description.lower() if isinstance(description, str) else ""
-    return next((meaning for words, meaning in _BY_WORDS if words in said), None)
+    """What an error's description means. None: it says nothing that is known."""
+    return _said(_BY_WORDS, description)
+
+
+def of_plain_words(description: object, *, refund: bool) -> Meaning | None:
+    """The meaning of a description that says more than the reason, and goes before it."""
+    return _said(_BUSY + _OF_REFUNDS if refund else _BUSY, description)
+
+
+def _said(table: tuple[tuple[str, Meaning], ...], description: object) -> Meaning | None:
+    text = description.lower() if isinstance(description, str) else ""
+    return next((meaning for words, meaning in table if words in text), None)

@@ -1,63 +1,66 @@
-"""Refunds. Invariant: APPROVED only for our reference, amount and currency, of the payment that was asked for."""
+"""Reads refunds. Invariant: APPROVED only for our reference, amount and currency, of the payment that was
+named."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from commands.messages import Outcome
-from gateways.contract import Call, HttpAnswer
-from gateways.razorpay import answers
+from gateways.contract import Call, HttpResponse
+from gateways.razorpay import responses
 from gateways.razorpay.requests import LIST_MAX
 
 
-def answered(call: Call, refund: Any, answer: HttpAnswer) -> Outcome:
+def answered(call: Call, refund: Any, response: HttpResponse) -> Outcome:
+    """The outcome that a refund's status means. Source: razorpay.com/docs/api/refunds."""
     psp_id = refund_id(refund)
     if psp_id is None:
-        return answers.unknown(answer, "unreadable_answer")
-    if not answers.is_of(refund, call.reference):
-        return answers.of_another(answer, refund)
+        return responses.unknown(response, "unreadable_response")
+    if not responses.is_of(refund, call.reference):
+        return responses.of_another(response, psp_id)
     if refund.get("payment_id") != call.target_psp_id:
-        return _unknown(answer, "target_mismatch", refund)
-    if (code := answers.mismatch(call, refund)) is not None:
-        return _unknown(answer, code, refund)
-    known = {"psp_id": psp_id, **answers.money(refund)}
+        return _unknown(response, "target_mismatch", refund)
+    if (code := responses.mismatch(call, refund)) is not None:
+        return _unknown(response, code, refund)
+    known = {"psp_id": psp_id, **responses.money(refund)}
     match refund.get("status"):
         case "processed":
             return Outcome(kind="APPROVED", **known)
         case "pending":
             return Outcome(kind="PENDING", code="pending", **known)
         case "failed":
-            text = answers.status_text("refund", refund)
+            text = responses.status_text("refund", refund)
             return Outcome(kind="DECLINED_HARD", code="failed", detail=text, **known)
         case _:
-            return _unknown(answer, "unexpected_status", refund, unlisted=True, **known)
+            return _unknown(response, "unexpected_status", refund, unlisted=True, **known)
 
 
-def looked_up(call: Call, refund: Mapping[str, Any], answer: HttpAnswer) -> Outcome:
-    """By its id."""
+def looked_up(call: Call, refund: Mapping[str, Any], response: HttpResponse) -> Outcome:
+    """The outcome in a refund that was read by its id."""
     if refund_id(refund) not in {None, call.psp_id}:
-        return answers.unknown(answer, "psp_id_mismatch")
-    return answered(call, refund, answer)
+        return responses.unknown(response, "psp_id_mismatch")
+    return answered(call, refund, response)
 
 
-def listed(call: Call, collection: Mapping[str, Any], answer: HttpAnswer) -> Outcome | None:
-    """Among all of the payment's."""
-    refunds = answers.items(collection)
+def listed(call: Call, collection: Mapping[str, Any], response: HttpResponse) -> Outcome | None:
+    """The outcome in our refund among the payment's. None: it is not there."""
+    refunds = responses.items(collection)
     if refunds is None or any(refund_id(refund) is None for refund in refunds):
-        return answers.unknown(answer, "unreadable_answer")
+        return responses.unknown(response, "unreadable_response")
     if any(refund.get("payment_id") != call.target_psp_id for refund in refunds):
-        return answers.unknown(answer, "psp_id_mismatch")
-    ours = [refund for refund in refunds if answers.is_of(refund, call.reference)]
+        return responses.unknown(response, "psp_id_mismatch")
+    ours = [refund for refund in refunds if responses.is_of(refund, call.reference)]
     if len(ours) > 1:
-        return answers.unknown(answer, "found_twice", about=", ".join(one["id"] for one in ours[:5]))
+        return responses.unknown(response, "found_twice", about=", ".join(one["id"] for one in ours[:5]))
     if ours:
-        return answered(call, ours[0], answer)
-    return answers.unknown(answer, "list_too_long") if len(refunds) >= LIST_MAX else None
+        return answered(call, ours[0], response)
+    return responses.unknown(response, "list_too_long") if len(refunds) >= LIST_MAX else None
 
 
 def refund_id(refund: Any) -> str | None:
-    return answers.entity_id(refund, "refund", "rfnd_")
+    """The id of a refund. None: it is no refund, or has no readable id."""
+    return responses.entity_id(refund, "refund", "rfnd_")
 
 
-def _unknown(answer: HttpAnswer, code: str, refund: Mapping[str, Any], **known: Any) -> Outcome:
-    about = answers.status_text("refund", refund)
-    return answers.unknown(answer, code, about=about, repeat_is_useless=True, **known)
+def _unknown(response: HttpResponse, code: str, refund: Mapping[str, Any], **known: Any) -> Outcome:
+    about = responses.status_text("refund", refund)
+    return responses.unknown(response, code, about=about, repeat_is_useless=True, **known)

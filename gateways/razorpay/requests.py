@@ -1,6 +1,7 @@
 """Razorpay's calls. Invariant: a repeat has the same bytes, whatever was learnt since the first try.
 
-Source: API reference 2026-04 (orders; payments: create/json, capture, refund; the lists of an order and a payment).
+Source: API reference 2026-04 (orders; payments: create/json, capture, refund; the lists of an order and a
+payment).
 """
 
 from base64 import b64encode
@@ -18,15 +19,16 @@ REFUNDS: Final = "/v1/refunds"
 LIST_MAX: Final = 100
 
 UNCAPTURED_LIFE_MIN: Final = 3 * 24 * 60
-"""After which an authorized payment is refunded by Razorpay. Stated in every order: its pages name two defaults."""
+"""After which an authorized payment is refunded by Razorpay. Stated in every order: its pages name two
+defaults."""
 
 _NOTE_MAX: Final = 256
 _OF_THE_BROWSER: Final = ("ip", "user_agent", "referer")
 
 
 def create_order(call: Call, wire: int, credentials: Credentials) -> HttpRequest:
-    """Captured by our own call only, of a sale too: so nothing is taken that we did not ask for. A text for the
-    customer's statement has no place in it: the account's own is shown."""
+    """Creates an order that only our own call captures, of a sale too, so that nothing is taken that we did
+    not request. It has no place for a text on the customer's statement: the account's own is shown."""
     notes = _notes(call)
     if call.description is not None:
         notes["description"] = call.description[:_NOTE_MAX]
@@ -44,6 +46,7 @@ def create_order(call: Call, wire: int, credentials: Credentials) -> HttpRequest
 
 
 def pay(call: Call, order_id: str, wire: int, credentials: Credentials) -> HttpRequest:
+    """Pays an order by the token of a saved card."""
     options = credentials.options
     body: dict[str, Any] = {
         "amount": wire,
@@ -66,40 +69,47 @@ def pay(call: Call, order_id: str, wire: int, credentials: Credentials) -> HttpR
 
 
 def capture(call: Call, payment_id: str, wire: int, credentials: Credentials) -> HttpRequest:
-    """Its body has no place for our reference: the header is for whoever reads the traffic."""
+    """Captures all of a payment. The body has no place for our reference: the header is for whoever reads the
+    traffic."""
     body = {"amount": wire, "currency": call.currency}
     return _post(f"{PAYMENTS}/{payment_id}/capture", body, credentials, {"X-Request-Id": call.key})
 
 
 def refund(call: Call, payment_id: str, wire: int, credentials: Credentials) -> HttpRequest:
+    """Refunds a part or all of a payment."""
     body = {"amount": wire, "speed": "normal", "receipt": call.reference, "notes": _notes(call)}
     headers = {"X-Refund-Idempotency": call.key}
     return _post(f"{PAYMENTS}/{payment_id}/refund", body, credentials, headers)
 
 
 def find_order(reference: str, credentials: Credentials) -> HttpRequest:
+    """Finds the order with our reference, and its payments."""
     query = urlencode({"receipt": reference, "expand[]": "payments"}, safe="[]")
     return _get(f"{ORDERS}?{query}", credentials)
 
 
 def list_payments(order_id: str, credentials: Credentials) -> HttpRequest:
+    """Lists the payments of an order."""
     return _get(f"{ORDERS}/{order_id}/payments", credentials)
 
 
 def get_payment(payment_id: str, credentials: Credentials) -> HttpRequest:
+    """Reads a payment."""
     return _get(f"{PAYMENTS}/{payment_id}", credentials)
 
 
 def list_refunds(payment_id: str, credentials: Credentials) -> HttpRequest:
+    """Lists the newest 100 refunds of a payment."""
     return _get(f"{PAYMENTS}/{payment_id}/refunds?count={LIST_MAX}", credentials)
 
 
 def get_refund(refund_id: str, credentials: Credentials) -> HttpRequest:
+    """Reads a refund."""
     return _get(f"{REFUNDS}/{refund_id}", credentials)
 
 
 def _notes(call: Call) -> dict[str, str]:
-    """By which a webhook finds the operation, and knows whether a capture of ours follows."""
+    """The notes by which a webhook finds the operation, and knows whether a capture of ours follows."""
     return {"order_ref": call.reference, "order_kind": call.kind}
 
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from gateways.simulator.accounts import Accounts
 from gateways.simulator.adyen.declaration import PSP as ADYEN
 from gateways.simulator.braintree.declaration import PSP as BRAINTREE
+from gateways.simulator.core.accounts import Accounts
+from gateways.simulator.core.psp import Psp
 from gateways.simulator.paypal.declaration import PSP as PAYPAL
-from gateways.simulator.psp import Psp
 from gateways.simulator.razorpay.declaration import PSP as RAZORPAY
 from gateways.simulator.stripe.declaration import PSP as STRIPE
 
@@ -16,8 +16,8 @@ PSPS: Final[Sequence[Psp]] = (STRIPE, RAZORPAY, PAYPAL, BRAINTREE, ADYEN)
 
 
 def accounts(text: str | None, psps: Sequence[Psp] = PSPS) -> Accounts:
-    """Of a TOML file, checked against what each PSP knows; without one the well-known account of each. Raises
-    `ValueError`, whose text shows no secret."""
+    """Reads a TOML file of accounts, and checks it against each PSP's options; without a file every PSP has
+    its well-known account. Raises `ValueError`, whose text shows no secret."""
     if text is None:
         return Accounts([psp.default for psp in psps], well_known=True)
     read, by_name = Accounts.parse(text), {psp.name: psp for psp in psps}

@@ -1,22 +1,13 @@
-"""What Stripe's decline codes mean for us. Sources: docs.stripe.com/declines/codes; the split into classes is ours."""
+"""What Stripe's decline codes mean for us. Source: docs.stripe.com/declines/codes; the classes are ours."""
 
 # ruff: noqa: SIM905 - a table of codes reads better as a paragraph
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-Hint = Literal["RETRY_WITH_3DS", "FIX_INPUT", "CONFIG"]
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """`DUPLICATE`: an earlier execution may exist. `CONFIG`: the account is not set up for this call."""
-
-    verdict: Literal["SOFT", "HARD", "DUPLICATE", "CONFIG"]
-    hint: Hint | None = None
-
+from gateways.wire.outcomes import Meaning
 
 _SOFT: Final = Meaning("SOFT")
+_NEW: Final = Meaning("SOFT", listed=False)
 _HARD: Final = Meaning("HARD")
 _FIX_INPUT: Final = Meaning("SOFT", "FIX_INPUT")
 _WITH_3DS: Final = Meaning("SOFT", "RETRY_WITH_3DS")
@@ -29,9 +20,10 @@ _BY_ADVICE: Final = {
 
 _BY_CODE: Final[dict[str, Meaning]] = {
     **dict.fromkeys(
-        """generic_decline do_not_honor insufficient_funds card_velocity_exceeded withdrawal_count_limit_exceeded
-        try_again_later issuer_not_available processing_error reenter_transaction call_issuer no_action_taken
-        approve_with_id""".split(),
+        """generic_decline do_not_honor insufficient_funds card_velocity_exceeded
+        withdrawal_count_limit_exceeded try_again_later issuer_not_available processing_error
+        reenter_transaction call_issuer no_action_taken approve_with_id card_declined
+        payment_intent_authentication_failure""".split(),
         _SOFT,
     ),
     **dict.fromkeys(
@@ -50,6 +42,11 @@ _BY_CODE: Final[dict[str, Meaning]] = {
     "testmode_decline": Meaning("CONFIG", "CONFIG"),
 }
 
+INTENT_STATUSES: Final = frozenset(
+    """requires_payment_method requires_confirmation requires_action processing requires_capture canceled
+    succeeded""".split()
+)
+ERROR_TYPES: Final = frozenset("api_error card_error idempotency_error invalid_request_error".split())
 AUTHORIZATION_IS_OVER: Final = frozenset(
     {"capture_charge_authorization_expired", "charge_expired_for_capture"}
 )
@@ -57,7 +54,8 @@ AUTHORIZATION_IS_OVER: Final = frozenset(
 
 
 def meaning(*, advice_code: str | None, decline_code: str | None, code: str | None) -> Meaning:
-    """The issuer's advice goes before its reason, and that before Stripe's code; a reason that is new is soft."""
+    """What the codes of a decline mean. The issuer's advice goes before its reason, and that before Stripe's
+    code. A reason that is new is soft."""
     if advice_code in _BY_ADVICE:
         return _BY_ADVICE[advice_code]
-    return _BY_CODE.get(decline_code or code or "", _SOFT)
+    return _BY_CODE.get(decline_code or code or "", _NEW)

@@ -8,23 +8,27 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from aggregates.operation import kind_of
 from gateways.contract import Call, Credentials, HttpRequest
 
 VERSION: Final = "2026-08-26.dahlia"
 INTENTS: Final = "/v1/payment_intents"
 REFUNDS: Final = "/v1/refunds"
 _LIST_MAX: Final = 100
+_SOME_PAYMENT: Final = "0" * 32
 
-# docs.stripe.com/get-started/account/statement-descriptors: what may stand on a card's statement beside our name.
+# docs.stripe.com/get-started/account/statement-descriptors: what may stand on a card's statement beside
+# our name.
 _SUFFIX: Final = re.compile(r"(?=.*[A-Za-z])[ !#-&(-)+-;=?-\[\]-~]{1,22}")
 
 
 def may_stand_on_a_statement(text: str) -> bool:
+    """True for a text of at most 22 of the characters that Stripe takes, one letter among them."""
     return _SUFFIX.fullmatch(text) is not None
 
 
 def pay(call: Call, wire: int, credentials: Credentials) -> HttpRequest:
-    """Create and confirm in one call, captured at once or on our demand."""
+    """Creates and confirms an intent in one call, captured at once or when we say so."""
     manual = call.kind == "authorize"
     form = {
         "amount": str(wire),
@@ -61,6 +65,7 @@ def _stored_credential(call: Call) -> dict[str, str]:
 
 
 def capture(call: Call, intent_id: str, wire: int, credentials: Credentials) -> HttpRequest:
+    """Captures an intent, and leaves the capture's amount in its metadata under `capture_tag`."""
     form = {"amount_to_capture": str(wire), f"metadata[{capture_tag(call.reference)}]": str(wire)}
     if call.multicapture:
         form["final_capture"] = "true" if call.final else "false"
@@ -68,35 +73,47 @@ def capture(call: Call, intent_id: str, wire: int, credentials: Credentials) -> 
 
 
 def capture_tag(reference: str) -> str:
-    """Under which a capture leaves its amount in the intent: Stripe's captures have no ids of their own."""
+    """The metadata key of a capture's amount in the intent: Stripe's captures have no ids of their own."""
     return f"op_{reference.rpartition('-')[2]}"
 
 
+def is_capture_tag(name: str) -> bool:
+    """True for a name in an intent's metadata that `capture_tag` made."""
+    whole = f"{_SOME_PAYMENT}-{name.removeprefix('op_')}"
+    return name.startswith("op_") and kind_of(whole) == "capture"
+
+
 def end(call: Call, intent_id: str, reason: str, credentials: Credentials) -> HttpRequest:
-    """Releases what is authorized and ends what is not."""
+    """Cancels an intent: releases what is authorized and ends what is not."""
     return _post(call, f"{INTENTS}/{intent_id}/cancel", {"cancellation_reason": reason}, credentials)
 
 
 def refund(call: Call, intent_id: str, wire: int, credentials: Credentials) -> HttpRequest:
+    """Refunds a part or all of an intent."""
     form = {"payment_intent": intent_id, "amount": str(wire), "metadata[order_ref]": call.reference}
     return _post(call, REFUNDS, form, credentials)
 
 
 def get_intent(intent_id: str, credentials: Credentials) -> HttpRequest:
-    return _get(f"{INTENTS}/{intent_id}?{urlencode({'expand[]': 'latest_charge'}, safe='[]')}", credentials)
+    """Reads an intent with its charge and the newest of the charge's refunds."""
+    expand = urlencode({"expand[]": "latest_charge.refunds"}, safe="[]")
+    return _get(f"{INTENTS}/{intent_id}?{expand}", credentials)
 
 
 def search_intents(reference: str, credentials: Credentials) -> HttpRequest:
+    """Searches the intents with our reference (docs.stripe.com/search, query language)."""
     literal = reference.replace("\\", "\\\\").replace("'", "\\'")
     query = f"metadata['order_ref']:'{literal}'"
     return _get(f"{INTENTS}/search?query={quote(query, safe='')}", credentials)
 
 
 def get_refund(refund_id: str, credentials: Credentials) -> HttpRequest:
+    """Reads a refund."""
     return _get(f"{REFUNDS}/{refund_id}", credentials)
 
 
 def list_refunds(intent_id: str, credentials: Credentials) -> HttpRequest:
+    """Lists the newest 100 refunds of an intent."""
     return _get(f"{REFUNDS}?payment_intent={intent_id}&limit={_LIST_MAX}", credentials)
 
 

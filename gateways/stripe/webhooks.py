@@ -1,42 +1,56 @@
-"""Stripe's events. Invariant: nothing is read of a body whose signature is not right.
+"""Stripe's events. Invariant: nothing is read from a body whose signature is not right.
 
-Source: docs.stripe.com/webhooks (signatures, tolerance) and the event types of 2026-08-26.dahlia. An event holds its
-object as it was then; what the event's name and the object's status do not both say is news to be asked for.
+Source: docs.stripe.com/webhooks (signatures, tolerance) and the event types of 2026-08-26.dahlia. An event
+holds its object as it was then; what the event's name and the object's status do not both state only leads
+to a query.
 """
 
-import hashlib
-import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final, Literal
 
-from commands.messages import Outcome
-from gateways import scrubbed
-from gateways.contract import DisputeNotice, Hook, HookKeys, HookRefused, Notice
-from gateways.stripe import answers, codes, intents
+from aggregates.operation import CHARGE_ATTEMPTS, KINDS, Kind, kind_of
+from commands.messages import Balances, DisputeState, Outcome
+from commands.notices import Notice
+from gateways.contract import Webhook, WebhookKeys, WebhookRefused
+from gateways.stripe import codes, intents, requests, responses
+from gateways.wire import redaction
+from gateways.wire.disputes import dispute
+from gateways.wire.json import is_int, json_object, moment_of_unix, object_of
+from gateways.wire.signatures import hmac_hex, is_any
 
 _TOLERANCE_S: Final = 300  # of age; Stripe's own libraries take any time in the future
 _SIGNATURES_MAX: Final = 20
 _TIME: Final = re.compile(r"[0-9]{1,12}")
-_REFERENCE: Final = re.compile(r"[0-9a-f]{32}-([ascvr])[0-9]{1,6}")
-_UNTIL: Final = 4_102_444_800  # 2100
+# Of an inquiry (`warning_`) no money is taken, nor of a dispute that was prevented.
+_DISPUTES: Final[Mapping[str, DisputeState]] = {
+    "warning_needs_response": "inquiry",
+    "warning_under_review": "inquiry",
+    "warning_closed": "closed",
+    "needs_response": "opened",
+    "under_review": "opened",
+    "won": "won",
+    "prevented": "won",
+    "lost": "lost",
+}
 
 
-def read(hook: Hook, keys: HookKeys, now: datetime) -> tuple[Notice, ...] | HookRefused:
+def read(webhook: Webhook, keys: WebhookKeys, now: datetime) -> tuple[Notice, ...] | WebhookRefused:
+    """Verifies a webhook and reads its event. Source: docs.stripe.com/webhooks/signature."""
     signed = dict[str, list[str]]()
-    for name, value in _items(hook.headers.get("stripe-signature", "")):
+    for name, value in _items(webhook.headers.get("stripe-signature", "")):
         signed.setdefault(name, []).append(value)
-    times, signatures = signed.get("t", []), signed.get("v1", [])
-    if len(times) != 1 or not signatures:
-        return HookRefused("unsigned")
-    if not any(_is_signed(hook.body, times[0], signatures, secret) for secret in keys.secrets):
-        return HookRefused("forged")
+    times, claimed = signed.get("t", []), signed.get("v1", [])
+    if len(times) != 1 or not claimed:
+        return WebhookRefused("unsigned")
+    if not is_any([_signature(webhook.body, times[0], secret) for secret in keys.secrets], claimed):
+        return WebhookRefused("forged")
     if not _TIME.fullmatch(times[0]):
-        return HookRefused("malformed")
+        return WebhookRefused("malformed")
     if int(times[0]) < now.timestamp() - _TOLERANCE_S:
-        return HookRefused("stale")
-    return _notices(answers.json_object(hook.body))
+        return WebhookRefused("stale")
+    return _notices(json_object(webhook.body))
 
 
 def _items(header: str) -> Iterator[tuple[str, str]]:
@@ -45,37 +59,57 @@ def _items(header: str) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def _is_signed(body: bytes, time: str, signatures: list[str], secret: str) -> bool:
-    said = time.encode(errors="replace") + b"." + body
-    right = hmac.new(secret.encode(), said, hashlib.sha256).hexdigest().encode()
-    return any([hmac.compare_digest(right, one.encode(errors="replace")) for one in signatures])  # noqa: C419  # compares each
+def _signature(body: bytes, time: str, secret: str) -> str:
+    return hmac_hex(secret.encode(), time.encode(errors="replace") + b"." + body)
 
 
-def _notices(event: Mapping[str, Any]) -> tuple[Notice, ...] | HookRefused:
-    event_id, kind = scrubbed.identifier(event.get("id")), scrubbed.code(event.get("type"))
-    data = event.get("data")
-    told = data.get("object") if isinstance(data, dict) else None
-    if event_id is None or kind is None or not isinstance(told, dict):
-        return HookRefused("malformed")
-    said = _READERS.get(kind, _nothing)(kind, told)
-    return (Notice(event_id=event_id, event_type=kind, at=_moment(event.get("created")), **said),)
+def _notices(event: Mapping[str, Any]) -> tuple[Notice, ...] | WebhookRefused:
+    event_id, kind = redaction.identifier(event.get("id")), redaction.code(event.get("type"))
+    data = event.get("data", False)
+    entity = data.get("object", False) if isinstance(data, dict) else data
+    if event_id is None or kind is None:
+        return WebhookRefused("malformed")
+    read, fields = _READERS.get(kind), dict[str, Any]()
+    if read is not None and entity is not None:
+        if not isinstance(entity, dict):
+            return WebhookRefused("malformed")
+        fields = {} if _is_foreign(entity) else read(kind, entity)
+    # Of other events nothing is read: a thin one has no object at all.
+    return (Notice(event_id=event_id, event_type=kind, at=moment_of_unix(event.get("created")), **fields),)
 
 
-def _nothing(kind: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    return {}
+def _is_foreign(entity: Mapping[str, Any]) -> bool:
+    """True for what names no intent, no charge and nothing of ours."""
+    nameless = (
+        entity.get("object") != "payment_intent"
+        and "payment_intent" in entity
+        and _ours(entity, KINDS) is None
+    )
+    return nameless and _intent_of(entity) is None and _intent_of(entity, "id") is None
+
+
+def _unexpected(intent: Mapping[str, Any], known: Mapping[str, Any]) -> Outcome:
+    return _unknown("unexpected_status", known, unlisted=responses.is_new_status(intent))
 
 
 def _intent(kind: str, intent: Mapping[str, Any]) -> dict[str, Any]:
-    reference, psp_id = _ours(intent, "as"), intents.intent_id(intent)
+    reference, psp_id = _ours(intent, CHARGE_ATTEMPTS), intents.intent_id(intent)
     if reference is None or psp_id is None:
         # Not made by us, or no longer as we made it: it may still be known by its id.
-        return {"reference": reference, "psp_id": psp_id, "outcome": _news("reference_missing")}
-    authorizes = _letter(reference) == "a"
-    known = {"psp_id": psp_id, **answers.money(intent.get("amount"), intent.get("currency"))}
-    outcome = _INTENTS[kind.rpartition(".")[2]](intent, known, authorizes)
+        return {"reference": reference, "psp_id": psp_id, "outcome": _unknown("reference_missing")}
+    authorizes = kind_of(reference) == "authorize"
+    balances = responses.balances(intent)
+    known = {"psp_id": psp_id, **responses.money(intent.get("amount"), intent.get("currency"))}
+    known["known_as"] = responses.charge_of(intent, "latest_charge")
     if authorizes and kind == "payment_intent.succeeded":
-        return _captured(reference, intent)
-    return {"reference": reference, "psp_id": psp_id, "outcome": outcome or _news("unexpected_status", known)}
+        # By us or externally: the sums show it, or a lookup.
+        return {
+            "reference": _last_capture(reference, intent),
+            "outcome": _unknown("captured", balances=balances),
+        }
+    outcome = _INTENTS[kind.rpartition(".")[2]](intent, known | {"balances": balances}, authorizes)
+    outcome = outcome or _unexpected(intent, known | {"balances": balances})
+    return {"reference": reference, "psp_id": psp_id, "outcome": outcome}
 
 
 def _succeeded(intent: Mapping[str, Any], known: dict[str, Any], authorizes: bool) -> Outcome | None:
@@ -85,50 +119,47 @@ def _succeeded(intent: Mapping[str, Any], known: dict[str, Any], authorizes: boo
 
 
 def _capturable(intent: Mapping[str, Any], known: dict[str, Any], authorizes: bool) -> Outcome | None:
-    # After a capture it is told again, of the rest.
-    untouched = answers.is_amount(intent.get("amount_received"), 0)
+    # After a capture Stripe sends this event again, about the rest.
+    untouched = responses.is_amount(intent.get("amount_received"), 0)
     if not authorizes or not untouched or intent.get("status") != "requires_capture":
         return None
     return _approved(intent, known, intent.get("amount_capturable"))
 
 
 def _approved(intent: Mapping[str, Any], known: dict[str, Any], taken: Any) -> Outcome | None:
-    """Only of the whole: a part is for a look-up to tell."""
+    """APPROVED for the whole amount only: a part is for a lookup to find."""
     amount = intent.get("amount")
-    whole = answers.is_int(amount) and amount > 0 and answers.is_amount(taken, amount)
+    whole = is_int(amount) and amount > 0 and responses.is_amount(taken, amount)
     return Outcome(kind="APPROVED", **known) if whole and known.get("amount_minor") is not None else None
 
 
-def _captured(reference: str, intent: Mapping[str, Any]) -> dict[str, Any]:
-    """An authorization whose last capture is done: captures are tagged, and the last of them may still wait."""
-    tags = [name for name in intent["metadata"] if re.fullmatch(r"op_c[0-9]{1,6}", name)]
+def _last_capture(reference: str, intent: Mapping[str, Any]) -> str:
+    """The operation of the last capture in the tags: it may still await its response."""
+    tags = [name for name in intent["metadata"] if requests.is_capture_tag(name)]
     last = max(tags, key=lambda name: int(name[4:]), default=None)
-    payment = reference.partition("-")[0]
-    captured = reference if last is None else f"{payment}-{last.removeprefix('op_')}"
-    return {"reference": captured, "outcome": _news("captured")}
+    return reference if last is None else f"{reference.partition('-')[0]}-{last.removeprefix('op_')}"
 
 
 def _failed(intent: Mapping[str, Any], known: dict[str, Any], authorizes: bool) -> Outcome | None:
     error = intent.get("last_payment_error")
     if intent.get("status") != "requires_payment_method" or not isinstance(error, dict):
         return None
-    said = {name: scrubbed.code(error.get(name)) for name in ("advice_code", "decline_code", "code")}
-    meaning = codes.meaning(**said)
+    named = {name: redaction.code(error.get(name)) for name in ("advice_code", "decline_code", "code")}
+    meaning = codes.meaning(**named)
     return Outcome(
         kind="DECLINED_SOFT" if meaning.verdict == "SOFT" else "DECLINED_HARD",
-        code=said["decline_code"] or said["code"] or "declined",
-        detail=scrubbed.text(error.get("message")),
+        code=named["decline_code"] or named["code"] or "declined",
+        detail=redaction.text(error.get("message")),
         hint=meaning.hint,
+        unlisted=not meaning.listed,
         **known,
     )
 
 
 def _canceled(intent: Mapping[str, Any], known: dict[str, Any], authorizes: bool) -> Outcome | None:
-    if intent.get("status") != "canceled" or not answers.is_amount(intent.get("amount_received"), 0):
+    if intent.get("status") != "canceled" or not responses.is_amount(intent.get("amount_received"), 0):
         return None
-    reason = scrubbed.code(intent.get("cancellation_reason")) or "no reason given"
-    if authorizes and reason == "requested_by_customer":
-        return None  # most likely our own void, which has an outcome of its own
+    reason = redaction.code(intent.get("cancellation_reason")) or "no reason given"
     return Outcome(kind="EXPIRED", code="canceled", detail=f"canceled: {reason}", **known)
 
 
@@ -148,85 +179,85 @@ _INTENTS: Final[Mapping[str, Callable[[Mapping[str, Any], dict[str, Any], bool],
 
 
 def _refund(kind: str, refund: Mapping[str, Any]) -> dict[str, Any]:
-    psp_id = refund.get("id") if answers.is_id(refund.get("id"), "re_") else None
-    way = {"reference": _ours(refund, "r"), "psp_id": psp_id}
-    known = {"psp_id": psp_id, **answers.money(refund.get("amount"), refund.get("currency"))}
+    psp_id = refund.get("id") if responses.is_id(refund.get("id"), "re_") else None
+    way = {"reference": _ours(refund, {"refund"}), "psp_id": psp_id}
+    known = {"psp_id": psp_id, **responses.money(refund.get("amount"), refund.get("currency"))}
     if way["reference"] is None or psp_id is None or known.get("amount_minor") is None:
-        # As with intents: another's, e.g. made by hand, or it may still be known by its id.
-        return {**way, "outcome": _news("reference_missing")}
+        # Most likely made externally: what it gave back stands in its intent.
+        return {"reference": None, "psp_id": _intent_of(refund), "outcome": _unknown("refunded_externally")}
     match refund.get("status"):
         case "succeeded":
             outcome = Outcome(kind="APPROVED", **known)
         case "pending" | "requires_action" as status:
             outcome = Outcome(kind="PENDING", code=status, **known)
         case "failed" | "canceled" as status:
-            code = scrubbed.code(refund.get("failure_reason")) or status
+            code = redaction.code(refund.get("failure_reason")) or status
             outcome = Outcome(kind="DECLINED_HARD", code=code, **known)
         case _:
-            outcome = _news("unexpected_status", known, unlisted=True)
+            outcome = _unknown("unexpected_status", known, unlisted=True)
     return {**way, "outcome": outcome}
 
 
-def _dispute(kind: str, dispute: Mapping[str, Any]) -> dict[str, Any]:
-    way = {"reference": _ours(dispute, "as"), "psp_id": _intent_of(dispute)}
-    dispute_id, evidence = scrubbed.identifier(dispute.get("id")), dispute.get("evidence_details")
-    money = answers.money(dispute.get("amount"), dispute.get("currency"))
-    amount_minor = money.get("amount_minor")
-    if dispute_id is None or amount_minor is None or amount_minor <= 0:
-        # Nothing to look up would tell: it takes a person.
-        return {"outcome": _news("dispute_unreadable")}
-    due_by = evidence.get("due_by") if isinstance(evidence, dict) else None
-    reason = scrubbed.code(dispute.get("reason"))
-    notice = DisputeNotice(
-        dispute_id, _stands(dispute), amount_minor, money["currency"], reason, _moment(due_by)
+def _dispute(kind: str, entity: Mapping[str, Any]) -> dict[str, Any]:
+    way = {"reference": _ours(entity, CHARGE_ATTEMPTS), "psp_id": _intent_of(entity)}
+    money = responses.money(entity.get("amount"), entity.get("currency"))
+    read = dispute(
+        redaction.identifier(entity.get("id")),
+        _state(entity),
+        money,
+        redaction.code(entity.get("reason")),
+        moment_of_unix(object_of(entity.get("evidence_details")).get("due_by")),
     )
-    return {**way, "dispute": notice}
+    status = _status(entity)
+    return {**way, **read, "unlisted": None if status in _DISPUTES else status}
 
 
-def _stands(dispute: Mapping[str, Any]) -> Literal["opened", "won", "lost"]:
-    """An inquiry that was closed, or a dispute that was prevented, took no money. What is not known reserves it."""
-    match dispute.get("status"):
-        case "won" | "warning_closed" | "prevented":
-            return "won"
-        case "lost":
-            return "lost"
-        case _:
-            return "opened"
+def _state(entity: Mapping[str, Any]) -> DisputeState:
+    """The state of a dispute. One that is not known reserves the money."""
+    return _DISPUTES.get(_status(entity) or "", "opened")
+
+
+def _status(entity: Mapping[str, Any]) -> str | None:
+    return redaction.code(entity.get("status"))
 
 
 def _expired(kind: str, charge: Mapping[str, Any]) -> dict[str, Any]:
-    """The charge has the metadata of its intent, which is asked for."""
-    reference, psp_id = _ours(charge, "as"), _intent_of(charge)
-    return {"reference": reference, "psp_id": psp_id, "outcome": _news("expired")}
+    """UNKNOWN, so that the intent is queried, whose metadata the charge has."""
+    reference, psp_id = _ours(charge, CHARGE_ATTEMPTS), _intent_of(charge, "id")
+    return {"reference": reference, "psp_id": psp_id, "outcome": _unknown("expired")}
 
 
+# Each holds the dispute as it stood then; which of them come depends on what the endpoint asks for.
+_DISPUTE_EVENTS: Final = ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")
+# The last is the name of the second at endpoints of older versions.
+_REFUND_EVENTS: Final = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
 _READERS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]]] = {
     **{f"payment_intent.{name}": _intent for name in _INTENTS},
-    **dict.fromkeys(("refund.created", "refund.updated", "refund.failed"), _refund),
-    **{f"charge.dispute.{name}": _dispute for name in ("created", "updated", "closed")},
+    **dict.fromkeys(_REFUND_EVENTS, _refund),
+    **{f"charge.dispute.{name}": _dispute for name in _DISPUTE_EVENTS},
     "charge.expired": _expired,
 }
 
 
-def _ours(told: Mapping[str, Any], letters: str) -> str | None:
-    """Our operation, of one of these kinds."""
-    said = answers.reference(told)
-    found = _REFERENCE.fullmatch(said) if isinstance(said, str) else None
-    return found[0] if found is not None and found[1] in letters else None
+def _ours(entity: Mapping[str, Any], kinds: Collection[Kind]) -> str | None:
+    """The reference, where it is one of our operations of these kinds."""
+    value = responses.reference(entity)
+    return value if isinstance(value, str) and kind_of(value) in kinds else None
 
 
-def _letter(reference: str) -> str:
-    return reference.partition("-")[2][0]
+def _intent_of(entity: Mapping[str, Any], charge: Literal["charge", "id"] = "charge") -> str | None:
+    """The intent's id, or the charge's where the object names no intent. A charge that was made without an
+    intent is of another system: nothing of ours has its id."""
+    value = entity.get("payment_intent")
+    return value if responses.is_id(value, "pi_") else next(iter(responses.charge_of(entity, charge)), None)
 
 
-def _intent_of(told: Mapping[str, Any]) -> str | None:
-    said = told.get("payment_intent")
-    return said if answers.is_id(said, "pi_") else None
-
-
-def _news(code: str, known: Mapping[str, Any] | None = None, *, unlisted: bool = False) -> Outcome:
-    return Outcome(kind="UNKNOWN", code=code, unlisted=unlisted, **(known or {}))
-
-
-def _moment(said: Any) -> datetime | None:
-    return datetime.fromtimestamp(said, UTC) if answers.is_int(said) and 0 < said < _UNTIL else None
+def _unknown(
+    code: str,
+    known: Mapping[str, Any] | None = None,
+    *,
+    unlisted: bool = False,
+    balances: Balances | None = None,
+) -> Outcome:
+    more = {} if balances is None else {"balances": balances}
+    return Outcome(kind="UNKNOWN", code=code, unlisted=unlisted, **(known or {}), **more)

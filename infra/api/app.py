@@ -1,47 +1,70 @@
-"""The application: routes and error documents. It works once `app.state.door`, `.returns` and `.webhooks` are set."""
+"""Builds the API's application: routes, error documents and the OpenAPI document."""
 
 from importlib.metadata import version
 from typing import Final
 
 from fastapi import FastAPI, Request
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
-from infra.api import changes, creates, documented, problems, reads, returns, webhooks
-from infra.api.door import answer, door_of
+from infra.api import changes, closings, creates, openapi, pages, problems, reads, returns, schemas, webhooks
+from infra.api.deps import context_of, json_response
+from infra.api.transport import Semantics
 
+_GZIP_FROM_BYTES: Final = 1024
+_GZIP_LEVEL: Final = 5
 _DESCRIPTION: Final = """Payments that are never lost and never charged twice.
 
-Every error is a problem document (RFC 9457) with a `code`. `X-Correlation-Id` comes back with every answer."""
+Every error is a problem document (RFC 9457) with a `code`.
+Every response has the request's `X-Correlation-Id`."""
 
 
 def build() -> FastAPI:
+    """Builds it; the process sets `app.state.context`, `.returns` and `.webhooks` before it serves."""
     app = FastAPI(
         title="AegisPay",
         version=version("aegispay"),
         description=_DESCRIPTION,
-        docs_url=None,  # its page loads scripts from elsewhere
+        docs_url=None,  # FastAPI's page loads scripts from other servers; pages.py has its own
         redoc_url=None,
         redirect_slashes=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are in the envelope
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # middleware.py does all three
     )
     problems.install(app)
     app.include_router(reads.router)
     app.include_router(creates.router)
     app.include_router(changes.router)
+    app.include_router(closings.router)
     app.include_router(returns.router)
     app.include_router(webhooks.router)
-    documented.install(app)
-    app.add_api_route("/live", _live, tags=["process"], summary="Whether the process runs")
     app.add_api_route(
-        "/ready", _ready, tags=["process"], summary="Whether it takes requests", responses={503: {}}
+        "/live",
+        _live,
+        operation_id="live",
+        tags=["process"],
+        summary="Whether the process runs",
+        response_model=schemas.State,
     )
+    app.add_api_route(
+        "/ready",
+        _ready,
+        operation_id="ready",
+        tags=["process"],
+        summary="Whether it takes requests",
+        response_model=schemas.State,
+        responses={503: {"model": schemas.State, "description": "Not yet, or no longer: `state` says why"}},
+    )
+    pages.install(app)
+    openapi.install(app)
+    app.add_middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=_GZIP_LEVEL)
+    app.add_middleware(Semantics)
     return app
 
 
 async def _live(request: Request) -> Response:
-    return answer({"state": "live"})
+    return json_response({"state": "live"})
 
 
 async def _ready(request: Request) -> Response:
-    state = door_of(request).process.state
-    return answer({"state": state}, 200 if state == "ready" else 503)
+    state = context_of(request).process.state
+    return json_response({"state": state}, 200 if state == "ready" else 503)

@@ -1,109 +1,138 @@
-"""A create by HTTP: the same command, by the same rules, that a producer on Kafka sends. The merchant is the API key's."""
+"""Creates a payment by HTTP: sends the same command, by the same rules, as a producer on Kafka.
+
+Invariant: the payment's id follows from the API key's merchant and the Idempotency-Key, so that a repeat
+never makes a second payment.
+"""
 
 import time
 from datetime import timedelta
 from typing import Final
 from uuid import uuid4
 
-import orjson
+import psycopg
 from fastapi import APIRouter, Request
+from psycopg_pool import PoolTimeout
 from starlette.responses import Response
 
-from aggregates.status import RESTING
-from commands.handlers import check
-from commands.messages import CreatePayment, InvalidMessage, Reply, parse_command, payment_id
-from infra import clock
-from infra.api import documented, reads, sending, shapes
-from infra.api.bus import Expected
-from infra.api.door import Door, Writer, answer, door_of, json_body, preferred_wait_s
+from aggregates.status import SETTLED
+from commands.ids import fingerprint, payment_id
+from commands.messages import CreatePayment
+from commands.replies import ANOTHER_CONTENT
+from commands.reply import Reply
+from commands.reply_stream import PendingReply
+from infra.api import openapi, reads, schemas
+from infra.api.deps import (
+    ApiContext,
+    Writer,
+    accepted,
+    by_deadline,
+    command_of,
+    context_of,
+    idempotency_key,
+    json_body,
+    json_response,
+    preferred_wait_s,
+    refusal,
+    send,
+    url_of,
+)
 from infra.api.problems import Problem
+from infra.process import clock
+from projections import history
 
 router = APIRouter(prefix="/v1", tags=["payments"])
 
 _EXPIRES_AFTER: Final = timedelta(hours=1)
-_OURS: Final = ("type", "command_id", "payment_id", "merchant_id", "idempotency_key")
 
 
 @router.post(
     "/payments",
-    summary="Take a payment",
+    operation_id="createPayment",
+    summary="Create a payment",
     status_code=202,
-    response_model=shapes.Accepted,
-    responses=documented.CREATED
-    | documented.problems(
+    response_model=schemas.Accepted,
+    responses=openapi.CREATED
+    | openapi.problems(
         "not_json",
         "idempotency_key_missing",
+        "idempotency_key_repeated",
         "idempotency_mismatch",
         "message_too_large",
         "media_type",
         "sensitive_data",
+        "gateway_unknown",
         "kafka_unavailable",
     ),
-    openapi_extra=documented.CREATE,
+    openapi_extra=openapi.CREATE,
 )
 async def create(request: Request, principal: Writer) -> Response:
+    """Sends the command and, with `Prefer: wait`, waits until the payment is settled."""
     wait_s = preferred_wait_s(request)
     until = time.monotonic() + (wait_s or 0)
-    door, command = door_of(request), await _command(request, principal.merchant_id)
-    with door.bus.expect(command) as expected:
-        await sending.send(door, command, request)
+    context, command = context_of(request), await _command(request, principal.merchant_id)
+    await _require_fit(context, command)
+    with context.bus.replies.expect(command) as pending:
+        await send(context, command, request)
         if wait_s is None:
-            return sending.accepted(command, {})
+            return accepted(command, {})
         headers = {"Preference-Applied": f"wait={wait_s}"}
-        rest = await sending.before(until, _rest(expected))
-    if rest is None:
-        return sending.accepted(command, headers)
-    if rest.result == "refused":
-        raise sending.refused(rest, command, headers)
-    return await _finished(door, command, rest, until, headers)
+        reply = await by_deadline(until, _settled(pending))
+    if reply is None:
+        return accepted(command, headers)
+    if reply.result == "refused":
+        raise refusal(reply, command, headers)
+    return await _finished(context, command, reply, until, headers)
 
 
 async def _command(request: Request, merchant_id: str) -> CreatePayment:
-    """Raises `Problem`."""
+    """Builds the command from the request. Raises `Problem`."""
     body = await json_body(request)
-    key = sending.idempotency_key(request)
+    key = idempotency_key(request)
     expires_at = (clock.now() + _EXPIRES_AFTER).isoformat()
-    content = (
-        {"expires_at": expires_at}
-        | body
-        | {
-            "type": "create_payment.v1",
-            "command_id": uuid4(),
-            "payment_id": payment_id(merchant_id, key),
-            "merchant_id": merchant_id,
-            "idempotency_key": key,
-        }
-    )
+    fixed = {
+        "command_id": uuid4(),
+        "payment_id": payment_id(merchant_id, key),
+        "merchant_id": merchant_id,
+        "idempotency_key": key,
+    }
+    return command_of(CreatePayment, {"expires_at": expires_at} | body, fixed)
+
+
+async def _require_fit(context: ApiContext, command: CreatePayment) -> None:
+    """Raises `Problem` where the key belongs to a payment with other content, or the token names no PSP.
+
+    A first command that is not decided yet cannot be seen here. Then the worker refuses the second one, and
+    only a caller that waits receives the refusal.
+    """
     try:
-        command = parse_command(orjson.dumps(content))
-        assert isinstance(command, CreatePayment)
-        check(command)
-    except InvalidMessage as invalid:
-        raise Problem.of(invalid) from None
-    except orjson.JSONEncodeError:
-        raise Problem("request_invalid", "the body is nested too deeply") from None
-    # Not earlier: the search for card numbers comes before everything else.
-    if ours := sorted(body.keys() & set(_OURS)):
-        raise Problem("field_unknown", "there is no such field", path=ours[0])
-    return command
+        first = await context.read(lambda conn: history.fingerprint(conn, command.payment_id))
+    except (psycopg.OperationalError, PoolTimeout):
+        return  # Kafka takes payments while PostgreSQL is down, and the worker checks both.
+    if first is None:
+        if (remedy := context.stray_prefix(command.merchant_id, command.payment_method)) is not None:
+            raise Problem("gateway_unknown", remedy, path="payment_method")
+    elif first != fingerprint(command):
+        location = {"Location": url_of(command.payment_id)}
+        raise Problem("idempotency_mismatch", ANOTHER_CONTENT, path="Idempotency-Key", headers=location)
 
 
-async def _rest(expected: Expected) -> Reply | None:
-    """The reply that says where the payment came to rest, or why it was refused."""
-    decided = await expected.answer()
-    if decided is None or decided.result == "refused" or decided.status in RESTING:
+async def _settled(pending: PendingReply) -> Reply | None:
+    """Waits for the reply with a settled status, or the refusal. None: this process stops before it comes."""
+    decided = await pending.answer
+    if decided is None or decided.result == "refused" or decided.status in SETTLED:
         return decided
-    return await expected.until(lambda news: news.status in RESTING)
+    return await pending.until(lambda update: update.status in SETTLED)
 
 
 async def _finished(
-    door: Door, command: CreatePayment, rest: Reply, until: float, headers: dict[str, str]
+    context: ApiContext, command: CreatePayment, reply: Reply, until: float, headers: dict[str, str]
 ) -> Response:
-    """201 where this command made the payment, 200 where an earlier one with the same key had."""
+    """Returns 201 if this command made the payment, 200 if an earlier one with the same key had, 202 if the
+    read model does not show the payment by `until`."""
     id_, merchant_id = command.payment_id, command.merchant_id
-    if not await reads.reached(door, id_, merchant_id, rest.version or 1, until):
-        return sending.accepted(command, headers)
-    row = await reads.shown(door, id_, merchant_id)
+    if not await reads.reached(context, id_, merchant_id, reply.version or 1, until):
+        return accepted(command, headers)
+    row = await reads.shown(context, id_, merchant_id)
     assert row is not None, "it was there a moment ago"
     status = 201 if row["command_id"] == command.command_id else 200
-    return answer(row, status, headers | {"Location": sending.url_of(id_)})
+    return json_response(row, status, headers | {"Location": url_of(id_)})

@@ -1,4 +1,4 @@
-"""Every error of the API: RFC 9457 problem documents, each with a code that programs can rely on."""
+"""Builds the API's errors: RFC 9457 problem documents, each with a code that programs can rely on."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,64 +11,81 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
+from commands import wording
 from commands.messages import InvalidMessage
 
 MEDIA_TYPE: Final = "application/problem+json"
+_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 TITLES: Final = {
     "not_json": (400, "The body is not JSON"),
     "not_an_object": (400, "The body is not a JSON object"),
     "webhook_unreadable": (400, "The webhook cannot be read"),
     "idempotency_key_missing": (400, "The header Idempotency-Key is required"),
-    "cursor_invalid": (400, "The cursor was not made here"),
+    "idempotency_key_repeated": (400, "The header Idempotency-Key may be sent only once"),
+    "cursor_invalid": (400, "The cursor is not valid"),
     "unauthorized": (401, "No valid API key"),
-    "webhook_refused": (401, "The webhook is not taken"),
-    "scope_missing": (403, "The API key may not do this"),
+    "webhook_refused": (401, "The webhook is not accepted"),
+    "scope_missing": (403, "The API key lacks a scope"),
     "payment_not_found": (404, "No such payment"),
     "not_found": (404, "No such resource"),
-    "method_not_allowed": (405, "The resource does not take this method"),
+    "webhook_unknown": (404, "No such webhook awaits an operator"),
+    "method_not_allowed": (405, "The resource does not support this method"),
     "body_too_slow": (408, "The body did not arrive in time"),
-    "already_canceled": (409, "The payment was cancelled before"),
+    "head_too_slow": (408, "The head of the request did not arrive in time"),
+    "already_canceled": (409, "The payment is already cancelled"),
     "already_captured": (409, "The payment was captured, or is being captured"),
-    "asked_just_now": (409, "The PSP was asked a moment ago"),
-    "attempt_in_flight": (409, "Another attempt may still charge"),
+    "queried_just_now": (409, "The PSP was queried a moment ago"),
+    "webhook_only": (409, "Only a webhook or the customer can settle the operation"),
+    "attempt_in_flight": (409, "Another attempt may still charge the customer"),
     "authorization_expired": (409, "The authorization has ended"),
-    "capture_in_flight": (409, "A capture is under way"),
-    "idempotency_mismatch": (409, "The idempotency key was used before, for something else"),
-    "no_action_required": (409, "The customer was sent nowhere"),
-    "not_asked_yet": (409, "The PSP was not looked up yet"),
+    "capture_in_flight": (409, "A capture is in progress"),
+    "dispute_unknown": (409, "The payment has no such dispute"),
+    "idempotency_mismatch": (409, "The idempotency key was used before with other content"),
+    "no_action_required": (409, "The payment awaits no customer action"),
+    "not_queried_yet": (409, "The PSP was not queried yet"),
     "not_authorized": (409, "The payment is not authorized"),
     "not_in_doubt": (409, "The operation is not in doubt"),
     "nothing_captured": (409, "Nothing was captured"),
-    "nothing_in_doubt": (409, "Nothing waits for its outcome"),
-    "nothing_to_cancel": (409, "Nothing is under way"),
+    "nothing_in_doubt": (409, "No operation is in doubt"),
+    "nothing_to_cancel": (409, "There is nothing to cancel"),
     "nothing_to_capture": (409, "Nothing is left to capture"),
     "nothing_to_void": (409, "Nothing is left to void"),
-    "operation_in_use": (409, "Another operation rests on this one"),
+    "operation_in_use": (409, "Another operation depends on this one"),
     "operation_unknown": (409, "The payment has no such operation"),
-    "payment_frozen": (409, "A person has to look at the payment first"),
-    "returned_too_often": (409, "The customer was said to be back too often"),
-    "still_to_be_given_back": (409, "What was promised back still stands"),
-    "version_not_reached": (409, "The payment is not at this version yet"),
-    "void_in_flight": (409, "A void is under way"),
+    "payment_frozen": (409, "The payment is frozen until an operator has looked at it"),
+    "returned_too_often": (409, "The customer was reported back too often"),
+    "still_to_be_given_back": (409, "A refund that is owed has not been made yet"),
+    "executed_twice": (
+        409,
+        "The PSP executed the operation twice: name the PSP's id that the decision is about",
+    ),
+    "version_not_reached": (409, "The payment has not reached this version yet"),
+    "void_in_flight": (409, "A void is in progress"),
     "message_too_large": (413, "The body is too large"),
     "media_type": (415, "The body has to be application/json"),
-    "amount_not_possible": (422, "The operation cannot have been executed for this amount"),
-    "capture_exceeds_authorization": (422, "More than can be captured"),
-    "refund_exceeds_captured": (422, "More than can be refunded"),
-    "sensitive_data": (422, "The request holds a card number or a security code"),
+    "amount_missing": (422, "The decision needs an amount"),
+    "amount_not_possible": (422, "The amount is not possible"),
+    "capture_exceeds_authorization": (422, "The amount exceeds what can be captured"),
+    "refund_exceeds_captured": (422, "The amount exceeds what can be refunded"),
+    "gateway_unknown": (422, "The payment token names no PSP"),
+    "sensitive_data": (422, "The request contains a card number or a security code"),
     "request_invalid": (422, "The request is not valid"),
-    "internal_error": (500, "A fault of ours"),
-    "kafka_unavailable": (503, "Nothing can be asked of payments at the moment"),
+    "head_too_large": (431, "The head of the request is too large"),
+    "internal_error": (500, "Internal error"),
+    "kafka_unavailable": (503, "Commands cannot be taken at the moment"),
+    "connections_exhausted": (503, "Too many connections"),
     "certificate_unavailable": (503, "The webhook cannot be verified at the moment"),
     "database_unavailable": (503, "Payments cannot be read at the moment"),
 }
-"""Codes with a status of their own. Any other, e.g. field_missing or amount_not_positive, is 422."""
+"""HTTP status and title of each code. Any other code, e.g. field_missing or amount_not_positive, is a 422."""
 
 
 class Problem(Exception):
-    """Ends a request. `detail` is for people and holds nothing that the request brought."""
+    """Ends a request with a problem document. `detail` is for people and repeats nothing of the request."""
 
     def __init__(
         self,
@@ -88,10 +105,12 @@ class Problem(Exception):
 
     @classmethod
     def of(cls, invalid: InvalidMessage) -> "Problem":
+        """Translates a message's fault; a fault of `idempotency_key` is one of the header."""
         path = "Idempotency-Key" if invalid.path == "idempotency_key" else invalid.path
         return cls(invalid.code, invalid.detail, path=path)
 
     def response(self) -> Response:
+        """Builds the document, without the fields that are None."""
         status, title = TITLES.get(self.code, TITLES["request_invalid"])
         content = {
             "type": f"urn:aegispay:problem:{self.code}",
@@ -107,35 +126,49 @@ class Problem(Exception):
 
 
 def payment_not_found() -> Problem:
-    """The same for a payment that nobody has and for one that another merchant has."""
+    """Returns one and the same problem for a payment that does not exist and for one of another merchant."""
     return Problem("payment_not_found", "there is no such payment")
 
 
+def _allowed_methods(request: Request) -> str:
+    """Lists the methods of all routes with this path, for `Allow`; Starlette lists those of the first."""
+    found = {method for method in _METHODS if _is_taken({**request.scope, "method": method})}
+    return ", ".join(sorted(found | ({"HEAD"} if "GET" in found else set())))
+
+
+def _is_taken(scope: Scope) -> bool:
+    routes = scope["app"].routes
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+
 def install(app: FastAPI) -> None:
+    """Adds the handlers that turn every error of a route into a problem document."""
+
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> Response:
         return error.response()
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
+    async def http(request: Request, error: HTTPException) -> Response:
         codes = {404: "not_found", 405: "method_not_allowed", 413: "message_too_large"}
         code = codes.get(
             error.status_code, "request_invalid" if error.status_code < 500 else "internal_error"
         )
-        return Problem(code, HTTPStatus(error.status_code).phrase, headers=error.headers).response()
+        headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
+        return Problem(code, HTTPStatus(error.status_code).phrase, headers=headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         path = str(first["loc"][-1])
-        return Problem("request_invalid", f"not valid here ({first['type']})", path=path).response()
+        return Problem("request_invalid", wording.sentence(first), path=path).response()
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(PoolTimeout)
     async def database(_: Request, error: Exception) -> Response:
-        detail = "the database does not answer; nothing was lost"
+        detail = "the database does not respond; nothing was lost"
         return Problem("database_unavailable", detail, headers={"Retry-After": "2"}).response()
 
     @app.exception_handler(Exception)
     async def fault(_: Request, error: Exception) -> Response:
-        return Problem("internal_error", "it was logged with the request's correlation id").response()
+        return Problem("internal_error", "the error was logged with the request's correlation id").response()

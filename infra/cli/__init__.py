@@ -1,65 +1,149 @@
-"""The command `aegispay`. Each module holds the commands of one kind and imports what they need when they run."""
+"""The command `aegispay`. Each module holds the commands of one kind and imports what they need only when
+they run."""
 
+import os
 import sys
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+from typer.rich_utils import rich_format_error
 
+from commands import wording
 from infra.cli import (
     admin,
     audit,
     bench,
     chaos,
+    closing,
+    dead_letters,
     demo,
     doubt,
+    failures,
     gateway,
-    operate,
+    options,
+    parked,
     payments,
+    relay,
     show,
     simulator,
     stack,
     webhooks,
 )
-from infra.local.problem import LocalProblem
-from infra.misconfigured import EXIT_MISCONFIGURED, Misconfigured
+from infra.cli.output import failure, say, write_json
 
-_EXIT_LOCAL_PROBLEM = 69
+_EXIT_INTERRUPTED: Final = 130
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Replaces a library's message about a mistyped value by our own."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            errors = getattr(error.__cause__, "errors", None)
+            if errors is not None:
+                error.message = "; ".join(
+                    map(wording.sentence, errors(include_url=False, include_input=False))
+                )
+            raise
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 for command in (
     stack.up,
+    stack.down,
     stack.status,
+    stack.logs,
     stack.doctor,
     simulator.simulator,
     demo.demo,
     audit.verify,
     bench.bench,
     chaos.chaos,
+    show.list_,
     show.show,
     admin.migrate,
     admin.topics,
     admin.api_key,
 ):
-    app.command()(command)
+    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 app.add_typer(payments.pay, name="pay")
+doubt.doubt.command("close-webhook")(closing.close_webhook)
 app.add_typer(doubt.doubt, name="doubt")
 app.add_typer(gateway.gateway, name="gateway")
-app.add_typer(operate.parked, name="parked")
+app.add_typer(parked.parked, name="parked")
 app.add_typer(webhooks.webhooks, name="webhooks")
-app.add_typer(operate.dead_letters, name="dead-letters")
-app.add_typer(operate.relay, name="relay")
+app.add_typer(dead_letters.dead_letters, name="dead-letters")
+app.add_typer(relay.relay, name="relay")
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"aegispay {version('aegispay')}")
+        raise typer.Exit
 
 
 @app.callback()
-def _about() -> None:
-    """AegisPay: a payment orchestrator on Kafka and PostgreSQL."""
+def _about(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """AegisPay: a payment orchestrator on Kafka and PostgreSQL.
+
+    Exit codes: 0 done, 1 refused, not found or not clean, 2 mistyped, 3 no stack is up, 69 a server does not
+    answer or this machine lacks something, 78 misconfigured.
+    """
+    _logs_apart()
+
+
+def _logs_apart() -> None:
+    """Keeps standard output for a command's own result. The Kafka client's log is silent, because the
+    command's error names an unreachable broker."""
+    import logging
+
+    import structlog
+
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def main() -> None:
+    """Runs the command and ends the process with its exit code."""
+    as_json = "--json" in sys.argv
     try:
-        app()
-    except LocalProblem as problem:
-        sys.stderr.write(f"aegispay: {problem.what}\n{problem.remedy}\n")
-        sys.exit(_EXIT_LOCAL_PROBLEM)
-    except Misconfigured as error:
-        sys.stderr.write(f"aegispay: {error}\n")
-        sys.exit(EXIT_MISCONFIGURED)
+        # With --json the reason is a document, which click would not print.
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        code = _mistyped(error, as_json=as_json)
+    except typer.Abort:
+        code = failures.tell("stopped: nothing was recorded", None, None, 1, as_json=as_json)
+    except KeyboardInterrupt:
+        code = _EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # `aegispay list | head`: the reader has closed the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its end
+        code = 0
+    except Exception as error:
+        code = failures.report(error, as_json=as_json)
+        if code is None:
+            raise
+    if code == _EXIT_INTERRUPTED and as_json:
+        write_json(failure("interrupted", None, "Start it again", code))
+    sys.exit(code or 0)
+
+
+def _mistyped(error: TyperException, *, as_json: bool) -> int:
+    option = str(getattr(error, "option_name", ""))
+    if option[1:2].isdigit():
+        return failures.tell(*options.NOT_ABOVE_0, error.exit_code, as_json=as_json)
+    text = error.format_message()
+    if as_json:
+        write_json(failure(text, None, "Add --help for what may be written", error.exit_code))
+    rich_format_error(error)  # type: ignore[arg-type]  # whatever the parser raises is one of click's
+    return error.exit_code

@@ -1,4 +1,4 @@
-"""What an installation needs before and beside its processes: schema, topics, API keys."""
+"""`aegispay migrate`, `topics` and `api-key`: what an installation needs beside its processes."""
 
 import asyncio
 from typing import Annotated
@@ -7,64 +7,77 @@ import typer
 
 from infra.cli.options import AsJson
 from infra.cli.output import write_json
-from infra.local.problem import LocalProblem
+from infra.errors import Mistyped
 
 
-def migrate(*, json: AsJson = False) -> None:
-    """Bring PostgreSQL's schema and roles up to this version. Safe to run again.
+def migrate(
+    *,
+    post: Annotated[
+        bool,
+        typer.Option(
+            "--post", help="Remove what only the version before needs, once none of its processes runs."
+        ),
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Bring PostgreSQL's schema and roles to where this version and the one before it run. Safe to repeat.
 
-    AEGISPAY_ROLE_PASSWORDS_FILE: a JSON file, role to password, of the roles that are to get one.
+    AEGISPAY_ROLE_PASSWORDS_FILE: a JSON file, role to password, of the roles that get one.
     """
-    from infra import migrate as migrations
+    from infra.cli.target import settings_of
+    from infra.postgres import migrate as migrations
     from infra.settings import DatabaseSettings
-    from infra.target import settings_of
 
     settings = settings_of(DatabaseSettings, "admin")
-    applied = migrations.migrate(settings, migrations.passwords_from_environment())
+    parts: migrations.Parts = "post" if post else "pre"
+    applied = migrations.migrate(settings, migrations.passwords_from_environment(), parts)
     _tell("applied", applied, as_json=json)
 
 
 def topics(*, json: AsJson = False) -> None:
-    """Create the topics that are missing, and check the others. Safe to run again."""
-    from infra import topic_admin
+    """Create the topics that are missing, and check the others. Safe to repeat."""
+    from infra.cli.target import settings_of
+    from infra.kafka import topic_admin
     from infra.settings import KafkaSettings
-    from infra.target import settings_of
 
     created = asyncio.run(topic_admin.create(settings_of(KafkaSettings, "admin")))
     _tell("created", created, as_json=json)
 
 
 def api_key(
-    merchant: str,
+    merchant: Annotated[str, typer.Argument(help="The merchant's id, as its commands name it.")],
     *,
     scopes: Annotated[
         list[str] | None,
         typer.Option(
             "--scope",
-            help="What it may do: payments:read, payments:write, refunds:write, doubt:resolve. "
-            "Several times for several; default: all but doubt:resolve, which is a person's.",
+            help="A scope of the key: payments:read, payments:write, refunds:write or doubt:resolve. "
+            "Repeat it for several; default: all but doubt:resolve, which is an operator's.",
             show_default=False,
         ),
     ] = None,
-    read_only: bool = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Only payments:read; --scope overrides it.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """Make an API key for a merchant. It is shown this once; only its hash is kept."""
-    from infra.api import keys
-    from infra.database import connect
+    """Make an API key for a merchant. Clients of the HTTP API send it as `Authorization: Bearer`. It is
+    shown once; only its hash is kept. Needs the schema's owner."""
+    from infra.cli.target import settings_of
+    from infra.postgres import api_keys
+    from infra.postgres.connections import connect
     from infra.settings import DatabaseSettings
-    from infra.target import settings_of
 
     wanted = scopes or (
-        ["payments:read"] if read_only else [one for one in keys.SCOPES if one != "doubt:resolve"]
+        ["payments:read"] if read_only else [one for one in api_keys.SCOPES if one != "doubt:resolve"]
     )
-    chosen = [one for one in keys.SCOPES if one in wanted]
+    chosen = [one for one in api_keys.SCOPES if one in wanted]
     if unknown := set(wanted) - set(chosen):
-        raise LocalProblem(
-            f"There is no scope {', '.join(sorted(unknown))}", f"There are {', '.join(keys.SCOPES)}"
+        raise Mistyped(
+            f"There is no scope {', '.join(sorted(unknown))}", f"There are {', '.join(api_keys.SCOPES)}"
         )
     with connect(settings_of(DatabaseSettings, "admin"), "api-key") as connection:
-        key = keys.create(connection, merchant, chosen)
+        key = api_keys.create(connection, merchant, chosen)
     if json:
         write_json({"merchant": merchant, "scopes": chosen, "api_key": key})
     else:

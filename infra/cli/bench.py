@@ -5,34 +5,35 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from infra.cli.options import Data, JsonFile
+from infra.cli.options import AsJson, Data
 from infra.cli.output import write_json
 
 if TYPE_CHECKING:
-    from infra.bench import Bench
+    from infra.tools.bench.run import Bench
 
 
 def bench(
     *,
-    rate: Annotated[float, typer.Option(min=0.1, help="Payments a second, on average.")] = 100.0,
-    seconds: Annotated[float, typer.Option(min=1, help="For how long.")] = 30.0,
+    rate: Annotated[float, typer.Option(min=0.1, help="Payments per second, on average.")] = 100.0,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to send, in seconds.")] = 30.0,
     seed: Annotated[int, typer.Option(help="The same seed makes the same payments.")] = 1,
     mix: Annotated[
         Literal["sale", "life"],
         typer.Option(help="sale: captured at once. life: authorized, captured, every fifth refunded."),
     ] = "sale",
-    json: JsonFile = None,
     data: Data = None,
+    json: AsJson = False,
 ) -> None:
-    """Payments on schedule (open loop): rates, latency, CPU by process, how far the reads are behind, the verdict.
+    """Measure payments on schedule (open loop): rates, latency, CPU by process, lag of the read models, the
+    verdict.
 
-    Uses the stack that runs, or starts one and stops it again. Exit code 1: the verdict is not clean.
+    Uses the running stack, or starts one and stops it again. Exit code 1: the verdict is not clean.
     """
-    from infra.bench import run_bench
     from infra.cli.progress import counting, stack_for, to_its_end
     from infra.cli.verdict import show
+    from infra.tools.bench.run import run_bench
 
-    console = Console(stderr=json == "-")
+    console = Console(stderr=json)
 
     async def run() -> "Bench":
         async with stack_for(console, data, fresh=False) as stack:
@@ -43,8 +44,8 @@ def bench(
     content = result.as_json()
     _show(content, console)
     show(result.verdict, console)
-    if json is not None:
-        write_json(content, json)
+    if json:
+        write_json(content)
     raise typer.Exit(0 if result.ok else 1)
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from infra.cli.options import JsonFile
+from infra.cli.options import AsJson
 from infra.cli.output import write_json
-from infra.local.problem import LocalProblem
+from infra.errors import Mistyped
 
 if TYPE_CHECKING:
-    from infra.chaos.plan import Plan
-    from infra.chaos.runner import Chaos
+    from infra.tools.chaos.plan import Plan
+    from infra.tools.chaos.runner import Chaos
 
 
 def chaos(
@@ -26,39 +26,48 @@ def chaos(
         typer.Option(
             "--random",
             metavar="SEED",
-            help="Make a plan up: the same seed, the same plan.",
+            help="Derive a plan from a seed: the same seed, the same plan.",
             show_default=False,
         ),
     ] = None,
-    payments: Annotated[int, typer.Option(min=1, help="Of a random plan.")] = 1000,
-    json: JsonFile = None,
+    payments: Annotated[int, typer.Option(min=1, help="Payments of a random plan.")] = 1000,
     *,
     keep: Annotated[
         bool,
-        typer.Option("--keep", help="Keep the run's data and logs; else only of a run that was not clean."),
+        typer.Option("--keep", help="Keep the data and logs of a clean run too."),
     ] = False,
     show_plan: Annotated[
-        bool, typer.Option("--show-plan", help="Print the plan as JSON, and do nothing.")
+        bool, typer.Option("--show-plan", help="Print the plan as JSON and do nothing else.")
     ] = False,
+    json: AsJson = False,
 ) -> None:
-    """Do harm to a stack of its own under load, and give the verdict. Exit code 1: not clean.
+    """Inject faults into a stack of its own under load, and give the verdict. Exit code 1: not clean.
 
-    Nothing that runs already is touched: it has its own servers, in a folder of its own.
+    A stack that already runs is not touched: this one has its own servers and its own folder.
     """
-    import logging
-    import shutil
-
-    from infra.chaos.arena import folder_for_all
-    from infra.chaos.runner import run_chaos
-    from infra.cli.progress import to_its_end
-    from infra.cli.verdict import show
-
-    console = Console(stderr=json == "-")
+    console = Console(stderr=json)
     chosen = _plan(plan, seed, payments)
     if show_plan:
         write_json(chosen.model_dump(mode="json"))
         return
-    # What it cannot reach is what this is about.
+    result = _run(chosen, console, keep=keep)
+    if json:
+        write_json(result.as_json())
+    raise typer.Exit(0 if result.ok else 1)
+
+
+def _run(chosen: "Plan", console: Console, *, keep: bool) -> "Chaos":
+    """Runs the plan in a new folder, which stays if `keep` is set, the verdict is not clean, or the run
+    was interrupted."""
+    import logging
+    import shutil
+
+    from infra.cli.progress import to_its_end
+    from infra.cli.verdict import show
+    from infra.tools.chaos.runner import run_chaos
+    from infra.tools.chaos.testbed import folder_for_all
+
+    # A plan makes brokers unreachable on purpose.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="aegispay-chaos-"))
     folder_for_all(folder)
@@ -74,22 +83,20 @@ def chaos(
         clean = result.ok
         _tell(result, console)
         show(result.verdict, console)
-        if json is not None:
-            write_json(result.as_json(), json)
     finally:
         if clean and not keep:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             console.print(f"Data and logs are in {folder}", highlight=False)
-    raise typer.Exit(0 if clean else 1)
+    return result
 
 
 def _plan(file: Path | None, seed: int | None, payments: int) -> "Plan":
-    from infra.chaos.plan import load, random_plan
+    from infra.tools.chaos.plan import load, random_plan
 
     if (file is None) == (seed is None):
-        raise LocalProblem(
-            "Name one of both: --plan FILE or --random SEED", "docs/chaos.md has a plan to start from"
+        raise Mistyped(
+            "Name one of the two: --plan FILE or --random SEED", "docs/chaos.md has a plan to start from"
         )
     return load(file) if file is not None else random_plan(seed or 0, payments)
 
@@ -107,14 +114,14 @@ def _tell(result: "Chaos", console: Console) -> None:
         )
     say("restarts: " + ", ".join(f"{name} {count}" for name, count in result.restarts.items() if count))
     for one in content["ended_otherwise"]:
-        say(f"ended otherwise than its token says: {one}")
+        say(f"ended otherwise than its token determines: {one}")
     for one in content["refused"]:
         if not one["explained"]:
             say(f"refused without a reason: {one['payment_id']}: {one['what']}, {one['code']}: NOT CLEAN")
     for one in content["still_in_doubt"]:
         say(f"still in doubt: {one['payment_id']}: {one['reason']}")
     if result.missed:
-        say(f"{len(result.missed)} of {len(result.struck)} faults did not happen")
+        say(f"{len(result.missed)} of {len(result.injected)} faults did not happen")
     if result.not_taken:
         say(f"{result.not_taken} orders were never taken: NOT CLEAN")
 

@@ -1,26 +1,40 @@
-"""`aegispay doubt`: the money of which nobody knows the end, and what a person does about it."""
+"""`aegispay doubt`: the money whose outcome is unknown, and an operator's decisions about it."""
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from infra.cli.asking import asked, new_key
-from infra.cli.options import AsJson, Data, OperationName, PaymentName, Wait, minor, payment_of
-from infra.cli.output import say, write_json
-from infra.local.problem import LocalProblem
+from infra.cli.options import (
+    AsJson,
+    Data,
+    Evidence,
+    OperationName,
+    PaymentName,
+    Wait,
+    Who,
+    Yes,
+    minor,
+    payment_of,
+)
+from infra.cli.output import money, say, write_json
+from infra.cli.session import send
+from infra.errors import Mistyped, NotDone
 
 if TYPE_CHECKING:
     from commands.client import Client
-    from commands.messages import Reply
+    from commands.reply import Reply
+    from infra.postgres.unmatched_webhooks import Unmatched
+    from projections.disputes import OpenDispute
     from projections.in_doubt import AtRisk, Doubt
 
-doubt = typer.Typer(help="Payments in doubt, and what a person does about them.", no_args_is_help=True)
+doubt = typer.Typer(help="Payments in doubt, and an operator's decisions about them.", no_args_is_help=True)
 
 _PAGE: Final = 100
+_Decision = Literal["opened", "won", "lost", "closed"]
 _AGES: Final = {
     "under_5_min": "for less than 5 min",
     "under_1_h": "for less than 1 h",
@@ -31,58 +45,86 @@ _AGES: Final = {
 
 @doubt.command("list")
 def list_(
-    last: Annotated[int, typer.Option("--limit", min=1, help="Only so many, the oldest.")] = 100,
+    last: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many, the oldest.")] = 100,
     data: Data = None,
     *,
-    manual: Annotated[
-        bool, typer.Option("--manual", help="Only those that a person has to look at.")
-    ] = False,
+    manual: Annotated[bool, typer.Option("--manual", help="Only what an operator has to look at.")] = False,
     json: AsJson = False,
 ) -> None:
-    """The money at risk, and each operation in doubt with its age, the oldest first."""
-    from infra import clock
+    """List the money at risk: operations in doubt with their age, oldest first; disputes that are not
+    over; webhooks that name a payment and could not be used."""
+    from infra.process import clock
 
     now = clock.now()
-    board, doubts = asyncio.run(_in_doubt(now, last, data, manual=manual))
+    found = asyncio.run(_in_doubt(now, last, data, manual=manual))
     if json:
-        write_json({"board": [asdict(cell) for cell in board], "in_doubt": [asdict(one) for one in doubts]})
+        write_json(asdict(found))
         return
-    for cell in board:
+    doubts = found.in_doubt
+    for cell in found.totals:
         where = f"{cell.gateway}/{cell.account}" if cell.gateway else "no PSP yet"
-        by_hand = f", {cell.manual} for a person" if cell.manual else ""
-        amount = _money(cell.amount_minor, cell.currency)
+        by_hand = f", {cell.manual} for an operator" if cell.manual else ""
+        amount = money(cell.amount_minor, cell.currency)
         count = "1 payment" if cell.payments == 1 else f"{cell.payments} payments"
         say(f"{where}: {amount} in {count} {_AGES[cell.age]}{by_hand}")
-    if board:
+    if found.totals:
         say("")
     for one in doubts:
         what = f"{one.operation_id} {one.kind}" if one.operation_id else str(one.payment_id)
         mark = "  MANUAL" if one.manual else ""
-        said = ", ".join(filter(None, (one.because, one.code, one.detail)))
+        why = ", ".join(filter(None, (one.reason, one.code, one.detail)))
         age = _age((now - one.since).total_seconds())
-        say(f"{what}  {_money(one.amount_minor, one.currency)}  {age}  asked {one.asked} times  {said}{mark}")
+        say(
+            f"{what}  {money(one.amount_minor, one.currency)}  {age}  queried {one.queries} times  {why}{mark}"
+        )
     say(f"{len(doubts)} shown" if doubts else "Nothing is in doubt.")
+    for dispute in found.disputes:
+        until = f", answer until {dispute.respond_by:%Y-%m-%d %H:%M} UTC" if dispute.respond_by else ""
+        mark = "  MANUAL" if dispute.state == "unclear" else ""
+        amount = money(dispute.amount_minor, dispute.currency)
+        where = f"{dispute.gateway}/{dispute.account}"
+        say(
+            f"dispute {dispute.dispute_id} of {dispute.payment_id}, {where}: {dispute.state}, {amount}{until}{mark}"
+        )
+    for webhook in found.webhooks:
+        age = _age((now - webhook.received_at).total_seconds())
+        what = f"{webhook.account} {webhook.event_type}, {webhook.why}, {age}"
+        say(f"webhook {webhook.id} of {webhook.payment_id}: {what}  MANUAL")
+        say(
+            f"  aegispay webhooks show {webhook.id}; once dealt with, aegispay doubt close-webhook {webhook.id} …"
+        )
 
 
 @doubt.command()
 def show(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> None:
-    """The whole story of one payment: what was asked of the PSP, and what it answered."""
+    """Show the history of one payment: every call to the PSP and its result."""
     from infra.cli.show import found, tell_state
 
-    told = found(payment, data)
+    record = found(payment, data)
     if json:
-        write_json(told)
+        write_json(record)
         return
-    tell_state(told)
-    for operation in told.get("operations", []):
+    tell_state(record)
+    for operation in record.get("operations", []):
         say(f"\n{operation['operation_id']}: {operation['kind']} of {operation['amount']}")
-        for event in told["events"]:
+        for event in record["events"]:
             if event["operation_id"] == operation["operation_id"]:
-                say(f"  {event['at'].isoformat(timespec='milliseconds')}  {_said(event)}")
-    if to_decide := _to_decide(told):
+                say(f"  {event['at'].isoformat(timespec='milliseconds')}  {_line_of(event)}")
+    for dispute in record.get("disputes", []):
+        amount = money(dispute["amount_minor"], dispute["currency"])
+        say(
+            f"\ndispute {dispute['dispute_id']}: {dispute['state']}, {amount}, {dispute['reason'] or 'no reason'}"
+        )
+        say("  To say how it stands, with the PSP's dashboard open:")
+        say(
+            f"  aegispay doubt dispute {record['payment_id']} {dispute['dispute_id']} --is opened|won|lost|closed …"
+        )
+    if to_decide := _to_decide(record):
         say("\nTo decide it by hand, with the PSP's dashboard open at one of these references:")
         for name in to_decide:
-            say(f"  aegispay doubt resolve {told['payment_id']} --operation {name} --charged|--not-charged …")
+            command = f"  aegispay doubt resolve {record['payment_id']} --operation {name}"
+            for which in _ids_of(record, name):
+                say(f"{command}{which} --charged|--not-charged …")
 
 
 @doubt.command()
@@ -93,43 +135,91 @@ def resolve(
         bool | None,
         typer.Option("--charged/--not-charged", help="Whether the PSP has executed it.", show_default=False),
     ] = None,
-    evidence: Annotated[str, typer.Option(help="What it rests on: the PSP's record, a ticket.")],
-    who: Annotated[str, typer.Option(help="Who decides: your name.")],
+    evidence: Evidence,
+    who: Who,
     amount: Annotated[
-        str | None, typer.Option(help="What the PSP executed, where that is not what was asked for.")
+        str | None, typer.Option(help="The amount that the PSP executed, if it differs from the request.")
     ] = None,
     operation: OperationName = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it is recorded.")] = False,
+    psp_id: Annotated[
+        str | None,
+        typer.Option(
+            "--psp-id", help="The PSP's id that the decision is about, if the PSP executed it twice."
+        ),
+    ] = None,
+    yes: Yes = False,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Record a person's decision about an operation in doubt. Exit code 1: it was refused."""
+    """Record an operator's decision about an operation in doubt. Exit code 1: it was refused."""
     from infra.cli.show import found
 
     if charged is None:
-        raise LocalProblem("Nothing was decided", "Say --charged or --not-charged")
-    told = found(payment, data)
-    name = _chosen(told, operation)
+        raise Mistyped("Nothing was decided", "Say --charged or --not-charged")
+    record = found(payment, data)
+    name = _chosen(record, operation)
     decision: Literal["charged", "not_charged"] = "charged" if charged else "not_charged"
-    amount_minor = None if amount is None else minor(amount, told["currency"])
-    if json and not yes:
-        raise LocalProblem("With --json nobody is asked before it is recorded", "Say --yes")
+    amount_minor = None if amount is None else minor(amount, record["currency"])
+    require_yes(yes=yes, as_json=json)
     if not yes:
-        _show_decision(told, name, decision=decision, amount_minor=amount_minor, evidence=evidence, who=who)
-        typer.confirm("Record this?", abort=True)
+        shown = _rows_of(record, name, decision=decision, amount_minor=amount_minor)
+        which = {} if psp_id is None else {"id at the PSP": psp_id}
+        _confirm(record, shown | which | {"evidence": evidence, "who": who})
 
-    async def ask(client: "Client") -> "Reply":
+    async def ask(client: "Client", key: str) -> "Reply":
         return await client.resolve(
             payment_of(payment),
-            idempotency_key=new_key(),
+            idempotency_key=key,
             operation_id=name,
             decision=decision,
             amount_minor=amount_minor,
+            psp_id=psp_id,
             evidence=evidence,
             who=f"{who} (aegispay doubt resolve)",
         )
 
-    asked(_merchant(told), data, ask, as_json=json)
+    send(_merchant(record), data, None, ask, as_json=json)
+
+
+@doubt.command()
+def dispute(
+    payment: PaymentName,
+    dispute_id: Annotated[str, typer.Argument(metavar="DISPUTE", help="The PSP's id of the dispute.")],
+    *,
+    is_: Annotated[_Decision, typer.Option("--is", help="The state: opened and lost take the amount.")],
+    evidence: Evidence,
+    who: Who,
+    amount: Annotated[
+        str | None, typer.Option(help="The amount that the bank took, if it differs from the PSP's report.")
+    ] = None,
+    yes: Yes = False,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Record an operator's decision about a dispute. It stands until the PSP reports something later. Exit
+    code 1: it was refused."""
+    from infra.cli.show import found
+
+    record = found(payment, data)
+    merchant = _merchant(record)
+    amount_minor = None if amount is None else minor(amount, record["currency"])
+    require_yes(yes=yes, as_json=json)
+    if not yes:
+        taken = "" if amount_minor is None else f", {money(amount_minor, record['currency'])}"
+        _confirm(record, {"dispute": f"{dispute_id} is {is_}{taken}", "evidence": evidence, "who": who})
+
+    async def ask(client: "Client", key: str) -> "Reply":
+        return await client.resolve_dispute(
+            payment_of(payment),
+            idempotency_key=key,
+            dispute_id=dispute_id,
+            decision=is_,
+            amount_minor=amount_minor,
+            evidence=evidence,
+            who=f"{who} (aegispay doubt dispute)",
+        )
+
+    send(merchant, data, None, ask, as_json=json)
 
 
 @doubt.command()
@@ -141,122 +231,149 @@ def ask(
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Ask the PSP now, and wait for what it says. Exit code 1: refused, or still in doubt."""
+    """Query the PSP now, and wait for the result. Exit code 1: refused, or still in doubt."""
     from infra.cli.show import found
 
-    async def query(client: "Client") -> "Reply":
+    async def query(client: "Client", key: str) -> "Reply":
         reply = await client.retry_status_query(
-            payment_of(payment), idempotency_key=new_key(), operation_id=operation
+            payment_of(payment), idempotency_key=key, operation_id=operation
         )
         return await client.wait(reply, wait)
 
-    asked(_merchant(found(payment, data)), data, query, as_json=json)
+    send(_merchant(found(payment, data)), data, None, query, as_json=json)
 
 
-async def _in_doubt(
-    now: datetime, limit: int, data: Path | None, *, manual: bool
-) -> tuple[list["AtRisk"], list["Doubt"]]:
-    from infra.database import connect_async
+def require_yes(*, yes: bool, as_json: bool) -> None:
+    """Raises `Mistyped` where --json leaves nobody to ask for confirmation."""
+    if as_json and not yes:
+        raise Mistyped("With --json there is no confirmation", "Add --yes")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    totals: list["AtRisk"]
+    in_doubt: list["Doubt"]
+    disputes: list["OpenDispute"]
+    webhooks: list["Unmatched"]
+
+
+async def _in_doubt(now: datetime, limit: int, data: Path | None, *, manual: bool) -> _Found:
+    """Reads the list. `manual`: of the disputes only those whose end the PSP does not report."""
+    from infra.cli.target import settings_of
+    from infra.postgres import unmatched_webhooks
+    from infra.postgres.connections import connect_async
     from infra.settings import DatabaseSettings
-    from infra.target import settings_of
-    from projections import in_doubt
+    from projections import disputes, in_doubt
+    from projections.cursors import Cursor
 
     doubts: list[Doubt] = []
-    after: in_doubt.Cursor | None = in_doubt.FIRST_PAGE
+    after: Cursor | None = in_doubt.FIRST_PAGE
     async with await connect_async(settings_of(DatabaseSettings, "audit", data), "doubt") as connection:
         while after is not None and len(doubts) < limit:
-            page, after = await in_doubt.everyones_page(connection, now, after, _PAGE)
+            page, after = await in_doubt.page_of_all(connection, now, after, _PAGE)
             doubts += [one for one in page if one.manual or not manual]
-        return await in_doubt.everyones_board(connection, now), doubts[:limit]
+        open_ones = await disputes.open_disputes(connection, limit)
+        return _Found(
+            totals=await in_doubt.totals_of_all(connection, now),
+            in_doubt=doubts[:limit],
+            disputes=[one for one in open_ones if one.state == "unclear" or not manual],
+            webhooks=await unmatched_webhooks.oldest(connection, limit),
+        )
 
 
-def _merchant(told: dict[str, Any]) -> str:
-    merchant: str | None = told.get("merchant_id")
+def _merchant(record: dict[str, Any]) -> str:
+    merchant: str | None = record.get("merchant_id")
     if merchant is None:
-        raise LocalProblem(
-            f"{told['payment_id']} cannot be read: {told['status']}",
+        raise NotDone(
+            f"{record['payment_id']} cannot be read: {record['status']}",
             "It is parked: `aegispay parked list` says why",
         )
     return merchant
 
 
-def _to_decide(told: dict[str, Any]) -> list[str]:
-    """Operations in doubt, and those whose reports contradict the record."""
-    unknown = [one["operation_id"] for one in told.get("operations", []) if one["open"]]
-    return unknown + [name for name in told.get("frozen_by", []) if name not in unknown]
+def _to_decide(record: dict[str, Any]) -> list[str]:
+    """Returns operations in doubt, and those whose reports contradict the record."""
+    unknown = [one["operation_id"] for one in record.get("operations", []) if one["open"]]
+    return unknown + [name for name in record.get("frozen_by", []) if name not in unknown]
 
 
-def _chosen(told: dict[str, Any], operation: str | None) -> str:
-    _merchant(told)
+def _ids_of(record: dict[str, Any], name: str) -> list[str]:
+    """Returns the option for each of its ids at the PSP if that executed it twice, or else one empty text."""
+    others = record.get("second_ids", {}).get(name, [])
+    own = [one["psp_id"] for one in record["operations"] if one["operation_id"] == name]
+    return [f" --psp-id {one}" for one in own + others] if others else [""]
+
+
+def _chosen(record: dict[str, Any], operation: str | None) -> str:
+    _merchant(record)
     if operation is not None:
         return operation
-    names = _to_decide(told)
+    names = _to_decide(record)
     if len(names) != 1:
         what = "Nothing of it is in doubt" if not names else "More than one of its operations is in doubt"
         remedy = "`aegispay doubt list` shows what is" if not names else f"Name one: {', '.join(names)}"
-        raise LocalProblem(what, remedy)
+        raise NotDone(what, remedy)
     return names[0]
 
 
-def _show_decision(
-    told: dict[str, Any], name: str, *, decision: str, amount_minor: int | None, evidence: str, who: str
-) -> None:
-    operation = next((one for one in told["operations"] if one["operation_id"] == name), None)
-    asked_for = "an operation that AegisPay does not know" if operation is None else _asked_for(operation)
-    amount = "" if amount_minor is None else f", {_money(amount_minor, told['currency'])}"
+def _confirm(record: dict[str, Any], rows: dict[str, str]) -> None:
+    """Shows the payment and what is to be recorded, and asks for confirmation. Aborts unless it is given."""
+    say(f"{record['payment_id']}: {record['status']}")
+    width = max(map(len, rows)) + 1
+    for name, text in rows.items():
+        say(f"  {f'{name}:':<{width}} {text}")
+    typer.confirm("Record this?", abort=True)
+
+
+def _rows_of(record: dict[str, Any], name: str, *, decision: str, amount_minor: int | None) -> dict[str, str]:
+    operation = next((one for one in record["operations"] if one["operation_id"] == name), None)
+    requested = "an operation that AegisPay does not know" if operation is None else _requested(operation)
+    amount = "" if amount_minor is None else f", {money(amount_minor, record['currency'])}"
     meaning = (
         f"executed at the PSP{amount}"
         if decision == "charged"
         else "not executed, and no call of it will be sent again"
     )
-    say(f"{told['payment_id']}: {told['status']}")
-    say(f"  operation: {name}, {asked_for}")
-    say(f"  decision:  {decision}: {meaning}")
-    say(f"  evidence:  {evidence}")
-    say(f"  who:       {who}")
+    return {"operation": f"{name}, {requested}", "decision": f"{decision}: {meaning}"}
 
 
-def _asked_for(operation: dict[str, Any]) -> str:
+def _requested(operation: dict[str, Any]) -> str:
     return (
         f"{operation['kind']} of {operation['amount']} at {operation['account']}, "
         f"{operation['psp_id'] or 'no id at the PSP'}, now {operation['state']}"
     )
 
 
-def _said(event: dict[str, Any]) -> str:
-    """A question or an answer in one line."""
+def _line_of(event: dict[str, Any]) -> str:
+    """Returns a call or its result as one line."""
     data, kind = event["data"], event["type"].removesuffix(".v1").partition(".")[2]
     if kind == "started":
-        return f"sent to {data['gateway']}/{data['account']}: {data['because']}"
-    if kind == "asked":
-        return f"asked again ({data['how']} {data['ask']}): {data['because']}"
-    told = [
+        return f"sent to {data['gateway']}/{data['account']}: {data['reason']}"
+    if kind == "follow_up_requested":
+        return f"requested again ({data['how']} {data['follow_up']}): {data['reason']}"
+    record = [
         f"{name.removesuffix('_minor')} {data[name]}"
         for name in (
             "code",
             "psp_id",
             "amount_minor",
             "currency",
+            "reported_state",
+            "captured_minor",
+            "refunded_minor",
+            "held_minor",
             "why",
             "decision",
             "who",
             "evidence",
-            "because",
+            "reason",
         )
         if data.get(name) is not None
     ]
     source = f" by {data['source']}" if data.get("source") else ""
-    return f"{kind}{source}: {', '.join(told) or 'nothing more was said'}" + (
+    return f"{kind}{source}: {', '.join(record) or 'no details'}" + (
         f" ({data['detail']})" if data.get("detail") else ""
     )
-
-
-def _money(minor: int | None, currency: str | None) -> str:
-    from aggregates.money import CURRENCIES, Money
-
-    if minor is None or currency is None:
-        return "an unknown amount"
-    return str(Money(minor, currency)) if currency in CURRENCIES else f"{minor} {currency} (minor units)"
 
 
 def _age(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""A new PSP, from nothing to what the conformance suite can be run on."""
+"""`aegispay gateway new`: writes the files of a new PSP, ready for the conformance suite."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +14,18 @@ gateway = typer.Typer(no_args_is_help=True, help="Write the files of a new PSP")
 @gateway.command()
 def new(
     name: Annotated[
-        str, typer.Argument(help="As settings and topics will call it: lower-case letters and digits")
+        str, typer.Argument(help="The name in settings and topics: lower-case letters and digits")
     ],
     *,
     title: Annotated[
         str | None,
-        typer.Option(help="As people call it; default: the name with a capital", show_default=False),
+        typer.Option(help="The name in prose; default: the name with a capital", show_default=False),
     ] = None,
     root: Annotated[Path, typer.Option(help="The checkout to write into")] = Path(),
     json: AsJson = False,
 ) -> None:
-    """Write its adapter, its simulator, its tests, its case book, and its lines in the tables. It sends nothing yet."""
-    from infra.scaffold import gateway as scaffold
+    """Write the adapter, simulator, tests, case book and table entries of a new PSP. It sends nothing yet."""
+    from infra.tools.scaffold import gateway as scaffold
 
     written = scaffold.new(root, name, title or name.capitalize())
     if json:

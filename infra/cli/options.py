@@ -1,54 +1,77 @@
-"""Options that several commands have, and how their values are read."""
+"""The options that several commands share, and how their values are read."""
 
+import os
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from infra.local.problem import LocalProblem
+from infra.errors import Mistyped
 
-JsonFile = Annotated[
-    str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
-]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="The local stack's data folder.", show_default=False),
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="The local stack's data folder. Default: AEGISPAY_DATA, or else "
+        f"{'/var/lib/aegispay' if os.geteuid() == 0 else '~/.local/state/aegispay'}.",
+        show_default=False,
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON on standard output instead; all else goes to standard error."),
+]
+NOT_ABOVE_0 = ("The amount has to be above 0", "amount", "Write e.g. 10.99")
+"""What, where and what to do."""
 PaymentName = Annotated[
     str, typer.Argument(metavar="PAYMENT", help="A payment's id, or the id of one of its operations.")
 ]
 OperationName = Annotated[str | None, typer.Option("--operation", help="One operation's id.")]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for the end.")]
+Merchant = Annotated[str, typer.Option(help="The merchant whose payment it is.")]
+Key = Annotated[str | None, typer.Option(help="Idempotency key; default: a new one.")]
+Amount = Annotated[
+    str | None,
+    typer.Argument(help="In decimals, such as 10.99; default: all that is left.", show_default=False),
+]
+Evidence = Annotated[str, typer.Option(help="What the decision rests on: the PSP's record, a ticket.")]
+Who = Annotated[str, typer.Option(help="Your name, which is recorded with the decision.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Record it without asking for confirmation.")]
 
 
 def payment_of(text: str) -> UUID:
-    """Raises `LocalProblem`."""
+    """Returns the payment's id, from its own text or an operation's id. Raises `Mistyped`."""
     from aggregates.operation import payment_id_of
 
     try:
         return payment_id_of(text) if len(text) != 36 else UUID(text)
     except ValueError:
-        raise LocalProblem(
+        raise Mistyped(
             f"{text} is no payment's id", "It looks like e1b49c14-8d3e-537c-90a9-489eec1ba441"
         ) from None
 
 
 def minor(text: str, currency: str) -> int:
-    """An amount as people write it. Raises `LocalProblem`."""
+    """Returns a decimal amount in minor units. Raises `Mistyped`."""
     from aggregates.money import CURRENCIES, exponent
 
     if currency not in CURRENCIES:
-        raise LocalProblem(f"AegisPay does not take {currency}", f"It takes {', '.join(CURRENCIES)}")
+        near = get_close_matches(currency, CURRENCIES, 1) or ["EUR"]
+        hint = f"Did you mean {near[0]}? An ISO 4217 code is three letters; docs/gateways.md lists those of each PSP"
+        raise Mistyped(f"AegisPay does not take {currency}", hint, "currency")
     try:
         amount = Decimal(text).scaleb(exponent(currency))
     except InvalidOperation:
         amount = Decimal("NaN")
     if not amount.is_finite() or amount != amount.to_integral_value():
         digits = exponent(currency)
-        raise LocalProblem(
-            f"{text} is no amount in {currency}", f"{currency} has {digits} decimals; write e.g. 10.99"
-        )
+        cure = f"{currency} has {digits or 'no'} decimals; write e.g. {Decimal('10.99'):.{digits}f}"
+        raise Mistyped(f"{text} is no amount in {currency}", cure, "amount")
+    if amount <= 0:
+        what, where, remedy = NOT_ABOVE_0
+        raise Mistyped(what, remedy, where)
     return int(amount)

@@ -1,7 +1,6 @@
-"""What a command says: as JSON for scripts, or for the person at the terminal."""
+"""The output of commands: JSON for scripts, or lines for an operator at the terminal."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -9,38 +8,64 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from commands.client import ClientError
-    from commands.messages import Reply
+    from commands.reply import Reply
 
 
 def say(text: str, *, error: bool = False) -> None:
+    """Prints a line as it is, to standard output or, with `error`, to standard error."""
     Console(stderr=error).print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def write_json(content: object, file: str = "-") -> None:
-    """To `file`, or to standard output."""
+def money(minor: int | None, currency: str | None) -> str:
+    """Returns an amount with its currency, in decimals where ISO 4217 knows the currency."""
+    from aggregates.money import CURRENCIES, Money
+
+    if minor is None or currency is None:
+        return "an unknown amount"
+    return str(Money(minor, currency)) if currency in CURRENCIES else f"{minor} {currency} (minor units)"
+
+
+def reason_of(code: str | None, detail: str | None) -> str:
+    """Returns the reason to append to a line: the code, and the PSP's words or ours."""
+    return "".join((f", {code}" if code else "", f": {detail}" if detail else ""))
+
+
+def write_json(content: object) -> None:
+    """Prints indented JSON on standard output."""
     raw = orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    if file == "-":
-        sys.stdout.write(raw.decode())
-    else:
-        Path(file).write_bytes(raw)
+    sys.stdout.write(raw.decode())
 
 
-def tell_reply(reply: "Reply", *, as_json: bool) -> None:
+def tell_reply(reply: "Reply", key: str, *, amount: str | None = None, as_json: bool) -> None:
+    """Prints the reply, as lines or as JSON. `amount`: of the payment that a create made, in decimals."""
     if as_json:
-        write_json(reply.model_dump(mode="json"))
+        write_json(reply.model_dump(mode="json") | {"idempotency_key": key})
         return
     started = f"; {reply.operation_id} {reply.operation_state}" if reply.operation_id else ""
-    say(f"{reply.payment_id}: {reply.status}{started}")
+    say(f"{reply.payment_id}: {reply.status}{f' {amount}' if amount else ''}{started}")
+    if reply.code or reply.detail:
+        say(f"  reason: {reply.code or 'none was given'}{f': {reply.detail}' if reply.detail else ''}")
+    if reply.action_url:
+        say(f"  the customer has to go to {reply.action_url}")
+    say(f"  key: {key}  (a repeat with this key only returns the result)")
 
 
-def tell_error(error: "ClientError", *, as_json: bool) -> None:
-    """Why it was refused, or why its end is not known."""
+def failure(what: str, where: str | None, remedy: str | None, exit_code: int) -> dict[str, object]:
+    """Returns the content that --json prints for a failure. `where`: the field, setting, file or address
+    at fault. `remedy`: None where `what` says it."""
+    return {"error": True, "what": what, "where": where, "remedy": remedy, "exit_code": exit_code}
+
+
+def tell_error(error: "ClientError", key: str, exit_code: int, *, as_json: bool) -> None:
+    """Prints why the command was refused, or why its outcome is unknown."""
     amounts: dict[str, int] = getattr(error, "amounts", {})
     if as_json:
-        code = getattr(error, "code", None)
-        write_json({"error": type(error).__name__, "code": code, "detail": str(error), "amounts": amounts})
+        content = failure(str(error), getattr(error, "path", None), None, exit_code)
+        more = {"code": getattr(error, "code", None), "amounts": amounts, "idempotency_key": key}
+        write_json(content | more)
         return
     say(str(error), error=True)
+    say(f"Idempotency key: {key}", error=True)
     if amounts:
-        told = ", ".join(f"{name.removesuffix('_minor')} {minor}" for name, minor in amounts.items())
-        say(f"In minor units: {told}", error=True)
+        listed = ", ".join(f"{name.removesuffix('_minor')} {minor}" for name, minor in amounts.items())
+        say(f"In minor units: {listed}", error=True)

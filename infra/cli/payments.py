@@ -1,41 +1,52 @@
-"""`aegispay pay`: each command of a payment's life, sent over Kafka as a producer does."""
+"""`aegispay pay`: the commands of a payment's life, sent over Kafka as a producer does."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from infra.cli.asking import asked, new_key
-from infra.cli.options import AsJson, Data, OperationName, PaymentName, Wait, minor, payment_of
-from infra.cli.output import say, write_json
+from infra.cli.options import (
+    Amount,
+    AsJson,
+    Data,
+    Key,
+    Merchant,
+    OperationName,
+    PaymentName,
+    Wait,
+    minor,
+    payment_of,
+)
+from infra.cli.output import reason_of, say, write_json
+from infra.cli.session import send
+from infra.errors import Mistyped
 
 if TYPE_CHECKING:
     from commands.client import Client
-    from commands.messages import Reply
+    from commands.reply import Reply
 
 pay = typer.Typer(
     help="Take a payment, and capture, void, refund or cancel it. Exit code 1: refused, not executed, or not ended.",
     no_args_is_help=True,
 )
 
-Merchant = Annotated[str, typer.Option(help="On whose behalf.")]
-Key = Annotated[str | None, typer.Option(help="Idempotency key; default: a new one.")]
-Amount = Annotated[
-    str | None, typer.Argument(help="As people write it; default: all that is left.", show_default=False)
-]
-
 
 @pay.command()
 def create(
-    amount: Annotated[str, typer.Argument(help="As people write it: 10.99; 500 for JPY.")],
+    amount: Annotated[str, typer.Argument(help="In decimals: 10.99; 500 for JPY.")],
     currency: Annotated[str, typer.Argument(help="ISO 4217, e.g. EUR.")],
     *,
     manual: Annotated[bool, typer.Option("--manual", help="Authorize only; capture it later.")] = False,
-    method: Annotated[str, typer.Option(help="The PSP's payment token.")] = "pm_card_visa",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="The PSP's token behind its name: stripe:pm_…, adyen:…, paypal:card:…, braintree:…, razorpay:…"
+        ),
+    ] = "pm_card_visa",
     customer: Annotated[str | None, typer.Option(help="Your customer's id.")] = None,
     return_page: Annotated[
-        str | None, typer.Option(help="Where the customer goes after a challenge.")
+        str | None, typer.Option(help="The page to which the customer returns after a challenge.")
     ] = None,
     key: Key = None,
     merchant: Merchant = "demo",
@@ -43,13 +54,28 @@ def create(
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Take a payment, and wait until it has come to rest."""
-    amount_minor = minor(amount, currency.upper())
+    """Take a payment, and wait until it has settled."""
+    from aggregates.money import Money
+    from gateways.registry import stray_prefix
 
-    async def ask(client: "Client") -> "Reply":
+    amount_minor = minor(amount, currency.upper())
+    # A card number in place of a token is looked for first, so that no message quotes it.
+    _require_sendable(
+        merchant,
+        key,
+        amount_minor=amount_minor,
+        currency=currency.upper(),
+        payment_method=method,
+        customer_id=customer,
+        return_page=return_page,
+    )
+    if (remedy := stray_prefix(method)) is not None:
+        raise Mistyped(f"{method.partition(':')[0]} is no PSP's name", f"In --method {remedy}", "--method")
+
+    async def ask(client: "Client", key: str) -> "Reply":
         return await client.pay(
             timeout_s=wait,
-            idempotency_key=key or new_key(),
+            idempotency_key=key,
             amount_minor=amount_minor,
             currency=currency.upper(),
             capture="manual" if manual else "automatic",
@@ -58,7 +84,8 @@ def create(
             return_page=return_page,
         )
 
-    reply = asked(merchant, data, ask, as_json=json)
+    amount_shown = str(Money(amount_minor, currency.upper()))
+    reply = send(merchant, data, key, ask, amount=amount_shown, as_json=json)
     raise typer.Exit(0 if reply.status in {"CAPTURED", "AUTHORIZED"} else 1)
 
 
@@ -67,7 +94,7 @@ def capture(
     payment: PaymentName,
     amount: Amount = None,
     *,
-    final: Annotated[bool, typer.Option("--final", help="Release what is left after it.")] = False,
+    final: Annotated[bool, typer.Option("--final", help="Release the rest afterwards.")] = False,
     key: Key = None,
     merchant: Merchant = "demo",
     wait: Wait = 30.0,
@@ -77,10 +104,9 @@ def capture(
     """Capture what was authorized."""
     name, wanted = payment_of(payment), _wanted(payment, amount, data)
     _run(
-        lambda client: client.capture(
-            name, idempotency_key=key or new_key(), amount_minor=wanted, final=final
-        ),
+        lambda client, key: client.capture(name, idempotency_key=key, amount_minor=wanted, final=final),
         merchant,
+        key,
         wait,
         data,
         as_json=json,
@@ -100,8 +126,9 @@ def void(
     """Release what is authorized and not captured."""
     name = payment_of(payment)
     _run(
-        lambda client: client.void(name, idempotency_key=key or new_key()),
+        lambda client, key: client.void(name, idempotency_key=key),
         merchant,
+        key,
         wait,
         data,
         as_json=json,
@@ -113,20 +140,19 @@ def refund(
     payment: PaymentName,
     amount: Amount = None,
     *,
-    reason: Annotated[str | None, typer.Option(help="Kept with it.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Recorded with the refund.")] = None,
     key: Key = None,
     merchant: Merchant = "demo",
     wait: Wait = 30.0,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Give back what was captured."""
+    """Refund what was captured."""
     name, wanted = payment_of(payment), _wanted(payment, amount, data)
     _run(
-        lambda client: client.refund(
-            name, idempotency_key=key or new_key(), amount_minor=wanted, reason=reason
-        ),
+        lambda client, key: client.refund(name, idempotency_key=key, amount_minor=wanted, reason=reason),
         merchant,
+        key,
         wait,
         data,
         as_json=json,
@@ -143,11 +169,12 @@ def cancel(
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Take nothing: end what is under way, release what is authorized."""
+    """Cancel the payment: end what is under way, release what is authorized."""
     name = payment_of(payment)
     _run(
-        lambda client: client.cancel(name, idempotency_key=key or new_key()),
+        lambda client, key: client.cancel(name, idempotency_key=key),
         merchant,
+        key,
         wait,
         data,
         as_json=json,
@@ -165,11 +192,12 @@ def complete(
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """The customer came back from a challenge: ask the PSP how it went."""
+    """Query the PSP after the customer came back from a challenge."""
     name = payment_of(payment)
     _run(
-        lambda client: client.complete_action(name, idempotency_key=key or new_key(), operation_id=operation),
+        lambda client, key: client.complete_action(name, idempotency_key=key, operation_id=operation),
         merchant,
+        key,
         wait,
         data,
         as_json=json,
@@ -178,46 +206,91 @@ def complete(
 
 @pay.command()
 def status(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> None:
-    """How it stands, in a few lines; `aegispay show` has all of it."""
+    """Show the payment's state in a few lines; `aegispay show` has all of it."""
     from aggregates.money import Money
     from infra.cli.show import found
 
-    told = found(payment, data)
-    shown = told["read_model"] or {}
-    sums = {name: told[name] for name in told if name.endswith("_minor")}
-    action_url = shown.get("action_url") if told["status"] == "REQUIRES_ACTION" else None
+    record = found(payment, data)
+    shown = record["read_model"] or {}
+    totals = {name: record[name] for name in record if name.endswith("_minor")}
+    action_url = shown.get("action_url") if record["status"] == "REQUIRES_ACTION" else None
     if json:
         write_json(
-            {"payment_id": told["payment_id"], "status": told["status"], "action_url": action_url} | sums
+            {name: record.get(name) for name in ("payment_id", "status", "amount", "reason", "detail")}
+            | {"action_url": action_url}
+            | totals
         )
         return
-    say(f"{told['payment_id']}: {told['status']}{' FROZEN' if told.get('frozen') else ''}")
-    for name, amount_minor in sums.items():
+    say(
+        f"{record['payment_id']}: {record['status']}{' FROZEN' if record.get('frozen') else ''}"
+        f"{reason_of(record.get('reason'), record.get('detail'))}"
+    )
+    for name, amount_minor in totals.items():
         if amount_minor:
-            say(f"  {name.removesuffix('_minor')}: {Money(amount_minor, told['currency'])}")
+            say(f"  {name.removesuffix('_minor')}: {Money(amount_minor, record['currency'])}")
     if action_url:
         say(f"  the customer has to go to {action_url}")
 
 
+_OPTIONS: Final = {
+    "payment_method": "--method",
+    "customer_id": "--customer",
+    "return_page": "--return-page",
+    "idempotency_key": "--key",
+    "merchant_id": "--merchant",
+    "amount_minor": "the amount",
+}
+
+
+def _require_sendable(merchant: str, key: str | None, **fields: object) -> None:
+    """Raises `Mistyped` for a create that AegisPay would refuse. Needs no stack."""
+    from datetime import UTC, datetime
+    from uuid import uuid4
+
+    import orjson
+
+    from commands.ids import payment_id
+    from commands.messages import InvalidMessage
+    from commands.parsing import parse_command
+
+    chosen = key or "cli"
+    content = {
+        "type": "create_payment.v1",
+        "command_id": uuid4(),
+        "payment_id": payment_id(merchant, chosen),
+        "merchant_id": merchant,
+        "idempotency_key": chosen,
+        "expires_at": datetime.now(UTC),
+        **fields,
+    }
+    try:
+        parse_command(orjson.dumps(content))
+    except InvalidMessage as invalid:
+        option = _OPTIONS.get(invalid.path or "", invalid.path)
+        raise Mistyped(f"{option} cannot be sent: {invalid.detail}", "Nothing was sent", option) from None
+
+
 def _run(
-    ask: Callable[["Client"], Awaitable["Reply"]],
+    ask: Callable[["Client", str], Awaitable["Reply"]],
     merchant: str,
+    key: str | None,
     wait_s: float,
     data: Path | None,
     *,
     as_json: bool,
 ) -> None:
-    """Exits with 0 where what it started was executed, or where it started nothing and the payment is settled."""
+    """Sends the command and exits with 0 if what it started was executed, or if it started nothing and the
+    payment is settled."""
 
-    async def ended(client: "Client") -> "Reply":
-        return await client.wait(await ask(client), wait_s)
+    async def ended(client: "Client", chosen: str) -> "Reply":
+        return await client.wait(await ask(client, chosen), wait_s)
 
-    reply = asked(merchant, data, ended, as_json=as_json)
+    reply = send(merchant, data, key, ended, as_json=as_json)
     raise typer.Exit(0 if reply.operation_state in {"APPROVED", None} else 1)
 
 
 def _wanted(payment: str, amount: str | None, data: Path | None) -> int | None:
-    """In the payment's currency."""
+    """Returns the amount in minor units of the payment's currency; None: all that is left."""
     from infra.cli.show import found
 
     return None if amount is None else minor(amount, found(payment, data)["currency"])

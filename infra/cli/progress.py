@@ -1,4 +1,5 @@
-"""A stack to work on, and how far the work is: a bar on a terminal, a plain line now and then without one."""
+"""Finds or starts a stack for a command, and shows progress: a bar on a terminal, a plain line now and
+then elsewhere."""
 
 import asyncio
 import os
@@ -14,9 +15,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from infra.local.stack import Stack
-from infra.local.state import StackState
-from infra.target import stack_settings
+from infra.tools.local.stack import Stack
+from infra.tools.local.state import StackState
+from infra.tools.local.target import stack_settings
 
 _LINE_EVERY_S: Final = 2.0
 _EXIT_INTERRUPTED: Final = 130
@@ -25,32 +26,33 @@ T = TypeVar("T")
 
 
 def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Runs it. On Ctrl-C or a kill it is cancelled, which stops what it had started, and the exit code is 130."""
+    """Runs the work to its end. Ctrl-C or SIGTERM cancels it, which stops what it had started; the exit
+    code is then 130."""
 
     async def run() -> T:
         task = asyncio.current_task()
         assert task is not None, "inside a coroutine there is a task"
 
-        def asked() -> None:
+        def stop_requested() -> None:
             if task.cancelling():
-                # A second time: at once. The kernel ends the children.
+                # A second signal ends the process at once; the kernel ends the children.
                 os._exit(_EXIT_INTERRUPTED)
             task.cancel()
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, asked)
+            asyncio.get_running_loop().add_signal_handler(number, stop_requested)
         return await work
 
     try:
         return asyncio.run(run())
     except asyncio.CancelledError:
-        sys.stderr.write("aegispay: stopped before its end\n")
+        sys.stderr.write("aegispay: interrupted\n")
         raise typer.Exit(_EXIT_INTERRUPTED) from None
 
 
 @asynccontextmanager
 async def stack_for(console: Console, data: Path | None, *, fresh: bool) -> AsyncIterator[StackState]:
-    """The one that runs, or one that is started now and stopped at the end. Raises `LocalProblem`."""
+    """Yields the running stack, or starts one and stops it at the end. Raises `LocalProblem`."""
     settings = stack_settings(data)
     running = None if fresh else StackState.find(settings.data)
     if running is not None:
@@ -66,7 +68,7 @@ async def stack_for(console: Console, data: Path | None, *, fresh: bool) -> Asyn
 
 @contextmanager
 def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Call what it gives with how many are done."""
+    """Yields a function to be called with the number of those done."""
     if not console.is_terminal:
         yield _Lines(console, what, total).count
         return
@@ -81,10 +83,10 @@ class _Lines:
         self._console = console
         self._what = what
         self._total = total
-        self._said_at = time.monotonic()
+        self._printed_at = time.monotonic()
 
     def count(self, done: int) -> None:
         now = time.monotonic()
-        if done == self._total or now - self._said_at >= _LINE_EVERY_S:
-            self._said_at = now
+        if done == self._total or now - self._printed_at >= _LINE_EVERY_S:
+            self._printed_at = now
             self._console.print(f"{self._what}: {done} of {self._total}", highlight=False)

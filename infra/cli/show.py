@@ -1,69 +1,111 @@
-"""`aegispay show`: all that is known of one payment."""
+"""`aegispay list` and `aegispay show`: the newest payments, and everything about one."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
 
+import typer
+
+from commands.sql import statements
 from infra.cli.options import AsJson, Data, PaymentName, payment_of
-from infra.cli.output import say, write_json
-from infra.local.problem import LocalProblem
+from infra.cli.output import money, reason_of, say, write_json
+from infra.errors import NotDone
+
+_SQL: Final = statements(__file__)
+
+
+def list_(
+    last: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="Show at most this many, the newest.")
+    ] = 20,
+    data: Data = None,
+    *,
+    json: AsJson = False,
+) -> None:
+    """List the newest payments, as the read models have them."""
+    from psycopg.rows import dict_row
+
+    from infra.cli.target import settings_of
+    from infra.postgres.connections import connect
+    from infra.settings import DatabaseSettings
+
+    with connect(settings_of(DatabaseSettings, "audit", data), "list") as connection:
+        rows = connection.cursor(row_factory=dict_row).execute(_SQL["newest"], (last,)).fetchall()
+    if json:
+        write_json(rows)
+        return
+    for row in rows:
+        at = row["created_at"].isoformat(timespec="seconds") if row["created_at"] else "(just now)"
+        frozen = " FROZEN" if row["frozen"] else ""
+        record = "  ".join(filter(None, (row["merchant_id"], row["customer_id"], row["reason"])))
+        amount = money(row["amount_minor"], row["currency"])
+        say(f"{row['payment_id']}  {at}  {row['status']}{frozen}  {amount}  {record}")
+    say(
+        f"{len(rows)} shown"
+        if rows
+        else "There are no payments yet: `aegispay pay create 10.99 EUR` makes one."
+    )
 
 
 def show(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> None:
-    """One payment: how it stands, its operations, and every event with its reason."""
-    told = found(payment, data)
+    """Show one payment: its state, its operations, and every event with its reason."""
+    record = found(payment, data)
     if json:
-        write_json(told)
+        write_json(record)
         return
-    tell_state(told)
+    tell_state(record)
     say("")
-    for event in told["events"]:
+    for event in record["events"]:
         say(f"{event['version']:>4}  {event['at'].isoformat()}  {event['type']}  {_gist(event['data'])}")
 
 
 def found(payment: str, data: Path | None) -> dict[str, Any]:
-    """Raises `LocalProblem`."""
-    from infra.database import connect
-    from infra.history import history
+    """Returns everything about the payment (infra/postgres/history.py). Raises `NotDone`."""
+    from infra.cli.target import settings_of
+    from infra.postgres.connections import connect
+    from infra.postgres.history import history
     from infra.settings import DatabaseSettings
-    from infra.target import settings_of
 
     payment_id = payment_of(payment)
     with connect(settings_of(DatabaseSettings, "audit", data), "show") as connection:
-        told = history(connection, payment_id)
-    if told is None:
-        raise LocalProblem(
+        record = history(connection, payment_id)
+    if record is None:
+        raise NotDone(
             f"There is no payment {payment_id}", "Was its command sent? `aegispay dead-letters list`"
         )
-    return told
+    return record
 
 
-def tell_state(told: dict[str, Any]) -> None:
-    say(f"{told['payment_id']}: {told['status']}{' FROZEN' if told.get('frozen') else ''}")
+def tell_state(record: dict[str, Any]) -> None:
+    """Prints the payment's state, operations and claims."""
+    say(f"{record['payment_id']}: {record['status']}{' FROZEN' if record.get('frozen') else ''}")
     for name in (
         "amount",
         "merchant_id",
         "customer_id",
         "idempotency_key",
         "reason",
+        "detail",
         "correlation_id",
         "why",
     ):
-        if told.get(name) is not None:
-            say(f"  {name}: {told[name]}")
-    if told["parked"] is not None:
-        say(f"  parked since {told['parked']['since']}: {told['parked']['reason']}")
-    if told["timer"] is not None and told["timer"]["wake_at"] is not None:
-        say(f"  looked at again at {told['timer']['wake_at']}")
-    for operation in told.get("operations", []):
+        if record.get(name) is not None:
+            say(f"  {name}: {record[name]}")
+    if record["parked"] is not None:
+        say(f"  parked since {record['parked']['since']}: {record['parked']['reason']}")
+    if record["timer"] is not None and record["timer"]["wake_at"] is not None:
+        say(f"  due again at {record['timer']['wake_at']}")
+    for operation in record.get("operations", []):
         say(
             f"  {operation['operation_id']}: {operation['kind']} {operation['state']}, {operation['amount']}, "
             f"{operation['gateway']}/{operation['account']}, {operation['psp_id'] or 'no id at the PSP'}"
+            f"{reason_of(operation['code'], operation['detail'])}"
         )
-    for claim in told["claims"]:
+    for claim in record["claims"]:
         say(f"  step {claim['step']} of {claim['operation_id']}: {claim['state']}, {claim['tries']} tries")
 
 
 def _gist(data: dict[str, Any]) -> str:
     names = ("code", "how", "psp_id", "retry_at", "reported", "why", "decision", "who", "evidence")
-    told = ", ".join(f"{name} {data[name]}" for name in names if data.get(name))
-    return told + (f": {data['because']}" if data.get("because") else "")
+    record = ", ".join(f"{name} {data[name]}" for name in names if data.get(name))
+    words = f" ({data['detail']})" if data.get("detail") else ""
+    return record + words + (f": {data['reason']}" if data.get("reason") else "")

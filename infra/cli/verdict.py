@@ -1,12 +1,12 @@
-"""A verdict for people: every number, and under each that is not zero the payments behind it."""
+"""Prints a verdict: every number, and for each that is not zero the payments behind it."""
 
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from infra.audit.facts import Doubt, Kind
-from infra.verify import NO_FAULTS, Verdict
+from infra.tools.audit.facts import Doubt, Kind
+from infra.tools.audit.verify import NO_FAULTS, Verdict
 
 _LISTED_MAX: Final = 10
 _MEANS: Final[dict[Kind, str]] = {
@@ -14,12 +14,13 @@ _MEANS: Final[dict[Kind, str]] = {
     "able_to_charge_later": "ended here, and the PSP may still do it",
     "lost_payments": "taken, but not carried out as recorded",
     "amount_mismatches": "amounts differ between the sources",
-    "content_mismatches": "recorded with other content than asked for",
+    "dispute_mismatches": "the PSP took another amount by disputes than is recorded",
+    "content_mismatches": "recorded with other content than requested",
     "read_model_mismatches": "the read models say something else",
-    "unasked_payments": "recorded, but nobody asked",
+    "unrequested_payments": "recorded, but not requested",
     "unsettled": "still in flight",
-    "in_doubt": "in doubt: the PSP is being asked, or a person has to look (no fault)",
-    "extra_charges_returned": "charged twice, found and given back (no fault)",
+    "in_doubt": "in doubt: the PSP is being queried, or an operator has to look (no fault)",
+    "duplicate_charges_returned": "charged twice, found and refunded, or lost to a dispute (no fault)",
 }
 _FAULTS: Final = frozenset(text for kind, text in _MEANS.items() if kind not in NO_FAULTS)
 _DOUBTS: Final[dict[Doubt, str]] = {
@@ -27,13 +28,16 @@ _DOUBTS: Final[dict[Doubt, str]] = {
     "manual_queue": "outcome unknown for a day, in the manual queue",
     "frozen": "frozen, reports contradict the record",
     "parked": "parked, cannot be decided",
-    "extra_charge": "extra charge, being given back",
+    "duplicate_charge": "duplicate charge, being refunded",
+    "dispute": "a dispute that ended, the PSP does not say how",
+    "webhook": "a webhook that names the payment and could not be used",
 }
 
 
 def show(verdict: Verdict, console: Console) -> None:
+    """Prints the verdict, as a table on a terminal."""
     numbers: list[tuple[str, int]] = [
-        ("payments asked for", verdict.payments),
+        ("payments requested", verdict.payments),
         *((f"  {status}", count) for status, count in sorted(verdict.by_status.items())),
         *((f"commands {kind}", count) for kind, count in sorted(verdict.commands.items())),
         *((f"{kind} at the gateway, times", count) for kind, count in sorted(verdict.movements.items())),

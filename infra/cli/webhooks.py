@@ -1,51 +1,39 @@
-"""`aegispay webhooks`: what PSPs told and nothing was made of."""
+"""`aegispay webhooks`: webhooks that have not found their payment or could not be used."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from commands.sql import statements
 from infra.cli.options import AsJson, Data
 from infra.cli.output import say, write_json
-from infra.local.problem import LocalProblem
+from infra.errors import NotDone
 
-webhooks = typer.Typer(help="What PSPs told that named no payment yet.", no_args_is_help=True)
+_SQL: Final = statements(__file__)
+
+webhooks = typer.Typer(
+    help="Webhooks that have not found their payment or could not be used.", no_args_is_help=True
+)
 
 Id = Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
-
-_LIST = """
-    SELECT id, state, why, gateway, account, notice ->> 'event_type' AS event_type, event_id, received_at, tries,
-        CASE WHEN state = 'waiting' THEN next_try_at END AS next_try_at,
-        extract(epoch FROM clock_timestamp() - received_at)::bigint AS age_s
-    FROM webhooks_in WHERE state <> 'done' ORDER BY state DESC, id LIMIT %s
-"""
-_SHOW = """
-    SELECT w.id, w.state, w.why, w.gateway, w.account, w.event_id, w.received_at, w.tries, w.payment_id, w.notice,
-        d.headers, d.body
-    FROM webhooks_in w JOIN webhook_deliveries d USING (delivery_id) WHERE w.id = %s
-"""
-# One that has been done is not done again: its report stands.
-_RETRY = """
-    UPDATE webhooks_in SET state = 'waiting', next_try_at = clock_timestamp()
-    WHERE id = %s AND state <> 'done' RETURNING id
-"""
 
 
 @webhooks.command("list")
 def webhooks_list(
-    last: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    last: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 100,
     data: Data = None,
     *,
     json: AsJson = False,
 ) -> None:
-    """Those that wait for their payment, and those that take a person, oldest first."""
+    """List webhooks that wait for their payment or for an operator, oldest first."""
     from psycopg.rows import dict_row
 
-    from infra.database import connect
+    from infra.cli.target import settings_of
+    from infra.postgres.connections import connect
     from infra.settings import DatabaseSettings
-    from infra.target import settings_of
 
     with connect(settings_of(DatabaseSettings, "audit", data), "webhooks") as connection:
-        rows = connection.cursor(row_factory=dict_row).execute(_LIST, (last,)).fetchall()
+        rows = connection.cursor(row_factory=dict_row).execute(_SQL["list"], (last,)).fetchall()
     if json:
         write_json(rows)
         return
@@ -59,41 +47,42 @@ def webhooks_list(
 
 @webhooks.command("show")
 def webhooks_show(id_: Id, data: Data = None, *, json: AsJson = False) -> None:
-    """The evidence: what the PSP sent, and what was read in it. Card numbers and secrets are masked."""
+    """Show the evidence: what the PSP sent, and what was read from it. Card numbers and secrets are
+    masked."""
     from psycopg.rows import dict_row
 
-    from gateways import scrubbed
-    from infra.database import connect
+    from gateways.wire import redaction
+    from infra.cli.target import settings_of
+    from infra.postgres.connections import connect
     from infra.settings import DatabaseSettings
-    from infra.target import settings_of
 
     with connect(settings_of(DatabaseSettings, "audit", data), "webhooks") as connection:
-        row = connection.cursor(row_factory=dict_row).execute(_SHOW, (id_,)).fetchone()
+        row = connection.cursor(row_factory=dict_row).execute(_SQL["show"], (id_,)).fetchone()
     if row is None:
-        raise LocalProblem(f"There is no webhook {id_}", "`aegispay webhooks list` shows their ids")
-    row["body"] = scrubbed.masked(bytes(row["body"]).decode(errors="replace"))
+        raise NotDone(f"There is no webhook {id_}", "`aegispay webhooks list` shows their ids")
+    row["body"] = redaction.masked(bytes(row["body"]).decode(errors="replace"))
     if json:
         write_json(row)
         return
     for name in ("headers", "notice"):
-        row[name] = ", ".join(f"{key}: {value}" for key, value in row[name].items())
+        row[name] = ", ".join(f"{key}: {value}" for key, value in row[name].items() if value is not None)
     for name, value in row.items():
-        # What a PSP sent must not steer the terminal.
+        # Control characters of a PSP must not reach the terminal.
         say(f"{name}: {''.join(c if c.isprintable() or c == chr(10) else ' ' for c in str(value))}")
 
 
 @webhooks.command("retry")
 def webhooks_retry(id_: Id, data: Data = None, *, json: AsJson = False) -> None:
-    """Look for its payment again, now. Needs the schema's owner."""
-    from infra.database import connect
+    """Look for the webhook's payment again, now. Needs the schema's owner."""
+    from infra.cli.target import settings_of
+    from infra.postgres.connections import connect
     from infra.settings import DatabaseSettings
-    from infra.target import settings_of
 
     with connect(settings_of(DatabaseSettings, "admin", data), "webhooks") as connection:
-        again = connection.execute(_RETRY, (id_,)).fetchone()
+        again = connection.execute(_SQL["retry"], (id_,)).fetchone()
     if again is None:
-        raise LocalProblem(
-            f"No webhook {id_} waits or takes a person", "`aegispay webhooks list` shows those that do"
+        raise NotDone(
+            f"No webhook {id_} waits or takes an operator", "`aegispay webhooks list` shows those that do"
         )
     if json:
         write_json({"id": id_, "state": "waiting"})

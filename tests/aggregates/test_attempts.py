@@ -1,25 +1,25 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
-from aggregates import attempts, merchant, reports, wakes
+from aggregates import attempts, merchant_commands, outcomes, timers
 from aggregates.money import Money
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
-from aggregates.retry import RetryPolicy, Route
+from aggregates.routing import RetryPolicy, Route
 from aggregates.status import Status
-from tests.controls import (
+from tests.support.controls import (
     NOW,
     PSP,
     ROUTE,
     TWO_ACCOUNTS,
-    asked,
     authorized,
     captured,
     cause,
     operation_of,
     payment,
+    payment_request,
     report,
 )
 
@@ -36,7 +36,7 @@ def accounts(made: Payment) -> list[str]:
 
 def say(made: Payment, state: OperationState, route: Route = ROUTE, **other) -> None:
     """Of the newest operation."""
-    reports.take(made, report(operation_of(made), state, **other), route, cause())
+    outcomes.take(made, report(operation_of(made), state, **other), route, cause())
 
 
 def test_a_payment_starts_one_sale_for_the_whole_amount():
@@ -55,7 +55,7 @@ def test_a_payment_for_manual_capture_is_authorized_only():
 
 
 def test_a_create_past_its_expiry_is_recorded_and_rejected_and_starts_nothing():
-    made = attempts.request(uuid4(), asked(expires_at=NOW), ROUTE, cause(fingerprint="f"))
+    made = attempts.request(uuid4(), payment_request(expires_at=NOW), ROUTE, cause(fingerprint="f"))
 
     assert topics(made) == ["payment.requested.v1", "payment.rejected.v1"]
     assert (made.status, made.rejected) == (Status.REJECTED, "expired")
@@ -63,14 +63,52 @@ def test_a_create_past_its_expiry_is_recorded_and_rejected_and_starts_nothing():
 
 
 def test_a_merchant_without_an_account_is_rejected():
-    made = attempts.request(uuid4(), asked(), Route(()), cause(fingerprint="f"))
+    made = attempts.request(uuid4(), payment_request(), Route(()), cause(fingerprint="f"))
 
     assert (made.status, made.rejected) == (Status.REJECTED, "no_psp_account")
 
 
+LEV = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("currency", "at", "rejected"),
+    [
+        ("BGN", LEV - timedelta(seconds=1), None),
+        ("BGN", LEV, "currency_withdrawn"),
+        ("HRK", LEV, "currency_withdrawn"),
+        ("EUR", LEV, None),
+    ],
+)
+def test_a_currency_that_was_withdrawn_is_not_newly_charged(currency, at, rejected):
+    wanted = payment_request(amount=Money(1099, currency), expires_at=at + timedelta(hours=1))
+    made = attempts.request(uuid4(), wanted, ROUTE, cause(at, fingerprint="f"))
+
+    assert made.rejected == rejected
+    if rejected:
+        end = made.pending_events[-1]
+        assert end.detail.endswith("pay in EUR")
+
+
+def test_what_was_taken_in_a_currency_before_its_withdrawal_is_captured_and_given_back_after_it():
+    wanted = payment_request(amount=Money(1099, "BGN"), capture="manual", expires_at=LEV)
+    begin = LEV - timedelta(hours=2)
+    made = attempts.request(uuid4(), wanted, ROUTE, cause(begin, fingerprint="f"))
+    say(made, S.APPROVED, currency="BGN", observed_at=begin + timedelta(seconds=1))
+
+    merchant_commands.capture(made, 1099, cause(LEV, uuid4(), fingerprint="f"), final=False)
+    say(made, S.APPROVED, currency="BGN", observed_at=LEV + timedelta(seconds=1))
+    merchant_commands.refund(
+        made, 500, cause(LEV + timedelta(days=30), uuid4(), fingerprint="f"), reason=None
+    )
+    say(made, S.APPROVED, currency="BGN", amount_minor=500, observed_at=LEV + timedelta(days=31))
+
+    assert made.status is Status.PARTIALLY_REFUNDED
+
+
 def test_what_was_proven_not_sent_is_tried_again_after_a_back_off():
     made = payment()
-    reports.take(
+    outcomes.take(
         made,
         report(operation_of(made), S.NOT_SENT, code="connection_refused"),
         ROUTE,
@@ -80,7 +118,7 @@ def test_what_was_proven_not_sent_is_tried_again_after_a_back_off():
     assert made.status is Status.PROCESSING
     assert made.next_wake_at(NOW) == NOW + timedelta(seconds=0.5)
 
-    wakes.wake(made, ROUTE, cause(NOW + timedelta(seconds=1)))
+    timers.wake(made, ROUTE, cause(NOW + timedelta(seconds=1)))
     assert [operation.state for operation in made.attempts] == [S.NOT_SENT, S.STARTED]
 
 
@@ -91,7 +129,7 @@ def test_what_did_not_charge_goes_to_the_next_account_at_once(state):
 
     assert accounts(made) == ["sim-eu", "sim-us"]
     assert made.status is Status.PROCESSING
-    assert "the next of the merchant's PSP accounts" in made.pending_events[-1].because
+    assert "the next of the merchant's PSP accounts" in made.pending_events[-1].reason
 
 
 def test_when_every_account_was_tried_the_next_attempt_waits():
@@ -102,7 +140,7 @@ def test_when_every_account_was_tried_the_next_attempt_waits():
     assert topics(made)[-1] == "payment.retry_scheduled.v1"
     assert made.next_wake_at(NOW) == NOW + timedelta(seconds=1.5)
 
-    wakes.wake(made, TWO_ACCOUNTS, cause(NOW + timedelta(seconds=2)))
+    timers.wake(made, TWO_ACCOUNTS, cause(NOW + timedelta(seconds=2)))
     assert accounts(made) == ["sim-eu", "sim-us", "sim-eu"]
 
 
@@ -112,15 +150,15 @@ def test_the_attempts_end_at_the_merchants_limit(attempts_max):
     made = payment(route)
     now = NOW
     for _ in range(attempts_max):
-        reports.take(
+        outcomes.take(
             made, report(operation_of(made), S.NOT_SENT, code="connection_refused"), route, cause(now)
         )
         now = made.next_wake_at(now) or now
-        wakes.wake(made, route, cause(now))
+        timers.wake(made, route, cause(now))
 
     assert made.status is Status.FAILED
     assert len(made.attempts) == attempts_max
-    assert made.pending_events[-1].because == f"no further attempt because {attempts_max} were made"
+    assert made.pending_events[-1].reason == f"no further attempt because {attempts_max} were made"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +183,7 @@ def test_a_hard_decline_ends_the_payment_and_says_why():
 
     assert made.status is Status.FAILED
     assert made.reason == "lost_card"
-    assert made.pending_events[-1].because.endswith("declined it for good: lost_card")
+    assert made.pending_events[-1].reason.endswith("declined it for good: lost_card")
 
 
 @pytest.mark.parametrize("hint", ["FIX_INPUT", "REFRESH_TOKEN"])
@@ -193,7 +231,7 @@ def test_an_unknown_outcome_never_goes_on_and_never_fails_for_lack_of_patience()
     now = NOW
     for _ in range(60):
         now = made.next_wake_at(now)
-        wakes.wake(made, TWO_ACCOUNTS, cause(now))
+        timers.wake(made, TWO_ACCOUNTS, cause(now))
 
     assert made.status is Status.IN_DOUBT
     assert len(made.attempts) == 1
@@ -203,17 +241,17 @@ def test_an_unknown_outcome_never_goes_on_and_never_fails_for_lack_of_patience()
 def test_no_attempt_starts_after_the_expiry():
     made = payment()
     say(made, S.NOT_SENT, code="connection_refused")
-    wakes.wake(made, ROUTE, cause(NOW + timedelta(hours=2)))
+    timers.wake(made, ROUTE, cause(NOW + timedelta(hours=2)))
 
     assert made.status is Status.EXPIRED
     assert len(made.attempts) == 1
 
 
-def test_a_frozen_payment_starts_no_attempt_until_a_person_has_decided():
+def test_a_frozen_payment_starts_no_attempt_until_an_operator_has_decided():
     made = payment(TWO_ACCOUNTS)
-    reports.take(made, report("nothing-s9"), TWO_ACCOUNTS, cause())
+    outcomes.take(made, report("nothing-s9"), TWO_ACCOUNTS, cause())
     say(made, S.NOT_SENT, TWO_ACCOUNTS, code="connection_refused")
-    wakes.wake(made, TWO_ACCOUNTS, cause(NOW + timedelta(minutes=1)))
+    timers.wake(made, TWO_ACCOUNTS, cause(NOW + timedelta(minutes=1)))
 
     assert len(made.attempts) == 1
     assert made.next_wake_at(NOW) is None
@@ -224,13 +262,13 @@ def test_a_frozen_payment_starts_no_attempt_until_a_person_has_decided():
 
 def test_a_refund_that_was_not_sent_is_tried_again_and_keeps_its_amount_reserved():
     made = captured()
-    merchant.refund(made, 600, cause(NOW, uuid4(), fingerprint="f"), reason=None)
+    merchant_commands.refund(made, 600, cause(NOW, uuid4(), fingerprint="f"), reason=None)
     say(made, S.NOT_SENT, code="connection_refused")
-    assert made.sums.refundable == 499
+    assert made.totals.refundable == 499
 
-    wakes.wake(made, ROUTE, cause(NOW + timedelta(seconds=2)))
+    timers.wake(made, ROUTE, cause(NOW + timedelta(seconds=2)))
     assert operation_of(made).endswith("-r3")
-    assert made.sums.refundable == 499
+    assert made.totals.refundable == 499
 
     say(made, S.APPROVED, amount_minor=600)
     assert made.status is Status.PARTIALLY_REFUNDED
@@ -238,11 +276,11 @@ def test_a_refund_that_was_not_sent_is_tried_again_and_keeps_its_amount_reserved
 
 def test_a_capture_that_was_declined_releases_its_amount():
     made = authorized()
-    merchant.capture(made, 500, cause(NOW, uuid4(), fingerprint="f"), final=False)
-    assert made.sums.capturable == 599
+    merchant_commands.capture(made, 500, cause(NOW, uuid4(), fingerprint="f"), final=False)
+    assert made.totals.capturable == 599
 
     say(made, S.DECLINED_HARD, code="refused")
-    assert made.sums.capturable == 1099
+    assert made.totals.capturable == 1099
     assert made.status is Status.AUTHORIZED
 
 
@@ -256,10 +294,14 @@ def test_a_capture_that_was_declined_releases_its_amount():
 def test_a_refund_that_is_not_tried_again_says_why(state, attempts_max, why):
     route = Route((PSP,), RetryPolicy(attempts_max=attempts_max))
     made = captured(route)
-    merchant.refund(made, 600, cause(NOW, uuid4(), fingerprint="f"), reason=None)
+    merchant_commands.refund(made, 600, cause(NOW, uuid4(), fingerprint="f"), reason=None)
     refund = operation_of(made)
-    reports.take(made, report(refund, state, code="refused"), route, cause())
+    outcomes.take(made, report(refund, state, code="refused"), route, cause())
 
-    said = made.pending_events[-1]
-    assert (said.operation_id, said.because) == (refund, f"no further attempt because {why}")
-    assert (made.status, made.sums.refundable) == (Status.CAPTURED, 1099)
+    said, looked = made.pending_events[-2:]
+    assert (said.operation_id, said.reason) == (refund, f"no further attempt because {why}")
+    assert (looked.how, looked.operation_id) == (
+        "confirm",
+        made.approved_attempt.id,
+    )  # perhaps somebody else did it
+    assert (made.status, made.totals.refundable) == (Status.CAPTURED, 1099)

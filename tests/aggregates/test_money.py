@@ -1,8 +1,12 @@
+from datetime import date, timedelta
+
 import pytest
+from babel.core import get_global
 from hypothesis import given
 from hypothesis import strategies as st
+from iso4217 import Currency
 
-from aggregates.money import CURRENCIES, Money, MoneyRefused, bound_minor
+from aggregates.money import CURRENCIES, WITHDRAWN, Money, MoneyRefused, bound_minor, exponent
 
 currencies = st.sampled_from(CURRENCIES)
 amounts = st.integers(-(10**12), 10**12)
@@ -24,6 +28,36 @@ def test_what_no_payment_may_ask_for_is_refused_with_its_code_and_field(minor, c
         Money.payable(minor, currency)
 
     assert (refused.value.code, refused.value.path) == (code, path)
+
+
+FUNDS_AND_UNITS_OF_ACCOUNT = frozenset("BOV CHE CHW CLF COU MXV USN UYI UYW XAD".split())  # noqa: SIM905
+"""Which have a minor unit in list one, and in which nobody is paid. XAD: the Arab Monetary Fund's accounting
+dinar."""
+
+
+def test_the_table_is_iso_4217_with_its_minor_units():
+    listed = {one.code: one.exponent for one in Currency if one.exponent is not None}
+    current = {code: digits for code, digits in listed.items() if code not in FUNDS_AND_UNITS_OF_ACCOUNT}
+
+    assert {code: exponent(code) for code in CURRENCIES if code not in WITHDRAWN} == current
+
+
+def test_what_was_withdrawn_is_in_no_list_and_its_successor_was_money_on_that_day():
+    tender = [
+        (code, date(*first), date(*last) if last else date.max)
+        for of_country in get_global("territory_currencies").values()
+        for code, first, last, is_tender in of_country
+        if is_tender and first is not None
+    ]
+    for code, gone in WITHDRAWN.items():
+        ends = [last for name, _, last in tender if name == code]
+        begins = [first for name, first, _ in tender if name == gone.successor]
+        assert code not in {one.code for one in Currency}
+        assert max(ends) < date(2026, 11, 29), "nobody pays with it any more"
+        # The two go side by side for some weeks at most, in shops; ISO's date is the first day of the new one
+        # or later.
+        assert gone.since - timedelta(days=1) <= max(ends) <= gone.since + timedelta(days=160)
+        assert min(begins) <= gone.since
 
 
 @given(currencies)

@@ -1,18 +1,19 @@
-"""Every transition that is not in the tables: what would lead there is refused, or recorded beside the record."""
+"""Every transition that is not in the tables: what would lead there is refused, or recorded beside the
+record."""
 
 from dataclasses import replace
 
 import pytest
 
-from aggregates import attempts, merchant
-from aggregates.asked import Refused
+from aggregates import attempts, merchant_commands
+from aggregates.decision import Refused
 from aggregates.operation import NOT_EXECUTED, OperationState
 from aggregates.operation import TRANSITIONS as OF_OPERATIONS
 from aggregates.payment import Payment
-from aggregates.retry import Route
-from aggregates.status import BY_PERSON, TRANSITIONS, Status
-from tests.aggregates.standing import COMMANDS, LEADING_TO, STANDING, Send, command, say
-from tests.controls import NOW, ROUTE, asked, authorized, cause, operation_of, payment
+from aggregates.routing import Route
+from aggregates.status import BY_OPERATOR, TRANSITIONS, Status
+from tests.support.controls import NOW, ROUTE, authorized, cause, operation_of, payment, payment_request
+from tests.support.payments_by_status import COMMANDS, LEADING_TO, STANDING, Send, command, say
 
 S = OperationState
 T = Status
@@ -75,16 +76,16 @@ def test_what_is_not_in_the_table_is_refused_or_recorded_and_never_applied(befor
     for make in STANDING[before]:
         for what, send in LEADING_TO[after].items():
             made = make()
-            version, sums = made.version, made.sums
+            version, totals = made.version, made.totals
             ended = {o.id for o in made.operations.values() if o.state in NOT_EXECUTED}
             assert made.status is before
             if (no := _refusal(send, made)) is not None:
-                assert (made.version, no.amounts["captured_minor"]) == (version, sums.captured), what
+                assert (made.version, no.amounts["captured_minor"]) == (version, totals.captured), what
                 continue
             assert made.status is not after, what
             assert made.status is before or made.status in TRANSITIONS[before], what
             if before not in MAY_MOVE_MONEY and after not in NOWHERE:
-                assert replace(made.sums, disputed=0) == replace(sums, disputed=0), what
+                assert replace(made.totals, disputed=0) == replace(totals, disputed=0), what
             if ended and what.endswith("of approval"):
                 assert ended & made.frozen_by, what
 
@@ -104,12 +105,12 @@ def test_each_command_is_refused_by_the_rule_that_forbids_it_there(before: Statu
                 send(made)
             assert made.version == version
             told = {name: minor for name, minor in refused.value.amounts.items() if name != "requested_minor"}
-            assert told == merchant.amounts(made)
+            assert told == merchant_commands.amounts(made)
 
 
 def _capturing() -> Payment:
     made = authorized()
-    merchant.capture(made, 500, command(), final=False)
+    merchant_commands.capture(made, 500, command(), final=False)
     return made
 
 
@@ -157,23 +158,23 @@ def test_no_refund_is_undone_and_nothing_held_is_forgotten(before, after):
 
 
 @pytest.mark.parametrize("before", sorted(OVER))
-def test_what_is_over_moves_only_while_an_extra_charge_is_given_back(before):
+def test_what_is_over_moves_only_while_a_duplicate_charge_is_given_back(before):
     assert TRANSITIONS[before] == {T.IN_DOUBT}
 
 
 @pytest.mark.parametrize("before", sorted(TAKEN | OVER | {T.AUTHORIZED}))
-def test_not_even_a_person_sets_a_payment_back_to_where_nothing_was_decided(before):
-    assert BY_PERSON[before].isdisjoint({T.REQUESTED, T.REJECTED, T.PROCESSING, T.REQUIRES_ACTION})
+def test_not_even_an_operator_sets_a_payment_back_to_where_nothing_was_decided(before):
+    assert BY_OPERATOR[before].isdisjoint({T.REQUESTED, T.REJECTED, T.PROCESSING, T.REQUIRES_ACTION})
 
 
 @pytest.mark.parametrize("before", [T.PARTIALLY_REFUNDED, T.REFUNDED])
-def test_a_person_cannot_untake_what_was_given_back(before):
-    assert BY_PERSON[before] <= TAKEN | {T.IN_DOUBT}
+def test_an_operator_cannot_untake_what_was_given_back(before):
+    assert BY_OPERATOR[before] <= TAKEN | {T.IN_DOUBT}
 
 
 @pytest.mark.parametrize(("route", "expires_at"), [(ROUTE, None), (Route(()), None), (ROUTE, NOW)])
 def test_a_create_leaves_no_payment_that_was_only_requested(route, expires_at):
     fields = {} if expires_at is None else {"expires_at": expires_at}
-    made = attempts.request(payment().id, asked(**fields), route, cause(fingerprint="f"))
+    made = attempts.request(payment().id, payment_request(**fields), route, cause(fingerprint="f"))
 
     assert made.status in TRANSITIONS[T.REQUESTED]

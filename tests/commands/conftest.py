@@ -1,11 +1,11 @@
 import pytest
 
-from infra.database import connect
+from infra.postgres.connections import connect
 from infra.settings import DatabaseSettings
-from tests.commands.desk import Desk
+from tests.support.decider_harness import DeciderHarness
 
 
 @pytest.fixture
-def desk(database):
+def harness(database):
     with connect(database.settings(DatabaseSettings, "command"), "test") as connection:
-        yield Desk(connection)
+        yield DeciderHarness(connection)

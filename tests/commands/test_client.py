@@ -17,13 +17,12 @@ from aiokafka import AIOKafkaConsumer
 from packaging.requirements import Requirement
 
 from commands.client import Client, ClientError, NoAnswer, NotSettled, Refused
-from commands.messages import Reply
-from infra import topics
-from tests import ports
-from tests.place import Place
-from tests.system import psp
-from tests.system.running import Running, shared
-from tests.until import until
+from commands.reply import Reply
+from infra.kafka import topics
+from tests.support import ports, simulator
+from tests.support.environment import Environment
+from tests.support.processes import Running, shared
+from tests.support.until import until
 
 pytestmark = pytest.mark.stack
 
@@ -32,7 +31,8 @@ ORDER = {"amount_minor": 1099, "currency": "EUR", "payment_method": "pm_card_vis
 
 
 def _environment(folder: Path, wheel: Path) -> Path:
-    """Empty but for the wheel and what it declares, with the files that are installed here: no network is needed."""
+    """Empty but for the wheel and what it declares, with the files that are installed here: no network is
+    needed."""
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
     packages = Path(
@@ -64,7 +64,9 @@ def _with_all_they_need(requirements: list[str]) -> set[str]:
     wanted = [Requirement(text) for text in requirements]
     while wanted:
         one = wanted.pop()
-        if one.name in found or (one.marker is not None and not one.marker.evaluate({"extra": ""})):
+        if one.name in found or (
+            one.marker is not None and not one.marker.evaluate({"duplicate_charge": ""})
+        ):
             continue
         found.add(one.name)
         wanted += [Requirement(text) for text in distribution(one.name).requires or ()]
@@ -88,14 +90,14 @@ def python(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack(shared_place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with shared(shared_place, tmp_path_factory.mktemp("stack")) as made:
+def stack(shared_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with shared(shared_environment, tmp_path_factory.mktemp("stack")) as made:
         yield made
 
 
 async def test_the_wheel_in_an_empty_environment_pays_with_the_lines_of_its_readme(python, stack, tmp_path):
     (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "commands" / "README.md").read_text(), re.DOTALL)
-    address = f'"{stack.place.kafka}", merchant_id="demo", topic_prefix="{stack.place.prefix}"'
+    address = f'"{stack.environment.kafka}", merchant_id="demo", topic_prefix="{stack.environment.prefix}"'
     program = lines.replace('"localhost:9092", merchant_id="shop"', address)
     assert program != lines
 
@@ -240,7 +242,7 @@ async def test_a_challenge_is_completed_or_ended_and_wait_goes_on_past_requires_
     async with stack.client() as client:
         paid = await client.pay(idempotency_key="life-4", **challenged)
         assert paid.status == "REQUIRES_ACTION"
-        await psp.challenge(await _action_url(stack, paid.payment_id), "pass")
+        await simulator.challenge(await _action_url(stack, paid.payment_id), "pass")
         done = await client.complete_action(paid.payment_id, idempotency_key="a-1")
         assert (await client.wait(done)).status == "CAPTURED"
         repeated = await client.complete_action(paid.payment_id, idempotency_key="a-1")
@@ -282,7 +284,7 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
         early = await _refused(client.resolve(settled.payment_id, idempotency_key="d-1", **word))
         assert early.code == "not_in_doubt"
 
-        async with psp.failing(stack):
+        async with simulator.failing(stack):
             paid = await client.create_payment(idempotency_key="life-7", **ORDER)
             payment = paid.payment_id
             word |= {"operation_id": f"{payment.hex}-s1", "decision": "not_charged"}
@@ -305,7 +307,7 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
                 payment, idempotency_key=asked, operation_id=word["operation_id"]
             )
             assert (await _refused(about)).code == "idempotency_mismatch"
-            await until(decided, "the look-up has had its answer, and a person decides")
+            await until(decided, "the lookup has had its answer, and an operator decides")
 
         last = f"d-{next(keys) - 1}"
         assert (await client.resolve(payment, idempotency_key=last, **word)).status == "FAILED"
@@ -320,7 +322,7 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
 
 
 async def test_another_merchants_payment_is_one_that_does_not_exist(stack):
-    stranger = Client(stack.place.kafka, merchant_id="stranger", topic_prefix=stack.place.prefix)
+    stranger = Client(stack.environment.kafka, merchant_id="stranger", topic_prefix=stack.environment.prefix)
     async with stack.client() as client, stranger:
         paid = await client.pay(idempotency_key="life-8", **ORDER)
 
@@ -342,38 +344,47 @@ async def test_a_wait_for_an_end_that_does_not_come_says_how_it_stands(stack):
         assert (await client.wait(asked, timeout_s=60)).operation_state == "APPROVED"
 
 
-async def test_a_key_that_may_give_a_card_away_is_refused_before_it_is_hashed(place):
-    async with Client(place.kafka, merchant_id="demo", topic_prefix=place.prefix) as client:
+async def test_a_key_that_may_give_a_card_away_is_refused_before_it_is_hashed(environment):
+    async with Client(environment.kafka, merchant_id="demo", topic_prefix=environment.prefix) as client:
         refused = await _refused(client.void(uuid4(), idempotency_key="4242424242424242"))
 
     assert (refused.code, refused.path) == ("sensitive_data", "idempotency_key")
-    assert await _commands_sent(place) == []
+    assert await _commands_sent(environment) == []
 
 
-async def test_a_card_number_is_refused_before_it_leaves_the_process(place):
-    async with Client(place.kafka, merchant_id="demo", topic_prefix=place.prefix) as client:
+@pytest.mark.parametrize("name", ["correlation_id", "traceparent"])
+async def test_a_header_with_a_card_number_is_refused_before_it_is_sent(environment, name):
+    async with Client(environment.kafka, merchant_id="demo", topic_prefix=environment.prefix) as client:
+        with pytest.raises(Refused, match=f"sensitive_data at {name}"):
+            await client.create_payment(idempotency_key="order-1", **{name: "4242-4242-4242-4242"}, **ORDER)
+
+    assert await _commands_sent(environment) == []
+
+
+async def test_a_card_number_is_refused_before_it_leaves_the_process(environment):
+    async with Client(environment.kafka, merchant_id="demo", topic_prefix=environment.prefix) as client:
         with pytest.raises(Refused, match="sensitive_data at description"):
             await client.create_payment(idempotency_key="order-1", description="4242 4242 4242 4242", **ORDER)
 
-    assert await _commands_sent(place) == []
+    assert await _commands_sent(environment) == []
 
 
-async def test_without_an_answer_it_says_that_sending_again_is_safe_and_the_command_stands(place):
+async def test_without_an_answer_it_says_that_sending_again_is_safe_and_the_command_stands(environment):
     async with Client(
-        place.kafka, merchant_id="demo", topic_prefix=place.prefix, answer_timeout_s=1
+        environment.kafka, merchant_id="demo", topic_prefix=environment.prefix, answer_timeout_s=1
     ) as client:
         with pytest.raises(NoAnswer, match="safe to send it again with the same key"):
             await client.create_payment(
                 idempotency_key="order-1", correlation_id="c-1", traceparent="00-1-2-01", **ORDER
             )
 
-    (record,) = await _commands_sent(place)
+    (record,) = await _commands_sent(environment)
     assert dict(record.headers) == {"correlation_id": b"c-1", "traceparent": b"00-1-2-01"}
     assert record.key.decode() in record.value.decode()
 
 
-async def test_closing_the_client_ends_every_wait(place):
-    async with Client(place.kafka, merchant_id="demo", topic_prefix=place.prefix) as client:
+async def test_closing_the_client_ends_every_wait(environment):
+    async with Client(environment.kafka, merchant_id="demo", topic_prefix=environment.prefix) as client:
         waiting = [
             asyncio.create_task(client.create_payment(idempotency_key=f"order-{n}", **ORDER))
             for n in range(3)
@@ -386,9 +397,9 @@ async def test_closing_the_client_ends_every_wait(place):
         await client.create_payment(idempotency_key="order-9", **ORDER)
 
 
-async def test_a_wrong_prefix_and_an_absent_kafka_are_named_and_nothing_is_sent(place):
+async def test_a_wrong_prefix_and_an_absent_kafka_are_named_and_nothing_is_sent(environment):
     with pytest.raises(ClientError, match="check topic_prefix"):
-        async with Client(place.kafka, merchant_id="demo", topic_prefix="nowhere."):
+        async with Client(environment.kafka, merchant_id="demo", topic_prefix="nowhere."):
             pass
     (port,) = ports.free(1)
     with pytest.raises(ClientError, match="Nothing was sent"):
@@ -396,10 +407,10 @@ async def test_a_wrong_prefix_and_an_absent_kafka_are_named_and_nothing_is_sent(
             pass
 
 
-async def _commands_sent(place) -> list:
-    topic = place.prefix + topics.COMMANDS
+async def _commands_sent(environment) -> list:
+    topic = environment.prefix + topics.COMMANDS
     async with AIOKafkaConsumer(
-        topic, bootstrap_servers=place.kafka, auto_offset_reset="earliest"
+        topic, bootstrap_servers=environment.kafka, auto_offset_reset="earliest"
     ) as consumer:
         ends = await consumer.end_offsets(consumer.assignment())
         found = []

@@ -11,6 +11,7 @@ from commands.messages import (
     CancelPayment,
     CapturePayment,
     CompleteAction,
+    Dispute,
     MerchantCommand,
     RecordDispute,
     RefundPayment,
@@ -18,24 +19,24 @@ from commands.messages import (
     RetryStatusQuery,
     VoidPayment,
 )
-from tests.commands.desk import OUTCOMES, Desk, authorized, captured, say
-from tests.controls import NOW, create_payment
+from tests.support.controls import NOW, create_payment
+from tests.support.decider_harness import OUTCOMES, DeciderHarness, authorized, captured, say
 
 pytestmark = pytest.mark.stack
 
 
-def challenged(desk: Desk, key: str = "order-1") -> UUID:
+def challenged(harness: DeciderHarness, key: str = "order-1") -> UUID:
     command = create_payment(idempotency_key=key)
-    desk.run(desk.record(command))
-    say(desk, command.payment_id, kind="ACTION_REQUIRED", action_url="https://bank.example/challenge")
+    harness.run(harness.record(command))
+    say(harness, command.payment_id, kind="ACTION_REQUIRED", action_url="https://bank.example/challenge")
     return command.payment_id
 
 
-def in_doubt(desk: Desk, key: str = "order-1") -> UUID:
+def in_doubt(harness: DeciderHarness, key: str = "order-1") -> UUID:
     command = create_payment(idempotency_key=key)
-    desk.run(desk.record(command))
-    say(desk, command.payment_id, kind="UNKNOWN", code="timeout")
-    desk.now = NOW + timedelta(seconds=10)
+    harness.run(harness.record(command))
+    say(harness, command.payment_id, kind="UNKNOWN", code="timeout")
+    harness.now = NOW + timedelta(seconds=10)
     return command.payment_id
 
 
@@ -53,7 +54,8 @@ def resolve(payment: UUID, **fields) -> ResolvePayment:
     return of(ResolvePayment, payment, **about | fields)
 
 
-# What is accepted, of a payment that stands so; one that is refused there, and by which rule; and the same with other content.
+# What is accepted, of a payment that stands so; one that is refused there, and by which rule; and the same
+# with other content.
 CASES = [
     pytest.param(
         authorized,
@@ -108,138 +110,140 @@ CASES = [
 Make = Callable[[UUID], MerchantCommand]
 
 
-def rows(desk: Desk) -> int:
-    return desk.connection.execute("SELECT count(*) FROM command_refusals").fetchone()[0]
+def rows(harness: DeciderHarness) -> int:
+    return harness.connection.execute("SELECT count(*) FROM command_refusals").fetchone()[0]
 
 
 @pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
-def test_a_command_is_accepted_and_its_events_carry_its_id(desk, stands, accepted: Make, refused, other):
-    payment = stands(desk)
+def test_a_command_is_accepted_and_its_events_carry_its_id(harness, stands, accepted: Make, refused, other):
+    payment = stands(harness)
     command = accepted(payment)
-    before = desk.payment(payment).version
+    before = harness.payment(payment).version
 
-    reply = desk.run(desk.record(command)).replies[0]
+    reply = harness.run(harness.record(command)).replies[0]
 
     assert (reply.kind, reply.result, reply.command_id) == ("answer", "accepted", command.command_id)
-    assert reply.version == desk.payment(payment).version > before
-    assert str(command.command_id) in desk.payment(payment).commands
+    assert reply.version == harness.payment(payment).version > before
+    assert str(command.command_id) in harness.payment(payment).commands
 
 
 @pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
 def test_a_command_against_the_rules_is_refused_says_why_and_records_no_event(
-    desk, stands, accepted, refused, other
+    harness, stands, accepted, refused, other
 ):
-    payment = stands(desk)
-    before = desk.payment(payment).version
+    payment = stands(harness)
+    before = harness.payment(payment).version
     make, rule = refused
     command = make(payment)
 
-    replies = [desk.run(desk.record(command)).replies[0] for _ in range(2)]
+    replies = [harness.run(harness.record(command)).replies[0] for _ in range(2)]
 
     assert replies[0] == replies[1], "a repeat gets the same answer"
     assert (replies[0].result, replies[0].code, bool(replies[0].detail)) == ("refused", rule, True)
-    assert desk.payment(payment).version == before
-    assert rows(desk) == 1
+    assert harness.payment(payment).version == before
+    assert rows(harness) == 1
 
 
 @pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
 def test_a_repeated_command_gets_the_same_answer_and_writes_nothing(
-    desk, stands, accepted: Make, refused, other
+    harness, stands, accepted: Make, refused, other
 ):
-    payment = stands(desk)
+    payment = stands(harness)
     command = accepted(payment)
-    first = desk.run(desk.record(command)).replies[0]
-    before = desk.versions()
+    first = harness.run(harness.record(command)).replies[0]
+    before = harness.versions()
 
-    again = desk.run(desk.record(command), desk.record(command)).replies
+    again = harness.run(harness.record(command), harness.record(command)).replies
 
-    assert desk.versions() == before
+    assert harness.versions() == before
     assert again == [first, first]
 
 
 @pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
 def test_the_same_command_id_with_other_content_is_refused_and_the_first_stands(
-    desk, stands, accepted: Make, refused, other
+    harness, stands, accepted: Make, refused, other
 ):
-    payment = stands(desk)
+    payment = stands(harness)
     command = accepted(payment)
-    desk.run(desk.record(command))
-    before = desk.versions()
+    harness.run(harness.record(command))
+    before = harness.versions()
     conflicting = (
         command.model_copy(update=other)
         if other
         else RefundPayment(command_id=command.command_id, payment_id=payment, merchant_id="demo")
     )
 
-    reply = desk.run(desk.record(conflicting)).replies[0]
+    reply = harness.run(harness.record(conflicting)).replies[0]
     assert (reply.result, reply.code, reply.path) == ("refused", "idempotency_mismatch", "command_id")
-    assert desk.versions() == before
+    assert harness.versions() == before
 
-    assert desk.run(desk.record(command)).replies[0].result == "accepted"
+    assert harness.run(harness.record(command)).replies[0].result == "accepted"
 
 
 @pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
-def test_another_merchants_payment_is_one_that_does_not_exist(desk, stands, accepted: Make, refused, other):
-    payment = stands(desk)
-    before = desk.versions()
+def test_another_merchants_payment_is_one_that_does_not_exist(
+    harness, stands, accepted: Make, refused, other
+):
+    payment = stands(harness)
+    before = harness.versions()
     stranger = accepted(payment).model_copy(update={"merchant_id": "other"})
 
-    result = desk.run(desk.record(stranger))
+    result = harness.run(harness.record(stranger))
 
     assert (result.replies[0].code, result.letters[0].code) == ("payment_not_found", "payment_not_found")
     assert (result.replies[0].status, result.replies[0].version) == (None, None)
-    assert (desk.versions(), rows(desk)) == (before, 0)
+    assert (harness.versions(), rows(harness)) == (before, 0)
 
 
-def test_a_command_that_was_refused_is_not_accepted_when_it_comes_again_later(desk):
-    payment = authorized(desk)
+def test_a_command_that_was_refused_is_not_accepted_when_it_comes_again_later(harness):
+    payment = authorized(harness)
     early = of(RefundPayment, payment, amount_minor=100)
-    assert desk.run(desk.record(early)).replies[0].code == "nothing_captured"
-    desk.run(desk.record(of(CapturePayment, payment)))
-    say(desk, payment)
+    assert harness.run(harness.record(early)).replies[0].code == "nothing_captured"
+    harness.run(harness.record(of(CapturePayment, payment)))
+    say(harness, payment)
 
-    reply = desk.run(desk.record(early)).replies[0]
+    reply = harness.run(harness.record(early)).replies[0]
 
     assert (reply.result, reply.code) == ("refused", "nothing_captured")
     assert reply.status == "CAPTURED", "the present state stands beside the answer"
 
 
-def test_a_refusal_and_its_repeat_in_one_batch_get_one_answer(desk):
-    payment = authorized(desk)
+def test_a_refusal_and_its_repeat_in_one_batch_get_one_answer(harness):
+    payment = authorized(harness)
     refund = of(RefundPayment, payment)
     capture = of(CapturePayment, payment)
 
-    replies = desk.run(desk.record(refund), desk.record(capture), desk.record(refund)).replies
+    replies = harness.run(harness.record(refund), harness.record(capture), harness.record(refund)).replies
 
     assert [reply.code for reply in replies] == ["nothing_captured", None, "nothing_captured"]
-    assert rows(desk) == 1
+    assert rows(harness) == 1
 
 
-def test_refunds_of_one_batch_reserve_against_one_another(desk):
-    payment = captured(desk)
+def test_refunds_of_one_batch_reserve_against_one_another(harness):
+    payment = captured(harness)
     refunds = [of(RefundPayment, payment, amount_minor=600) for _ in range(5)]
 
-    replies = desk.run(*[desk.record(refund) for refund in refunds]).replies
+    replies = harness.run(*[harness.record(refund) for refund in refunds]).replies
 
     assert [reply.result for reply in replies] == ["accepted", *["refused"] * 4]
     assert replies[1].amounts["refundable_minor"] == 499
 
 
 @pytest.mark.parametrize("amount", [0, -1])
-def test_an_amount_that_is_not_positive_is_refused_at_its_field(desk, amount):
-    payment = captured(desk)
+def test_an_amount_that_is_not_positive_is_refused_at_its_field(harness, amount):
+    payment = captured(harness)
 
-    reply = desk.run(desk.record(of(RefundPayment, payment, amount_minor=amount))).replies[0]
+    reply = harness.run(harness.record(of(RefundPayment, payment, amount_minor=amount))).replies[0]
 
     assert (reply.code, reply.path) == ("amount_not_positive", "amount_minor")
 
 
-def test_the_one_who_asked_for_an_operation_is_told_how_it_ended(desk):
-    payment = captured(desk)
+def test_the_one_who_asked_for_an_operation_is_told_how_it_ended(harness):
+    payment = captured(harness)
     refund = of(RefundPayment, payment)
-    started = desk.run(desk.record(refund)).replies[0]
+    started = harness.run(harness.record(refund)).replies[0]
 
-    told = say(desk, payment)
+    told = say(harness, payment)
 
     assert started.operation_id == f"{payment.hex}-r2"
     ended = [reply for reply in told if reply.command_id == refund.command_id]
@@ -249,36 +253,33 @@ def test_the_one_who_asked_for_an_operation_is_told_how_it_ended(desk):
     assert "REFUNDED" in {reply.status for reply in told}
 
 
-def test_an_operation_that_is_tried_again_tells_its_end_to_the_one_who_asked(desk):
-    payment = captured(desk)
+def test_an_operation_that_is_tried_again_tells_its_end_to_the_one_who_asked(harness):
+    payment = captured(harness)
     refund = of(RefundPayment, payment)
-    desk.run(desk.record(refund))
-    first = say(desk, payment, kind="NOT_SENT", code="connection_refused", amount_minor=None)
+    harness.run(harness.record(refund))
+    first = say(harness, payment, kind="NOT_SENT", code="connection_refused", amount_minor=None)
     assert [reply for reply in first if reply.command_id == refund.command_id] == []
 
-    desk.now = NOW + timedelta(seconds=3)
-    desk.wake(payment)
-    told = say(desk, payment)
+    harness.now = NOW + timedelta(seconds=3)
+    harness.wake(payment)
+    told = say(harness, payment)
 
     assert [reply.operation_id for reply in told if reply.command_id == refund.command_id] == [
         f"{payment.hex}-r3"
     ]
 
 
-def test_a_dispute_is_recorded_once_and_shows(desk):
-    payment = captured(desk)
+def test_a_dispute_is_recorded_once_and_shows(harness):
+    payment = captured(harness)
     dispute = RecordDispute(
         command_id=uuid4(),
         payment_id=payment,
         operation_id=f"{payment.hex}-s1",
-        dispute_id="dp_1",
-        state="opened",
-        amount_minor=1099,
-        currency="EUR",
+        dispute=Dispute(dispute_id="dp_1", state="opened", amount_minor=1099, currency="EUR"),
         observed_at=NOW,
     )
     for _ in range(2):
-        desk.run(desk.record(dispute, topic=OUTCOMES))
+        harness.run(harness.record(dispute, topic=OUTCOMES))
 
-    assert desk.payment(payment).status is Status.DISPUTED
-    assert desk.payment(payment).version == 4
+    assert harness.payment(payment).status is Status.DISPUTED
+    assert harness.payment(payment).version == 4

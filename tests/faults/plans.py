@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.chaos.arena import folder_for_all
-from infra.chaos.plan import Plan
-from infra.chaos.runner import Chaos, run_chaos
+from infra.tools.chaos.plan import Plan
+from infra.tools.chaos.runner import Chaos, run_chaos
+from infra.tools.chaos.testbed import folder_for_all
 
 
 async def carried_out(*, faults: list[dict[str, Any]], **plan: Any) -> Chaos:
@@ -38,7 +38,7 @@ def assert_no_harm(result: Chaos) -> None:
     assert result.ok, content
     assert content["payments"] == result.plan.payments
     assert_each_has_its_reason(result)
-    if result.plan.weather != "storm":
+    if result.plan.conditions != "storm":
         assert not content["still_in_doubt"], content["still_in_doubt"]
 
 

@@ -1,4 +1,5 @@
-"""A query API whose connections are all held up says so, takes payments all the same, and is well again afterwards."""
+"""A query API whose connections are all held up says so, takes payments all the same, and is well again
+afterwards."""
 
 import asyncio
 
@@ -6,20 +7,20 @@ import aiohttp
 import psycopg
 import pytest
 
-from infra.api import keys
-from infra.database import connect
+from infra.postgres import api_keys
+from infra.postgres.connections import connect
 from infra.settings import DatabaseSettings
-from tests.system.running import ALL, running
+from tests.support.processes import ALL, running
 
 pytestmark = pytest.mark.stack
 
 _READERS = 40
 
 
-async def test_an_exhausted_pool_answers_503_and_recovers(place, tmp_path):
-    with connect(place.settings(DatabaseSettings, "admin"), "test") as connection:
-        key = keys.create(connection, "demo", ("payments:read", "payments:write"))
-    async with running(place, tmp_path, *ALL, "api") as stack, stack.client() as client:
+async def test_an_exhausted_pool_answers_503_and_recovers(environment, tmp_path):
+    with connect(environment.settings(DatabaseSettings, "admin"), "test") as connection:
+        key = api_keys.create(connection, "demo", ("payments:read", "payments:write"))
+    async with running(environment, tmp_path, *ALL, "api") as stack, stack.client() as client:
         reply = await client.pay(
             idempotency_key="order-a", amount_minor=1099, currency="EUR", payment_method="pm_card_visa"
         )
@@ -32,9 +33,9 @@ async def test_an_exhausted_pool_answers_503_and_recovers(place, tmp_path):
                 async with http.get(path) as answer:
                     return answer.status
 
-            options = f"-c search_path={place.schema}_read"
+            options = f"-c search_path={environment.schema}_read"
             async with (
-                await psycopg.AsyncConnection.connect(place.dsn(), options=options) as holder,
+                await psycopg.AsyncConnection.connect(environment.dsn(), options=options) as holder,
                 holder.transaction(),
             ):
                 await holder.execute("LOCK TABLE payments")

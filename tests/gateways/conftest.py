@@ -2,19 +2,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateways.agent import Agent
+from gateways.agent.handle import Agent
 from gateways.contract import Credentials
-from infra.claims import PostgresClaims
-from infra.http_client import HttpClient
+from infra.postgres.claims import PostgresClaims
+from infra.psp.http_client import HttpClient
 from infra.settings import DatabaseSettings
-from tests.gateways.asking import MakeAgent, Reports
-from tests.gateways.till import Till, TillServer
-from tests.place import Place
+from tests.gateways.agent.lookups import MakeAgent, Reports
+from tests.support.environment import Environment
+from tests.support.fake_psp import FakePsp, TillServer
 
 
 @pytest.fixture
-async def claims(place: Place) -> AsyncIterator[PostgresClaims]:
-    async with PostgresClaims.open(place.settings(DatabaseSettings, "gateway"), "test") as opened:
+async def claims(environment: Environment) -> AsyncIterator[PostgresClaims]:
+    async with PostgresClaims.open(environment.settings(DatabaseSettings, "gateway"), "test") as opened:
         yield opened
 
 
@@ -33,15 +33,15 @@ def reports() -> Reports:
 async def make(claims: PostgresClaims, psp: TillServer, reports: Reports) -> AsyncIterator[MakeAgent]:
     async with HttpClient.open(10) as http:
 
-        def build(gateway: Till | None = None, url: str | None = None) -> Agent:
+        def build(gateway: FakePsp | None = None, url: str | None = None) -> Agent:
             return Agent(
-                gateway or Till(),
+                gateway or FakePsp(),
                 claims=claims,
                 http=http,
                 outcomes=reports,
                 letters=reports,
                 credentials_of=lambda account: (
-                    Credentials(url or psp.url, "sk_secret") if account == "till-eu" else None
+                    Credentials(url or psp.url, "sk_secret") if account == "fake-eu" else None
                 ),
                 return_url_of=lambda operation_id, until: f"https://shop.example/{operation_id}/{until:%Y}",
             )

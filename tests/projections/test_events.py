@@ -4,7 +4,7 @@ import pytest
 from aggregates.events import EVENTS
 from commands.messages import InvalidMessage
 from projections import events
-from tests.projections.stories import captured, event_of, record_of, without
+from tests.support.event_stories import captured, event_of, record_of, without
 
 
 def test_a_record_and_the_stored_event_read_the_same():
@@ -49,7 +49,7 @@ def test_text_that_postgresql_cannot_hold_is_replaced():
         ("event_invalid", {"value": b"{}"}),
     ],
 )
-def test_what_is_no_event_of_ours_is_said_to_be_none(code, change):
+def test_a_record_that_is_no_event_of_ours_is_refused(code, change):
     first, *_ = captured()
 
     with pytest.raises(InvalidMessage) as refused:
@@ -66,7 +66,7 @@ def test_a_version_of_zero_is_no_version():
         events.from_record(record_of(first, headers=headers))
 
 
-def test_the_path_of_a_missing_field_is_told():
+def test_the_path_of_a_missing_field_is_reported():
     first, *_ = captured()
 
     with pytest.raises(InvalidMessage) as refused:

@@ -6,17 +6,17 @@ from uuid import uuid4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregates import attempts, doubt, merchant, reports, wakes
+from aggregates import attempts, disputes, merchant_commands, outcomes, resolution, timers
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
-from aggregates.retry import Route
+from aggregates.routing import Route
 from aggregates.status import Status
 from projections import events, fold
 from projections.events import Event
 from projections.rows import PaymentRow, settle
-from tests import controls
-from tests.aggregates.stories import STORIES, act
-from tests.projections.stories import captured, event_of, in_doubt, requested, stored
+from tests.support import controls
+from tests.support.event_stories import captured, event_of, in_doubt, requested, stored
+from tests.support.payment_stories import STORIES, act
 
 LATER = controls.NOW + timedelta(minutes=1)
 _ROUTES = st.sampled_from([controls.ROUTE, controls.TWO_ACCOUNTS, controls.MULTICAPTURE])
@@ -45,10 +45,10 @@ def of_operations(row: PaymentRow) -> dict[str, Any]:
             "approved_minor": o.approved_minor,
             "approved_at": o.approved_at,
             "final": o.final,
-            "extra": o.extra,
-            "asked": o.asked,
+            "duplicate_charge": o.duplicate_charge,
+            "queries": o.queries,
             "in_doubt_since": o.in_doubt_since,
-            "person_asked": o.person_asked,
+            "escalated": o.escalated,
             "waits_for_retry_until": o.retry_at,
         }
         for o in row.operations.values()
@@ -65,10 +65,10 @@ def of_aggregate(payment: Payment) -> dict[str, Any]:
             "approved_minor": o.approved_minor,
             "approved_at": o.approved_at,
             "final": o.final,
-            "extra": o.extra,
-            "asked": o.asked,
+            "duplicate_charge": o.duplicate_charge,
+            "queries": o.queries,
             "in_doubt_since": o.unknown_since,
-            "person_asked": o.person_asked,
+            "escalated": o.escalated,
             "waits_for_retry_until": payment.retries[o.id].at if o.id in payment.retries else None,
         }
         for o in payment.operations.values()
@@ -76,7 +76,7 @@ def of_aggregate(payment: Payment) -> dict[str, Any]:
 
 
 def assert_equal(row: PaymentRow, payment: Payment) -> None:
-    total = payment.sums
+    total = payment.totals
     assert row.status == payment.status
     assert row.version == payment.version
     assert (row.authorized_minor, row.captured_minor) == (total.authorized, total.captured)
@@ -84,19 +84,25 @@ def assert_equal(row: PaymentRow, payment: Payment) -> None:
     assert row.disputed_minor == total.disputed
     assert (row.capturable_minor, row.refundable_minor) == (total.capturable, total.refundable)
     assert row.frozen == payment.frozen
-    assert {one["operation_id"] for one in row.contradictions} == payment.frozen_by
+    by_operations = [one for one in row.contradictions if one["dispute_id"] is None]
+    assert {one["operation_id"] for one in by_operations} == payment.frozen_by
+    by_disputes = [one["why"] for one in row.contradictions if one["dispute_id"] is not None]
+    assert by_disputes == ([] if payment.dispute_contradicts is None else [payment.dispute_contradicts])
     assert row.reason == payment.reason
     assert row.ended == payment.ended
     assert row.cancel_requested == payment.cancel_requested
     assert row.authorization_expired == payment.authorization_expired
     assert row.authorization_expires_at == payment.authorization_until
-    assert {d["dispute_id"]: d["state"] for d in row.disputes} == {
-        name: state for name, (state, _) in payment.disputes.items()
-    }
+    shown = [
+        (one["dispute_id"], one["state"], one["amount_minor"], one["reported_at"]) for one in row.disputes
+    ]
+    assert shown == [
+        (name, one.state, one.amount_minor, one.at.isoformat()) for name, one in payment.disputes.items()
+    ]
     assert of_operations(row) == of_aggregate(payment)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STORIES, _ROUTES, _CAPTURES)
 def test_after_every_event_of_any_story_the_row_stands_as_the_aggregate_does(story, route: Route, capture):
     payment = controls.payment(route, capture=capture)
@@ -131,7 +137,9 @@ def test_settled_once_or_after_every_event_a_row_is_the_same(story):
 
 def test_a_payment_that_was_never_started_is_rejected():
     cause = controls.cause(controls.NOW + timedelta(days=1), fingerprint="f" * 64)
-    payment = attempts.request(controls.create_payment().payment_id, controls.asked(), controls.ROUTE, cause)
+    payment = attempts.request(
+        controls.create_payment().payment_id, controls.payment_request(), controls.ROUTE, cause
+    )
 
     row = folded(payment)
 
@@ -140,8 +148,8 @@ def test_a_payment_that_was_never_started_is_rejected():
 
 
 def report_on(payment: Payment, state: OperationState, **other: Any) -> None:
-    said = controls.report(controls.operation_of(payment), state, **other)
-    reports.take(payment, said, controls.ROUTE, controls.cause(LATER, uuid4()))
+    report = controls.report(controls.operation_of(payment), state, **other)
+    outcomes.take(payment, report, controls.ROUTE, controls.cause(LATER, uuid4()))
 
 
 def test_the_address_for_the_payer_is_there_only_while_it_is_needed():
@@ -157,50 +165,59 @@ def test_the_address_for_the_payer_is_there_only_while_it_is_needed():
     assert (row.action_url, row.action_until) == (None, None)
 
 
-def test_the_last_decision_says_why_no_attempt_follows():
+def test_the_last_decision_explains_why_no_attempt_follows():
     payment = requested()
     report_on(payment, OperationState.DECLINED_HARD, code="stolen_card")
 
     assert "no further attempt because" in folded(payment).decision
 
 
-def test_a_contradiction_is_told_with_its_reason_and_the_money_reported():
+def test_a_contradiction_has_its_reason_and_the_reported_amount():
     payment = controls.captured()
     report_on(payment, OperationState.APPROVED, psp_id="pi_2", amount_minor=700)
 
-    (told,) = folded(payment).contradictions
+    (contradiction,) = folded(payment).contradictions
 
-    assert told["operation_id"] == controls.operation_of(payment)
-    assert told["since"] == LATER.isoformat()
-    assert (told["amount_minor"], told["currency"], told["reported"]) == (700, "EUR", "APPROVED")
-    assert told["why"].startswith("executed twice")
+    assert contradiction["operation_id"] == controls.operation_of(payment)
+    assert contradiction["since"] == LATER.isoformat()
+    assert (contradiction["amount_minor"], contradiction["currency"], contradiction["reported"]) == (
+        700,
+        "EUR",
+        "APPROVED",
+    )
+    assert contradiction["why"].startswith("executed twice")
+
+
+def test_a_word_on_one_id_of_what_was_executed_twice_leaves_the_payment_frozen_by_the_other():
+    payment = controls.captured()
+    name = controls.operation_of(payment)
+    report_on(payment, OperationState.APPROVED, psp_id="pi_2")
+    decision = {"evidence": "page", "who": "ada", "cause": controls.cause(LATER, uuid4(), fingerprint="f")}
+
+    resolution.resolve(payment, name, "charged", None, psp_id="pi_1", **decision)
+    row = folded(payment)
+    assert (row.frozen, [one["operation_id"] for one in row.contradictions]) == (True, [name])
+
+    resolution.resolve(payment, name, "not_charged", None, psp_id="pi_2", **decision)
+    take_in(row, payment)
+    assert (row.frozen, row.contradictions, row.captured_minor) == (False, [], 1099)
 
 
 def test_a_report_on_an_operation_that_the_payment_lacks_freezes_it_with_the_reported_money():
     payment = controls.captured()
-    said = controls.report(f"{payment.id.hex}-s9", amount_minor=5)
-    reports.take(payment, said, controls.ROUTE, controls.cause(LATER, uuid4()))
+    report = controls.report(f"{payment.id.hex}-s9", amount_minor=5)
+    outcomes.take(payment, report, controls.ROUTE, controls.cause(LATER, uuid4()))
 
     row = folded(payment)
 
     assert (row.frozen, row.captured_minor) == (True, 1099)
-    assert [(c["operation_id"], c["amount_minor"]) for c in row.contradictions] == [(said.operation_id, 5)]
+    assert [(c["operation_id"], c["amount_minor"]) for c in row.contradictions] == [(report.operation_id, 5)]
 
 
 def test_a_dispute_in_another_currency_enters_no_sum():
     payment = controls.captured()
-    reports.dispute(
-        payment,
-        dispute_id="dp_1",
-        operation_id=controls.operation_of(payment),
-        state="opened",
-        amount_minor=1099,
-        currency="USD",
-        reason="fraudulent",
-        respond_by=LATER.isoformat(),
-        observed_at=LATER.isoformat(),
-        cause=controls.cause(LATER, uuid4()),
-    )
+    word = controls.word(payment, currency="USD", respond_by=LATER.isoformat(), observed_at=LATER)
+    disputes.take(payment, word, controls.cause(LATER, uuid4()))
 
     row = folded(payment)
 
@@ -208,9 +225,28 @@ def test_a_dispute_in_another_currency_enters_no_sum():
     assert row.disputes[0]["respond_by"] == LATER.isoformat()
 
 
+def test_what_a_dispute_takes_of_a_duplicate_charge_is_in_no_sum_either():
+    payment = controls.payment(controls.TWO_ACCOUNTS)
+    first = controls.operation_of(payment)
+    for state, source in (("PROVEN_ABSENT", "query"), ("APPROVED", "call"), ("APPROVED", "webhook")):
+        name = first if source != "call" else controls.operation_of(payment)
+        report = controls.report(
+            name, OperationState(state), psp_id=f"pi_{name[-2:]}", source=source, observed_at=LATER
+        )
+        outcomes.take(payment, report, controls.TWO_ACCOUNTS, controls.cause(LATER, uuid4()))
+    disputes.take(payment, controls.word(payment, observed_at=LATER), controls.cause(LATER, uuid4()))
+    resolved = controls.cause(LATER, uuid4(), fingerprint="r")
+    resolution.resolve(payment, first, "charged", None, evidence="-", who="ada", cause=resolved)
+
+    row = folded(payment)
+
+    assert (row.status, row.captured_minor, row.disputed_minor) == (Status.CAPTURED, 1099, 0)
+    assert_equal(row, payment)
+
+
 def test_a_capture_under_way_is_no_longer_there_to_be_captured():
     payment = controls.authorized(controls.MULTICAPTURE)
-    merchant.capture(payment, 500, controls.cause(LATER, uuid4(), fingerprint="c"), final=False)
+    merchant_commands.capture(payment, 500, controls.cause(LATER, uuid4(), fingerprint="c"), final=False)
 
     row = folded(payment)
 
@@ -219,10 +255,10 @@ def test_a_capture_under_way_is_no_longer_there_to_be_captured():
 
 def test_a_resolved_doubt_is_over():
     payment = in_doubt()
-    wakes.wake(payment, controls.ROUTE, controls.cause(controls.NOW + timedelta(days=2), uuid4()))
+    timers.wake(payment, controls.ROUTE, controls.cause(controls.NOW + timedelta(days=2), uuid4()))
     report_on(payment, OperationState.UNKNOWN, source="query", amount_minor=None, currency=None)
     (operation,) = payment.operations
-    doubt.resolve(
+    resolution.resolve(
         payment,
         operation,
         "charged",
@@ -236,7 +272,7 @@ def test_a_resolved_doubt_is_over():
 
     assert (row.status, row.captured_minor) == (Status.CAPTURED, 1099)
     assert row.operations[operation].in_doubt_since is None
-    assert row.operations[operation].person_asked
+    assert row.operations[operation].escalated
 
 
 def test_an_unknown_type_of_event_moves_the_version_and_nothing_else():

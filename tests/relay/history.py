@@ -8,19 +8,18 @@ from uuid import UUID, uuid4
 
 import orjson
 import psycopg
-from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition
 from psycopg import AsyncConnection
 
-from infra import topics
-from infra.broker import producing
-from infra.database import connect_async
+from infra.kafka import reader, topics
+from infra.kafka.producers import producing
+from infra.postgres.connections import connect_async
 from infra.settings import RelaySettings
 from relay.log import load_cursor
+from relay.outbox import Relay
 from relay.publish import Publisher
-from relay.relay import Relay
-from tests.place import Place
+from tests.support.environment import Environment
 
-_SCHEMA_OPTION = "-c search_path={schema},{schema}_read"
 _INSERT = """
 INSERT INTO payment_events (originator_id, originator_version, topic, state, generation)
 VALUES (%s, %s, %s, %s, %s)
@@ -53,12 +52,6 @@ class Written(NamedTuple):
         )
 
 
-def connect(place: Place, role: str = "command") -> psycopg.Connection:
-    return psycopg.connect(
-        place.dsn(role), autocommit=True, options=_SCHEMA_OPTION.format(schema=place.schema)
-    )
-
-
 def write(
     connection: psycopg.Connection,
     events: Iterable[Written],
@@ -85,18 +78,20 @@ def payments(count: int, versions: int = 1) -> list[Written]:
 
 
 @asynccontextmanager
-async def session(place: Place) -> AsyncIterator[AsyncConnection]:
-    async with await connect_async(place.settings(RelaySettings, "relay"), "relay") as connection:
+async def session(environment: Environment) -> AsyncIterator[AsyncConnection]:
+    async with await connect_async(environment.settings(RelaySettings, "relay"), "relay") as connection:
         yield connection
 
 
 @asynccontextmanager
-async def relay_of(place: Place, generation: int = 1, page: int = 500) -> AsyncIterator[Relay]:
+async def relay_of(environment: Environment, generation: int = 1, page: int = 500) -> AsyncIterator[Relay]:
     """Without its leadership."""
-    settings = place.settings(RelaySettings, "relay")
-    async with session(place) as connection, producing(settings, "relay") as producer:
+    settings = environment.settings(RelaySettings, "relay")
+    async with session(environment) as connection, producing(settings, "relay") as producer:
         publisher = Publisher(
-            producer, place.prefix + topics.EVENTS, lambda gateway: place.prefix + topics.requests(gateway)
+            producer,
+            environment.prefix + topics.EVENTS,
+            lambda gateway: environment.prefix + topics.requests(gateway),
         )
         yield Relay(connection, publisher, generation, await load_cursor(connection), page)
 
@@ -118,24 +113,13 @@ async def drain_until(relay: Relay, done: Callable[[], bool], within_s: float = 
     return total + await drain(relay)
 
 
-async def records_of(place: Place, name: str = topics.EVENTS) -> list[Any]:
+async def records_of(environment: Environment, name: str = topics.EVENTS) -> list[Any]:
     """All records that the topic has now, in the order of each partition."""
-    consumer = AIOKafkaConsumer(
-        place.prefix + name,
-        bootstrap_servers=place.kafka,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets(consumer.assignment())
-        found: list[Any] = []
-        while len(found) < sum(ends.values()):
-            for records in (await consumer.getmany(timeout_ms=1000)).values():
-                found += records
-        return found
-    finally:
-        await consumer.stop()
+    (topic,) = [one for one in environment.topics if one.name == environment.prefix + name]
+    places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    async with reader.consumer(environment.kafka) as consumer:
+        firsts, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        return [record async for records in reader.read_between(consumer, firsts, ends) for record in records]
 
 
 def ids_of(records: Iterable[Any]) -> list[str]:

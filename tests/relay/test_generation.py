@@ -13,19 +13,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from infra import relay_process
-from infra.local import folders
-from infra.local.children import Child
-from infra.local.postgres import Postgres, binaries
-from infra.misconfigured import Misconfigured
-from infra.process import Process
+from infra.errors import Misconfigured
+from infra.process.runtime import Process
 from infra.settings import RelaySettings
+from infra.tools.local import folders
+from infra.tools.local.postgres import Postgres, binaries
+from infra.tools.local.subprocesses import Child
+from infra.workers.relay import main
 from relay import generation
 from relay.generation import LogMoved, StillRunning
-from tests import ports
-from tests.place import Place, Servers
 from tests.relay.history import (
-    connect,
     drain,
     ids_of,
     in_order_per_payment,
@@ -35,7 +32,9 @@ from tests.relay.history import (
     session,
     write,
 )
-from tests.until import until
+from tests.support import ports
+from tests.support.environment import Environment, Servers
+from tests.support.until import until
 
 pytestmark = pytest.mark.stack
 
@@ -57,14 +56,14 @@ async def other_cluster() -> AsyncIterator[str]:
         shutil.rmtree(folder)
 
 
-def _restored(place: Place, owner_dsn: str) -> Place:
+def _restored(environment: Environment, owner_dsn: str) -> Environment:
     """The place's schemas by dump and restore, in another cluster."""
-    there = replace(place, servers=Servers(place.kafka, owner_dsn))
+    there = replace(environment, servers=Servers(environment.kafka, owner_dsn))
     programs = binaries(folders.service_user())
-    schemas = [f"--schema={name}" for name in (place.schema, f"{place.schema}_read")]
+    schemas = [f"--schema={name}" for name in (environment.schema, f"{environment.schema}_read")]
     dump = subprocess.run(
         [programs / "pg_dump", "--no-owner", "--no-privileges", *schemas],
-        env=_environment(place.dsn()),
+        env=_environment(environment.dsn()),
         capture_output=True,
         check=True,
     )
@@ -101,22 +100,22 @@ async def _nobody_connected(owner: psycopg.Connection) -> None:
 
 
 async def test_a_restored_log_is_refused_until_a_rebase_and_complete_and_in_order_after_it(
-    place: Place, other_cluster: str
+    environment: Environment, other_cluster: str
 ) -> None:
-    with connect(place) as here:
+    with environment.connect() as here:
         # Transaction ids of the first cluster are ahead of all that the second one will give for long.
         before = [event for _ in range(50) for event in write(here, payments(4, versions=2))]
-    async with relay_of(place, page=100) as relay:
+    async with relay_of(environment, page=100) as relay:
         await relay.run_once()
         await relay.save()
 
-    there = await asyncio.to_thread(_restored, place, other_cluster)
+    there = await asyncio.to_thread(_restored, environment, other_cluster)
     with pytest.raises(Misconfigured, match="aegispay relay rebase"):
-        await relay_process.main(Process("relay"), there.settings(RelaySettings, "relay"))
-    with connect(there, "admin") as owner:
+        await main(Process("relay"), there.settings(RelaySettings, "relay"))
+    with there.connect("admin") as owner:
         await _nobody_connected(owner)
         rebased = generation.rebase(owner)
-    with connect(there) as worker:
+    with there.connect() as worker:
         after = write(worker, payments(4, versions=2), generation=rebased)
     async with session(there) as reader:
         current = await generation.current(reader)
@@ -132,28 +131,28 @@ async def test_a_restored_log_is_refused_until_a_rebase_and_complete_and_in_orde
 
 
 async def test_a_cluster_that_the_log_has_left_and_come_back_to_is_refused_until_a_rebase(
-    place: Place,
+    environment: Environment,
 ) -> None:
-    with connect(place, "admin") as owner:
+    with environment.connect("admin") as owner:
         owner.execute("INSERT INTO log_generation (generation, system_identifier) VALUES (2, 1)")
-        async with session(place) as reader:
+        async with session(environment) as reader:
             with pytest.raises(LogMoved):
                 await generation.current(reader)
         await _nobody_connected(owner)
 
         rebased = generation.rebase(owner)
 
-        async with session(place) as reader:
+        async with session(environment) as reader:
             assert rebased == await generation.current(reader) == 3
 
 
-async def test_a_rebase_where_the_log_is_at_home_changes_nothing(place: Place) -> None:
-    with connect(place, "admin") as owner:
+async def test_a_rebase_where_the_log_is_at_home_changes_nothing(environment: Environment) -> None:
+    with environment.connect("admin") as owner:
         assert generation.rebase(owner) == 1
 
 
-async def test_a_rebase_is_refused_while_a_worker_is_connected(place: Place) -> None:
-    with connect(place, "admin") as owner, connect(place):
+async def test_a_rebase_is_refused_while_a_worker_is_connected(environment: Environment) -> None:
+    with environment.connect("admin") as owner, environment.connect():
         owner.execute("UPDATE log_generation SET system_identifier = 1")
 
         with pytest.raises(StillRunning):

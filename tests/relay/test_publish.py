@@ -5,11 +5,11 @@ import orjson
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
-from infra import topics
+from infra.kafka import topics
 from relay.log import Entry
 from relay.publish import headers, partition
-from tests.place import Place
-from tests.relay.history import Written, connect, drain, ids_of, payments, records_of, relay_of, write
+from tests.relay.history import Written, drain, ids_of, payments, records_of, relay_of, write
+from tests.support.environment import Environment
 
 _TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -55,24 +55,26 @@ def test_a_payment_has_the_partition_that_every_kafka_producer_gives_its_key(par
 
 
 @pytest.mark.stack
-async def test_a_started_operation_is_also_a_request_to_its_gateway_with_the_same_body(place: Place) -> None:
+async def test_a_started_operation_is_also_a_request_to_its_gateway_with_the_same_body(
+    environment: Environment,
+) -> None:
     payment_id = uuid4()
-    with connect(place) as connection:
+    with environment.connect() as connection:
         write(
             connection,
             [
                 Written(payment_id, 1),
                 Written(payment_id, 2, "operation.started.v1"),
-                Written(payment_id, 3, "operation.asked.v1"),
+                Written(payment_id, 3, "operation.follow_up_requested.v1"),
                 Written(payment_id, 4, "operation.approved.v1"),
             ],
         )
 
-    async with relay_of(place) as relay:
+    async with relay_of(environment) as relay:
         published = await drain(relay)
 
-    events = await records_of(place)
-    requests = await records_of(place, topics.requests("stripe"))
+    events = await records_of(environment)
+    requests = await records_of(environment, topics.requests("stripe"))
     assert published == 4
     assert ids_of(events) == [f"{payment_id}/{version}" for version in (1, 2, 3, 4)]
     assert [(r.key, r.headers, r.value) for r in requests] == [
@@ -83,10 +85,12 @@ async def test_a_started_operation_is_also_a_request_to_its_gateway_with_the_sam
 
 
 @pytest.mark.stack
-async def test_a_page_larger_than_the_producers_batches_keeps_the_order_per_payment(place: Place) -> None:
+async def test_a_page_larger_than_the_producers_batches_keeps_the_order_per_payment(
+    environment: Environment,
+) -> None:
     ids = [uuid4() for _ in range(3)]
     sizes = random.Random(7)
-    with connect(place) as connection:
+    with environment.connect() as connection:
         for version in range(1, 31):
             for payment_id in ids:
                 state = orjson.loads(Written(payment_id, version).state)
@@ -97,23 +101,23 @@ async def test_a_page_larger_than_the_producers_batches_keeps_the_order_per_paym
                     (payment_id, version, orjson.dumps(state)),
                 )
 
-    async with relay_of(place) as relay:
+    async with relay_of(environment) as relay:
         published = await relay.run_once()
 
     assert published == 90
     for name in (topics.EVENTS, topics.requests("stripe")):
-        found = ids_of(await records_of(place, name))
+        found = ids_of(await records_of(environment, name))
         for payment_id in ids:
             own = [one for one in found if one.startswith(str(payment_id))]
             assert own == [f"{payment_id}/{version}" for version in range(1, 31)]
 
 
 @pytest.mark.stack
-async def test_every_event_is_published_once_while_nothing_goes_wrong(place: Place) -> None:
-    with connect(place) as connection:
+async def test_every_event_is_published_once_while_nothing_goes_wrong(environment: Environment) -> None:
+    with environment.connect() as connection:
         written = write(connection, payments(40, versions=3))
 
-    async with relay_of(place, page=7) as relay:
+    async with relay_of(environment, page=7) as relay:
         await drain(relay)
 
-    assert sorted(ids_of(await records_of(place))) == sorted(event.id for event in written)
+    assert sorted(ids_of(await records_of(environment))) == sorted(event.id for event in written)

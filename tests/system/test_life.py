@@ -1,4 +1,5 @@
-"""The whole life of a payment, every process real: captures, voids, refunds, challenges, failover, an extra charge."""
+"""The whole life of a payment, every process real: captures, voids, refunds, challenges, failover, a
+duplicate charge."""
 
 import asyncio
 from collections import Counter
@@ -11,22 +12,23 @@ import aiohttp
 import pytest
 
 from commands.client import Client
-from tests.system import psp
-from tests.system.running import Running
-from tests.until import until
+from tests.support import simulator
+from tests.support.movements import minor
+from tests.support.processes import Running
+from tests.support.until import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
 CARD: dict[str, Any] = {"amount_minor": 1099, "currency": "EUR", "payment_method": "pm_card_visa"}
 CHALLENGED = CARD | {"payment_method": "pm_card_threeDSecure2Required"}
-LATE = ("pm_sim_late", "pm_sim_timeout", "pm_sim_vanish", "pm_sim_hang")
+LATE = ("pm_sim_late", "pm_sim_timeout", "pm_sim_outage", "pm_sim_hang")
 UNLISTED = "pm_sim_lost_unlisted"
 LATER_CALLS = ("capture", "cancel", "refund")
-MISHAPS = ("lost", "500_once", "garbage", "reset_before", "wrong_amount")
+FAULTS = ("lost", "500_once", "garbage", "reset_before", "wrong_amount")
 
 
 def moved(stack: Running, payment: UUID | None) -> Counter[tuple[str, int]]:
-    return Counter((m.kind, m.amount_minor) for m in stack.movements(payment))
+    return Counter((m.kind, minor(m)) for m in stack.movements(payment))
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +39,14 @@ def lived(stack) -> dict[str, UUID | BaseException]:
         async with stack.client() as client:
             lives = {token: _paid_late(stack, client, token) for token in LATE}
             lives[UNLISTED] = _paid_unlisted(stack, client)
-            for what, mishap in product(LATER_CALLS, MISHAPS):
-                token = f"pm_sim_{what}_{mishap}"
+            for what, fault in product(LATER_CALLS, FAULTS):
+                token = f"pm_sim_{what}_{fault}"
                 lives[token] = _changed(stack, client, token, what)
             # While it is away it is away for all.
-            alone = lives.pop("pm_sim_vanish")
+            alone = lives.pop("pm_sim_outage")
             ends = await asyncio.gather(*lives.values(), return_exceptions=True)
             (end,) = await asyncio.gather(alone, return_exceptions=True)
-        return dict(zip(lives, ends, strict=True)) | {"pm_sim_vanish": end}
+        return dict(zip(lives, ends, strict=True)) | {"pm_sim_outage": end}
 
     return asyncio.run(live())
 
@@ -60,10 +62,10 @@ async def _paid_unlisted(stack: Running, client: Client) -> UUID:
     created = await client.create_payment(idempotency_key=UNLISTED, **CARD | {"payment_method": UNLISTED})
     payment = created.payment_id
     assert payment is not None
-    await psp.charged(stack, payment)
+    await simulator.charged(stack, payment)
     # A hint, upon which it is looked up: from then on the call is not repeated, which would tell at once.
     hint = {"kind": "DECLINED_SOFT", "code": "generic_decline"}
-    await psp.tells(stack, payment, f"{payment.hex}-s1", "webhook", **hint)
+    await simulator.tells(stack, payment, f"{payment.hex}-s1", "webhook", **hint)
     await stack.has_status(payment, "CAPTURED", seconds=90)
     return payment
 
@@ -94,17 +96,17 @@ def of(lived: dict[str, UUID | BaseException], token: str) -> UUID:
 
 
 @pytest.mark.parametrize("token", LATE)
-async def test_what_a_slow_or_vanishing_psp_charged_late_is_one_charge(stack, lived, token):
+async def test_what_a_slow_or_absent_psp_charged_late_is_one_charge(stack, lived, token):
     payment = of(lived, token)
 
     assert len(stack.charges(payment)) == 1
     assert (await stack.verdict()).ok
 
 
-@pytest.mark.parametrize("mishap", MISHAPS)
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("what", LATER_CALLS)
-async def test_what_goes_wrong_with_a_later_call_moves_the_money_once(stack, lived, what, mishap):
-    payment = of(lived, f"pm_sim_{what}_{mishap}")
+async def test_what_goes_wrong_with_a_later_call_moves_the_money_once(stack, lived, what, fault):
+    payment = of(lived, f"pm_sim_{what}_{fault}")
 
     assert (await stack.verdict()).ok
     assert max(moved(stack, payment).values()) == 1
@@ -115,7 +117,7 @@ async def test_a_charge_that_is_not_found_for_a_while_is_in_doubt_until_it_is_an
 
     reports = """
         SELECT topic, convert_from(state, 'UTF8')::json ->> 'source' FROM payment_events
-        WHERE topic NOT IN ('payment.requested.v1', 'operation.asked.v1') AND originator_id = %s
+        WHERE topic NOT IN ('payment.requested.v1', 'operation.follow_up_requested.v1') AND originator_id = %s
         ORDER BY originator_version
     """
     told = await stack.rows(reports, payment)
@@ -150,7 +152,8 @@ async def test_an_authorization_is_captured_in_parts_its_rest_voided_and_a_part_
 
 
 async def _pass(page: str, result: str = "pass") -> tuple[int, str]:
-    """The customer at the bank's page; then wherever that sends it. Stops at an address that is not AegisPay's."""
+    """The customer at the bank's page; then wherever that sends it. Stops at an address that is not
+    AegisPay's."""
     async with aiohttp.ClientSession() as customer:
         async with customer.post(page, data={"result": result}, allow_redirects=False) as bank:
             back = bank.headers["Location"]
@@ -204,7 +207,7 @@ async def _returns(stack: Running, payment: UUID, address: str) -> None:
 
 
 async def _hears(stack: Running, payment: UUID, address: str) -> None:
-    await psp.webhook_of_the_charge(stack, payment)
+    await simulator.webhook_of_the_charge(stack, payment)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +227,7 @@ async def test_a_passed_challenge_is_one_charge_whichever_of_return_and_webhook_
         created = await client.create_payment(idempotency_key=request.node.callspec.id, **CHALLENGED)
         payment = created.payment_id
         assert payment is not None
-        address = await psp.challenge(await _page(stack, payment), "pass")
+        address = await simulator.challenge(await _page(stack, payment), "pass")
         assert address is not None
 
         for tell in told:
@@ -286,20 +289,20 @@ async def test_a_decline_at_one_account_is_a_charge_at_the_next(stack):
         assert reply.status == "CAPTURED"
         assert [m.account for m in stack.movements(reply.payment_id)] == ["sim-us"]
         await stack.has_status(reply.payment_id, "CAPTURED")
-        because = """
-            SELECT convert_from(state, 'UTF8')::json ->> 'because' FROM payment_events
+        reason = """
+            SELECT convert_from(state, 'UTF8')::json ->> 'reason' FROM payment_events
             WHERE topic = 'operation.started.v1' AND originator_version > 2 AND originator_id = %s
         """
-        ((said,),) = await stack.rows(because, reply.payment_id)
+        ((said,),) = await stack.rows(reason, reply.payment_id)
         assert "insufficient_funds" in said
         assert (await stack.verdict()).ok
 
 
-async def test_an_extra_charge_is_found_confirmed_by_the_psp_and_given_back(stack):
+async def test_a_duplicate_charge_is_found_confirmed_by_the_psp_and_given_back(stack):
     """Its cause is a proof of absence that was wrong: as if the PSP had said so."""
     async with stack.client(merchant_id="failover") as client:
         created = await client.create_payment(
-            idempotency_key="extra", **CARD | {"payment_method": "pm_sim_lost"}
+            idempotency_key="duplicate_charge", **CARD | {"payment_method": "pm_sim_lost"}
         )
         payment = created.payment_id
         assert payment is not None
@@ -309,21 +312,21 @@ async def test_an_extra_charge_is_found_confirmed_by_the_psp_and_given_back(stac
             return len(stack.charges(payment)) == 1
 
         await until(charged, "the first charge")
-        await psp.tells(stack, payment, first, "query", kind="PROVEN_ABSENT", code="not_found")
+        await simulator.tells(stack, payment, first, "query", kind="PROVEN_ABSENT", code="not_found")
         await stack.has_status(payment, "CAPTURED", seconds=90)
         assert len(stack.charges(payment)) == 2
 
         charge = next(charge for charge in stack.charges(payment) if charge.reference == first)
         late = {"psp_id": charge.intent_id, "amount_minor": 1099, "currency": "EUR"}
-        await psp.tells(stack, payment, first, "webhook", kind="APPROVED", **late)
+        await simulator.tells(stack, payment, first, "webhook", kind="APPROVED", **late)
 
         async def given_back() -> bool:
             return moved(stack, payment)["refunded", 1099] == 1
 
-        await until(given_back, "the extra charge is given back")
+        await until(given_back, "the duplicate charge is given back")
         verdict = await stack.verdict()
         assert verdict.ok
-        assert list(verdict.found["extra_charges_returned"]) == [str(payment)]
+        assert list(verdict.found["duplicate_charges_returned"]) == [str(payment)]
         assert [m.reference for m in stack.movements(payment) if m.kind == "refunded"] == [
             f"{payment.hex}-r3"
         ]

@@ -3,6 +3,10 @@
 import asyncio
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from tests.support.movements import minor
+from tests.support.until import until
 
 pytestmark = pytest.mark.stack
 
@@ -12,18 +16,18 @@ async def test_a_command_becomes_a_captured_payment_with_one_charge(stack):
         reply = await client.pay(
             idempotency_key="order-1",
             amount_minor=1099,
-            currency="EUR",
+            currency="GBP",
             payment_method="pm_card_visa",
             customer_id="customer-1",
         )
 
         await stack.has_status(reply.payment_id, "CAPTURED")
         rows = await stack.rows(
-            "SELECT payment_id, status, captured_minor, version FROM payments WHERE currency = 'EUR'"
+            "SELECT payment_id, status, captured_minor, version FROM payments WHERE currency = 'GBP'"
         )
         assert reply.status == "CAPTURED"
         assert rows == [(reply.payment_id, "CAPTURED", 1099, reply.version)]
-        assert _charged(stack, "EUR") == [1099]
+        assert _charged(stack, "GBP") == [1099]
 
 
 async def test_fifty_creates_with_one_key_at_once_are_one_payment_and_one_answer(stack):
@@ -45,6 +49,47 @@ async def test_fifty_creates_with_one_key_at_once_are_one_payment_and_one_answer
         assert _charged(stack, "JPY") == [500]
 
 
+async def test_poison_on_every_topic_stops_nothing_and_is_listed(stack):
+    poisoned = ("payments.commands", "gateways.outcomes", "payments.events", "gateways.stripe.requests")
+    environment = stack.environment
+    async with stack.client() as client:
+        producer = AIOKafkaProducer(bootstrap_servers=environment.kafka)
+        await producer.start()
+        for topic in poisoned:
+            for partition in range(environment.partitions):
+                await producer.send_and_wait(
+                    environment.prefix + topic, b"\x00 no message", partition=partition
+                )
+        await producer.stop()
+
+        for number in range(8):
+            paid = await client.pay(
+                idempotency_key=f"poisoned-{number}",
+                amount_minor=1099,
+                currency="USD",
+                payment_method="pm_card_visa",
+            )
+            assert paid.status == "CAPTURED"
+
+        letters = AIOKafkaConsumer(
+            f"{environment.prefix}dead.letters",
+            bootstrap_servers=environment.kafka,
+            auto_offset_reset="earliest",
+        )
+        await letters.start()
+        read: list[bytes] = []
+
+        async def all_of_them() -> bool:
+            for records in (await letters.getmany(timeout_ms=500)).values():
+                read.extend(record.value for record in records)
+            return len(read) >= len(poisoned) * environment.partitions
+
+        await until(all_of_them, "a dead letter of each poisoned record")
+        await letters.stop()
+        assert len(read) == len(poisoned) * environment.partitions
+        assert not any(b"no message" in letter for letter in read)
+
+
 def _charged(stack, currency: str) -> list[int | None]:
     """The currency tells the payments of one test from those of the other."""
-    return [charge.amount_minor for charge in stack.charges() if charge.currency == currency]
+    return [minor(charge) for charge in stack.charges() if charge.currency == currency]

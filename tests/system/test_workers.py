@@ -2,25 +2,43 @@
 
 import asyncio
 import signal
+import zlib
+from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
+from aiokafka.partitioner import murmur2
 
 from commands.client import NoAnswer
-from infra.shop import orders
-from tests.system.running import running, shop
-from tests.until import until
+from commands.ids import payment_id
+from commands.messages import RefundPayment, dump
+from commands.reply import Reply
+from infra.tools.traffic.orders import orders
+from tests.support.environment import Environment
+from tests.support.processes import ALL, Running, running, shared, shop
+from tests.support.until import until
+from tests.system.clients.foreign import Librdkafka
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
-def wide(place_of):
-    return place_of(12)
+def wide(environment_of):
+    return environment_of(12)
 
 
+@pytest.fixture(scope="module")
+def pairs(shared_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Two command workers and two gateway workers."""
+    names = (*ALL, "command-2", "gateway-2")
+    with shared(shared_environment, tmp_path_factory.mktemp("pairs"), *names) as made:
+        yield made
+
+
+@pytest.mark.soak
 async def test_twelve_partitions_and_three_command_workers_one_of_them_killed(wide, tmp_path):
-    wanted = list(orders(seed=3, count=300, rate=60, run="twelve", weather="calm"))
+    wanted = list(orders(seed=3, count=300, rate=60, run="twelve", conditions="calm"))
     async with running(
         wide,
         tmp_path,
@@ -31,7 +49,7 @@ async def test_twelve_partitions_and_three_command_workers_one_of_them_killed(wi
         "relay",
         "gateway",
         "timers",
-        "views",
+        "read-models",
     ) as stack:
         shopping = asyncio.create_task(shop(stack, wanted))
         await until(lambda: stack.rows("SELECT 1 FROM payments OFFSET 100"), "a third of the payments")
@@ -43,8 +61,8 @@ async def test_twelve_partitions_and_three_command_workers_one_of_them_killed(wi
         assert sum(verdict.by_status[status] for status in ("CAPTURED", "FAILED")) == 300
 
 
-async def test_new_payments_wait_while_the_gateway_is_behind_and_none_fails_for_that(place, tmp_path):
-    async with running(place, tmp_path, "simulator", "relay", "timers", "views") as stack:
+async def test_new_payments_wait_while_the_gateway_is_behind_and_none_fails_for_that(environment, tmp_path):
+    async with running(environment, tmp_path, "simulator", "relay", "timers", "read-models") as stack:
         await stack.start("command", pause_when_requests_wait_s=1)
         async with stack.client(answer_timeout_s=4) as client:
             first = await client.create_payment(**_order("order-1"))
@@ -64,54 +82,86 @@ async def test_new_payments_wait_while_the_gateway_is_behind_and_none_fails_for_
         assert len(stack.charges()) == 2
 
 
-async def test_a_worker_that_was_stopped_for_a_while_changes_nothing_when_it_goes_on(place, tmp_path):
+async def test_a_worker_that_was_stopped_for_a_while_changes_nothing_when_it_goes_on(pairs):
     """SIGSTOP until another has taken its partitions, SIGCONT: what it still holds conflicts or repeats."""
-    wanted = list(orders(seed=5, count=200, rate=40, run="zombies", weather="calm"))
-    async with running(place, tmp_path) as stack:
-        await stack.start("command-2", "gateway-2")
-        shopping = asyncio.create_task(shop(stack, wanted))
-        for name in ("command", "gateway"):
-            stack.children[name].signal(signal.SIGSTOP)
-        await until(lambda: stack.rows("SELECT 1 FROM payments OFFSET 100"), "the others have taken over")
-        for name in ("command", "gateway"):
-            stack.children[name].signal(signal.SIGCONT)
-        await shopping
+    wanted = list(orders(seed=5, count=200, rate=40, run="zombies", conditions="calm"))
+    shopping = asyncio.create_task(shop(pairs, wanted))
+    for name in ("command", "gateway"):
+        pairs.children[name].signal(signal.SIGSTOP)
+    await until(lambda: pairs.rows("SELECT 1 FROM payments OFFSET 100"), "the others have taken over")
+    for name in ("command", "gateway"):
+        pairs.children[name].signal(signal.SIGCONT)
+    await shopping
 
-        verdict = await stack.verdict()
-        assert verdict.ok, verdict.as_json()
-        assert len(stack.charges()) == verdict.by_status["CAPTURED"]
-        assert sum(verdict.by_status[status] for status in ("CAPTURED", "FAILED")) == 200
-
-
-async def test_poison_on_every_topic_stops_nothing_and_is_listed(place, tmp_path):
-    poisoned = ("payments.commands", "gateways.outcomes", "payments.events", "gateways.stripe.requests")
-    async with running(place, tmp_path) as stack, stack.client() as client:
-        producer = AIOKafkaProducer(bootstrap_servers=place.kafka)
-        await producer.start()
-        for topic in poisoned:
-            for partition in range(place.partitions):
-                await producer.send_and_wait(place.prefix + topic, b"\x00 no message", partition=partition)
-        await producer.stop()
-
-        for number in range(8):
-            assert (await client.pay(**_order(f"order-{number}"))).status == "CAPTURED"
-
-        letters = AIOKafkaConsumer(
-            f"{place.prefix}dead.letters", bootstrap_servers=place.kafka, auto_offset_reset="earliest"
+    verdict = await pairs.verdict()
+    assert verdict.ok, verdict.as_json()
+    asked = [payment_id("demo", order.idempotency_key) for order in wanted]
+    ended = dict(
+        await pairs.rows(
+            "SELECT status, count(*) FROM payments WHERE payment_id = ANY(%s) GROUP BY status", asked
         )
-        await letters.start()
-        read: list[bytes] = []
-
-        async def all_of_them() -> bool:
-            for records in (await letters.getmany(timeout_ms=500)).values():
-                read.extend(record.value for record in records)
-            return len(read) >= len(poisoned) * place.partitions
-
-        await until(all_of_them, "a dead letter of each poisoned record")
-        await letters.stop()
-        assert len(read) == len(poisoned) * place.partitions
-        assert not any(b"no message" in letter for letter in read)
+    )
+    assert ended.keys() <= {"CAPTURED", "FAILED"}
+    assert sum(ended.values()) == 200
+    assert sum(len(pairs.charges(payment)) for payment in asked) == ended["CAPTURED"]
 
 
 def _order(key: str) -> dict:
     return {"idempotency_key": key, "amount_minor": 1099, "currency": "EUR", "payment_method": "pm_card_visa"}
+
+
+async def test_two_partitioners_end_no_worker_and_their_commands_take_effect_once(pairs):
+    """Each refund comes by CRC-32 of the key, librdkafka's default, and by murmur2: two workers decide it at
+    once."""
+    environment = pairs.environment
+    async with pairs.client() as client:
+        paid = await asyncio.gather(*[client.pay(**_order(f"order-{number}")) for number in range(10)])
+    refunds = [
+        RefundPayment(command_id=uuid4(), payment_id=payment.payment_id, merchant_id="demo", amount_minor=10)
+        for payment in paid
+        for _ in range(60)
+    ]
+    records = [(str(refund.payment_id), dump(refund)) for refund in refunds]
+    topic = f"{environment.prefix}payments.commands"
+    await asyncio.gather(
+        Librdkafka().send(environment.kafka, topic, "none", "plain", records),
+        Librdkafka(partitioner="murmur2_random").send(environment.kafka, topic, "snappy", "plain", records),
+    )
+
+    for payment in paid:
+        assert payment.payment_id is not None
+
+        async def all_of_them(payment_id=payment.payment_id) -> bool:
+            return sum(one.kind == "refunded" for one in pairs.movements(payment_id)) == 60
+
+        await until(all_of_them, "60 refunds", 120)
+    assert all(pairs.children[name].exit_code is None for name in ("command", "command-2"))
+    strays = {
+        id_ for id_, _ in records if zlib.crc32(id_.encode()) % 4 != (murmur2(id_.encode()) & 0x7FFFFFFF) % 4
+    }
+    assert strays
+    hinted = {
+        str(reply.payment_id) for reply in await _answers(environment) if reply.hint == "wrong_partition"
+    }
+    assert hinted == strays
+    for name in ("command", "command-2"):
+        assert (pairs.folder / f"{name}.log").read_text().count(
+            "a producer's partitioner is not murmur2"
+        ) <= 1
+    verdict = await pairs.verdict()
+    assert verdict.ok, verdict.as_json()
+
+
+async def _answers(environment: Environment) -> list[Reply]:
+    """All that stand on the topic."""
+    async with AIOKafkaConsumer(
+        f"{environment.prefix}payments.replies",
+        bootstrap_servers=environment.kafka,
+        auto_offset_reset="earliest",
+    ) as consumer:
+        ends = await consumer.end_offsets(consumer.assignment())
+        found = []
+        while any([await consumer.position(one) < end for one, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                found += [Reply.model_validate_json(record.value) for record in records]
+    return [reply for reply in found if reply.kind == "answer"]

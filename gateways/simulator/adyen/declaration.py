@@ -1,41 +1,39 @@
-"""What Adyen is at the simulator, and its test values."""
+"""Declares Adyen to the simulator, and its test values."""
 
 from typing import Final
 
-from gateways.simulator.accounts import Account
 from gateways.simulator.adyen.app import Adyen
 from gateways.simulator.adyen.scenarios import (
     BY_NUMBER,
     CARDS,
     RESULTS,
+    TEST_ERRORS,
     TOKENS,
-    TROUBLES,
     Scenario,
 )
 from gateways.simulator.adyen.wire import GATEWAY
-from gateways.simulator.psp import Entry, Group, Option, Psp
+from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.psp import Entry, Group, Option, Psp
 
 
 def _effect(scenario: Scenario) -> str:
-    if scenario.mishap is not None:
-        times = f", {scenario.mishap.times} times" if scenario.mishap.times else ""
-        return f"{scenario.mishap.do} at the {scenario.on}{times}"
-    if scenario.trouble is not None:
-        transient = scenario.trouble == "no_connection"
+    if scenario.fault is not None:
+        return scenario.fault.effect()
+    if scenario.test_error is not None:
+        transient = scenario.test_error == "no_connection"
         return "a transient error, nothing is kept" if transient else "a final error, kept under the key"
-    said = ["a page of 3-D Secure"] if scenario.asks else []
+    effects = ["a page of 3-D Secure"] if scenario.challenge else []
     if scenario.later:
-        said.append("Received, then by webhook")
+        effects.append("Received, then by webhook")
     code = f" {scenario.code}" if scenario.code else ""
-    times = f", {scenario.declines} times" if scenario.declines else ""
-    said.append(f"{scenario.ends}{code}{times}{', at the first account' if scenario.at_first else ''}")
+    effects.append(f"{scenario.ends}{code}{scenario.declines.effect}")
     if scenario.held:
-        said.append("and authorised all the same")
+        effects.append("and authorised all the same")
     fates = {"capture": scenario.capture, "cancel": scenario.cancel, "refund": scenario.refund}
-    said += [f"a {what} is {fate}" for what, fate in fates.items() if fate is not None]
+    effects += [f"a {what} is {fate}" for what, fate in fates.items() if fate is not None]
     if scenario.dispute:
-        said.append(f"after its capture {', '.join(scenario.dispute)}")
-    return "; ".join(said)
+        effects.append(f"after its capture {', '.join(scenario.dispute)}")
+    return "; ".join(effects)
 
 
 def _group(title: str, values: dict[str, Scenario]) -> Group:
@@ -54,6 +52,7 @@ PSP: Final = Psp(
         webhook_secret="5A" * 32,
     ),
     open=Adyen.open,
+    hosts=("checkout-test.adyen.com",),
     credentials="Header X-API-Key.",
     webhooks="AUTHORISATION, CAPTURE, CANCELLATION, REFUND, TECHNICAL_CANCEL, CHARGEBACK and their kin; each item "
     "signed with the hexadecimal key, HMAC-SHA256.",
@@ -62,7 +61,7 @@ PSP: Final = Psp(
         _group("Cards", CARDS),
         _group("paymentMethod.holderName", RESULTS),
         _group("additionalData.RequestedTestAcquirerResponseCode", BY_NUMBER),
-        _group("additionalData.RequestedTestErrorResponseCode", TROUBLES),
+        _group("additionalData.RequestedTestErrorResponseCode", TEST_ERRORS),
     ),
     options={
         "merchant_account": Option(r"[A-Za-z0-9_]{1,80}", "the only one that is taken; without it any is"),
@@ -72,7 +71,7 @@ PSP: Final = Psp(
     differs=(
         "Only cards, by token or number; tokens are kept for nobody, and belong to any shopper.",
         "A modification is done when it is received, and its webhook follows at once.",
-        "What fails after it was told as done never moves money in the ledger; a dispute moves none either.",
+        "What fails after it was told as done never moves money in the ledger. What a dispute has taken stands there by itself.",
         "Without additionalData.manualCapture a payment is captured at once, and no CAPTURE is told.",
         "No amount updates, sessions, payment links, orders or donations.",
     ),

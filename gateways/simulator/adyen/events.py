@@ -1,4 +1,6 @@
-"""Adyen's webhooks at the simulator: what an item says, and how it is signed."""
+"""Adyen's webhooks: the item that each has, and its signature. Source: docs.adyen.com on webhooks and HMAC
+signatures.
+"""
 
 import base64
 import hashlib
@@ -10,71 +12,70 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from gateways.adyen import amounts
-from gateways.simulator.accounts import Account, Accounts
+from gateways.simulator.adyen.currencies import CURRENCIES
 from gateways.simulator.adyen.wire import GATEWAY
-from gateways.simulator.hooks import Hooks
-from gateways.simulator.psp import JSON, Signed
-from gateways.simulator.rows import Hook, Object
+from gateways.simulator.core.accounts import Account, Accounts
+from gateways.simulator.core.psp import JSON, Signed
+from gateways.simulator.core.rows import Object, Webhook
+from gateways.simulator.core.webhooks import Webhooks
 
 _SIGNED: Final = ("pspReference", "originalReference", "merchantAccountCode", "merchantReference")
 
 
-class Told(NamedTuple):
-    """`psp_id`: of what it tells of; `reference`: the payment's where None. `failure`: why it was not done."""
+class Event(NamedTuple):
+    """What a webhook reports. `psp_id`: of its object; `reference`: None: the payment's. `failure`: why it
+    was not done; None: success."""
 
     event: str
     psp_id: str
     reference: str | None
-    minor: int
+    mills: int
     failure: str | None = None
     more: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Inside the transaction of what they tell."""
+    """Stores webhooks, inside the transaction of the change that they report."""
 
-    hooks: Hooks
+    webhooks: Webhooks
     accounts: Accounts
 
-    def tell(self, payment: Object, told: Told, now: float) -> None:
+    def store(self, payment: Object, event: Event, now: float) -> None:
+        """Stores the webhook of one event; nothing where the account has no address for webhooks."""
         account = self.accounts.named(GATEWAY, payment.account)
         if account is None or account.webhook_url is None:
             return
-        reference = told.reference or payment.reference or ""
-        success = "true" if told.failure is None else "false"
+        reference = event.reference or payment.reference or ""
+        success = "true" if event.failure is None else "false"
+        value = CURRENCIES.integer(event.mills, payment.currency)
         item: dict[str, Any] = {
-            "additionalData": dict(told.more),
-            "amount": {"currency": payment.currency, "value": _wire(told.minor, payment.currency)},
-            "eventCode": told.event,
+            "additionalData": dict(event.more),
+            "amount": {"currency": payment.currency, "value": value},
+            "eventCode": event.event,
             "eventDate": datetime.fromtimestamp(int(now), UTC).isoformat(),
             "merchantAccountCode": account.options.get("merchant_account", account.name),
             "merchantReference": reference,
             "paymentMethod": "visa",
-            "pspReference": told.psp_id,
-            "reason": told.failure or "",
+            "pspReference": event.psp_id,
+            "reason": event.failure or "",
             "success": success,
         }
-        if payment.id not in {"", told.psp_id}:
+        if payment.id not in {"", event.psp_id}:
             item["originalReference"] = payment.id
-        hook_id = f"{told.psp_id}:{told.event}:{success}"
-        self.hooks.tell(account, hook_id, told.event, reference or payment.id, orjson.dumps(item))
+        webhook_id = f"{event.psp_id}:{event.event}:{success}"
+        self.webhooks.store(account, webhook_id, event.event, reference or payment.id, orjson.dumps(item))
 
     def not_there(self, account: Account, psp_id: str, reference: str, now: float) -> None:
-        """Of a cancel by a reference that no payment has."""
+        """Stores the failure of a cancel by a reference that no payment has."""
         nobody = Object(GATEWAY, "", account.name, "payment", "", 0, "EUR", now)
         failure = "Original transaction not found"
-        self.tell(nobody, Told("TECHNICAL_CANCEL", psp_id, reference, 0, failure), now)
+        self.store(nobody, Event("TECHNICAL_CANCEL", psp_id, reference, 0, failure), now)
 
 
-def _wire(minor: int, currency: str) -> int:
-    return amounts.to_wire(minor, currency) if minor else 0
-
-
-def sign(hook: Hook, account: Account, *, forged: bool) -> Signed:
-    """Stored is the item; it is sent signed and wrapped."""
-    item = orjson.loads(hook.body)
+def sign(webhook: Webhook, account: Account, *, forged: bool) -> Signed:
+    """The item as it is posted: signed, and wrapped. Stored is the item alone."""
+    item = orjson.loads(webhook.body)
     key = _key(account.webhook_secret)
     item["additionalData"]["hmacSignature"] = _signature(item, key[::-1] + b"forged" if forged else key)
     body = {"live": "false", "notificationItems": [{"NotificationRequestItem": item}]}

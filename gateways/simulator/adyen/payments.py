@@ -1,6 +1,5 @@
-"""Payments at the simulator: authorised, refused, challenged or decided later. No I/O but the ledger.
-
-A payment's status is Adyen's result, or `cancelled`, `closed` (nothing is left to capture) or `expired`.
+"""Decides payments: authorised, refused, challenged, or decided later. Its only I/O is the ledger. A
+payment's status is Adyen's `resultCode`, or `cancelled`, `closed` (nothing is left to capture) or `expired`.
 """
 
 import hmac
@@ -10,17 +9,16 @@ from typing import Any, Final
 
 import orjson
 
-from gateways.adyen import amounts
-from gateways.adyen.codes import REFUSALS
-from gateways.simulator.accounts import Accounts
 from gateways.simulator.adyen import wire
-from gateways.simulator.adyen.events import Events, Told
-from gateways.simulator.adyen.scenarios import CARDS, SETTLES_AFTER_S, TOKENS, Scenario
+from gateways.simulator.adyen.currencies import CURRENCIES
+from gateways.simulator.adyen.events import Event, Events
+from gateways.simulator.adyen.refusals import REFUSALS
+from gateways.simulator.adyen.scenarios import CARDS, TOKENS, Scenario
 from gateways.simulator.adyen.wire import GATEWAY
-from gateways.simulator.faults import Do, Spent
-from gateways.simulator.ledger import Ledger
-from gateways.simulator.psp import Answer, Turn
-from gateways.simulator.rows import Moved, Object
+from gateways.simulator.core.faults import Do
+from gateways.simulator.core.front import Front
+from gateways.simulator.core.psp import Response, Turn
+from gateways.simulator.core.rows import Moved, Object
 
 NOT_AUTHENTICATED: Final = "11"
 _OTHER_MONEY: Final = 100
@@ -28,40 +26,42 @@ _OTHER_MONEY: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Payments:
-    ledger: Ledger
-    accounts: Accounts
+    """The payments of every account at Adyen."""
+
+    front: Front
     events: Events
-    spent: Spent
 
-    def create(self, asked: wire.Pay, turn: Turn) -> Answer:
-        scenario = asked.scenario
-        if scenario.trouble == "io_exception":
-            return wire.error(500, "905", "IOEXCEPTION_RECEIVED", "internal")
-        one = self._asked(asked, turn)
+    def create(self, params: wire.Pay, turn: Turn) -> Response:
+        """Creates the payment with the result that its scenario gives, and stores its webhook unless it is
+        decided later. IOEXCEPTION_RECEIVED is final: a 500 stored under the key."""
+        scenario = params.scenario
+        if scenario.test_error == "io_exception":
+            return wire.error(500, "000", "IOEXCEPTION_RECEIVED", "internal")
+        one = self._new(params, turn)
         if one.status == "RedirectShopper":
-            self.ledger.add(one)
-            return Answer.json(200, self._shown(one, turn), about=one.id)
+            self.front.ledger.add(one)
+            return Response.json(200, self._shown(one, turn), about=one.id)
         if scenario.later:
-            one = one._replace(status="Received", settles_at=turn.now + SETTLES_AFTER_S, may_move=True)
-            self.ledger.add(one)
-            return Answer.json(200, self._shown(one, turn), about=one.id)
-        one = self._decided(self.ledger.add(one), turn.now)
-        return Answer.json(200, self._shown(one, turn), about=one.id)
+            one = one._replace(
+                status="Received", settles_at=turn.now + self.front.settles_after_s, may_move=True
+            )
+            self.front.ledger.add(one)
+            return Response.json(200, self._shown(one, turn), about=one.id)
+        one = self._decided(self.front.ledger.add(one), turn.now)
+        return Response.json(200, self._shown(one, turn), about=one.id)
 
-    def _asked(self, asked: wire.Pay, turn: Turn) -> Object:
-        """Not yet decided. What its scenario says of this attempt stands in `ends` and `code`."""
-        scenario = asked.scenario
+    def _new(self, params: wire.Pay, turn: Turn) -> Object:
+        """The payment before it is decided. `ends` and `code` of its data hold what the scenario decides for
+        this attempt."""
+        scenario = params.scenario
         ends, code = scenario.ends, scenario.code
-        spared = scenario.at_first and not self.accounts.is_first(turn.account)
-        if spared or (
-            scenario.declines is not None and not self.spent.take(asked.payment, scenario.declines)
-        ):
+        if not self.front.declines(scenario.declines, params.payment, turn.account):
             ends, code = "Authorised", None
-        challenged = (scenario.asks or asked.three_ds) and not asked.by_merchant
+        challenged = (scenario.challenge or params.three_ds) and not params.by_merchant
         data = {
-            "token": asked.token,
-            "return_url": asked.return_url,
-            "manual": asked.manual,
+            "token": params.token,
+            "return_url": params.return_url,
+            "manual": params.manual,
             "ends": ends,
             "code": code,
             "held": scenario.held,
@@ -75,11 +75,11 @@ class Payments:
             turn.account.name,
             "payment",
             "RedirectShopper" if challenged else "asked",
-            asked.minor,
-            asked.currency,
+            params.mills,
+            params.currency,
             turn.now,
-            reference=asked.reference,
-            capture_limit=asked.minor,
+            reference=params.reference,
+            capture_limit=params.mills,
             data=orjson.dumps(data).decode(),
         )
 
@@ -90,34 +90,37 @@ class Payments:
         if data["held"]:
             return self._authorised(one, "Error", now)
         code = data["code"] or NOT_AUTHENTICATED
-        refused = self.ledger.change(one._replace(status=data["ends"], settles_at=None, may_move=False))
-        self.events.tell(refused, Told("AUTHORISATION", one.id, None, one.minor, REFUSALS[code][0]), now)
+        refused = self.front.ledger.change(one._replace(status=data["ends"], settles_at=None, may_move=False))
+        self.events.store(refused, Event("AUTHORISATION", one.id, None, one.mills, REFUSALS[code]), now)
         return refused
 
     def _authorised(self, one: Object, status: str, now: float) -> Object:
-        """A hold lasts as long as the account's option says, else for ever. Without `manualCapture` it is taken at once."""
-        minor = _half(one) if status == "PartiallyAuthorised" else one.minor
-        account = self.accounts.named(GATEWAY, one.account)
+        """Holds the money as long as the account's option `authorization_life_s` says, else for ever; without
+        `manualCapture` it captures at once."""
+        mills = _half(one) if status == "PartiallyAuthorised" else one.mills
+        account = self.front.accounts.named(GATEWAY, one.account)
         life_s = account.number("authorization_life_s") if account is not None else 0
-        moved, captured = [Moved("authorized", one.id, one.reference, minor)], 0
+        moved, captured = [Moved("authorized", one.id, one.reference, mills)], 0
         if not data_of(one)["manual"]:
-            moved.append(Moved("captured", one.id, one.reference, minor))
-            captured = minor
+            moved.append(Moved("captured", one.id, one.reference, mills))
+            captured = mills
         held = one._replace(
             status=status,
-            authorized=minor,
-            capture_limit=minor,
+            authorized=mills,
+            capture_limit=mills,
             captured=captured,
             settles_at=now + life_s if life_s and not captured else None,
             may_move=False,
         )
-        held = self.ledger.move(held, moved, now)
-        self.events.tell(held, Told("AUTHORISATION", one.id, None, minor), now)
+        held = self.front.ledger.move(held, moved, now)
+        self.events.store(held, Event("AUTHORISATION", one.id, None, mills), now)
         return held
 
-    def details(self, result: str, turn: Turn) -> Answer:
+    def details(self, result: str, turn: Turn) -> Response:
+        """Decides a challenged payment after the customer came back. Raises `Refusal` (422) for a result that
+        is wrong or was used."""
         psp_id, _, secret = result.partition("!")
-        one = self.ledger.one(GATEWAY, psp_id)
+        one = self.front.ledger.one(GATEWAY, psp_id)
         if one is None or one.account != turn.account.name or one.kind != "payment":
             raise wire.refused(422, "14_003", "Invalid details")
         data = data_of(one)
@@ -129,53 +132,54 @@ class Payments:
             changed = data | {"ends": "Refused", "code": NOT_AUTHENTICATED}
             one = one._replace(data=orjson.dumps(changed).decode())
         one = self._decided(one, turn.now)
-        return Answer.json(200, self._shown(one, turn), about=one.id)
+        return Response.json(200, self._shown(one, turn), about=one.id)
 
     def challenged(self, psp_id: str, page: str) -> Object | None:
-        """None where there is no such page."""
-        one = self.ledger.one(GATEWAY, psp_id)
+        """The payment whose 3-D Secure page this is, else None."""
+        one = self.front.ledger.one(GATEWAY, psp_id)
         if one is None or one.kind != "payment":
             return None
         known = data_of(one)["page"]
         return one if known and hmac.compare_digest(page.encode(), known.encode()) else None
 
     def answer_the_page(self, one: Object, *, passed: bool) -> str:
-        """Where the customer goes back to. The first answer counts."""
+        """Takes the customer's choice, the first of them, and returns the address to go back to."""
         data = data_of(one)
         if not data["verdict"]:
             data["verdict"] = "passed" if passed else "failed"
-            with self.ledger.writing():
-                self.ledger.change(one._replace(data=orjson.dumps(data).decode()))
+            with self.front.ledger.writing():
+                self.front.ledger.change(one._replace(data=orjson.dumps(data).decode()))
         joint = "&" if "?" in data["return_url"] else "?"
         return f"{data['return_url']}{joint}redirectResult={one.id}%21{data['result']}"
 
     def known(self, psp_id: str, turn: Turn) -> Object:
-        one = self.ledger.one(GATEWAY, psp_id)
+        """The account's payment. Raises `Refusal` (422) where there is none."""
+        one = self.front.ledger.one(GATEWAY, psp_id)
         if one is None or one.account != turn.account.name or one.kind != "payment":
             raise wire.refused(422, "167", "Original pspReference required for this operation")
         return one
 
     def settle(self, one: Object, now: float) -> None:
-        """What was received is decided; what is still held lapses."""
+        """Decides a payment that was received, or expires a hold."""
         if one.status == "Received":
             self._decided(one, now)
             return
         left = left_of(one)
         expired = one._replace(status="expired", settles_at=None)
         if left:
-            self.ledger.move(expired, [Moved("released", one.id, one.reference, left)], now)
-            self.events.tell(one, Told("EXPIRE", one.id, None, left), now)
+            self.front.ledger.move(expired, [Moved("released", one.id, one.reference, left)], now)
+            self.events.store(one, Event("EXPIRE", one.id, None, left), now)
         else:
-            self.ledger.change(expired)
+            self.front.ledger.change(expired)
 
     def _shown(self, one: Object, turn: Turn) -> dict[str, Any]:
         data, result = data_of(one), one.status
-        minor = one.authorized if result == "PartiallyAuthorised" else one.minor
+        mills = one.authorized if result == "PartiallyAuthorised" else one.mills
         shown: dict[str, Any] = {
             "pspReference": one.id,
             "resultCode": result,
             "merchantReference": one.reference,
-            "amount": about_other_money(minor, one.currency, turn.do),
+            "amount": about_other_money(mills, one.currency, turn.do),
         }
         if result == "RedirectShopper":
             url = f"{turn.origin}/3d-secure/{one.id}/{data['page']}"
@@ -183,30 +187,32 @@ class Payments:
             return shown | {"action": action}
         if result in {"Refused", "Cancelled", "Error"}:
             code = data["code"] or NOT_AUTHENTICATED
-            return shown | {"refusalReason": REFUSALS[code][0], "refusalReasonCode": code}
+            return shown | {"refusalReason": REFUSALS[code], "refusalReasonCode": code}
         return shown
 
 
 def data_of(one: Object) -> dict[str, Any]:
+    """The JSON that is kept beside an object's columns."""
     data: dict[str, Any] = orjson.loads(one.data)
     return data
 
 
 def scenario_of(one: Object) -> Scenario:
-    """What the payment's token makes of the calls after it."""
+    """The scenario that the payment's token chooses for the calls after it."""
     return TOKENS.get(data_of(one)["token"], CARDS["4111111111111111"])
 
 
 def left_of(one: Object) -> int:
-    """What may still be captured or let go."""
+    """Returns how much may still be captured or released, in mills."""
     return one.authorized - one.captured if one.status in OPEN else 0
 
 
 OPEN: Final = frozenset({"Authorised", "PartiallyAuthorised", "Error"})
 
 
-def about_other_money(minor: int, currency: str, do: Do | None) -> dict[str, Any]:
-    value = amounts.to_wire(minor, currency)
+def about_other_money(mills: int, currency: str, do: Do | None) -> dict[str, Any]:
+    """An amount as Adyen writes it; with the fault `wrong_amount` or `wrong_currency`, another one."""
+    value = CURRENCIES.integer(mills, currency)
     if do == "wrong_amount":
         value += _OTHER_MONEY
     if do == "wrong_currency":
@@ -215,6 +221,6 @@ def about_other_money(minor: int, currency: str, do: Do | None) -> dict[str, Any
 
 
 def _half(one: Object) -> int:
-    """Of what Adyen can write."""
-    unit = amounts.from_wire(1, one.currency) or 1
-    return max(one.minor // 2 // unit * unit, unit)
+    """Half of the amount, in mills, rounded down to what Adyen can write."""
+    unit = CURRENCIES.unit(one.currency)
+    return max(one.mills // 2 // unit * unit, unit)

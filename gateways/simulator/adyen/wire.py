@@ -1,4 +1,4 @@
-"""Adyen's JSON at the simulator: what was sent, checked as far as the adapter uses it, and errors in its words."""
+"""Reads Adyen's JSON, checked as far as the adapter uses it, and writes errors in Adyen's words."""
 
 import os
 import re
@@ -8,18 +8,18 @@ from typing import Any, Final
 
 import orjson
 
-from gateways.adyen import amounts
-from gateways.simulator.accounts import Account
+from gateways.simulator.adyen.currencies import CURRENCIES
 from gateways.simulator.adyen.scenarios import (
     APPROVED,
     BY_NUMBER,
     CARDS,
     RESULTS,
+    TEST_ERRORS,
     TOKENS,
-    TROUBLES,
     Scenario,
 )
-from gateways.simulator.psp import Answer, Refusal
+from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.psp import Refusal, Response
 
 GATEWAY: Final = "adyen"
 _REFERENCE_MAX: Final = 80
@@ -31,7 +31,10 @@ _REASONS: Final = frozenset({"FRAUD", "CUSTOMER REQUEST", "RETURN", "DUPLICATE",
 
 @dataclass(frozen=True, slots=True)
 class Pay:
-    minor: int
+    """A `POST /payments` that was checked. `mills`: the amount. `token`: empty for a card. `by_merchant`: the
+    customer is not there, so nobody can be challenged."""
+
+    mills: int
     currency: str
     reference: str
     return_url: str
@@ -43,21 +46,21 @@ class Pay:
 
     @property
     def payment(self) -> str:
-        """What all attempts at one payment have in common."""
+        """The part of the reference that all attempts at one payment share."""
         return self.reference.partition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Modification:
-    """`minor`: None where the whole is meant."""
+    """A capture, cancel, refund or reversal that was checked. `mills`: None where the whole is meant."""
 
     reference: str | None
-    minor: int | None = None
+    mills: int | None = None
     currency: str | None = None
 
 
 def psp_reference(now: float) -> str:
-    """16 letters, in the order of time: Adyen's length, and never like a card number."""
+    """A pspReference: 16 letters that grow with time. Adyen's length, and never like a card number."""
     left, moment = int(now * 1000), ""
     for _ in range(_TIME_LETTERS):
         left, digit = divmod(left, len(_LETTERS))
@@ -65,19 +68,22 @@ def psp_reference(now: float) -> str:
     return moment + "".join(_LETTERS[byte % len(_LETTERS)] for byte in os.urandom(16 - _TIME_LETTERS))
 
 
-def error(status: int, code: str, message: str, kind: str = "validation", **headers: str) -> Answer:
+def error(status: int, code: str, message: str, kind: str = "validation", **headers: str) -> Response:
+    """Adyen's error object: `code` is its errorCode, `kind` its errorType."""
     body = {"status": status, "errorCode": code, "message": message, "errorType": kind}
-    return Answer.json(status, body, None, **headers)
+    return Response.json(status, body, None, **headers)
 
 
 def refused(status: int, code: str, message: str, kind: str = "validation") -> Refusal:
+    """The same as a `Refusal`: nothing is done, and nothing stored under the key."""
     return Refusal(error(status, code, message, kind))
 
 
 def pay(raw: bytes, account: Account) -> Pay:
+    """Reads a `POST /payments`. Raises `Refusal` (403, 422) with Adyen's errorCode."""
     sent = _sent(raw)
     _of_merchant(sent, account)
-    minor, currency = _money(sent)
+    mills, currency = _money(sent)
     reference = _text(sent, "reference")
     if not reference or len(reference) > _REFERENCE_MAX:
         raise refused(422, "130", "Reference Missing")
@@ -85,13 +91,13 @@ def pay(raw: bytes, account: Account) -> Pay:
     if not return_url:
         raise refused(422, "14_030", "Return URL is missing.")
     scenario, token = _scenario(sent)
-    more, asked = _object(sent, "additionalData"), _object(sent, "authenticationData")
+    more, params = _object(sent, "additionalData"), _object(sent, "authenticationData")
     by_merchant = sent.get("shopperInteraction") == "ContAuth" and sent.get("recurringProcessingModel") in {
         "UnscheduledCardOnFile",
         "Subscription",
     }
     return Pay(
-        minor=minor,
+        mills=mills,
         currency=currency,
         reference=reference,
         return_url=return_url,
@@ -99,11 +105,12 @@ def pay(raw: bytes, account: Account) -> Pay:
         token=token,
         manual=more.get("manualCapture") == "true",
         by_merchant=by_merchant,
-        three_ds=asked.get("attemptAuthentication") == "always",
+        three_ds=params.get("attemptAuthentication") == "always",
     )
 
 
 def redirect_result(raw: bytes) -> str:
+    """Reads the `redirectResult` of `POST /payments/details`. Raises `Refusal` (422) without one."""
     result = _object(_sent(raw), "details").get("redirectResult")
     if not isinstance(result, str) or not result:
         raise refused(422, "14_003", "Invalid details")
@@ -111,7 +118,7 @@ def redirect_result(raw: bytes) -> str:
 
 
 def with_amount(raw: bytes, account: Account) -> Modification:
-    """Of a capture or a refund."""
+    """Reads a capture or a refund. Raises `Refusal`."""
     sent = _sent(raw)
     _of_merchant(sent, account)
     if sent.get("merchantRefundReason", "OTHER") not in _REASONS:
@@ -120,19 +127,20 @@ def with_amount(raw: bytes, account: Account) -> Modification:
 
 
 def without_amount(raw: bytes, account: Account) -> Modification:
-    """Of a cancel or a reversal."""
+    """Reads a cancel or a reversal. Raises `Refusal`."""
     sent = _sent(raw)
     _of_merchant(sent, account)
     return Modification(_reference(sent))
 
 
 def technical_cancel(raw: bytes, account: Account) -> tuple[str, Modification]:
-    """The payment's reference, and the cancel."""
-    asked = without_amount(raw, account)
+    """Reads a `POST /cancels`: the payment's reference, and the cancel. Raises `Refusal` (422) without a
+    reference."""
+    params = without_amount(raw, account)
     paid = _text(_sent(raw), "paymentReference")
     if not paid:
         raise refused(422, "130", "Reference Missing")
-    return paid, asked
+    return paid, params
 
 
 def _sent(raw: bytes) -> dict[str, Any]:
@@ -147,27 +155,27 @@ def _sent(raw: bytes) -> dict[str, Any]:
 
 def _of_merchant(sent: Mapping[str, Any], account: Account) -> None:
     known = account.options.get("merchant_account")
-    said = sent.get("merchantAccount")
-    if not isinstance(said, str) or not said or (known is not None and said != known):
+    found = sent.get("merchantAccount")
+    if not isinstance(found, str) or not found or (known is not None and found != known):
         raise refused(403, "901", "Invalid Merchant Account", "security")
 
 
 def _money(sent: Mapping[str, Any]) -> tuple[int, str]:
-    """In our minor units."""
+    """Returns the amount in mills, and the currency."""
     amount = sent.get("amount")
     if not isinstance(amount, dict):
         raise refused(422, "100", "No amount specified")
     value, currency = amount.get("value"), amount.get("currency")
-    if not isinstance(currency, str) or not amounts.supported(currency):
+    if not isinstance(currency, str) or currency not in CURRENCIES:
         raise refused(422, "138", "Unsupported currency specified")
-    minor = amounts.from_wire(value, currency) if type(value) is int and 0 < value < 2**50 else None
-    if minor is None:
+    if type(value) is not int or not 0 < value < 2**50:
         raise refused(422, "137", "Invalid amount specified")
-    return minor, currency
+    return CURRENCIES.mills(value, currency), currency
 
 
 def _scenario(sent: Mapping[str, Any]) -> tuple[Scenario, str]:
-    """Adyen's own test instructions go before the payment method. With it the token, empty for a card."""
+    """The scenario, and the token (empty for a card). Adyen's own test instructions go before the payment
+    method."""
     method, more = sent.get("paymentMethod"), _object(sent, "additionalData")
     if not isinstance(method, dict) or method.get("type") not in {"scheme", "card"}:
         raise refused(422, "14_004", "Missing payment method details")
@@ -178,7 +186,7 @@ def _scenario(sent: Mapping[str, Any]) -> tuple[Scenario, str]:
     if of_method is None:
         raise refused(422, "800", "Contract not found")
     named = (
-        TROUBLES.get(str(more.get("RequestedTestErrorResponseCode"))),
+        TEST_ERRORS.get(str(more.get("RequestedTestErrorResponseCode"))),
         BY_NUMBER.get(str(more.get("RequestedTestAcquirerResponseCode"))),
         RESULTS.get(str(method.get("holderName"))),
     )
@@ -206,10 +214,10 @@ def _reference(sent: Mapping[str, Any]) -> str | None:
 
 
 def _text(sent: Mapping[str, Any], name: str) -> str:
-    said = sent.get(name)
-    return said if isinstance(said, str) else ""
+    found = sent.get(name)
+    return found if isinstance(found, str) else ""
 
 
 def _object(sent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    said = sent.get(name)
-    return said if isinstance(said, dict) else {}
+    found = sent.get(name)
+    return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""Braintree at the simulator: one address, at which GraphQL is asked."""
+"""Braintree at the simulator: one address, which takes GraphQL."""
 
 import base64
 import binascii
@@ -10,22 +10,32 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from gateways.simulator.accounts import Account
 from gateways.simulator.braintree import shown, wire
 from gateways.simulator.braintree.disputes import Disputes
-from gateways.simulator.braintree.documents import Asked, error, failed, invalid, read
+from gateways.simulator.braintree.documents import GraphqlRequest, error, failed, invalid, read
 from gateways.simulator.braintree.events import Events, sign
 from gateways.simulator.braintree.payments import REFUND, TRANSACTION, Payments
 from gateways.simulator.braintree.scenarios import of_nonce
 from gateways.simulator.braintree.shown import GATEWAY, kept
-from gateways.simulator.faults import On
-from gateways.simulator.front import ACCOUNT, Front
-from gateways.simulator.psp import Answer, Keyed, Plan, Refusal, Signed, Trouble, Turn
-from gateways.simulator.rows import Hook, Object, StoredAnswer
+from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.faults import On, fault_at
+from gateways.simulator.core.front import ACCOUNT, Front
+from gateways.simulator.core.psp import (
+    DashboardAction,
+    ErrorKind,
+    Keyed,
+    Plan,
+    Refusal,
+    Response,
+    Signed,
+    Turn,
+    payment_of,
+)
+from gateways.simulator.core.rows import Object, StoredResult, Webhook
 
 _KEY_LIFE_S: Final = 30 * 24 * 3600
 _FIRST_MAX: Final = 100
-_TROUBLE: Final[dict[Trouble, tuple[str, str]]] = {
+_ERRORS: Final[dict[ErrorKind, tuple[str, str]]] = {
     "unauthorized": ("AUTHENTICATION", "Authentication credentials are invalid."),
     "rate_limited": ("RESOURCE_LIMIT", "Too many requests."),
     "broken": ("INTERNAL", "An unexpected error occurred."),
@@ -35,34 +45,41 @@ _TROUBLE: Final[dict[Trouble, tuple[str, str]]] = {
     "key_in_use": ("VALIDATION", "A request with this apiRequestKey is still in progress."),
     "key_conflict": ("VALIDATION", "This apiRequestKey was used with other parameters."),
 }
-_STATUS: Final[dict[Trouble, int]] = {"not_found": 404, "too_large": 413}
+_STATUS: Final[dict[ErrorKind, int]] = {"not_found": 404, "too_large": 413}
 
 
 @dataclass(frozen=True, slots=True)
 class _Keyed(Keyed):
-    """With the document of this call, in whose words a repeat is answered."""
+    """A key with the document of this call, whose fields a repeat selects."""
 
-    asked: Asked | None = None
+    params: GraphqlRequest | None = None
 
 
 @dataclass(slots=True)
 class Braintree:
+    """Braintree's dialect: one route, where each GraphQL field has its handler."""
+
     front: Front
     payments: Payments
 
     @classmethod
     def open(cls, front: Front) -> "Braintree":
-        events = Events(front.hooks, front.accounts)
-        disputes = Disputes(front.ledger, events)
-        return cls(front, Payments(front.ledger, events, disputes, front.spent))
+        """Builds the dialect on the front's ledger, accounts and webhooks."""
+        events = Events(front.webhooks, front.accounts)
+        disputes = Disputes(front.ledger, events, front.settles_after_s)
+        payments = Payments(front, events, disputes)
+        return cls(front, payments)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """The one address of the GraphQL API."""
         return (web.post("/graphql", self.graphql),)
 
     def pages(self) -> Sequence[web.AbstractRouteDef]:
+        """Empty: no customer is sent to Braintree."""
         return ()
 
     def admit(self, request: web.Request) -> Account | None:
+        """The account that signs in with the public and the private key (Basic), else None."""
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         try:
             public, _, private = base64.b64decode(given, validate=True).decode().partition(":")
@@ -71,48 +88,67 @@ class Braintree:
         account = self.front.accounts.admitted(GATEWAY, private, public)
         return account if scheme.lower() == "basic" else None
 
-    def trouble(self, what: Trouble, request: web.Request) -> Answer:
-        return failed(error(*_TROUBLE[what]), status=_STATUS.get(what, 200))
+    def error_response(self, kind: ErrorKind, request: web.Request) -> Response:
+        """A GraphQL error; most come with status 200."""
+        return failed(error(*_ERRORS[kind]), status=_STATUS.get(kind, 200))
 
-    def finish(self, request: web.Request, answer: web.StreamResponse, *, replayed: bool) -> None:
-        answer.headers["Braintree-Version"] = "2018-09-10"
+    def finish(self, request: web.Request, response: web.StreamResponse, *, replayed: bool) -> None:
+        """Names the version of the API in the header `Braintree-Version`."""
+        response.headers["Braintree-Version"] = "2018-09-10"
 
-    def replay(self, keyed: Keyed, stored: StoredAnswer, turn: Turn) -> Answer:
-        """As the transaction or the refund is now."""
+    def replay(self, keyed: Keyed, stored: StoredResult, turn: Turn) -> Response:
+        """The present state of the transaction or the refund, as this call selects it."""
         one = None if stored.about is None else self.payments.known(turn.account, stored.about)
-        if one is None or not isinstance(keyed, _Keyed) or keyed.asked is None:
-            return Answer(stored.status, stored.body)
-        return self._told(keyed.asked, one, turn)
+        if one is None or not isinstance(keyed, _Keyed) or keyed.params is None:
+            return Response(stored.status, stored.body)
+        return self._response(keyed.params, one, turn)
 
-    def sign(self, hook: Hook, account: Account, now: float, *, forged: bool) -> Signed:
-        return sign(hook, account, forged=forged)
+    def sign(self, webhook: Webhook, account: Account, now: float, *, forged: bool) -> Signed:
+        """The notification, signed with the pair of keys."""
+        return sign(webhook, account, forged=forged)
+
+    def dashboard(self, action: DashboardAction, turn: Turn) -> None:
+        """Does what the control panel offers. Raises `Refusal` where no transaction has the order id."""
+        ledger = self.front.ledger
+        found = ledger.find(GATEWAY, turn.account.name, kind=TRANSACTION, reference=action.reference, limit=1)
+        if not found:
+            raise invalid("There is no such transaction.")
+        self.payments.dashboard(found[0], action, turn)
 
     def settle(self, now: float) -> None:
+        """Settles transactions and refunds, expires authorizations, and moves disputes on."""
         self.payments.settle(now)
 
     async def graphql(self, request: web.Request) -> web.StreamResponse:
+        """Every call: checked against the schema, then a mutation as a call that changes something, a query
+        as a read or a search."""
         account = request[ACCOUNT]
-        asked = read(await request.read(), takes_keys=account.options.get("api_request_key") != "false")
-        if not asked.mutates:
-            on: On = "search" if asked.field == "search" else "get"
-            call = orjson.dumps([asked.field, asked.variables]).decode()
-            return await self.front.read(request, on, lambda turn: self._read(asked, turn), call=call)
-        if "paymentMethodId" in asked.input:
-            return await self._once(request, "create", asked, lambda: self._pay(asked, account))
-        one = self.payments.known(account, asked.input["transactionId"], TRANSACTION)
-        on, do = self._later(asked, one)
+        params = read(await request.read(), takes_keys=account.options.get("api_request_key") != "false")
+        if not params.mutates:
+            on: On = "search" if params.field == "search" else "get"
+            call = orjson.dumps([params.field, params.variables]).decode()
+            return await self.front.read(request, on, lambda turn: self._read(params, turn), call=call)
+        if "paymentMethodId" in params.input:
+            return await self._once(request, "create", params, lambda: self._pay(params, account))
+        one = self.payments.known(account, params.input["transactionId"], TRANSACTION)
+        on, do = self._later(params, one)
 
         def plan() -> Plan:
             if one is None:
                 raise Refusal(failed(error("NOT_FOUND", "There is no such transaction.")))
-            scenario = of_nonce(kept(one).nonce)
-            mishap = scenario.mishap if scenario.on == on else None
-            return Plan(lambda turn: self._told(asked, do(self._fresh(one, turn), asked, turn), turn), mishap)
+            fault, payment = fault_at(of_nonce(kept(one).nonce).fault, on), payment_of(one.reference)
+            return Plan(
+                lambda turn: self._response(params, do(self._fresh(one, turn), params, turn), turn),
+                fault,
+                payment,
+            )
 
-        return await self._once(request, on, asked, plan)
+        return await self._once(request, on, params, plan)
 
-    def _later(self, asked: Asked, one: Object | None) -> tuple[On, Callable[[Object, Asked, Turn], Object]]:
-        match asked.field:
+    def _later(
+        self, params: GraphqlRequest, one: Object | None
+    ) -> tuple[On, Callable[[Object, GraphqlRequest, Turn], Object]]:
+        match params.field:
             case "captureTransaction":
                 return "capture", self.payments.capture
             case "refundTransaction":
@@ -123,10 +159,12 @@ class Braintree:
                     "cancel" if one is None or one.status == "AUTHORIZED" else "refund"
                 ), self.payments.reverse
 
-    def _pay(self, asked: Asked, account: Account) -> Plan:
-        sent = wire.pay(asked, account)
-        mishap = sent.scenario.mishap if sent.scenario.on == "create" else None
-        return Plan(lambda turn: self._told(asked, self.payments.pay(sent, turn), turn), mishap, sent.payment)
+    def _pay(self, params: GraphqlRequest, account: Account) -> Plan:
+        sent = wire.pay(params, account)
+        fault = fault_at(sent.scenario.fault, "create")
+        return Plan(
+            lambda turn: self._response(params, self.payments.pay(sent, turn), turn), fault, sent.payment
+        )
 
     def _fresh(self, one: Object, turn: Turn) -> Object:
         self.payments.settle(turn.now)
@@ -135,22 +173,22 @@ class Braintree:
         return fresh
 
     async def _once(
-        self, request: web.Request, on: On, asked: Asked, plan: Callable[[], Plan]
+        self, request: web.Request, on: On, params: GraphqlRequest, plan: Callable[[], Plan]
     ) -> web.StreamResponse:
-        key = asked.input.get("apiRequestKey")
+        key = params.input.get("apiRequestKey")
         if key == "":
             raise invalid("apiRequestKey is blank.")
-        fingerprint = hashlib.sha256(orjson.dumps([asked.field, asked.input])).hexdigest()
-        keyed = None if key is None else _Keyed(key, fingerprint, _KEY_LIFE_S, asked=asked)
-        call = asked.input.get("clientMutationId") or fingerprint
+        fingerprint = hashlib.sha256(orjson.dumps([params.field, params.input])).hexdigest()
+        keyed = None if key is None else _Keyed(key, fingerprint, _KEY_LIFE_S, params=params)
+        call = params.input.get("clientMutationId") or fingerprint
         return await self.front.once(request, on, plan, keyed, call=call)
 
-    def _told(self, asked: Asked, one: Object, turn: Turn) -> Answer:
+    def _response(self, params: GraphqlRequest, one: Object, turn: Turn) -> Response:
         name = {"reverseTransaction": "reversal", "refundTransaction": "refund"}.get(
-            asked.field, "transaction"
+            params.field, "transaction"
         )
-        value = {"clientMutationId": asked.input.get("clientMutationId"), name: self._shown(one, turn)}
-        return Answer(200, asked.told(value), about=one.id)
+        value = {"clientMutationId": params.input.get("clientMutationId"), name: self._shown(one, turn)}
+        return Response(200, params.response_body(value), about=one.id)
 
     def _shown(self, one: Object, turn: Turn) -> dict[str, Any]:
         if turn.do == "flap":
@@ -159,31 +197,25 @@ class Braintree:
             return shown.transaction(one, self.payments.refunds_of(one), turn.do)
         of = self.payments.known(turn.account, one.parent or "", TRANSACTION)
         assert of is not None
-        return shown.refund(one, of, turn.do)
+        return shown.refund(one, of, self.payments.refunds_of(of), turn.do)
 
-    def _read(self, asked: Asked, turn: Turn) -> Answer:
+    def _read(self, params: GraphqlRequest, turn: Turn) -> Response:
         self.payments.settle(turn.now)
-        match asked.field:
-            case "search":
-                found = {
-                    "transactions": self._search(TRANSACTION, turn),
-                    "refunds": self._search(REFUND, turn),
-                }
-                return Answer(200, asked.told(found))
-            case "node":
-                one = self.payments.known(turn.account, asked.input["id"])
-                if one is None:
-                    missing = error("NOT_FOUND", "An object with this ID was not found.", inputPath=["id"])
-                    return failed(missing, data={"node": None})
-                return Answer(200, asked.told(self._shown(one, turn)))
-            case _:
-                return Answer(200, asked.told("pong"))
+        found = {"transactions": self._search(TRANSACTION, turn), "refunds": self._search(REFUND, turn)}
+        known = None
+        if params.field == "node":
+            one = self.payments.known(turn.account, params.input["id"])
+            if one is None:
+                missing = error("NOT_FOUND", "An object with this ID was not found.", inputPath=["id"])
+                return failed(missing, data={"node": None})
+            known = self._shown(one, turn)
+        return Response(200, params.response_body_of({"node": known, "search": found, "ping": "pong"}))
 
     def _search(self, kind: str, turn: Turn) -> Callable[..., dict[str, Any]]:
         def search(_: Any, **given: Any) -> dict[str, Any]:
             reference = (given["input"].get("orderId") or {}).get("is")
             first = max(0, min(given.get("first") or 50, _FIRST_MAX))
-            until = turn.now - self.front.weather.search_lag_s
+            until = turn.now - self.front.conditions.search_lag_s
             found = self.front.ledger.find(
                 GATEWAY, turn.account.name, kind=kind, reference=reference, listed_at=turn.now, limit=1000
             )

@@ -1,30 +1,29 @@
-"""What Braintree is at the simulator, and its test values."""
+"""Declares Braintree to the simulator, and its test values."""
 
 from typing import Final
 
-from gateways.simulator.accounts import Account
 from gateways.simulator.braintree.app import Braintree
 from gateways.simulator.braintree.scenarios import AMOUNTS, NONCES, Scenario
 from gateways.simulator.braintree.shown import GATEWAY
-from gateways.simulator.psp import Entry, Group, Option, Psp
+from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.psp import Entry, Group, Option, Psp
 
 
 def _effect(scenario: Scenario) -> str:
-    if scenario.mishap is not None:
-        times = f", {scenario.mishap.times} times" if scenario.mishap.times else ""
-        return f"{scenario.mishap.do} at the {scenario.on}{times}"
+    if scenario.fault is not None:
+        return scenario.fault.effect()
     if scenario.invalid:
         return f"refused, {scenario.code}"
-    said = [] if scenario.fate == "approved" else [f"{scenario.fate} {scenario.code}".strip()]
-    if scenario.declines is not None:
-        said.append(f"{scenario.declines} times")
+    effects = []
+    if scenario.fate != "approved":
+        effects.append(f"{scenario.fate} {scenario.code}".strip() + scenario.declines.effect)
     if scenario.refund_fails:
-        said.append("success; a refund fails later")
+        effects.append("success; a refund fails later")
     if scenario.dispute is not None:
-        said.append(f"success, then a dispute: {scenario.dispute}")
+        effects.append(f"success, then a dispute: {scenario.dispute}")
     if scenario.unlisted_s:
-        said.append(f"a search finds it after {scenario.unlisted_s:g} s")
-    return ", ".join(said) or "success"
+        effects.append(f"a search finds it after {scenario.unlisted_s:g} s")
+    return ", ".join(effects) or "success"
 
 
 PSP: Final = Psp(
@@ -33,6 +32,7 @@ PSP: Final = Psp(
     version="GraphQL, 2018-09-10",
     default=Account(GATEWAY, GATEWAY, "simulator_private_key", login="simulator_public_key"),
     open=Braintree.open,
+    hosts=("payments.sandbox.braintree-api.com",),
     credentials="Basic, the public key as the name and the private key as the password, at /graphql.",
     webhooks="transaction_settled, transaction_settlement_declined, refund_failed, dispute_opened, dispute_won, "
     "dispute_lost; a form of bt_signature and bt_payload, HMAC-SHA1 with the private key's SHA-1.",

@@ -1,4 +1,6 @@
-"""Braintree's webhooks: XML in base64 in a form, signed by the pair of keys. Source: the official library's samples."""
+"""Braintree's webhooks: XML in base64 in a form, signed by the pair of keys. Source: the official library's
+samples.
+"""
 
 import base64
 import hashlib
@@ -11,56 +13,59 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from gateways.braintree import amounts
-from gateways.simulator.accounts import Account, Accounts
+from gateways.simulator.braintree.currencies import CURRENCIES
 from gateways.simulator.braintree.shown import GATEWAY, amount_of, kept
-from gateways.simulator.hooks import Hooks
-from gateways.simulator.psp import Signed
-from gateways.simulator.rows import Hook, Object
+from gateways.simulator.core.accounts import Account, Accounts
+from gateways.simulator.core.psp import Signed
+from gateways.simulator.core.rows import Object, Webhook
+from gateways.simulator.core.webhooks import Webhooks
 
 _REPLY_WITHIN: Final = timedelta(days=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Inside the transaction of what they tell."""
+    """Stores webhooks, inside the transaction of the change that they report."""
 
-    hooks: Hooks
+    webhooks: Webhooks
     accounts: Accounts
 
     def transaction(self, kind: str, one: Object, now: float) -> None:
-        """Of a transaction, or of a refund, which is one in the older interface."""
-        self._tell(kind, one, f"<transaction>{_transaction(one)}</transaction>", now)
+        """Reports a transaction, or a refund, which the older interface shows as a transaction too."""
+        self._store(kind, one, f"<transaction>{_transaction(one)}</transaction>", now)
 
     def dispute(self, kind: str, one: Object, of: Object, now: float) -> None:
-        said = orjson.loads(one.data)
+        """Reports a dispute. `of`: the transaction that is disputed."""
+        details = orjson.loads(one.data)
         opened = datetime.fromtimestamp(one.created, UTC).date()
-        won = one.minor if one.status == "won" else 0
+        won = one.mills if one.status == "won" else 0
+        phase = "retrieval" if details["ends_as"] == "retrieval" else "chargeback"
         fields = (
-            f"<id>{said['legacy_id']}</id>{_amount('amount', one.minor, one.currency)}"
-            f"{_amount('amount-disputed', one.minor, one.currency)}{_amount('amount-won', won, one.currency)}"
+            f"<id>{details['legacy_id']}</id>{_amount('amount', one.mills, one.currency)}"
+            f"{_amount('amount-disputed', one.mills, one.currency)}{_amount('amount-won', won, one.currency)}"
             f'<case-number>CASE</case-number><created-at type="datetime">{_moment(one.created)}</created-at>'
-            f"<currency-iso-code>{one.currency}</currency-iso-code><kind>chargeback</kind>"
+            f"<currency-iso-code>{one.currency}</currency-iso-code><kind>{phase}</kind>"
             f'<reason>fraud</reason><received-date type="date">{opened}</received-date>'
             f'<reply-by-date type="date">{opened + _REPLY_WITHIN}</reply-by-date><status>{one.status}</status>'
             f'<date-opened type="date">{opened}</date-opened><evidence type="array"/>'
             f"<transaction>{_transaction(of)}</transaction>"
         )
-        self._tell(kind, one, f"<dispute>{fields}</dispute>", now)
+        self._store(kind, one, f"<dispute>{fields}</dispute>", now)
 
-    def _tell(self, kind: str, one: Object, subject: str, now: float) -> None:
+    def _store(self, kind: str, one: Object, subject: str, now: float) -> None:
         body = (
             f'<notification><timestamp type="datetime">{_moment(now)}</timestamp><kind>{kind}</kind>'
             f"<subject>{subject}</subject></notification>"
         )
         account = self.accounts.named(GATEWAY, one.account)
-        self.hooks.tell(account, one.id, kind, one.reference or one.id, body.encode())
+        self.webhooks.store(account, one.id, kind, one.reference or one.id, body.encode())
 
 
-def sign(hook: Hook, account: Account, *, forged: bool) -> Signed:
-    """The key is the SHA-1 of the private key; what is signed is the payload as it is sent."""
+def sign(webhook: Webhook, account: Account, *, forged: bool) -> Signed:
+    """The form that is posted. The HMAC's key is the SHA-1 of the private key, and it covers the payload as
+    it is sent."""
     secret = account.secret[::-1] if forged else account.secret
-    payload = base64.encodebytes(hook.body)
+    payload = base64.encodebytes(webhook.body)
     mac = hmac.new(hashlib.sha1(secret.encode()).digest(), payload, hashlib.sha1)  # noqa: S324 - as Braintree signs
     form = {"bt_signature": f"{account.login}|{mac.hexdigest()}", "bt_payload": payload.decode()}
     headers = {
@@ -84,9 +89,8 @@ def _transaction(one: Object) -> str:
     )
 
 
-def _amount(name: str, minor: int, currency: str) -> str:
-    wire = amounts.to_wire(minor, currency) if minor else "0.00"
-    return f"<{name}>{wire}</{name}>"
+def _amount(name: str, mills: int, currency: str) -> str:
+    return f"<{name}>{CURRENCIES.written(mills, currency)}</{name}>"
 
 
 def _moment(at: float) -> str:

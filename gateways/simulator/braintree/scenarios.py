@@ -1,14 +1,13 @@
-"""What a payment method's nonce, or a test amount, makes the simulator do. Source: Braintree's page on testing; what has
-`sim` in its name is the simulator's own.
+"""Nonces and test amounts, and what the simulator does with them. Source: Braintree's page on testing; what
+has `sim` in its name is the simulator's own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from aggregates import money
-from gateways.simulator.faults import AFTER_S, Do, Mishap, On
+from gateways.simulator.core.faults import ALWAYS, ONCE, TWICE, Declines, TokenFault, TokenNames
+from gateways.simulator.core.money import MILLS
 
-SETTLES_AFTER_S: Final = 2.0
 _UNLISTED_S: Final = 30.0
 
 Fate = Literal[
@@ -18,46 +17,23 @@ Fate = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`code`: of the processor, the reason of a rejection, or of the validation error that refuses the token. `declines`:
-    how many attempts at one payment are refused before the next succeeds; None: all."""
+    """How a transaction goes, and the fault that hits one kind of call about it. `code`: of the processor,
+    the reason of a rejection, or of the validation error that refuses the nonce. `declines`: the attempts
+    that are refused. `unlisted_s`: so long a search does not find the transaction."""
 
     fate: Fate = "approved"
     code: str = ""
     invalid: bool = False
-    declines: int | None = None
-    on: On = "create"
-    mishap: Mishap | None = None
+    declines: Declines = ALWAYS
+    fault: TokenFault | None = None
     refund_fails: bool = False
-    dispute: Literal["open", "won", "lost"] | None = None
+    dispute: Literal["open", "won", "lost", "retrieval"] | None = None
     unlisted_s: float = 0.0
 
 
 SUCCESS: Final = Scenario()
-
-
-def _mishap(do: Do, times: int | None = None, *, of_payment: bool = False) -> Mishap:
-    return Mishap(do, AFTER_S.get(do, 0.0), times, of_payment)
-
-
-_MISHAPS: Final = {
-    "429": _mishap("429"),
-    "429-once": _mishap("429", 1, of_payment=True),
-    "429-twice": _mishap("429", 2, of_payment=True),
-    "500": _mishap("500"),
-    "500-once": _mishap("500_once", 1),
-    "drip": _mishap("drip"),
-    "garbage": _mishap("garbage"),
-    "hang": _mishap("hang", 1),
-    "late": _mishap("late"),
-    "lost": _mishap("lost"),
-    "reset-before": _mishap("reset", 1),
-    "slow": _mishap("slow"),
-    "timeout": _mishap("timeout"),
-    "vanish": _mishap("vanish"),
-    "wrong-amount": _mishap("wrong_amount"),
-    "wrong-currency": _mishap("wrong_currency"),
-}
-_LATER_CALLS: Final[tuple[On, ...]] = ("capture", "cancel", "refund")
+_NAMES: Final = TokenNames("fake-sim-{}-nonce", separator="-")
+_FAULTS: Final = {nonce: Scenario(fault=fault) for nonce, fault in _NAMES.at_first().items()}
 
 NONCES: Final[dict[str, Scenario]] = {
     **dict.fromkeys(
@@ -81,8 +57,8 @@ NONCES: Final[dict[str, Scenario]] = {
     "fake-consumed-nonce": Scenario(code="91564", invalid=True),
     "fake-luhn-invalid-nonce": Scenario(code="81715", invalid=True),
     "fake-sim-declined-hard-nonce": Scenario("declined", "2015"),
-    "fake-sim-declined-once-nonce": Scenario("declined", "2000", declines=1),
-    "fake-sim-declined-twice-nonce": Scenario("declined", "2000", declines=2),
+    "fake-sim-declined-once-nonce": Scenario("declined", "2000", declines=ONCE),
+    "fake-sim-declined-twice-nonce": Scenario("declined", "2000", declines=TWICE),
     "fake-sim-rejected-cvv-nonce": Scenario("rejected", "CVV"),
     "fake-sim-pending-nonce": Scenario("settlement_pending"),
     "fake-sim-settlement-declined-nonce": Scenario("settlement_declined"),
@@ -90,14 +66,11 @@ NONCES: Final[dict[str, Scenario]] = {
     "fake-sim-dispute-nonce": Scenario(dispute="open"),
     "fake-sim-dispute-won-nonce": Scenario(dispute="won"),
     "fake-sim-dispute-lost-nonce": Scenario(dispute="lost"),
+    "fake-sim-dispute-retrieval-nonce": Scenario(dispute="retrieval"),
     "fake-sim-unlisted-nonce": Scenario(unlisted_s=_UNLISTED_S),
-    "fake-sim-lost-unlisted-nonce": Scenario(mishap=_MISHAPS["lost"], unlisted_s=_UNLISTED_S),
-    **{f"fake-sim-{name}-nonce": Scenario(mishap=mishap) for name, mishap in _MISHAPS.items()},
-    **{
-        f"fake-sim-{on}-{name}-nonce": Scenario(on=on, mishap=mishap)
-        for on in _LATER_CALLS
-        for name, mishap in _MISHAPS.items()
-    },
+    "fake-sim-lost-unlisted-nonce": replace(_FAULTS["fake-sim-lost-nonce"], unlisted_s=_UNLISTED_S),
+    **_FAULTS,
+    **{nonce: Scenario(fault=fault) for nonce, fault in _NAMES.at_later().items()},
 }
 
 AMOUNTS: Final = (
@@ -110,12 +83,13 @@ AMOUNTS: Final = (
 )
 
 
-def chosen(nonce: str, minor: int, currency: str, *, by_amount: bool) -> Scenario | None:
-    """None for a payment method that does not exist. An amount chooses only where the nonce says nothing special."""
+def chosen(nonce: str, mills: int, *, by_amount: bool) -> Scenario | None:
+    """The scenario of a new transaction. None: there is no such payment method. The amount chooses only where
+    the nonce is one that succeeds."""
     scenario = NONCES.get(nonce)
     if scenario is not SUCCESS or not by_amount:
         return scenario
-    whole, part = divmod(minor, 10 ** money.exponent(currency))
+    whole, part = divmod(mills, MILLS)
     return _of_amount(whole, exact=part == 0)
 
 
@@ -138,5 +112,5 @@ def _of_amount(whole: int, *, exact: bool) -> Scenario:
 
 
 def of_nonce(nonce: str) -> Scenario:
-    """What it makes of the calls after the first."""
+    """The scenario of the calls after the first."""
     return NONCES.get(nonce, SUCCESS)

@@ -1,5 +1,5 @@
-"""The part of Braintree's GraphQL schema that the simulator plays, with `apiRequestKey`, which the public schema does not
-show. A client may select any of these fields.
+"""The part of Braintree's GraphQL schema that the simulator plays, with `apiRequestKey`, which the public
+schema does not show. A client may select any of these fields.
 """
 
 from typing import Final

@@ -1,5 +1,5 @@
-"""Transactions and refunds as anybody may select them, from the ledger's objects. What is kept of each beside the ledger's
-columns is `Kept`, with its history, newest first.
+"""Transactions and refunds as clients may select them, made from the ledger's objects. `Kept` holds what the
+ledger has no column for.
 """
 
 import base64
@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from gateways.braintree import amounts
-from gateways.simulator import ids
-from gateways.simulator.faults import Do
-from gateways.simulator.rows import Object
+from gateways.simulator.braintree.currencies import CURRENCIES
+from gateways.simulator.core import ids
+from gateways.simulator.core.faults import Do
+from gateways.simulator.core.rows import Object
 
 GATEWAY: Final = "braintree"
 _EVENTS: Final = {
@@ -30,7 +30,8 @@ _GO_ON: Final = frozenset({"AUTHORIZED", "SUBMITTED_FOR_SETTLEMENT", "SETTLEMENT
 
 
 class Kept(NamedTuple):
-    """`fate`: of its settlement. `history`: status, moment, minor units, and what else the event says."""
+    """The state of an object that the ledger has no column for. `fate`: of the settlement. `history`: status,
+    moment, mills and the event's other fields, the newest first."""
 
     legacy_id: str
     nonce: str
@@ -40,44 +41,50 @@ class Kept(NamedTuple):
 
 
 def kept(one: Object) -> Kept:
-    said = orjson.loads(one.data)
-    return Kept(**said | {"history": tuple(map(tuple, said["history"]))})
+    """Reads it from the object's data."""
+    stored = orjson.loads(one.data)
+    return Kept(**stored | {"history": tuple(map(tuple, stored["history"]))})
 
 
 def written(of: Kept) -> str:
+    """Writes it as an object's data."""
     return orjson.dumps(of._asdict()).decode()
 
 
 def new_ids(kind: str, now: float) -> tuple[str, str]:
-    """The id, and the one of the older interface."""
+    """A new id of the GraphQL API, and the id of the older interface that webhooks name."""
     legacy = ids.letters(now)
     return base64.urlsafe_b64encode(f"{kind}_{legacy}".encode()).decode().rstrip("="), legacy
 
 
-def into(one: Object, status: str, minor: int, now: float, **says: Any) -> Object:
-    """With this status from now on; `says`: what its event says beside the amount."""
+def into(one: Object, status: str, mills: int, now: float, **fields: Any) -> Object:
+    """The object in a new status, with the event in its history. `fields`: of the event, beside its
+    amount."""
     of = kept(one)
-    history = ((status, now, minor, says), *of.history)
+    history = ((status, now, mills, fields), *of.history)
     return one._replace(status=status, data=written(of._replace(history=history)))
 
 
 def amount_of(one: Object) -> int:
+    """The amount of the last event, in mills; a capture in part changes it."""
     history = kept(one).history
-    return history[0][2] if history else one.minor
+    return history[0][2] if history else one.mills
 
 
 def as_it_was(one: Object) -> Object:
-    """Before the last change."""
+    """The object before its last change."""
     of = kept(one)
     earlier = one.earlier or "AUTHORIZING"
     return one._replace(status=earlier, data=written(of._replace(history=of.history[1:])))
 
 
 def transaction(one: Object, refunds: list[Object], do: Do | None = None) -> dict[str, Any]:
-    def given_back(_: Any) -> list[dict[str, Any]]:
-        return [refund(other, one) for other in refunds]
+    """A transaction's fields. `do`: a fault that the amount has to show."""
 
-    partial = bool(one.authorized) and one.authorized < one.minor
+    def given_back(_: Any) -> list[dict[str, Any]]:
+        return [refund(other, one, refunds) for other in refunds]
+
+    partial = bool(one.authorized) and one.authorized < one.mills
     return {
         "__typename": "Transaction",
         **_payment(one, do),
@@ -86,9 +93,11 @@ def transaction(one: Object, refunds: list[Object], do: Do | None = None) -> dic
     }
 
 
-def refund(one: Object, of: Object, do: Do | None = None) -> dict[str, Any]:
+def refund(one: Object, of: Object, refunds: list[Object], do: Do | None = None) -> dict[str, Any]:
+    """A refund's fields. `refunds`: every refund of the transaction."""
+
     def refunded(_: Any) -> dict[str, Any]:
-        return transaction(of, [one])
+        return transaction(of, refunds)
 
     return {"__typename": "Refund", **_payment(one, do), "refundedTransaction": refunded}
 
@@ -108,26 +117,28 @@ def _payment(one: Object, do: Do | None) -> dict[str, Any]:
     }
 
 
-def _event(one: Object, status: str, at: float, minor: int, says: dict[str, Any]) -> dict[str, Any]:
+def _event(one: Object, status: str, at: float, mills: int, fields: dict[str, Any]) -> dict[str, Any]:
     return {
         "__typename": _EVENTS[status],
         "status": status,
         "timestamp": moment(at),
-        "amount": money(minor, one.currency),
+        "amount": money(mills, one.currency),
         "source": "API",
         "terminal": status not in _GO_ON,
-        **says,
+        **fields,
     }
 
 
-def money(minor: int, currency: str, do: Do | None = None) -> dict[str, str]:
+def money(mills: int, currency: str, do: Do | None = None) -> dict[str, str]:
+    """A MonetaryAmount; with the fault `wrong_amount` or `wrong_currency`, another one."""
     if do == "wrong_amount":
-        minor += 1
-    wire = amounts.to_wire(minor, currency)
+        mills += CURRENCIES.unit(currency)
+    wire = CURRENCIES.written(mills, currency)
     if do == "wrong_currency":
         currency = "EUR" if currency == "USD" else "USD"
     return {"value": wire, "currencyIsoCode": currency, "currencyCode": currency}
 
 
 def moment(at: float) -> str:
+    """Unix seconds as GraphQL's Timestamp, in UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,36 +1,33 @@
-"""What PayPal is at the simulator, and its test values. Source of these: developer.paypal.com, card testing."""
+"""Declares PayPal to the simulator, and its test values. Source of these: developer.paypal.com, card
+testing."""
 
 from typing import Final
 
-from gateways.simulator.accounts import Account
+from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.psp import Entry, Group, Option, Psp
 from gateways.simulator.paypal.app import PayPal
-from gateways.simulator.paypal.hooks import WEBHOOK_ID
 from gateways.simulator.paypal.scenarios import LATER_TOKENS, TOKENS, Scenario
 from gateways.simulator.paypal.store import GATEWAY
-from gateways.simulator.psp import Entry, Group, Option, Psp
+from gateways.simulator.paypal.webhooks import WEBHOOK_ID
 
 
 def _effect(scenario: Scenario) -> str:
-    if scenario.mishap is not None:
-        times = f", {scenario.mishap.times} times" if scenario.mishap.times else ""
-        at = "call that takes the order" if scenario.on == "continue" else scenario.on
-        return f"{scenario.mishap.do} at the {at}{times}"
-    said: list[str] = []
+    if scenario.fault is not None:
+        return scenario.fault.effect("call that takes the order" if scenario.fault.on == "continue" else None)
+    effects: list[str] = []
     if scenario.challenge:
-        said.append("the payer has to pass 3-D Secure")
+        effects.append("the payer has to pass 3-D Secure")
     if scenario.pending:
-        said.append("pending at first")
+        effects.append("pending at first")
     if scenario.issue is not None:
-        said.append(f"422 {scenario.issue}")
+        effects.append(f"422 {scenario.issue}")
     if scenario.processor is not None:
-        times = f", {scenario.declines} times" if scenario.declines else ""
-        first = ", at the account named first" if scenario.at_first else ""
-        said.append(f"declined with {scenario.processor}{times}{first}")
+        effects.append(f"declined with {scenario.processor}{scenario.declines.effect}")
     if scenario.dispute is not None:
-        said.append(f"captured, disputed, then {scenario.dispute}")
+        effects.append(f"captured, disputed, then {scenario.dispute}")
     if scenario.refund is not None:
-        said.append(f"a refund is {scenario.refund}")
-    return "; ".join(said) or "success"
+        effects.append(f"a refund is {scenario.refund}")
+    return "; ".join(effects) or "success"
 
 
 PSP: Final = Psp(
@@ -45,6 +42,7 @@ PSP: Final = Psp(
         options={"webhook_id": WEBHOOK_ID},
     ),
     open=PayPal.open,
+    hosts=("api-m.sandbox.paypal.com",),
     credentials="Client id and secret, Basic, at /v1/oauth2/token; then the access token as a bearer token.",
     webhooks=(
         "CHECKOUT.ORDER.APPROVED, PAYMENT.*, CUSTOMER.DISPUTE.*; RSA-SHA256 by the certificate at PAYPAL-CERT-URL,"
@@ -78,6 +76,6 @@ PSP: Final = Psp(
         "An order that nobody takes is never forgotten.",
         "A key that is used for another request is answered with 422 DUPLICATE_REQUEST_ID; PayPal does not say.",
         "Reauthorization is always refused; issues come without their description.",
-        "Fees are 3.49 % and 49 hundredths, and in no ledger.",
+        "Fees are 3.49 % and 49 hundredths of each capture, which a refund does not give back.",
     ),
 )

@@ -1,12 +1,12 @@
-"""What PayPal's interface says when it refuses. Source: OpenAPI of Orders 2.13 and Payments 2.5."""
+"""PayPal's error objects. Source: OpenAPI of Orders 2.13 and Payments 2.5."""
 
 import time
 from typing import Any, Final
 
-from gateways.simulator import ids
-from gateways.simulator.psp import Answer, Refusal, Trouble
+from gateways.simulator.core import ids
+from gateways.simulator.core.psp import ErrorKind, Refusal, Response
 
-_SAID: Final = {
+_TEXTS: Final = {
     400: ("INVALID_REQUEST", "Request is not well-formed, syntactically incorrect, or violates schema."),
     401: (
         "AUTHENTICATION_FAILURE",
@@ -24,7 +24,7 @@ _SAID: Final = {
     500: ("INTERNAL_SERVER_ERROR", "An internal server error occurred."),
     503: ("SERVICE_UNAVAILABLE", "Service Unavailable."),
 }
-_TROUBLES: Final[dict[Trouble, tuple[int, str | None]]] = {
+_ERRORS: Final[dict[ErrorKind, tuple[int, str | None]]] = {
     "unauthorized": (401, None),
     "not_found": (404, "INVALID_RESOURCE_ID"),
     "too_large": (413, None),
@@ -34,7 +34,7 @@ _TROUBLES: Final[dict[Trouble, tuple[int, str | None]]] = {
     "key_in_use": (409, "PREVIOUS_REQUEST_IN_PROGRESS"),
     "key_conflict": (422, "DUPLICATE_REQUEST_ID"),
 }
-# What PayPal-Mock-Response may ask for that is no issue of a 422.
+# The statuses of those codes of PayPal-Mock-Response that are not issues of a 422.
 _OTHER: Final = {
     "INTERNAL_SERVER_ERROR": 500,
     "SERVICE_UNAVAILABLE": 503,
@@ -48,32 +48,38 @@ _OTHER: Final = {
 }
 
 
-def trouble(what: Trouble) -> Answer:
-    return _answer(*_TROUBLES[what])
+def error_response(kind: ErrorKind) -> Response:
+    """The error that the front answers with."""
+    return _response(*_ERRORS[kind])
 
 
 def unfit(issue: str, *, page: str | None = None) -> Refusal:
-    """A 422. `page`: where the payer agrees."""
-    return Refusal(_answer(422, issue, page=page))
+    """A 422 with this issue. `page`: where the payer agrees, as a link."""
+    return Refusal(_response(422, issue, page=page))
 
 
 def invalid(field: str, issue: str = "INVALID_PARAMETER_VALUE") -> Refusal:
-    return Refusal(_answer(400, issue, field=field))
+    """A 400 about this field (a JSON pointer, or a header's name)."""
+    return Refusal(_response(400, issue, field=field))
 
 
 def missing() -> Refusal:
-    return Refusal(_answer(404, "INVALID_RESOURCE_ID"))
+    """A 404: the account has no such resource."""
+    return Refusal(_response(404, "INVALID_RESOURCE_ID"))
 
 
 def mocked(issue: str) -> Refusal:
-    return Refusal(_answer(_OTHER.get(issue, 422), issue))
+    """The error that `PayPal-Mock-Response` asks for; 422 where the issue has no other status."""
+    return Refusal(_response(_OTHER.get(issue, 422), issue))
 
 
-def _answer(status: int, issue: str | None, *, field: str | None = None, page: str | None = None) -> Answer:
-    name, message = _SAID[status]
+def _response(
+    status: int, issue: str | None, *, field: str | None = None, page: str | None = None
+) -> Response:
+    name, message = _TEXTS[status]
     body: dict[str, Any] = {"name": name, "message": message, "debug_id": ids.letters(time.time(), 0).lower()}
     if issue is not None:
         body["details"] = [{"issue": issue} if field is None else {"issue": issue, "field": field}]
     if page is not None:
         body["links"] = [{"rel": "payer-action", "href": page, "method": "GET"}]
-    return Answer.json(status, body)
+    return Response.json(status, body)

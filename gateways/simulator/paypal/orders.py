@@ -5,24 +5,27 @@ from typing import Any
 
 import orjson
 
-from gateways.simulator import ids
+from gateways.simulator.core import ids
+from gateways.simulator.core.psp import Turn, payment_of
+from gateways.simulator.core.rows import Moved, Object, Under
 from gateways.simulator.paypal import scenarios, wire
 from gateways.simulator.paypal.errors import unfit
-from gateways.simulator.paypal.shown import View
+from gateways.simulator.paypal.shown import Renderer, fee_mills
 from gateways.simulator.paypal.store import GATEWAY, Store
-from gateways.simulator.psp import Turn
-from gateways.simulator.rows import Moved, Object
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
+    """Takes orders: at once, or once their payer has agreed."""
+
     store: Store
 
-    def create(self, asked: wire.Create, turn: Turn) -> Object:
-        source = asked.source
+    def create(self, params: wire.Create, turn: Turn) -> Object:
+        """Creates an order, and takes it if it has a payment source that needs no payer."""
+        source = params.source
         kept: dict[str, Any] = {
-            "intent": asked.intent,
-            "unit": asked.unit,
+            "intent": params.intent,
+            "unit": params.unit,
             "of": None if source is None else source.of,
             "method": None if source is None else source.method,
             "pages": {} if source is None else {"return": source.return_url, "cancel": source.cancel_url},
@@ -37,10 +40,10 @@ class Orders:
                 turn.account.name,
                 "order",
                 "PAYER_ACTION_REQUIRED" if waits else "CREATED",
-                asked.minor,
-                asked.currency,
+                params.mills,
+                params.currency,
                 turn.now,
-                reference=asked.reference,
+                reference=params.reference,
                 data=orjson.dumps(kept).decode(),
             )
         )
@@ -60,7 +63,7 @@ class Orders:
             pages = {"return": source.return_url, "cancel": source.cancel_url}
             order = self.store.keep(order, of=source.of, method=source.method, pages=pages)
         elif order.status != "APPROVED":
-            raise unfit("PAYER_ACTION_REQUIRED", page=View(turn.origin).page(order))
+            raise unfit("PAYER_ACTION_REQUIRED", page=Renderer(turn.origin).page(order))
         scenario = scenarios.chosen(orjson.loads(order.data)["method"])
         if scenario is None:
             raise unfit("TOKEN_ID_NOT_FOUND")
@@ -80,7 +83,7 @@ class Orders:
         kind = "authorization" if kept["intent"] == "AUTHORIZE" else "capture"
         status = _first_status(kind, pending=scenario.pending, declined=declined)
         life_s = turn.account.number("authorization_life_s") if kind == "authorization" else 0
-        settles_at = turn.now + scenarios.SETTLES_AFTER_S if scenario.pending else None
+        settles_at = turn.now + self.store.front.settles_after_s if scenario.pending else None
         if status == "CREATED" and life_s:
             settles_at = turn.now + life_s
         one = self.store.add(
@@ -89,42 +92,40 @@ class Orders:
             turn,
             related={},
             status=status,
-            minor=order.minor,
+            mills=order.mills,
             reference=order.reference,
             invoice_id=invoice,
             custom_id=kept["unit"].get("custom_id"),
             processor=processor if kept["of"] == "card" else None,
-            capture_limit=_limit(order.minor, turn),
+            capture_limit=_limit(order.mills, turn),
             settles_at=settles_at,
             may_move=status == "PENDING",
         )
         if status in {"CREATED", "COMPLETED"}:
             one = self.held(one, turn.now)
         if status == "COMPLETED" and scenario.dispute is not None:
-            due = turn.now + scenarios.SETTLES_AFTER_S
+            due = turn.now + self.store.front.settles_after_s
             one = self.store.front.ledger.change(one._replace(settles_at=due))
-        self.store.tell(_EVENTS[kind, status], one, turn.origin, turn.now)
+        self.store.store_event(_EVENTS[kind, status], one, turn.origin, turn.now)
         return self.store.keep(order, "COMPLETED")
 
     def held(self, one: Object, now: float) -> Object:
-        """The money of an authorization, or of a sale, is there."""
+        """Enters the money of an authorization, or of a sale, as held or taken."""
         if one.kind == "authorization":
-            moved = Moved("authorized", one.id, one.reference, one.minor)
-            return self.store.front.ledger.move(one._replace(authorized=one.minor), [moved], now)
-        moved = Moved("captured", one.id, one.reference, one.minor)
-        return self.store.front.ledger.move(one._replace(captured=one.minor), [moved], now)
+            moved = Moved("authorized", one.id, one.reference, one.mills)
+            return self.store.front.ledger.move(one._replace(authorized=one.mills), [moved], now)
+        moved = Moved("captured", one.id, one.reference, one.mills)
+        self.store.front.ledger.fee(Under.of(one), moved, fee_mills(one), now)
+        return self.store.front.ledger.move(one._replace(captured=one.mills), [moved], now)
 
     def _hits(self, scenario: scenarios.Scenario, order: Object, turn: Turn) -> bool:
-        front = self.store.front
-        if scenario.at_first:
-            return front.accounts.is_first(turn.account)
-        payment = (order.reference or order.id).partition("-")[0]
-        return scenario.declines is None or front.spent.take(f"declined/{payment}", scenario.declines)
+        payment = payment_of(order.reference) or order.id
+        return self.store.front.declines(scenario.declines, payment, turn.account)
 
     def agree(self, order: Object, now: float) -> Object:
-        """As the payer does on PayPal's page."""
+        """Marks the order as agreed to by its payer, on PayPal's page."""
         order = self.store.keep(order, "APPROVED")
-        self.store.tell("CHECKOUT.ORDER.APPROVED", order, orjson.loads(order.data)["origin"], now)
+        self.store.store_event("CHECKOUT.ORDER.APPROVED", order, orjson.loads(order.data)["origin"], now)
         return order
 
 
@@ -136,8 +137,8 @@ def _first_status(kind: str, *, pending: bool, declined: bool) -> str:
     return "DECLINED" if declined else "COMPLETED"
 
 
-def _limit(minor: int, turn: Turn) -> int:
-    return minor + minor * turn.account.number("overcapture_percent") // 100
+def _limit(mills: int, turn: Turn) -> int:
+    return mills + mills * turn.account.number("overcapture_percent") // 100
 
 
 _EVENTS: dict[tuple[str, str], Any] = {

@@ -1,6 +1,5 @@
-"""PayPal's objects as its interface shows them, made from the ledger's.
-
-An order's id in the ledger is PayPal's; a payment's is the one that AegisPay knows it by, and PayPal's is its `parent`.
+"""PayPal's objects as its interface shows them, made from the ledger's. An order's id in the ledger is
+PayPal's; a payment's id is the one that AegisPay knows it by, and its `parent` is PayPal's.
 """
 
 from collections.abc import Sequence
@@ -10,32 +9,34 @@ from typing import Any, Final
 
 import orjson
 
-from aggregates import money
-from gateways.paypal import amounts
-from gateways.simulator.faults import Do
-from gateways.simulator.rows import Object
+from gateways.simulator.core.faults import Do
+from gateways.simulator.core.rows import Object
+from gateways.simulator.paypal.currencies import CURRENCIES, money
 
 PARTS: Final = {"authorization": "authorizations", "capture": "captures", "refund": "refunds"}
 MINIMAL: Final = frozenset({"id", "status", "links"})
+_OTHER_MONEY: Final = 1000
 _WAITS: Final = {"CREATED": "approve", "PAYER_ACTION_REQUIRED": "payer-action"}
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """`origin`: where the interface begins. `do`: what is to go wrong with what is shown."""
+class Renderer:
+    """Writes PayPal's objects. `origin`: where the interface begins. `do`: a fault that the objects have to
+    show."""
 
     origin: str
     do: Do | None = None
 
     def order(self, order: Object, payments: Sequence[Object]) -> dict[str, Any]:
+        """An order with its payments, oldest first."""
         kept = orjson.loads(order.data)
-        unit = {**kept["unit"], "amount": self._money(order, order.minor)}
+        unit = {**kept["unit"], "amount": self._money(order, order.mills)}
         collection: dict[str, list[Any]] = {}
         for one in payments:
             collection.setdefault(PARTS[one.kind], []).append(self.payment(one))
         if collection:
             unit["payments"] = collection
-        said = {
+        body = {
             "id": order.id,
             "intent": kept["intent"],
             "status": order.status,
@@ -43,15 +44,16 @@ class View:
             "create_time": moment(order.created),
             "links": self._order_links(order),
         }
-        return said | ({} if kept["of"] is None else {"payment_source": {kept["of"]: {}}})
+        return body | ({} if kept["of"] is None else {"payment_source": {kept["of"]: {}}})
 
     def payment(self, one: Object) -> dict[str, Any]:
+        """An authorization, a capture or a refund, with what PayPal keeps of it."""
         kept = orjson.loads(one.data)
         status = (one.earlier or "PENDING") if self.do == "flap" else one.status
-        said: dict[str, Any] = {
+        body: dict[str, Any] = {
             "id": one.parent,
             "status": status,
-            "amount": self._money(one, one.minor),
+            "amount": self._money(one, one.mills),
             **{name: kept[name] for name in ("custom_id", "invoice_id") if kept.get(name)},
             "create_time": moment(one.created),
             "update_time": moment(one.created),
@@ -59,17 +61,17 @@ class View:
             "supplementary_data": {"related_ids": kept["related"]},
         }
         if kept.get("processor") is not None:
-            said["processor_response"] = {"response_code": kept["processor"]}
+            body["processor_response"] = {"response_code": kept["processor"]}
         if status == "PENDING":
-            said["status_details"] = {"reason": "PENDING_REVIEW" if one.kind == "authorization" else "OTHER"}
+            body["status_details"] = {"reason": "PENDING_REVIEW" if one.kind == "authorization" else "OTHER"}
         if one.kind == "capture":
-            said["final_capture"] = kept["final"]
-        return said | self._breakdown(one, status)
+            body["final_capture"] = kept["final"]
+        return body | self._breakdown(one, status)
 
     def _breakdown(self, one: Object, status: str) -> dict[str, Any]:
         if status in {"PENDING", "DECLINED", "FAILED"} or one.kind == "authorization":
             return {}
-        gross, fee = one.minor, fee_minor(one)
+        gross, fee = one.mills, fee_mills(one)
         if one.kind == "refund":
             zero = self._money(one, 0)
             parts = {
@@ -92,33 +94,27 @@ class View:
         return links
 
     def page(self, order: Object) -> str:
+        """The address of the page on which the payer agrees."""
         return f"{self.origin}/checkoutnow?token={order.id}"
 
     def _link(self, rel: str, path: str) -> dict[str, str]:
         return {"href": self.origin + path, "rel": rel, "method": "GET"}
 
-    def _money(self, of: Object, minor: int) -> dict[str, str]:
+    def _money(self, of: Object, mills: int) -> dict[str, str]:
         currency = of.currency
         if self.do == "wrong_currency":
             currency = "EUR" if currency == "USD" else "USD"
-        return wire(minor + (100 if self.do == "wrong_amount" else 0), currency)
+        return money(mills + (_OTHER_MONEY if self.do == "wrong_amount" else 0), currency)
 
 
-def wire(minor: int, currency: str) -> dict[str, str]:
-    if minor > 0:
-        return amounts.to_wire(minor, currency)
-    return {
-        "currency_code": currency,
-        "value": "0" if "." not in amounts.to_wire(100, currency)["value"] else "0.00",
-    }
-
-
-def fee_minor(one: Object) -> int:
-    """3.49 % and 49 hundredths, rounded down to what the currency can be written in."""
-    smallest = 1 if "." in amounts.to_wire(100, one.currency)["value"] else 10 ** money.exponent(one.currency)
-    fee = one.minor * 349 // 10_000 + 49
-    return min(one.minor, fee) // smallest * smallest
+def fee_mills(one: Object) -> int:
+    """PayPal's fee on a capture, in mills: 3.49 % and 0.49, rounded down to what the currency can be written
+    in."""
+    unit = CURRENCIES.unit(one.currency)
+    fee = one.mills * 349 // 10_000 + 490
+    return min(one.mills, fee) // unit * unit
 
 
 def moment(at: float) -> str:
+    """Unix seconds as PayPal writes them: UTC, to the second."""
     return datetime.fromtimestamp(int(at), UTC).isoformat().replace("+00:00", "Z")

@@ -1,7 +1,6 @@
-"""PayPal's objects in the ledger, and what is told of them. Everything here runs inside a transaction.
-
-An order moves nothing itself. The authorization, or a sale's capture, is the payment that its money moves under; its
-id is the one that AegisPay knows it by.
+"""PayPal's objects in the ledger, and their webhooks. Everything here runs inside a transaction. An order
+moves no money itself: the authorization, or a sale's capture, is the payment whose money moves, and AegisPay
+knows the payment by that one's id.
 """
 
 from dataclasses import dataclass
@@ -9,40 +8,45 @@ from typing import Any, Final
 
 import orjson
 
-from gateways.paypal import names
-from gateways.simulator import ids
-from gateways.simulator.front import Front
+from gateways.simulator.core import ids
+from gateways.simulator.core.front import Front
+from gateways.simulator.core.psp import Turn
+from gateways.simulator.core.rows import Object
 from gateways.simulator.paypal.errors import missing, unfit
-from gateways.simulator.paypal.shown import PARTS, View, moment
-from gateways.simulator.psp import Turn
-from gateways.simulator.rows import Object
+from gateways.simulator.paypal.shown import PARTS, Renderer, moment
 
 GATEWAY: Final = "paypal"
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
+    """Reads and writes PayPal's objects."""
+
     front: Front
 
     def order(self, account: str, order_id: str) -> Object:
+        """The account's order. Raises `Refusal` (404) where there is none."""
         found = self.front.ledger.one(GATEWAY, order_id)
         if found is None or found.account != account or found.kind != "order":
             raise missing()
         return found
 
     def payment(self, account: str, kind: str, paypal_id: str) -> Object:
+        """The account's authorization, capture or refund by PayPal's id. Raises `Refusal` (404) where there
+        is none."""
         found = self.front.ledger.find(GATEWAY, account, kind=kind, parent=paypal_id, limit=1)
         if not found:
             raise missing()
         return found[0]
 
     def of(self, one: Object) -> Object:
-        """The payment that its money moves under."""
+        """The payment whose money an object moves."""
         found = self.front.ledger.one(GATEWAY, one.payment or one.id)
         assert found is not None, "a payment is not forgotten"
         return found
 
     def order_of(self, one: Object) -> Object:
+        """The order that a payment belongs to."""
         return self.order(one.account, orjson.loads(one.data)["related"]["order_id"])
 
     def inside(self, order: Object) -> list[Object]:
@@ -52,15 +56,14 @@ class Store:
         return [one for one in found if one is not None]
 
     def add(self, order: Object, kind: str, turn: Turn, *, related: dict[str, str], **fields: Any) -> Object:
-        """A payment of this order, told of as it is. `fields`: of the object, and beside them of its data: `invoice_id`,
-        `custom_id`, `processor`, `final`."""
+        """Adds a payment to the order. `fields`: of the object, and of its data `invoice_id`, `custom_id`,
+        `processor` and `final`."""
         paypal_id = ids.capitals(turn.now)
         kept = {name: fields.pop(name, None) for name in ("invoice_id", "custom_id", "processor")}
         kept |= {"final": fields.pop("final", True), "related": {"order_id": order.id} | related}
-        part: Any = PARTS[kind]
         one = Object(
             GATEWAY,
-            names.inside(order.id, part, paypal_id),
+            f"orders/{order.id}/{PARTS[kind]}/{paypal_id}",
             turn.account.name,
             kind,
             created=turn.now,
@@ -74,6 +77,7 @@ class Store:
         return one
 
     def keep(self, order: Object, status: str | None = None, **data: Any) -> Object:
+        """Changes an order's status and these fields of its data."""
         current = self.order(order.account, order.id)
         kept = orjson.loads(current.data) | data
         return self.front.ledger.change(
@@ -81,22 +85,26 @@ class Store:
         )
 
     def refuse_known_invoice(self, account: Any, invoice_id: str | None) -> None:
-        """Where the account wants each invoice once: no two payments that took something have the same."""
+        """Raises `Refusal` (422) where the account wants each invoice id once, and a payment that took money
+        has this one."""
         if not account.flag("unique_invoices") or invoice_id is None:
             return
         for one in self.front.ledger.find(GATEWAY, account.name, reference=invoice_id):
             if one.kind in PARTS and one.status not in {"DENIED", "DECLINED", "FAILED"}:
                 raise unfit("DUPLICATE_INVOICE_ID")
 
-    def tell(self, event_type: str, one: Object, origin: str, now: float, resource: Any = None) -> None:
-        """Nothing where the account takes no webhooks."""
+    def store_event(
+        self, event_type: str, one: Object, origin: str, now: float, resource: Any = None
+    ) -> None:
+        """Stores the webhook of an event; nothing where the account takes none. `resource`: None: the object
+        itself."""
         account = self.front.accounts.named(GATEWAY, one.account)
         if account is None or account.webhook_url is None:
             return
         event_id = f"WH-{ids.capitals(now)}"
-        view = View(origin)
+        renderer = Renderer(origin)
         if resource is None:
-            resource = view.order(one, self.inside(one)) if one.kind == "order" else view.payment(one)
+            resource = renderer.order(one, self.inside(one)) if one.kind == "order" else renderer.payment(one)
         event = {
             "id": event_id,
             "event_version": "1.0",
@@ -114,4 +122,4 @@ class Store:
                 }
             ],
         }
-        self.front.hooks.tell(account, event_id, event_type, one.reference or one.id, orjson.dumps(event))
+        self.front.webhooks.store(account, event_id, event_type, one.reference or one.id, orjson.dumps(event))

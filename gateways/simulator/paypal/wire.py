@@ -1,11 +1,11 @@
-"""What is asked for, checked as far as this simulator knows it. No card number is kept."""
+"""Reads requests, as far as this simulator knows them. No card number is kept."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import orjson
 
-from gateways.paypal import amounts
+from gateways.simulator.paypal.currencies import read
 from gateways.simulator.paypal.errors import invalid, mocked, unfit
 
 _TEXT_MAX: Final = 127
@@ -13,7 +13,8 @@ _TEXT_MAX: Final = 127
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`method`: the vault id or the cardholder's name; None: a wallet whose owner is asked."""
+    """The payment source. `method`: the vault id or the cardholder's name; None: a wallet whose payer has to
+    agree."""
 
     of: Literal["card", "paypal"]
     method: str | None
@@ -24,22 +25,26 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Create:
+    """A `POST /v2/checkout/orders` that was checked. `mills`: the amount. `unit`: the purchase unit's
+    texts."""
+
     intent: Literal["CAPTURE", "AUTHORIZE"]
-    minor: int
+    mills: int
     currency: str
     unit: dict[str, str]
     source: Source | None
 
     @property
     def reference(self) -> str | None:
+        """AegisPay's reference: the unit's `custom_id`, else its `invoice_id`, else None."""
         return self.unit.get("custom_id") or self.unit.get("invoice_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """`minor` None: all that is left."""
+    """A capture or a refund that was checked. `mills`: None: all that is left."""
 
-    minor: int | None
+    mills: int | None
     currency: str | None
     invoice_id: str | None
     custom_id: str | None
@@ -47,34 +52,37 @@ class Money:
 
 
 def create(raw: bytes) -> Create:
+    """Reads an order. Raises `Refusal` (400, 422) with PayPal's issue."""
     body = _object(raw)
     intent, units = body.get("intent"), body.get("purchase_units")
     if intent not in ("CAPTURE", "AUTHORIZE"):
         raise invalid("/intent")
     if not isinstance(units, list) or len(units) != 1 or not isinstance(units[0], dict):
         raise invalid("/purchase_units")
-    minor, currency = _money(units[0].get("amount"), "/purchase_units/0/amount")
+    mills, currency = read(units[0].get("amount"), "/purchase_units/0/amount")
     names = ("reference_id", "custom_id", "invoice_id", "description", "soft_descriptor")
-    unit = {name: said for name in names if (said := _text(units[0], name)) is not None}
-    return Create(intent, minor, currency, {"reference_id": "default"} | unit, _source(body))
+    unit = {name: sent for name in names if (sent := _text(units[0], name)) is not None}
+    return Create(intent, mills, currency, {"reference_id": "default"} | unit, _source(body))
 
 
 def take(raw: bytes) -> Source | None:
+    """Reads the payment source of an authorize or a capture of an order. None: the one of the order."""
     return _source(_object(raw))
 
 
 def money(raw: bytes) -> Money:
-    """Of a capture or a refund."""
+    """Reads a capture or a refund. Raises `Refusal` (400, 422)."""
     body = _object(raw)
-    minor, currency = (None, None) if "amount" not in body else _money(body["amount"], "/amount")
+    mills, currency = (None, None) if "amount" not in body else read(body["amount"], "/amount")
     final = body.get("final_capture", False)
     if not isinstance(final, bool):
         raise invalid("/final_capture")
-    return Money(minor, currency, _text(body, "invoice_id"), _text(body, "custom_id"), final)
+    return Money(mills, currency, _text(body, "invoice_id"), _text(body, "custom_id"), final)
 
 
 def mock(header: str | None) -> None:
-    """PayPal-Mock-Response: `{"mock_application_codes": "INSTRUMENT_DECLINED"}`. Raises what it asks for."""
+    """Raises the error that the header `PayPal-Mock-Response` asks for: `{"mock_application_codes":
+    "INSTRUMENT_DECLINED"}`."""
     if header is None:
         return
     codes = _object(header.encode()).get("mock_application_codes")
@@ -85,10 +93,10 @@ def mock(header: str | None) -> None:
 
 
 def _source(body: dict[str, Any]) -> Source | None:
-    said = body.get("payment_source")
-    if said is None:
+    sent = body.get("payment_source")
+    if sent is None:
         return None
-    given = list(said.items()) if isinstance(said, dict) else []
+    given = list(sent.items()) if isinstance(sent, dict) else []
     if len(given) != 1 or given[0][0] not in ("card", "paypal") or not isinstance(given[0][1], dict):
         raise invalid("/payment_source", "NOT_SUPPORTED")
     of, content = given[0]
@@ -104,26 +112,8 @@ def _source(body: dict[str, Any]) -> Source | None:
     return Source(of, method, always, _text(pages, "return_url", 4000), _text(pages, "cancel_url", 4000))
 
 
-def _money(said: Any, field: str) -> tuple[int, str]:
-    if not isinstance(said, dict):
-        raise invalid(field, "MISSING_REQUIRED_PARAMETER")
-    currency, value = said.get("currency_code"), said.get("value")
-    if not isinstance(currency, str) or not isinstance(value, str):
-        raise invalid(field)
-    if currency not in amounts.CURRENCIES:
-        raise unfit("INVALID_CURRENCY_CODE")
-    if value.startswith("-") or not value.strip("0."):
-        raise unfit("CANNOT_BE_ZERO_OR_NEGATIVE")
-    read = amounts.from_wire(said)
-    if read is None:
-        raise unfit("DECIMAL_PRECISION")
-    if "." in value and "." not in amounts.to_wire(100, currency)["value"]:
-        raise unfit("DECIMALS_NOT_SUPPORTED")
-    return read
-
-
-def _text(said: dict[str, Any], name: str, longest: int = _TEXT_MAX) -> str | None:
-    value = said.get(name)
+def _text(sent: dict[str, Any], name: str, longest: int = _TEXT_MAX) -> str | None:
+    value = sent.get(name)
     if value is None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= longest:

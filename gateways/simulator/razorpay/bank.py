@@ -1,4 +1,6 @@
-"""The customer's bank: it asks for an OTP, and posts a form to the address that the payment was created with."""
+"""The page of the customer's bank: takes an OTP, and has the browser post a form to the address that the
+payment was created with.
+"""
 
 import time
 from collections.abc import Mapping
@@ -9,47 +11,54 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from gateways.simulator.front import Front
-from gateways.simulator.razorpay import entities
+from gateways.simulator.core import customer_page
+from gateways.simulator.core.front import Front
+from gateways.simulator.core.rows import Object
+from gateways.simulator.razorpay.currencies import CURRENCIES
 from gateways.simulator.razorpay.entities import GATEWAY, data_of
 from gateways.simulator.razorpay.events import signed_return
 from gateways.simulator.razorpay.payments import Payments
 from gateways.simulator.razorpay.scenarios import FAILURES
-from gateways.simulator.rows import Object
 
 _OTP_DIGITS_MIN: Final = 4
 _OTP_DIGITS_MAX: Final = 10
+_OTP: Final = (
+    "<label>One-time password, 4 to 10 digits"
+    "<input name=otp inputmode=numeric autocomplete=one-time-code></label>"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Bank:
+    """The handlers of the page."""
+
     front: Front
     payments: Payments
 
-    async def ask(self, request: web.Request) -> web.StreamResponse:
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """The page on which the customer types the OTP. 404: no such payment."""
         one = self._known(request)
-        amount = f"{entities.wire_of(one.minor, one.currency)} {escape(one.currency)}"
-        return _html(
-            f"<h1>Your bank</h1><p>{amount}, status {escape(one.status)}</p><form method=post>"
-            "<label>OTP, 4 to 10 digits <input name=otp inputmode=numeric autocomplete=one-time-code></label> "
-            "<button name=result value=pass>Pay</button> <button name=result value=fail>Cancel</button></form>"
-        )
+        amount = CURRENCIES.shown(one.mills, one.currency)
+        buttons = (("pass", "Pay"), ("fail", "Cancel"))
+        return customer_page.confirmation_page("Your bank", amount, one.status, buttons, _OTP)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """`result=pass` or a right OTP: passed. It is answered with a form that posts itself to the shop."""
+    async def take_otp(self, request: web.Request) -> web.StreamResponse:
+        """Takes `result=pass` or an OTP of 4 to 10 digits as passed, and shows a form that posts itself to
+        the merchant."""
         sent = parse_qs((await request.read()).decode("utf-8", errors="replace"))
-        said = {name: values[0] for name, values in sent.items()}
-        one = self.payments.answer_the_bank(self._known(request), _refused(said), time.time())
+        form = {name: values[0] for name, values in sent.items()}
+        one = self.payments.answer_the_bank(self._known(request), _refused(form), time.time())
         back = data_of(one)["callback_url"]
         if back is None:
-            return _html(f"<p>status {escape(one.status)}")
+            return customer_page.page("Your bank", f"<p class=status>Status: {escape(one.status)}")
         fields = "".join(
             f"<input type=hidden name='{escape(name)}' value='{escape(value)}'>"
             for name, value in self._brought_back(one).items()
         )
-        return _html(
-            f"<form method=post action='{escape(back)}'>{fields}<button>Back to the shop</button></form>"
-            "<script>document.forms[0].submit()</script>"
+        return customer_page.page(
+            "Your bank",
+            f"<form method=post action='{escape(back)}'>{fields}<button class=first>Back to the shop</button></form>"
+            "<script>document.forms[0].submit()</script>",
         )
 
     def _brought_back(self, one: Object) -> dict[str, str]:
@@ -72,16 +81,12 @@ class Bank:
         return one
 
 
-def _refused(said: Mapping[str, str]) -> str | None:
+def _refused(form: Mapping[str, str]) -> str | None:
     """Why the customer did not pass."""
-    if said.get("result") == "fail":
+    if form.get("result") == "fail":
         return "payment_cancelled"
-    otp = said.get("otp", "")
-    if not otp and said.get("result") == "pass":
+    otp = form.get("otp", "")
+    if not otp and form.get("result") == "pass":
         return None
     right = otp.isascii() and otp.isdigit() and _OTP_DIGITS_MIN <= len(otp) <= _OTP_DIGITS_MAX
     return None if right else "incorrect_otp"
-
-
-def _html(body: str) -> web.Response:
-    return web.Response(text=f"<!doctype html><title>Bank</title>{body}", content_type="text/html")

@@ -1,30 +1,27 @@
-"""What Razorpay is at the simulator, and its test values."""
+"""Declares Razorpay to the simulator, and its test values."""
 
 from typing import Final
 
-from gateways.simulator.accounts import Account
-from gateways.simulator.psp import Entry, Group, Option, Psp
+from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.psp import SETTLES_AFTER_S, Entry, Group, Option, Psp
 from gateways.simulator.razorpay.app import Razorpay
 from gateways.simulator.razorpay.entities import GATEWAY
-from gateways.simulator.razorpay.scenarios import LATE_AFTER_S, TOKENS, Scenario
+from gateways.simulator.razorpay.scenarios import TOKENS, Scenario
 
 
 def _effect(scenario: Scenario) -> str:
-    if scenario.mishap is not None:
-        on = "payment" if scenario.on == "continue" else scenario.on
-        times = f", {scenario.mishap.times} times" if scenario.mishap.times else ""
-        return f"{scenario.mishap.do} at the {on}{times}"
-    said = ["the bank asks for an OTP"] if scenario.asks else []
+    if scenario.fault is not None:
+        return scenario.fault.effect("payment" if scenario.fault.on == "continue" else None)
+    effects = ["the bank asks for an OTP"] if scenario.challenge else []
     if scenario.failure is not None:
-        times = f", {scenario.declines} times" if scenario.declines else ""
-        said.append(f"{scenario.failure}{times}{', at the first account' if scenario.at_first else ''}")
+        effects.append(f"{scenario.failure}{scenario.declines.effect}")
     if scenario.late:
-        said.append(f"authorized all the same after {LATE_AFTER_S:g} s")
+        effects.append(f"authorized all the same after {SETTLES_AFTER_S:g} s")
     if scenario.refund is not None:
-        said.append(f"a refund is {scenario.refund}")
+        effects.append(f"a refund is {scenario.refund}")
     if scenario.dispute is not None:
-        said.append(f"captured, then disputed, and the dispute {scenario.dispute}")
-    return "; ".join(said) or "authorized at once"
+        effects.append(f"captured, then disputed, and the dispute {scenario.dispute}")
+    return "; ".join(effects) or "authorized at once"
 
 
 PSP: Final = Psp(
@@ -39,6 +36,7 @@ PSP: Final = Psp(
         webhook_secret="razorpay_simulator_webhook",  # noqa: S106 - for anybody to know
     ),
     open=Razorpay.open,
+    hosts=("api.razorpay.com",),
     credentials="Basic: the key's id and its secret.",
     webhooks="payment.*, payment.dispute.*, order.paid, refund.*; header X-Razorpay-Signature, HMAC-SHA256 of the body.",
     groups=(
@@ -52,8 +50,9 @@ PSP: Final = Psp(
     },
     differs=(
         "Only cards, by token; a parameter that it does not know is a 400 that says so.",
-        "A capture's X-Request-Id says which operation of AegisPay's it is for, else the payment's is taken.",
+        "A capture's X-Request-Id says which operation of AegisPay's it is for; else it is a sale's own, or nobody's.",
         "The bank's page posts a form to callback_url by a script, or by its button.",
-        "No minimum amount, no settlements, no customers; a dispute is told and moves nothing.",
+        "Fees are 2 % of each payment, tax in them, which a refund does not give back.",
+        "No minimum amount, no settlements, no customers; what a dispute has taken stands in the ledger by itself.",
     ),
 )

@@ -1,14 +1,15 @@
-"""Orders, payments and refunds as Razorpay shows them. Source: its API reference, and its client's fixtures."""
+"""Orders, payments and refunds as Razorpay shows them. Source: its API reference, and its client's
+fixtures."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 
-from gateways.razorpay import amounts
-from gateways.simulator.faults import Do
+from gateways.simulator.core.faults import Do
+from gateways.simulator.core.rows import Object
+from gateways.simulator.razorpay.currencies import CURRENCIES
 from gateways.simulator.razorpay.scenarios import FAILURES
-from gateways.simulator.rows import Object
 
 GATEWAY: Final = "razorpay"
 _FEE_PERCENT: Final = 2
@@ -16,17 +17,19 @@ _TAX_PERCENT: Final = 18  # of the fee
 
 
 def data_of(one: Object) -> dict[str, Any]:
+    """The JSON that is kept beside an object's columns."""
     data: dict[str, Any] = orjson.loads(one.data)
     return data
 
 
 def packed(data: dict[str, Any]) -> str:
+    """The same, as it is stored."""
     return orjson.dumps(data).decode()
 
 
 def order(one: Object, payments: Sequence[Object] | None = None) -> dict[str, Any]:
-    """`payments`: with them, where they were asked for."""
-    data, wire = data_of(one), wire_of(one.minor, one.currency)
+    """An order as Razorpay shows it. `payments`: where they are expanded."""
+    data, wire = data_of(one), wire_of(one.mills, one.currency)
     paid = wire if one.status == "paid" else 0
     shown = {
         "id": one.id,
@@ -46,11 +49,12 @@ def order(one: Object, payments: Sequence[Object] | None = None) -> dict[str, An
 
 
 def payment(one: Object, do: Do | None = None) -> dict[str, Any]:
+    """A payment as Razorpay shows it. `do`: a fault that the amount has to show."""
     data, currency = data_of(one), one.currency
-    wire, failure = wire_of(one.minor, currency), data["failure"]
+    wire, failure = wire_of(one.mills, currency), data["failure"]
     failed = FAILURES[failure] if failure is not None and one.status == "failed" else None
-    back = one.minor if one.status == "refunded" else one.refunded
-    fee = wire * _FEE_PERCENT // 100 if one.captured else None
+    back = one.mills if one.status == "refunded" else one.refunded
+    fee = wire_of(fee_mills(one), currency) if one.captured else None
     tax = None if fee is None else fee * _TAX_PERCENT // (100 + _TAX_PERCENT)
     shown = {
         "id": one.id,
@@ -63,7 +67,7 @@ def payment(one: Object, do: Do | None = None) -> dict[str, Any]:
         "international": False,
         "method": "card",
         "amount_refunded": wire_of(back, currency),
-        "refund_status": None if not back else "full" if back == one.minor else "partial",
+        "refund_status": None if not back else "full" if back == one.mills else "partial",
         "captured": one.captured > 0,
         "description": None,
         "token_id": data["token"],
@@ -85,11 +89,12 @@ def payment(one: Object, do: Do | None = None) -> dict[str, Any]:
 
 
 def refund(one: Object, do: Do | None = None) -> dict[str, Any]:
+    """A refund as Razorpay shows it. `do`: a fault that the amount has to show."""
     data = data_of(one)
     shown = {
         "id": one.id,
         "entity": "refund",
-        "amount": wire_of(one.minor, one.currency),
+        "amount": wire_of(one.mills, one.currency),
         "currency": one.currency,
         "payment_id": one.payment,
         "notes": data["notes"] or [],
@@ -105,6 +110,7 @@ def refund(one: Object, do: Do | None = None) -> dict[str, Any]:
 
 
 def collection(shown: list[dict[str, Any]]) -> dict[str, Any]:
+    """A list of entities as Razorpay shows it."""
     return {"entity": "collection", "count": len(shown), "items": shown}
 
 
@@ -118,10 +124,18 @@ def about_other_money(shown: dict[str, Any], do: Do | None) -> dict[str, Any]:
 
 
 def as_it_was(one: Object, at_first: str) -> Object:
-    """Before its status changed the last time; `at_first`: what it was when it was made."""
+    """The object before its last change of status. `at_first`: the status that it was created with."""
     status = one.earlier or at_first
     return one._replace(status=status, captured=one.captured if status == "captured" else 0, refunded=0)
 
 
-def wire_of(minor: int, currency: str) -> int:
-    return 0 if minor == 0 else amounts.to_wire(minor, currency)
+def fee_mills(one: Object) -> int:
+    """Razorpay's fee on a payment, in mills, with the tax in it; rounded down to Razorpay's smallest
+    amount."""
+    unit = CURRENCIES.unit(one.currency)
+    return one.mills * _FEE_PERCENT // 100 // unit * unit
+
+
+def wire_of(mills: int, currency: str) -> int:
+    """Mills as Razorpay's integer."""
+    return CURRENCIES.integer(mills, currency)

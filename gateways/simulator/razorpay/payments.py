@@ -1,7 +1,6 @@
-"""What happens to orders and payments: decided here, inside one transaction with its answer and its events.
-
-No payment here may move money by itself or by its customer, who can have it authorized at most: what is not captured is
-given back. So none is marked as one that may; and of a sale only the capture is entered as a movement.
+"""Decides orders and payments, each inside one transaction with its response and its events. No payment here
+may move money by itself or by its customer, who can have it authorized at most: what is not captured is given
+back. So none has `may_move`, and of a sale only the capture is entered as a movement.
 """
 
 import hmac
@@ -9,15 +8,15 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from gateways.simulator import ids
-from gateways.simulator.accounts import Account
-from gateways.simulator.front import Front
-from gateways.simulator.psp import Answer, Refusal, Turn
+from gateways.simulator.core import ids
+from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.front import Front
+from gateways.simulator.core.psp import Refusal, Response, Turn, payment_of
+from gateways.simulator.core.rows import Moved, Object, Under
 from gateways.simulator.razorpay import disputes, entities, wire
 from gateways.simulator.razorpay.entities import GATEWAY, data_of, packed
 from gateways.simulator.razorpay.events import Events, signed_return
-from gateways.simulator.razorpay.scenarios import FAILURES, LATE_AFTER_S, TOKENS, Scenario
-from gateways.simulator.rows import Moved, Object
+from gateways.simulator.razorpay.scenarios import FAILURES, TOKENS, Scenario
 
 _CHALLENGE_LIFE_S: Final = 600
 _SALE: Final = re.compile(r"[0-9a-f]{32}-s[0-9]+")
@@ -25,36 +24,40 @@ _SALE: Final = re.compile(r"[0-9a-f]{32}-s[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Payments:
+    """The orders and payments of every account at Razorpay."""
+
     front: Front
     events: Events
 
-    def order(self, asked: wire.Order, turn: Turn) -> Answer:
+    def order(self, params: wire.Order, turn: Turn) -> Response:
+        """Creates an order; it moves no money."""
         data = {
-            "receipt": asked.receipt,
-            "notes": asked.notes,
+            "receipt": params.receipt,
+            "notes": params.notes,
             "attempts": 0,
-            "automatic": asked.automatic,
-            "uncaptured_life_s": asked.uncaptured_life_min * 60,
+            "automatic": params.automatic,
+            "uncaptured_life_s": params.uncaptured_life_min * 60,
         }
         one = self.front.ledger.add(
             Object(
                 *(GATEWAY, f"order_{ids.letters(turn.now)}", turn.account.name, "order", "created"),
-                *(asked.minor, asked.currency, turn.now, asked.receipt),
+                *(params.mills, params.currency, turn.now, params.receipt),
                 data=packed(data),
             )
         )
-        return Answer.json(200, entities.about_other_money(entities.order(one), turn.do))
+        return Response.json(200, entities.about_other_money(entities.order(one), turn.do))
 
-    def create(self, asked: wire.Payment, turn: Turn) -> Answer:
-        order = self.known(turn.account, asked.order_id, "order", field="order_id")
+    def create(self, params: wire.Payment, turn: Turn) -> Response:
+        """Pays an order, at most once. Raises `Refusal` (400): it is paid, or its amount is another one."""
+        order = self.known(turn.account, params.order_id, "order", field="order_id")
         if order.status == "paid" or any(one.status == "authorized" for one in self.of_order(order)):
             raise wire.invalid("Order already paid", reason="order_already_paid")
-        if (asked.wire, asked.currency) != (entities.wire_of(order.minor, order.currency), order.currency):
+        if (params.wire, params.currency) != (entities.wire_of(order.mills, order.currency), order.currency):
             text = "Payment amount is different from your order amount."
             raise wire.invalid(text, reason="order_amount_mismatch")
-        failure = self._failure(asked, order, turn.account)
-        status = "created" if asked.scenario.asks else "failed" if failure else "authorized"
-        one = self._added(asked, order, status, failure, turn)
+        failure = self._failure(params, order, turn.account)
+        status = "created" if params.scenario.challenge else "failed" if failure else "authorized"
+        one = self._added(params, order, status, failure, turn)
         data = data_of(order)
         order = order._replace(status="attempted", data=packed(data | {"attempts": data["attempts"] + 1}))
         self.front.ledger.change(order)
@@ -62,52 +65,49 @@ class Payments:
             case "created":
                 url = f"{turn.origin}/bank/{one.id}/{data_of(one)['secret']}"
                 body = {"razorpay_payment_id": one.id, "next": [{"action": "redirect", "url": url}]}
-                return Answer.json(200, body)
+                return Response.json(200, body)
             case "failed":
                 self.events.payment("failed", one)
                 return _failed(one)
             case _:
                 self._authorize(one, turn.now)
-                return Answer.json(200, signed_return(order.id, one.id, turn.account))
+                return Response.json(200, signed_return(order.id, one.id, turn.account))
 
     def _added(
-        self, asked: wire.Payment, order: Object, status: str, failure: str | None, turn: Turn
+        self, params: wire.Payment, order: Object, status: str, failure: str | None, turn: Turn
     ) -> Object:
         life_s = turn.account.number("challenge_life_s", _CHALLENGE_LIFE_S)
-        settles_in_s = life_s if status == "created" else LATE_AFTER_S if asked.scenario.late else None
+        late_s = self.front.settles_after_s if params.scenario.late else None
+        settles_in_s = life_s if status == "created" else late_s
         data = {
-            "token": asked.token,
-            "customer_id": asked.customer_id,
-            "email": asked.email,
-            "contact": asked.contact,
-            "notes": asked.notes,
-            "callback_url": asked.callback_url,
+            "token": params.token,
+            "customer_id": params.customer_id,
+            "email": params.email,
+            "contact": params.contact,
+            "notes": params.notes,
+            "callback_url": params.callback_url,
             "failure": failure,
             "secret": ids.letters(turn.now, 22),
         }
         return self.front.ledger.add(
             Object(
                 *(GATEWAY, f"pay_{ids.letters(turn.now)}", turn.account.name, "payment", status),
-                *(order.minor, order.currency, turn.now),
-                reference=asked.notes.get("order_ref") or order.reference,
+                *(order.mills, order.currency, turn.now),
+                reference=params.notes.get("order_ref") or order.reference,
                 parent=order.id,
                 data=packed(data),
                 settles_at=None if settles_in_s is None else turn.now + settles_in_s,
-                capture_limit=order.minor,
+                capture_limit=order.mills,
             )
         )
 
-    def _failure(self, asked: wire.Payment, order: Object, account: Account) -> str | None:
-        scenario: Scenario = asked.scenario
-        if scenario.at_first and not self.front.accounts.is_first(account):
-            return None
-        payment = (order.reference or "").partition("-")[0] or None
-        if scenario.declines is not None and not self.front.spent.take(payment, scenario.declines):
-            return None
-        return scenario.failure
+    def _failure(self, params: wire.Payment, order: Object, account: Account) -> str | None:
+        scenario: Scenario = params.scenario
+        declined = self.front.declines(scenario.declines, payment_of(order.reference), account)
+        return scenario.failure if declined else None
 
     def _authorize(self, one: Object, now: float) -> Object:
-        """By its bank, at once, after the OTP, or late."""
+        """Authorizes the payment, as its bank does: at once, after the OTP, or late."""
         order = self._parent(one)
         account = self.front.accounts.named(GATEWAY, one.account)
         life_s = data_of(order)["uncaptured_life_s"]
@@ -117,38 +117,49 @@ class Payments:
         if _SALE.fullmatch(one.reference or ""):
             one = self.front.ledger.change(one)
         else:
-            held = [Moved("authorized", one.id, one.reference, one.minor)]
-            one = self.front.ledger.move(one._replace(authorized=one.minor), held, now)
+            held = [Moved("authorized", one.id, one.reference, one.mills)]
+            one = self.front.ledger.move(one._replace(authorized=one.mills), held, now)
         self.events.payment("authorized", one)
         return self._take(one, one.reference, now) if data_of(order)["automatic"] else one
 
-    def capture(self, one: Object, asked: tuple[int, str], operation: str | None, turn: Turn) -> Answer:
+    def capture(self, one: Object, params: tuple[int, str], operation: str | None, turn: Turn) -> Response:
+        """Captures an authorized payment. `params`: Razorpay's integer and the currency; both have to be the
+        payment's. `operation`: of AegisPay's; None: the sale's own. Raises `Refusal` (400)."""
         one = self.known(turn.account, one.id, "payment")
         if one.captured:
             raise wire.invalid("This payment has already been captured", reason="NA")
         if one.status != "authorized":
             text = "Only payments which have been authorized and not yet captured can be captured"
             raise wire.invalid(text, reason="NA")
-        if asked != (entities.wire_of(one.minor, one.currency), one.currency):
+        if params != (entities.wire_of(one.mills, one.currency), one.currency):
             text = "Capture amount must be equal to the amount authorized"
             raise wire.invalid(text, field="amount")
-        taken = self._take(one, operation or one.reference, turn.now)
-        return Answer.json(200, entities.payment(taken, turn.do))
+        taken = self._take(one, operation or _sale(one), turn.now)
+        return Response.json(200, entities.payment(taken, turn.do))
+
+    def capture_in_dashboard(self, one: Object, now: float) -> None:
+        """Captures without any of AegisPay's ids. Raises `Refusal` (400) unless it is authorized."""
+        if one.status != "authorized":
+            raise wire.invalid(
+                "Only payments which have been authorized and not yet captured can be captured"
+            )
+        self._take(one, _sale(one), now)
 
     def _take(self, one: Object, operation: str | None, now: float) -> Object:
-        taken = self.front.ledger.move(
-            one._replace(status="captured", captured=one.minor, settles_at=None),
-            [Moved("captured", one.id, operation, one.minor)],
-            now,
+        ledger, captured = self.front.ledger, Moved("captured", one.id, operation, one.mills)
+        taken = ledger.move(
+            one._replace(status="captured", captured=one.mills, settles_at=None), [captured], now
         )
+        ledger.fee(Under.of(taken), captured, entities.fee_mills(taken), now)
         order = self.front.ledger.change(self._parent(one)._replace(status="paid"))
         self.events.payment("captured", taken)
         self.events.paid(order, taken)
         if (end := TOKENS[data_of(taken)["token"]].dispute) is not None:
-            disputes.begin(self.front.ledger, taken, end, now)
+            disputes.begin(self.front, taken, end, now)
         return taken
 
     def at_the_bank(self, payment_id: str, secret: str) -> Object | None:
+        """The payment whose bank page this is, else None."""
         one = self.front.ledger.one(GATEWAY, payment_id)
         if one is None or one.kind != "payment":
             return None
@@ -156,7 +167,8 @@ class Payments:
         return one if hmac.compare_digest(right, secret.encode("utf-8", "surrogateescape")) else None
 
     def answer_the_bank(self, one: Object, refused: str | None, now: float) -> Object:
-        """`refused`: why the customer did not pass. What has ended stays as it ended."""
+        """Ends a challenge. `refused`: why the customer did not pass; None: passed. What has ended already
+        stays as it is."""
         if one.status != "created":
             return one
         scenario = TOKENS[data_of(one)["token"]]
@@ -171,7 +183,8 @@ class Payments:
         return failed
 
     def go_on(self, one: Object, now: float) -> None:
-        """A payment whose time has come. Inside `ledger.writing`."""
+        """Moves a payment on whose time has come: a challenge times out, a late one is authorized, a hold is
+        given back. Inside `ledger.writing`."""
         match one.status:
             case "created":
                 self._fail(one, "payment_timed_out")
@@ -181,15 +194,15 @@ class Payments:
                 self._give_back(one, now)
 
     def _give_back(self, one: Object, now: float) -> None:
-        """What was not captured in its time."""
+        """Gives back what was not captured in its time."""
         ledger, moved = self.front.ledger, []
         if one.authorized:
-            moved = [Moved("released", one.id, None, one.minor)]
+            moved = [Moved("released", one.id, None, one.mills)]
         back = ledger.move(one._replace(status="refunded", settles_at=None), moved, now)
         refund = ledger.add(
             Object(
                 *(GATEWAY, f"rfnd_{ids.letters(now)}", one.account, "refund", "processed"),
-                *(one.minor, one.currency, now),
+                *(one.mills, one.currency, now),
                 parent=one.id,
                 payment=one.id,
                 data=packed({"receipt": None, "notes": {}, "speed": "normal"}),
@@ -198,12 +211,15 @@ class Payments:
         self.events.refund("processed", refund, back)
 
     def known(self, account: Account, object_id: str, kind: str, *, field: str = "id") -> Object:
+        """The account's object of this kind. Raises `Refusal` (400) where there is none. `field`: of the
+        request, named in the error."""
         one = self.front.ledger.one(GATEWAY, object_id)
         if one is None or one.account != account.name or one.kind != kind:
             raise Refusal(wire.error(400, "The id provided does not exist", field=field))
         return one
 
     def of_order(self, order: Object) -> list[Object]:
+        """The payments of an order, newest first."""
         return self.front.ledger.find(GATEWAY, order.account, kind="payment", parent=order.id)
 
     def _parent(self, one: Object) -> Object:
@@ -212,7 +228,7 @@ class Payments:
         return order
 
 
-def _failed(one: Object) -> Answer:
+def _failed(one: Object) -> Response:
     reason = data_of(one)["failure"]
     failure = FAILURES[reason]
     return wire.error(
@@ -223,3 +239,8 @@ def _failed(one: Object) -> Answer:
         step=failure.step,
         metadata={"payment_id": one.id, "order_id": one.parent or ""},
     )
+
+
+def _sale(one: Object) -> str | None:
+    """The sale's reference: a capture of a sale belongs to it, whoever captures. None: it is no sale."""
+    return one.reference if _SALE.fullmatch(one.reference or "") else None

@@ -1,13 +1,26 @@
-"""What a card's token makes the simulator do. Source of the failures: Razorpay's page on test cards, and its reasons."""
+"""Card tokens and what the simulator does with them. Source of the failures: Razorpay's page on test cards,
+and its reasons.
+"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from gateways.simulator.faults import AFTER_S, Do, Mishap, On
+from gateways.simulator.core.faults import (
+    ALWAYS,
+    AT_FIRST_ACCOUNT,
+    ONCE,
+    TOKEN_FAULTS,
+    TWICE,
+    Declines,
+    TokenFault,
+    TokenNames,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
+    """A failed payment in Razorpay's words. `step`: at which step of the payment it failed."""
+
     code: str
     description: str
     step: str = "payment_authorization"
@@ -43,72 +56,45 @@ RefundFate = Literal["pending", "pending_fails", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`asks`: the bank asks for an OTP first. `declines`: how many attempts at one payment `failure` refuses before the
-    next succeeds; None: all. `at_first`: only at the account named first. `late`: what has failed is authorized by its
-    bank after all. `mishap`: what goes wrong with one kind of call about it. `dispute`: how one ends that follows its capture."""
+    """How a payment goes, and the fault that hits one kind of call about it. `challenge`: the bank wants an
+    OTP first. `failure`: a key of `FAILURES`; `declines`: the attempts that it refuses. `late`: the bank
+    authorizes what has failed after all. `dispute`: how the one ends that follows the capture."""
 
-    asks: bool = False
+    challenge: bool = False
     failure: str | None = None
-    declines: int | None = None
-    at_first: bool = False
+    declines: Declines = ALWAYS
     late: bool = False
-    on: On = "continue"
-    mishap: Mishap | None = None
+    fault: TokenFault | None = None
     refund: RefundFate | None = None
-    dispute: Literal["won", "lost"] | None = None
+    dispute: Literal["won", "lost", "closed"] | None = None
 
 
-LATE_AFTER_S: Final = 2.0
-SETTLES_AFTER_S: Final = 2.0
-
-
-def _mishap(do: Do, times: int | None = None, *, of_payment: bool = False) -> Mishap:
-    return Mishap(do, AFTER_S.get(do, 0.0), times, of_payment)
-
-
-_MISHAPS: Final = {
-    "429": _mishap("429"),
-    "429_once": _mishap("429", 1, of_payment=True),
-    "500": _mishap("500"),
-    "500_once": _mishap("500_once", 1, of_payment=True),
-    "drip": _mishap("drip"),
-    "garbage": _mishap("garbage"),
-    "hang": _mishap("hang"),
-    "late": _mishap("late"),
-    "lost": _mishap("lost"),
-    "reset_before": _mishap("reset"),
-    "slow": _mishap("slow"),
-    "timeout": _mishap("timeout"),
-    "vanish": _mishap("vanish"),
-    "wrong_amount": _mishap("wrong_amount"),
-    "wrong_currency": _mishap("wrong_currency"),
-}
-_ONLY_OF_LATER: Final = frozenset(
-    {"wrong_amount", "wrong_currency"}
-)  # a payment's first answer names no money
+# Razorpay differs in four ways. Of its calls only a refund has a key, so a 500 that comes once is counted by
+# the payment. It has no call that cancels. An order is created without a token, so the next call is the first
+# that a fault can hit; and the response to that one names no money.
+_NAMES: Final = TokenNames(
+    "token_sim_{}",
+    first="continue",
+    later=("capture", "refund"),
+    not_at_first={"wrong_amount", "wrong_currency"},
+    faults={**TOKEN_FAULTS, "500_once": replace(TOKEN_FAULTS["500_once"], of_payment=True)},
+)
 
 TOKENS: Final[dict[str, Scenario]] = {
-    **dict.fromkeys(["token_visa", "token_mastercard", "token_international"], Scenario(asks=True)),
+    **dict.fromkeys(["token_visa", "token_mastercard", "token_international"], Scenario(challenge=True)),
     "token_frictionless": Scenario(),
     **{f"token_{reason}": Scenario(failure=reason) for reason in FAILURES},
-    "token_3ds_declined": Scenario(asks=True, failure="card_declined"),
+    "token_3ds_declined": Scenario(challenge=True, failure="card_declined"),
     "token_late": Scenario(failure="gateway_technical_error", late=True),
-    "token_declined_once": Scenario(failure="card_declined", declines=1),
-    "token_declined_twice": Scenario(failure="card_declined", declines=2),
-    "token_soft_here": Scenario(failure="insufficient_fund", at_first=True),
-    **{
-        f"token_sim_{name}": Scenario(mishap=mishap)
-        for name, mishap in _MISHAPS.items()
-        if name not in _ONLY_OF_LATER
-    },
-    **{
-        f"token_sim_{on}_{name}": Scenario(on=on, mishap=mishap)
-        for on in ("capture", "refund")
-        for name, mishap in _MISHAPS.items()
-    },
+    "token_declined_once": Scenario(failure="card_declined", declines=ONCE),
+    "token_declined_twice": Scenario(failure="card_declined", declines=TWICE),
+    "token_soft_here": Scenario(failure="insufficient_fund", declines=AT_FIRST_ACCOUNT),
+    **{token: Scenario(fault=fault) for token, fault in _NAMES.at_first().items()},
+    **{token: Scenario(fault=fault) for token, fault in _NAMES.at_later().items()},
     "token_refund_pending": Scenario(refund="pending"),
     "token_refund_pending_fails": Scenario(refund="pending_fails"),
     "token_refund_failed": Scenario(refund="failed"),
     "token_dispute_won": Scenario(dispute="won"),
     "token_dispute_lost": Scenario(dispute="lost"),
+    "token_dispute_retrieval": Scenario(dispute="closed"),
 }

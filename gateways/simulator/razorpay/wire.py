@@ -1,4 +1,4 @@
-"""What a client sends, checked as Razorpay checks it, and the errors in its words."""
+"""Reads requests, checked as Razorpay checks them, and writes errors in Razorpay's words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import orjson
 
-from gateways.razorpay import amounts
-from gateways.simulator.psp import Answer, Refusal
+from gateways.simulator.core.psp import Refusal, Response
+from gateways.simulator.razorpay.currencies import CURRENCIES, INTEGER_MAX
 from gateways.simulator.razorpay.scenarios import TOKENS, Scenario
 
 _ORDER: Final = frozenset(
@@ -23,15 +23,17 @@ _RECEIPT_MAX: Final = 40
 _NOTES_MAX: Final = 15
 _NOTE_MAX: Final = 256
 UNCAPTURED_LIFE_MIN: Final = 5 * 24 * 60
-"""Where an order names no other."""
+"""The life of a hold whose order names no other, in minutes."""
 
 Notes = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
+    """A new order that was checked. `mills`: the amount. `automatic`: its payment is captured at once."""
+
     wire: int
-    minor: int
+    mills: int
     currency: str
     receipt: str | None
     notes: Notes
@@ -41,6 +43,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
+    """A payment of an order that was checked. `wire`: the amount as Razorpay's integer."""
+
     wire: int
     currency: str
     order_id: str
@@ -55,6 +59,8 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
+    """A refund that was checked. `wire`: the amount as Razorpay's integer; None: all that is left."""
+
     wire: int | None
     receipt: str | None
     notes: Notes
@@ -62,10 +68,10 @@ class Refund:
 
 
 def order(raw: bytes) -> Order:
+    """Reads an order. Raises `Refusal` (400)."""
     body = _body(raw, _ORDER)
     wire, currency = _amount(body), _currency(body)
-    minor = amounts.from_wire(wire, currency)
-    if minor is None or wire % amounts.multiple(currency):
+    if wire % CURRENCIES.step(currency):
         raise invalid("The amount is invalid", field="amount")
     capture = body.get("payment", {})
     if not isinstance(capture, dict):
@@ -76,10 +82,19 @@ def order(raw: bytes) -> Order:
         raise invalid("The manual expiry period is invalid", field="manual_expiry_period")
     automatic = capture.get("capture") == "automatic" or body.get("payment_capture") in (1, True, "1")
     receipt = _receipt(body)
-    return Order(wire, minor, currency, receipt, _notes(body), automatic, life or UNCAPTURED_LIFE_MIN)
+    return Order(
+        wire,
+        CURRENCIES.mills(wire, currency),
+        currency,
+        receipt,
+        _notes(body),
+        automatic,
+        life or UNCAPTURED_LIFE_MIN,
+    )
 
 
 def payment(raw: bytes) -> Payment:
+    """Reads a payment of an order. Raises `Refusal` (400)."""
     body = _body(raw, _PAYMENT)
     for name in ("order_id", "email", "contact", "method", "token"):
         if not isinstance(body.get(name), str) or not body[name]:
@@ -107,12 +122,13 @@ def payment(raw: bytes) -> Payment:
 
 
 def capture(raw: bytes) -> tuple[int, str]:
-    """The amount as it is written, and the currency."""
+    """Reads a capture: Razorpay's integer and the currency. Raises `Refusal` (400)."""
     body = _body(raw, _CAPTURE)
     return _amount(body), _currency({"currency": "INR"} | body)
 
 
 def refund(raw: bytes) -> Refund:
+    """Reads a refund. Raises `Refusal` (400)."""
     body = _body(raw or b"{}", _REFUND)
     speed = body.get("speed", "normal")
     if speed not in ("normal", "optimum"):
@@ -124,7 +140,7 @@ def refund(raw: bytes) -> Refund:
 def invalid(
     description: str, *, field: str | None = None, reason: str = "input_validation_failed"
 ) -> Refusal:
-    """400: nothing was done."""
+    """A 400 as a `Refusal`: nothing was done."""
     return Refusal(error(400, description, reason=reason, field=field))
 
 
@@ -137,10 +153,11 @@ def error(
     step: str = "NA",
     field: str | None = None,
     metadata: Mapping[str, str] | None = None,
-) -> Answer:
-    said = {"code": code, "description": description, "source": "NA", "step": step, "reason": reason}
+) -> Response:
+    """Razorpay's error object. `field`: of the request that is wrong."""
+    value = {"code": code, "description": description, "source": "NA", "step": step, "reason": reason}
     named = {} if field is None else {"field": field}
-    return Answer.json(status, {"error": {**said, **named, "metadata": dict(metadata or {})}})
+    return Response.json(status, {"error": {**value, **named, "metadata": dict(metadata or {})}})
 
 
 def _body(raw: bytes, known: frozenset[str]) -> dict[str, Any]:
@@ -160,14 +177,14 @@ def _amount(body: Mapping[str, Any]) -> int:
     # The official client sends what its caller gave it; a number in a string is one.
     if isinstance(amount, str) and amount.isascii() and amount.isdigit():
         amount = int(amount)
-    if type(amount) is not int or not 0 < amount <= amounts.WIRE_MAX:
+    if type(amount) is not int or not 0 < amount <= INTEGER_MAX:
         raise invalid("The amount must be at least 1.", field="amount")
     return amount
 
 
 def _currency(body: Mapping[str, Any]) -> str:
     currency = body.get("currency")
-    if not isinstance(currency, str) or currency not in amounts.CURRENCIES:
+    if not isinstance(currency, str) or currency not in CURRENCIES:
         raise invalid("Currency is not supported", field="currency")
     return currency
 
@@ -183,6 +200,6 @@ def _notes(body: Mapping[str, Any]) -> Notes:
     notes = body.get("notes") or {}
     if not isinstance(notes, dict) or len(notes) > _NOTES_MAX:
         raise invalid("Number of fields in notes should be less than or equal to 15", field="notes")
-    if any(len(str(said)) > _NOTE_MAX for said in notes.values()):
+    if any(len(str(value)) > _NOTE_MAX for value in notes.values()):
         raise invalid("notes value cannot exceed 256 characters", field="notes")
-    return {str(name): str(said) for name, said in notes.items()}
+    return {str(name): str(value) for name, value in notes.items()}

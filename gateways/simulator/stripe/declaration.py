@@ -1,9 +1,9 @@
-"""What Stripe is at the simulator, and its test values. Source of these: docs.stripe.com/testing."""
+"""Declares Stripe to the simulator, and its test values. Source of these: docs.stripe.com/testing."""
 
 from typing import Final
 
-from gateways.simulator.accounts import Account
-from gateways.simulator.psp import Entry, Group, Option, Psp
+from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.psp import Entry, Group, Option, Psp
 from gateways.simulator.stripe import events
 from gateways.simulator.stripe.app import Stripe
 from gateways.simulator.stripe.scenarios import AMOUNTS, LATER_TOKENS, TOKENS, Scenario
@@ -11,23 +11,21 @@ from gateways.simulator.stripe.tables import GATEWAY
 
 
 def _effect(scenario: Scenario) -> str:
-    if scenario.mishap is not None:
-        times = f", {scenario.mishap.times} times" if scenario.mishap.times else ""
-        return f"{scenario.mishap.do} at the {scenario.on}{times}"
-    said: list[str] = []
+    if scenario.fault is not None:
+        return scenario.fault.effect()
+    effects: list[str] = []
     if scenario.decline is not None:
-        times = f", {scenario.declines} times" if scenario.declines else ""
-        said.append(f"{scenario.decline}{times}")
+        effects.append(f"{scenario.decline}{scenario.declines.effect}")
     if scenario.status in {"requires_action", "processing"}:
-        said.insert(0, scenario.status)
+        effects.insert(0, scenario.status)
     if scenario.refund is not None:
-        said.append(f"a refund is {scenario.refund}")
+        effects.append(f"a refund is {scenario.refund}")
     if scenario.dispute is not None:
         ends_as = f", ends as {scenario.dispute.ends_as}" if scenario.dispute.ends_as else ""
-        said.append(f"success, then a dispute: {scenario.dispute.reason}{ends_as}")
+        effects.append(f"success, then a dispute: {scenario.dispute.reason}{ends_as}")
     if scenario.unlisted_s:
-        said.append(f"a search finds it after {scenario.unlisted_s:g} s")
-    return "; ".join(said) or "success"
+        effects.append(f"a search finds it after {scenario.unlisted_s:g} s")
+    return "; ".join(effects) or "success"
 
 
 _GROUPS: Final = (
@@ -54,7 +52,8 @@ PSP: Final = Psp(
         webhook_secret="whsec_simulator",  # noqa: S106 - for anybody to know
     ),
     open=Stripe.open,
-    credentials="The secret key as a bearer token.",
+    hosts=("api.stripe.com",),
+    credentials="The secret key as a bearer token, or as the name with no password: curl -u sk_…:",
     webhooks="payment_intent.*, charge.*, charge.dispute.*, refund.*; header Stripe-Signature, HMAC-SHA256 with the whole secret.",
     groups=_GROUPS,
     options={

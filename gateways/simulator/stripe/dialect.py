@@ -1,42 +1,49 @@
-"""Stripe's objects and errors, as JSON."""
+"""Writes Stripe's objects and errors as JSON."""
 
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 import orjson
 
-from gateways.simulator import ids
-from gateways.simulator.psp import Answer, Refusal, Trouble
+from gateways.simulator.core import ids
+from gateways.simulator.core.psp import ErrorKind, Refusal, Response
 from gateways.simulator.stripe.scenarios import DECLINES, Decline
 from gateways.simulator.stripe.tables import Intent, Refund
 
+REFUNDS_SHOWN: Final = 10
+"""How many refunds a charge shows that is read with them."""
+
 
 def new_id(prefix: str, now: float) -> str:
+    """A new id: the prefix, and letters that grow with time."""
     return f"{prefix}_3{ids.letters(now)}"
 
 
-def error_answer(status: int, error: dict[str, Any]) -> Answer:
-    """`error` is the object inside the body."""
-    return Answer.json(status, {"error": error})
+def api_error(status: int, error: dict[str, Any]) -> Response:
+    """A response whose body is this error object."""
+    return Response.json(status, {"error": error})
 
 
 def invalid(
     message: str, *, param: str | None = None, code: str | None = None, status: int = 400, **more: Any
 ) -> Refusal:
+    """An `invalid_request_error` as a `Refusal`. `code`: one of Stripe's error codes; `more`: other fields of
+    the error."""
     error: dict[str, Any] = {"type": "invalid_request_error", "message": message, **more}
     if code is not None:
         error |= {"code": code, "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"}
     if param is not None:
         error["param"] = param
-    return Refusal(error_answer(status, error))
+    return Refusal(api_error(status, error))
 
 
 def no_such(what: str, its_id: str, param: str, status: int = 404) -> Refusal:
+    """The `Refusal` for an object that the account does not have."""
     return invalid(f"No such {what}: '{its_id}'", param=param, code="resource_missing", status=status)
 
 
 def card_error(decline: Decline, payment_method: str) -> dict[str, Any]:
-    """As in `last_payment_error`."""
+    """The error of a declined card, as `last_payment_error` has it."""
     error: dict[str, Any] = {
         "charge": None,
         "code": decline.code,
@@ -53,6 +60,7 @@ def card_error(decline: Decline, payment_method: str) -> dict[str, Any]:
 
 
 def intent_object(intent: Intent, charge: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A payment intent. `charge`: its charge, where that is expanded."""
     failed = intent.failure is not None and intent.status == "requires_payment_method"
     extras = orjson.loads(intent.extras)
     three_ds = extras.pop("request_three_d_secure", "automatic")
@@ -103,9 +111,16 @@ def intent_object(intent: Intent, charge: dict[str, Any] | None = None) -> dict[
     }
 
 
-def charge_object(intent: Intent, *, disputed: bool = False) -> dict[str, Any]:
+def charge_object(
+    intent: Intent, *, disputed: bool = False, refunds: Sequence[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """An intent's charge. `refunds`: where they are expanded, newest first, one more than are shown where
+    there are more."""
     over = intent.capture_limit > intent.amount
+    url = f"/v1/charges/{intent.charge_id}/refunds"
+    listed = {} if refunds is None else {"refunds": _list(refunds, REFUNDS_SHOWN, url)}
     return {
+        **listed,
         "id": intent.charge_id,
         "object": "charge",
         "amount": intent.amount,
@@ -138,6 +153,7 @@ def charge_object(intent: Intent, *, disputed: bool = False) -> dict[str, Any]:
 
 
 def refund_object(refund: Refund) -> dict[str, Any]:
+    """A refund."""
     shown: dict[str, Any] = {
         "id": refund.id,
         "object": "refund",
@@ -158,43 +174,44 @@ def refund_object(refund: Refund) -> dict[str, Any]:
     return shown | ({"failure_reason": "expired_or_canceled_card"} if refund.status == "failed" else {})
 
 
-def trouble(what: Trouble, url: str) -> Answer:
-    match what:
+def error_response(kind: ErrorKind, url: str) -> Response:
+    """The error that the front answers with. `url`: the method and the path, for a wrong address."""
+    match kind:
         case "unauthorized":
-            return invalid("Invalid API Key provided.", status=401).answer
+            return invalid("Invalid API Key provided.", status=401).response
         case "not_found":
-            return invalid(f"Unrecognized request URL ({url}).", status=404).answer
+            return invalid(f"Unrecognized request URL ({url}).", status=404).response
         case "too_large":
-            return invalid("Request body too large.", status=413).answer
+            return invalid("Request body too large.", status=413).response
         case "rate_limited":
-            return invalid("Request rate limit exceeded.", code="rate_limit", status=429).answer
+            return invalid("Request rate limit exceeded.", code="rate_limit", status=429).response
         case "broken":
-            return error_answer(500, {"type": "api_error", "message": "An unknown error occurred."})
+            return api_error(500, {"type": "api_error", "message": "An unknown error occurred."})
         case "unavailable":
-            return error_answer(503, {"type": "api_error", "message": "Stripe is temporarily unavailable."})
+            return api_error(503, {"type": "api_error", "message": "Stripe is temporarily unavailable."})
         case "key_in_use":
             text = "There is currently another in-progress request using this Idempotent Key."
-            return invalid(text, code="idempotency_key_in_use", status=409).answer
+            return invalid(text, code="idempotency_key_in_use", status=409).response
         case "key_conflict":
             text = "Keys for idempotent requests can only be used with the same parameters they were first used with."
-            return error_answer(400, {"type": "idempotency_error", "message": text})
+            return api_error(400, {"type": "idempotency_error", "message": text})
         case _:
-            assert_never(what)
+            assert_never(kind)
 
 
-def page(shown: Sequence[dict[str, Any]], limit: int, url: str, kind: str = "list") -> Answer:
-    """`shown` has one object more than the limit where there are more."""
-    body: dict[str, Any] = {
-        "object": kind,
-        "data": shown[:limit],
-        "has_more": len(shown) > limit,
-        "url": url,
-    }
-    return Answer.json(200, body | ({"next_page": None} if kind == "search_result" else {}))
+def page(shown: Sequence[dict[str, Any]], limit: int, url: str, kind: str = "list") -> Response:
+    """A page of a list or a search. `shown`: has one object more than `limit` where there are more."""
+    body = _list(shown, limit, url, kind)
+    return Response.json(200, body | ({"next_page": None} if kind == "search_result" else {}))
+
+
+def _list(shown: Sequence[dict[str, Any]], limit: int, url: str, kind: str = "list") -> dict[str, Any]:
+    return {"object": kind, "data": shown[:limit], "has_more": len(shown) > limit, "url": url}
 
 
 def _next_action(intent: Intent) -> dict[str, Any]:
-    """Without a return_url Stripe gives no page, only data for its own script in the shopper's browser."""
+    """The next action of a challenge. Without a return_url Stripe gives no page, only data for its own script
+    in the customer's browser."""
     if intent.return_url is None:
         return {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}
     return {

@@ -1,4 +1,4 @@
-"""Stripe's events: what is told of its own accord, and how it is signed. Source: docs.stripe.com/webhooks."""
+"""Stripe's events and their signature. Source: docs.stripe.com/webhooks."""
 
 import hashlib
 import hmac
@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import orjson
 
-from gateways.simulator.accounts import Account, Accounts
-from gateways.simulator.hooks import Hooks
-from gateways.simulator.psp import Keyed, Signed
-from gateways.simulator.rows import Hook
+from gateways.simulator.core.accounts import Account, Accounts
+from gateways.simulator.core.psp import Keyed, Signed
+from gateways.simulator.core.rows import Webhook
+from gateways.simulator.core.webhooks import Webhooks
 from gateways.simulator.stripe.dialect import charge_object, intent_object, new_id, refund_object
 from gateways.simulator.stripe.tables import Intent, Refund
 
@@ -28,29 +28,29 @@ _OF_STATUS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Inside the transaction of what they tell."""
+    """Stores events, inside the transaction of the change that they report."""
 
-    hooks: Hooks
+    webhooks: Webhooks
     accounts: Accounts
 
     def intent(self, intent: Intent, keyed: Keyed | None = None) -> None:
-        """That it has got the status that it has."""
+        """Reports the intent's present status."""
         if self._heard(intent.account):
-            self.tell(
+            self.store(
                 _OF_STATUS[intent.status], intent.account, intent.reference, intent_object(intent), keyed
             )
 
     def charge(self, kind: str, intent: Intent, keyed: Keyed | None = None) -> None:
-        """`kind`: succeeded, captured, refunded, expired."""
+        """Reports its charge. `kind`: succeeded, captured, refunded, expired."""
         if self._heard(intent.account):
-            self.tell(f"charge.{kind}", intent.account, intent.reference, charge_object(intent), keyed)
+            self.store(f"charge.{kind}", intent.account, intent.reference, charge_object(intent), keyed)
 
     def refund(self, kind: str, refund: Refund, keyed: Keyed | None = None) -> None:
-        """`kind`: created, updated, failed."""
+        """Reports a refund. `kind`: created, updated, failed."""
         if self._heard(refund.account):
-            self.tell(f"refund.{kind}", refund.account, refund.reference, refund_object(refund), keyed)
+            self.store(f"refund.{kind}", refund.account, refund.reference, refund_object(refund), keyed)
 
-    def tell(
+    def store(
         self,
         kind: str,
         account: str,
@@ -58,6 +58,8 @@ class Events:
         shown: dict[str, Any],
         keyed: Keyed | None = None,
     ) -> None:
+        """Stores one event. `kind`: its type; `shown`: the object in it; `keyed`: the key of the call that
+        caused it."""
         now = time.time()
         event = {
             "id": new_id("evt", now),
@@ -70,7 +72,7 @@ class Events:
             "request": {"id": None, "idempotency_key": keyed.key if keyed else None},
             "type": kind,
         }
-        self.hooks.tell(
+        self.webhooks.store(
             self.accounts.named("stripe", account),
             str(event["id"]),
             kind,
@@ -83,14 +85,15 @@ class Events:
         return known is not None and known.webhook_url is not None
 
 
-def sign(hook: Hook, account: Account, now: float, *, forged: bool) -> Signed:
-    """`Stripe-Signature`: the moment, and the HMAC of the moment, a point and the body, with the whole secret."""
+def sign(webhook: Webhook, account: Account, now: float, *, forged: bool) -> Signed:
+    """The event with `Stripe-Signature`: the moment, and the HMAC-SHA256 of the moment, a point and the body
+    under the whole secret."""
     secret = account.webhook_secret[::-1] if forged else account.webhook_secret
     moment = str(int(now))
-    mac = hmac.new(secret.encode(), moment.encode() + b"." + hook.body, hashlib.sha256)
+    mac = hmac.new(secret.encode(), moment.encode() + b"." + webhook.body, hashlib.sha256)
     headers = {
         "Content-Type": "application/json; charset=utf-8",
         "Stripe-Signature": f"t={moment},v1={mac.hexdigest()}",
         "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
     }
-    return Signed(hook.body, headers)
+    return Signed(webhook.body, headers)

@@ -1,4 +1,4 @@
-"""What a client sends, checked as Stripe checks it: the first thing wrong is named, and nothing is guessed."""
+"""Reads forms, checked as Stripe checks them: the first thing wrong is named, and nothing is guessed."""
 
 import hashlib
 import re
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_plus
 
+from gateways.simulator.core.psp import payment_of
+from gateways.simulator.stripe.currencies import CURRENCIES, largest
 from gateways.simulator.stripe.dialect import invalid
 from gateways.simulator.stripe.scenarios import Scenario, chosen
-from gateways.stripe import amounts
 
 Pairs = list[tuple[str, str]]
 Metadata = dict[str, str]
@@ -50,6 +51,9 @@ _SEARCH: Final = re.compile(r"metadata\[(['\"])order_ref\1\]\s*:\s*(['\"])((?:[^
 
 @dataclass(frozen=True, slots=True)
 class Create:
+    """A new intent that was checked. `amount`: Stripe's integer, as in all forms. `extras`: what the object
+    shows and the simulator ignores."""
+
     amount: int
     currency: str
     payment_method: str
@@ -65,19 +69,23 @@ class Create:
 
     @property
     def payment(self) -> str | None:
-        """AegisPay's reference is the payment's id, a dash, and the operation within it."""
-        return self.metadata.get("order_ref", "").partition("-")[0] or None
+        """The part of AegisPay's reference that all attempts at one payment share."""
+        return payment_of(self.metadata.get("order_ref"))
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
+    """A capture that was checked. `amount`: None: all that is capturable. `final`: the rest is released."""
+
     amount: int | None
     final: bool
     metadata: Metadata
 
 
 @dataclass(frozen=True, slots=True)
-class RefundAsked:
+class RefundParams:
+    """A refund that was checked. `amount`: None: all that is left."""
+
     intent_id: str
     amount: int | None
     reason: str | None
@@ -85,8 +93,8 @@ class RefundAsked:
 
 
 def pairs(raw: bytes) -> Pairs:
-    """As `urllib.parse.parse_qsl` with blank values; that one decodes what has nothing to decode, which costs more
-    than all the rest of a form."""
+    """The names and values of a form, blank ones too, in order. `urllib.parse.parse_qsl` gives the same; it
+    decodes also what needs no decoding, which costs more than all the rest of a form."""
     split = (part.partition("=") for part in raw.decode("utf-8", errors="replace").split("&") if part)
     return [(_INDEX.sub("[]", _decoded(name)), _decoded(value)) for name, _, value in split]
 
@@ -96,12 +104,12 @@ def _decoded(part: str) -> str:
 
 
 def fingerprint(method: str, path: str, sent: Pairs) -> str:
-    """Two requests under one key must agree in this."""
+    """A hash of the request: two requests under one key have to agree in it."""
     return hashlib.sha256(repr((method, path, sorted(sent))).encode()).hexdigest()
 
 
 def create(sent: Pairs) -> Create:
-    """Raises `Refusal`, 400, as all of these do."""
+    """Reads a new intent. Raises `Refusal` (400), as all functions here do."""
     fields, metadata = _sorted_out(sent, _CREATE)
     for name in ("amount", "currency", "payment_method"):
         if not fields.get(name):
@@ -137,7 +145,8 @@ def create(sent: Pairs) -> Create:
 
 
 def capture(sent: Pairs) -> Capture:
-    """An amount of 0 is read: it releases what is left of an intent that was captured in part."""
+    """Reads a capture. An amount of 0 is allowed: it releases what is left of an intent that was captured in
+    part."""
     fields, metadata = _sorted_out(sent, _CAPTURE)
     _suffix(fields)
     name = "amount_to_capture"
@@ -146,14 +155,15 @@ def capture(sent: Pairs) -> Capture:
 
 
 def cancel(sent: Pairs) -> str | None:
-    """The reason."""
+    """Reads a cancel: its reason, else None."""
     fields, _ = _sorted_out(sent, _CANCEL, metadata_too=False)
     return _one_of(
         fields, "cancellation_reason", "duplicate", "fraudulent", "requested_by_customer", "abandoned"
     )
 
 
-def refund(sent: Pairs) -> RefundAsked:
+def refund(sent: Pairs) -> RefundParams:
+    """Reads a refund."""
     fields, metadata = _sorted_out(sent, _REFUND)
     intent_id, charge_id = fields.get("payment_intent"), fields.get("charge")
     if (intent_id is None) == (charge_id is None):
@@ -164,11 +174,11 @@ def refund(sent: Pairs) -> RefundAsked:
     if intent_id is None:
         # The two ids of a payment differ in their beginning only.
         intent_id = f"pi_{(charge_id or '').removeprefix('ch_')}"
-    return RefundAsked(intent_id, amount, reason, metadata)
+    return RefundParams(intent_id, amount, reason, metadata)
 
 
 def evidence(sent: Pairs) -> str | None:
-    """The text of it."""
+    """Reads a dispute's evidence: its text, else None."""
     name = "evidence[uncategorized_text]"
     fields, _ = _sorted_out(sent, frozenset({name, "submit", "expand[]"}))
     return fields.get(name)
@@ -192,7 +202,8 @@ def _sorted_out(
 
 
 def _only(fields: dict[str, str], name: str, *values: str | None) -> None:
-    """Stripe takes more than this; the simulator says so instead of doing another thing than was asked."""
+    """Refuses other values of a field. Stripe takes more than these; the simulator refuses them instead of
+    doing another thing."""
     if fields.get(name) not in values:
         taken = " or ".join(value for value in values if value)
         raise invalid(f"This simulator only takes {name}={taken}.", param=name, code="parameter_invalid")
@@ -235,20 +246,20 @@ def _positive(text: str, param: str) -> int:
 
 def _amount(text: str, currency: str) -> int:
     code = currency.upper()
-    if not amounts.supported(code):
+    if code not in CURRENCIES:
         raise invalid(f"Invalid currency: {currency}.", param="currency")
     amount = _positive(text, "amount")
-    if amount > amounts.largest(code):
-        text = f"Amount must be no more than {amounts.largest(code)} in {currency}."
+    if amount > largest(code):
+        text = f"Amount must be no more than {largest(code)} in {currency}."
         raise invalid(text, param="amount", code="amount_too_large")
-    if amount % amounts.multiple(code):
-        text = f"Amounts in {currency} must be divisible by {amounts.multiple(code)}."
+    if amount % (step := CURRENCIES.step(code)):
+        text = f"Amounts in {currency} must be divisible by {step}."
         raise invalid(text, param="amount", code="parameter_invalid_integer")
     return amount
 
 
 def searched_reference(query: str) -> str:
-    """The only search that is answered."""
+    """Reads a search: the reference. Any other search is refused."""
     matched = _SEARCH.fullmatch(query.strip())
     if matched is None:
         raise invalid("This simulator only searches by metadata['order_ref']:'…'.", param="query")

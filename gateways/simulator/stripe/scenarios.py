@@ -1,14 +1,25 @@
-"""What a payment method, or a test amount, makes the simulator do."""
+"""Payment methods and test amounts, and what the simulator does with them. Source: docs.stripe.com/testing;
+what has `sim` in its name is the simulator's own.
+"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
-from gateways.simulator.faults import AFTER_S, Do, Mishap, On
+from gateways.simulator.core.faults import (
+    ALWAYS,
+    AT_FIRST_ACCOUNT,
+    ONCE,
+    TWICE,
+    Declines,
+    TokenFault,
+    TokenNames,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """As Stripe says it: some reasons are a `code` of their own, the others a `decline_code` of card_declined."""
+    """A decline in Stripe's words: some reasons are a `code` of their own, the others a `decline_code` of
+    card_declined."""
 
     code: str
     decline_code: str | None
@@ -52,7 +63,8 @@ RefundFate = Literal["pending", "pending_fails", "failed"]
 
 
 class DisputeFate(NamedTuple):
-    """`ends_as`: without evidence, some time after it was opened; None: never."""
+    """A dispute that follows the charge. `ends_as`: how it ends without evidence, some time after it opened;
+    None: it stays open."""
 
     reason: Literal["fraudulent", "product_not_received"]
     ends_as: Literal["won", "lost", "warning_closed"] | None = None
@@ -60,63 +72,41 @@ class DisputeFate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How the payment goes, and what goes wrong with one kind of call about it. `declines`: how many attempts at one
-    payment `decline` refuses before the next succeeds; None: all. `at_first`: only at the account named first."""
+    """How a payment goes, and the fault that hits one kind of call about it. `decline`: the reason, a key of
+    `DECLINES`; `declines`: the attempts that it refuses. `unlisted_s`: so long a search does not find the
+    payment."""
 
     status: Literal["succeeded", "requires_payment_method", "requires_action", "processing"] = "succeeded"
     decline: str | None = None
-    declines: int | None = None
-    at_first: bool = False
-    on: On = "create"
-    mishap: Mishap | None = None
+    declines: Declines = ALWAYS
+    fault: TokenFault | None = None
     refund: RefundFate | None = None
     dispute: DisputeFate | None = None
     unlisted_s: float = 0.0
 
 
-SETTLES_AFTER_S: Final = 2.0
 _UNLISTED_S: Final = 30.0
 
 SUCCESS: Final = Scenario()
 
-
-def _declined(reason: str, *, declines: int | None = None, at_first: bool = False) -> Scenario:
-    return Scenario("requires_payment_method", reason, declines, at_first)
-
-
-def _mishap(do: Do, times: int | None = None, *, of_payment: bool = False) -> Mishap:
-    return Mishap(do, AFTER_S.get(do, 0.0), times, of_payment)
+_NAMES: Final = TokenNames("pm_sim_{}")
+_FAULTS: Final = {token: Scenario(fault=fault) for token, fault in _NAMES.at_first().items()}
+_PROCESSING: Final = Scenario("processing")
 
 
-_MISHAPS: Final = {
-    "429": _mishap("429"),
-    "429_once": _mishap("429", 1, of_payment=True),
-    "429_twice": _mishap("429", 2, of_payment=True),
-    "500": _mishap("500"),
-    "500_once": _mishap("500_once", 1),
-    "drip": _mishap("drip"),
-    "garbage": _mishap("garbage"),
-    "hang": _mishap("hang", 1),
-    "late": _mishap("late"),
-    "lost": _mishap("lost"),
-    "reset_before": _mishap("reset", 1),
-    "slow": _mishap("slow"),
-    "timeout": _mishap("timeout"),
-    "vanish": _mishap("vanish"),
-    "wrong_amount": _mishap("wrong_amount"),
-    "wrong_currency": _mishap("wrong_currency"),
-}
-_LATER_CALLS: Final[tuple[On, ...]] = ("capture", "cancel", "refund")
+def _declined(reason: str, declines: Declines = ALWAYS) -> Scenario:
+    return Scenario("requires_payment_method", reason, declines)
+
 
 _SIMULATOR_OWN: Final = {
-    **{name: Scenario(mishap=mishap) for name, mishap in _MISHAPS.items()},
-    "processing": Scenario("processing"),
-    "3ds_declined": Scenario("requires_action", "generic_decline"),
-    "declined_once": _declined("generic_decline", declines=1),
-    "declined_twice": _declined("generic_decline", declines=2),
-    "soft_here": _declined("insufficient_funds", at_first=True),
-    "unlisted": Scenario(unlisted_s=_UNLISTED_S),
-    "lost_unlisted": Scenario(mishap=_MISHAPS["lost"], unlisted_s=_UNLISTED_S),
+    **_FAULTS,
+    "pm_sim_processing": _PROCESSING,
+    "pm_sim_3ds_declined": Scenario("requires_action", "generic_decline"),
+    "pm_sim_declined_once": _declined("generic_decline", ONCE),
+    "pm_sim_declined_twice": _declined("generic_decline", TWICE),
+    "pm_sim_soft_here": _declined("insufficient_funds", AT_FIRST_ACCOUNT),
+    "pm_sim_unlisted": Scenario(unlisted_s=_UNLISTED_S),
+    "pm_sim_lost_unlisted": replace(_FAULTS["pm_sim_lost"], unlisted_s=_UNLISTED_S),
 }
 
 _STRIPE_OWN: Final = {
@@ -137,16 +127,12 @@ _STRIPE_OWN: Final = {
 TOKENS: Final[dict[str, Scenario]] = {
     **{f"pm_card_{name}": scenario for name, scenario in _STRIPE_OWN.items()},
     **{f"pm_card_visa_{name}": _STRIPE_OWN[name] for name in _STRIPE_OWN if name.startswith("charge")},
-    **{f"pm_sim_{name}": scenario for name, scenario in _SIMULATOR_OWN.items()},
+    **_SIMULATOR_OWN,
 }
 
 # These charge, or authorize, as any card does.
 LATER_TOKENS: Final[dict[str, Scenario]] = {
-    **{
-        f"pm_sim_{on}_{name}": Scenario(on=on, mishap=mishap)
-        for on in _LATER_CALLS
-        for name, mishap in _MISHAPS.items()
-    },
+    **{token: Scenario(fault=fault) for token, fault in _NAMES.at_later().items()},
     "pm_card_createDispute": Scenario(dispute=DisputeFate("fraudulent")),
     "pm_card_createDisputeProductNotReceived": Scenario(dispute=DisputeFate("product_not_received")),
     "pm_card_createDisputeInquiry": Scenario(dispute=DisputeFate("fraudulent", "warning_closed")),
@@ -157,22 +143,23 @@ LATER_TOKENS: Final[dict[str, Scenario]] = {
     "pm_sim_refund_failed": Scenario(refund="failed"),
 }
 
-# The last six digits of Stripe's integer. A shop's own amounts hardly end so: 9900.01 USD is the smallest.
+# The last six digits of Stripe's integer. Ordinary amounts hardly end so: 9900.01 USD is the smallest.
 AMOUNTS: Final[dict[int, Scenario]] = {
     990_001: _declined("generic_decline"),
     990_002: _declined("insufficient_funds"),
-    990_003: _SIMULATOR_OWN["slow"],
-    990_004: _SIMULATOR_OWN["timeout"],
-    990_005: _SIMULATOR_OWN["lost"],
-    990_006: _SIMULATOR_OWN["500"],
-    990_007: _SIMULATOR_OWN["500_once"],
-    990_008: _SIMULATOR_OWN["garbage"],
-    990_009: _SIMULATOR_OWN["processing"],
+    990_003: _FAULTS["pm_sim_slow"],
+    990_004: _FAULTS["pm_sim_timeout"],
+    990_005: _FAULTS["pm_sim_lost"],
+    990_006: _FAULTS["pm_sim_500"],
+    990_007: _FAULTS["pm_sim_500_once"],
+    990_008: _FAULTS["pm_sim_garbage"],
+    990_009: _PROCESSING,
 }
 
 
 def chosen(payment_method: str, amount: int) -> Scenario | None:
-    """None for a payment method that does not exist. An amount chooses only where the token says nothing special."""
+    """The scenario of a new intent. None: there is no such payment method. The amount chooses only where the
+    token is one that succeeds."""
     scenario = TOKENS.get(payment_method)
     if scenario is SUCCESS:
         return AMOUNTS.get(amount % 1_000_000, SUCCESS)
@@ -180,5 +167,5 @@ def chosen(payment_method: str, amount: int) -> Scenario | None:
 
 
 def of_token(payment_method: str) -> Scenario:
-    """What an intent's token makes of the calls after its creation."""
+    """The scenario of the calls after an intent's creation."""
     return LATER_TOKENS.get(payment_method) or TOKENS.get(payment_method, SUCCESS)

@@ -1,5 +1,5 @@
-"""Stripe's own tables in the ledger's file, and their rows. Amounts are Stripe's integers, currencies in lower case,
-metadata JSON text, times in Unix seconds.
+"""Stripe's own tables in the ledger's file, and their rows. Amounts are Stripe's integers, currencies in
+lower case, metadata JSON text, times in Unix seconds.
 """
 
 from collections.abc import Sequence
@@ -41,6 +41,9 @@ CREATE TABLE IF NOT EXISTS intents (
     CHECK (0 <= received AND received <= capture_limit AND 0 <= refunded AND refunded <= received)
 );
 CREATE INDEX IF NOT EXISTS intents_by_reference ON intents (reference);
+CREATE INDEX IF NOT EXISTS intents_by_account ON intents (account, created);
+CREATE INDEX IF NOT EXISTS intents_that_are_open ON intents (status)
+    WHERE status IN ('requires_action', 'processing');
 CREATE INDEX IF NOT EXISTS intents_that_settle ON intents (settles_at) WHERE settles_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS refunds (
     seq INTEGER PRIMARY KEY,
@@ -58,16 +61,19 @@ CREATE TABLE IF NOT EXISTS refunds (
     settles_as TEXT,
     earlier TEXT
 );
-CREATE INDEX IF NOT EXISTS refunds_by_intent ON refunds (intent);
+CREATE INDEX IF NOT EXISTS refunds_by_intent ON refunds (account, intent);
+CREATE INDEX IF NOT EXISTS refunds_by_account ON refunds (account);
+CREATE INDEX IF NOT EXISTS refunds_that_are_open ON refunds (status) WHERE status = 'pending';
 CREATE INDEX IF NOT EXISTS refunds_that_settle ON refunds (settles_at) WHERE settles_at IS NOT NULL;
 """
 
 
 class Intent(NamedTuple):
-    """`capture_limit`: the most that all captures together may take. `moves`: how many movements it has had.
-    `listed_from`: search and list do not know it earlier. `extras`: what stands in the object and does nothing.
-    `charge_metadata`: what the metadata was before a capture changed it; None where none did. `earlier`: the status
-    before the last change."""
+    """A payment intent. `reference`: AegisPay's, of its metadata. `captures_left`: how many captures it still
+    allows. `capture_limit`: the most that all captures may take together. `moves`: how many movements it has
+    had. `listed_from`: a search or a list does not find it before. `extras`: what stands in the object and
+    does nothing. `charge_metadata`: the metadata before a capture changed it; None where none did. `earlier`:
+    the status before the last change."""
 
     id: str
     client_secret: str
@@ -100,11 +106,15 @@ class Intent(NamedTuple):
 
     @property
     def charge_id(self) -> str | None:
-        """Stripe's two ids have most letters in common too. Without a movement there was no charge."""
+        """The id of its charge, which has the letters of the intent's. None: nothing moved, so there is no
+        charge."""
         return f"ch_{self.id[3:]}" if self.moves else None
 
 
 class Refund(NamedTuple):
+    """A refund of an intent. `settles_as`: how a pending one will end. `earlier`: the status before the last
+    change."""
+
     id: str
     account: str
     intent: str

@@ -9,7 +9,7 @@ from commands.messages import Outcome
 from gateways.adyen.adapter import Adyen
 from gateways.contract import Call, Gateway
 from tests.gateways.adyen import official
-from tests.gateways.adyen.says import (
+from tests.gateways.adyen.payloads import (
     ALL,
     AUTHORIZE,
     BACK,
@@ -57,8 +57,9 @@ def short(outcome: Outcome) -> tuple[str, str | None]:
         (422, "100", {}, ("NOT_SENT", None, False)),
         (422, "167", {}, ("NOT_SENT", None, False)),
         (500, "905", {}, ("UNKNOWN", None, True)),
-        (500, "905", TRANSIENT, ("NOT_SENT", None, False)),
-        (503, "905", {"transient-error": "TRUE"}, ("NOT_SENT", None, False)),
+        (500, "000", TRANSIENT, ("NOT_SENT", None, False)),
+        (503, "703", {"transient-error": "TRUE"}, ("NOT_SENT", None, False)),
+        (503, "703", {}, ("UNKNOWN", None, True)),
         (404, "999", {}, ("UNKNOWN", None, False)),
         (408, "999", {}, ("UNKNOWN", None, False)),
         (302, "999", {}, ("UNKNOWN", "CONFIG", False)),
@@ -96,23 +97,42 @@ def test_an_error_about_the_card_declines_a_payment_and_nothing_else(code: str, 
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "headers", "hint", "useless"),
+    ("status", "code", "headers", "read"),
     [
-        (400, "702", {}, None, True),
-        (422, "167", {}, None, True),
-        (401, "000", {}, "CONFIG", False),
-        (429, "029", {}, None, False),
-        (500, "905", TRANSIENT, None, False),
-        (500, "905", {}, None, True),
-        (422, "704", TRANSIENT, None, False),
+        (400, "702", {}, ("NOT_SENT", None, True)),
+        (422, "167", {}, ("NOT_SENT", None, True)),
+        (401, "000", {}, ("UNKNOWN", "CONFIG", False)),
+        (429, "029", {}, ("UNKNOWN", None, False)),
+        (500, "905", {}, ("UNKNOWN", None, True)),
+        (422, "704", TRANSIENT, ("UNKNOWN", None, False)),
     ],
 )
-def test_a_sale_whose_capture_was_refused_still_holds_the_money(
-    status: int, code: str, headers: dict[str, str], hint: str | None, useless: bool
+def test_a_sale_whose_capture_was_not_executed_is_over_only_where_a_repeat_would_be_refused_too(
+    status: int, code: str, headers: dict[str, str], read: tuple[str, str | None, bool]
 ):
     outcome = ADYEN.outcome(CAPTURES, answer(status, error(status, code), headers))
 
-    assert (outcome.kind, outcome.hint, outcome.repeat_is_useless) == ("UNKNOWN", hint, useless)
+    assert (outcome.kind, outcome.hint, outcome.repeat_is_useless) == read
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, "000"), (502, "000"), (503, "703"), (504, "000")])
+def test_an_adyen_that_is_not_available_for_a_while_has_done_nothing_and_it_is_no_attempt(
+    status: int, code: str
+):
+    said = answer(status, error(status, code, errorType="internal"), TRANSIENT)
+
+    for call in ALL:
+        outcome = ADYEN.outcome(call, said)
+        assert (*short(outcome), outcome.unreached) == ("NOT_SENT", code, True)
+
+
+def test_what_the_account_is_not_set_up_for_is_an_attempt_whatever_the_status():
+    """905, as Adyen's own description of its interface has it at HTTP 500."""
+    said = official.description("checkout")["components"]["examples"]["generic-500"]["value"]
+    assert (said["errorCode"], said["errorType"]) == ("905", "configuration")
+
+    for call in ALL:
+        assert not ADYEN.outcome(call, answer(500, said, TRANSIENT)).unreached
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"", {"errorCode": ["704"]}, {"status": 500}])
@@ -146,7 +166,7 @@ def test_a_sale_keeps_the_id_of_its_authorisation():
         ({"paymentPspReference": MODIFICATION}, "target_mismatch"),
         ({"paymentPspReference": ...}, "target_mismatch"),
         ({"reference": f"{PAYMENT}-c9"}, "reference_mismatch"),
-        ({"pspReference": ...}, "unreadable_answer"),
+        ({"pspReference": ...}, "unreadable_response"),
         ({"status": "done"}, "unexpected_status"),
         ({"status": ...}, "unexpected_status"),
     ],

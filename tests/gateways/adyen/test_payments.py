@@ -8,7 +8,7 @@ from gateways.adyen import codes, payments
 from gateways.adyen.adapter import Adyen
 from gateways.contract import Call, Gateway
 from tests.gateways.adyen import official
-from tests.gateways.adyen.says import (
+from tests.gateways.adyen.payloads import (
     AUTHORIZE,
     BACK,
     CALL,
@@ -74,7 +74,7 @@ def test_a_result_that_is_no_end_is_none(call: Call, result: str, kind: str, use
 
 
 @pytest.mark.parametrize("result", ["SomethingNew", "authorised", ""])
-def test_a_new_result_is_unknown_and_a_person_should_list_it(result: str):
+def test_a_new_result_is_unknown_and_an_operator_should_list_it(result: str):
     outcome = said(paid(result=result))
 
     assert short(outcome) == ("UNKNOWN", "unexpected_status")
@@ -84,7 +84,7 @@ def test_a_new_result_is_unknown_and_a_person_should_list_it(result: str):
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"not json", {"resultCode": ["Authorised"]}])
 def test_an_answer_without_a_result_is_unknown(body: Any):
-    assert short(said(body)) == ("UNKNOWN", "unreadable_answer")
+    assert short(said(body)) == ("UNKNOWN", "unreadable_response")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_answer_without_a_result_is_unknown(body: Any):
         ({"amount": {"value": "1099", "currency": "USD"}}, "amount_mismatch"),
         ({"amount": {"value": 1099.0, "currency": "USD"}}, "amount_mismatch"),
         ({"amount": {"value": True, "currency": "USD"}}, "amount_mismatch"),
-        ({"amount": {"value": 2**70, "currency": "USD"}}, "unreadable_answer"),  # no number for our reader
+        ({"amount": {"value": 2**70, "currency": "USD"}}, "unreadable_response"),  # no number for our reader
         ({"amount": None}, "currency_mismatch"),
         ({"pspReference": ...}, "psp_id_missing"),
         ({"pspReference": "4111111111111111"}, "psp_id_missing"),
@@ -106,7 +106,7 @@ def test_an_answer_without_a_result_is_unknown(body: Any):
 )
 @pytest.mark.parametrize("call", [AUTHORIZE, CALL])
 def test_an_authorisation_of_anything_else_is_unknown(call: Call, spoilt: dict[str, Any], code: str):
-    if code == "unreadable_answer":
+    if code == "unreadable_response":
         body: Any = b'{"resultCode": "Authorised", "amount": {"value": 1e999}}'
     else:
         body = paid(call, **spoilt)
@@ -171,7 +171,7 @@ def test_a_refusal_without_a_code_is_read_by_its_text(code: str, text: str, with
 
 
 @pytest.mark.parametrize(("code", "text"), [("99", "Refused"), (None, "A new reason"), ("0", "A new reason")])
-def test_a_new_refusal_is_soft_and_a_person_should_list_it(code: str | None, text: str):
+def test_a_new_refusal_is_soft_and_an_operator_should_list_it(code: str | None, text: str):
     outcome = said(refused(code, text))
 
     assert outcome.kind == "DECLINED_SOFT"
@@ -259,3 +259,15 @@ def test_the_examples_of_the_official_description_are_read_as_what_they_are():
         "post-payments-card-securedfields-200": ("PENDING", "not_echoed"),
         "post-payments-details-00.redirect-200": ("PENDING", "not_echoed"),
     }
+
+
+def test_a_refusal_after_the_customers_return_declines_ours_only_where_it_names_ours():
+    """The browser may have brought back the result of another payment."""
+    told = refused("5") | {"merchantReference": BACK.reference}
+    nameless = {name: value for name, value in told.items() if name != "merchantReference"}
+    anothers = told | {"merchantReference": "0" * 32 + "-s1"}
+
+    assert short(said(nameless, BACK)) == ("UNKNOWN", "not_echoed")
+    assert said(anothers, BACK).kind == "UNKNOWN"
+    assert said(told, BACK).kind == "DECLINED_HARD"
+    assert said(nameless, CALL).kind == "DECLINED_HARD"

@@ -1,6 +1,5 @@
 import itertools
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -10,7 +9,7 @@ from commands.messages import Outcome
 from gateways.adyen.adapter import Adyen
 from gateways.contract import Call, Credentials, Gateway, HttpRequest, StoredCredential
 from tests.gateways.adyen import official
-from tests.gateways.adyen.says import (
+from tests.gateways.adyen.payloads import (
     ALL,
     AUTHORIZE,
     BACK,
@@ -209,9 +208,7 @@ def test_a_technical_cancel_names_the_payment_by_our_reference():
 
 @pytest.mark.parametrize("call", ALL, ids=lambda call: f"{call.kind}-{call.step}")
 def test_a_repeat_sends_the_same_bytes_whatever_was_learnt_since(call: Call):
-    learnt = replace(call, first_try_at=datetime(2026, 1, 1, tzinfo=UTC))
-    if call.step != "3":
-        learnt = replace(learnt, psp_id=PSP_ID)
+    learnt = call if call.step == "3" else replace(call, psp_id=PSP_ID)
 
     assert ADYEN.request(learnt, CREDENTIALS) == ADYEN.request(call, CREDENTIALS)
 
@@ -238,8 +235,8 @@ def test_every_step_holds_or_moves_money_and_lives_six_days():
     for call in ALL:
         assert ADYEN.moves_money(call)
         assert ADYEN.key_life_s(call, CREDENTIALS) == 6 * 24 * 3600
-    assert ADYEN.our_steps(CALL) == ("2", "3")
-    assert ADYEN.our_steps(AUTHORIZE) == ("2",)
+    assert ADYEN.steps_we_send(CALL) == ("2", "3")
+    assert ADYEN.steps_we_send(AUTHORIZE) == ("2",)
 
 
 SCHEMAS = {"1": "PaymentRequest", "2": "PaymentDetailsRequest", "3": "PaymentCaptureRequest"}

@@ -6,25 +6,26 @@ from typing import Any
 
 import pytest
 
-from commands.messages import Outcome
+from commands.messages import Balances, Dispute, Outcome
+from commands.notices import Notice
 from gateways.adyen import disputes, webhooks
 from gateways.adyen.adapter import Adyen
-from gateways.contract import DisputeNotice, Gateway, Hook, HookKeys, HookRefused, Notice
+from gateways.contract import Gateway, Webhook, WebhookKeys, WebhookRefused
 from tests.gateways.adyen import official
-from tests.gateways.adyen.says import (
+from tests.gateways.adyen.payloads import (
     HMAC_KEY,
     MERCHANT,
     MODIFICATION,
     PAYMENT,
     PSP_ID,
     body_of,
-    hook,
     item,
     signed,
+    webhook,
 )
 
 ADYEN: Gateway = Adyen()
-KEYS = HookKeys((HMAC_KEY,), {"merchant_account": MERCHANT})
+KEYS = WebhookKeys((HMAC_KEY,), {"merchant_account": MERCHANT})
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 SALE, HELD, CAPTURE, VOID, REFUND = (f"{PAYMENT}-{letter}" for letter in ("s1", "a1", "c2", "v2", "r2"))
 AUTH = {"psp_id": PSP_ID, "amount_minor": 1099, "currency": "USD"}
@@ -32,13 +33,13 @@ OWN = AUTH | {"psp_id": MODIFICATION}
 MONEY = {"amount_minor": 1099, "currency": "USD"}
 
 
-def read(hook: Hook, keys: HookKeys = KEYS) -> tuple[Notice, ...] | HookRefused:
-    return ADYEN.read_hook(hook, keys, NOW)
+def read(webhook: Webhook, keys: WebhookKeys = KEYS) -> tuple[Notice, ...] | WebhookRefused:
+    return ADYEN.read_webhook(webhook, keys, NOW)
 
 
 def told(event: str, reference: str, *, success: bool = True, **more: Any) -> Notice:
-    said = read(hook(item(event, reference, success=success, **more)))
-    assert not isinstance(said, HookRefused), said
+    said = read(webhook(item(event, reference, success=success, **more)))
+    assert not isinstance(said, WebhookRefused), said
     (notice,) = said
     return notice
 
@@ -46,7 +47,7 @@ def told(event: str, reference: str, *, success: bool = True, **more: Any) -> No
 def test_a_notice_says_which_event_it_is_of_and_when():
     notice = told("AUTHORISATION", HELD)
 
-    assert notice.event_id == f"{PSP_ID}:AUTHORISATION:true"
+    assert notice.event_id == f"{PSP_ID}:AUTHORISATION:true:2026-11-25T12:00:00+01:00"
     assert notice.event_type == "AUTHORISATION"
     assert notice.at == datetime(2026, 11, 25, 12, tzinfo=timezone(timedelta(hours=1)))
 
@@ -59,7 +60,7 @@ APPROVED = {
         PSP_ID,
         Outcome(kind="PENDING", code="authorised", next_step="3", **AUTH),
     ),
-    "sale's capture": ("CAPTURE", SALE, PSP_ID, Outcome(kind="APPROVED", **AUTH)),
+    "sale's capture": ("CAPTURE", SALE, PSP_ID, Outcome(kind="APPROVED", known_as=(MODIFICATION,), **AUTH)),
     "capture": ("CAPTURE", CAPTURE, MODIFICATION, Outcome(kind="APPROVED", **OWN)),
     "refund": ("REFUND", REFUND, MODIFICATION, Outcome(kind="APPROVED", **OWN)),
     "void": ("CANCELLATION", VOID, MODIFICATION, Outcome(kind="APPROVED", psp_id=MODIFICATION)),
@@ -124,7 +125,17 @@ def test_a_success_is_what_its_event_means(event: str, reference: str, psp_id: s
             Outcome(kind="DECLINED_SOFT", code="12", detail="Not enough balance", **AUTH),
         ),
         ("CAPTURE", CAPTURE, Outcome(kind="DECLINED_HARD", code="capture_failed", detail="no", **OWN)),
-        ("CAPTURE", SALE, Outcome(kind="DECLINED_HARD", code="capture_failed", detail="no", **AUTH)),
+        (
+            "CAPTURE",
+            SALE,
+            Outcome(
+                kind="DECLINED_HARD",
+                code="capture_failed",
+                detail="no",
+                known_as=(MODIFICATION,),
+                **AUTH,
+            ),
+        ),
         ("REFUND", REFUND, Outcome(kind="DECLINED_HARD", code="refund_failed", detail="no", **OWN)),
         (
             "CANCELLATION",
@@ -151,7 +162,8 @@ def test_the_reason_is_not_signed_so_a_declined_authorisation_is_soft(reason: An
 
 
 def test_a_technical_cancel_may_name_itself_and_its_failure_proves_nothing():
-    assert told("TECHNICAL_CANCEL", f"{SALE}-x") == told("TECHNICAL_CANCEL", SALE)
+    by_its_own, by_the_payments = (told("TECHNICAL_CANCEL", name) for name in (f"{SALE}-x", SALE))
+    assert by_its_own == replace(by_the_payments, signed_as=by_its_own.signed_as)
     failed = told("TECHNICAL_CANCEL", f"{SALE}-x", success=False)
     assert failed.reference == SALE
     assert failed.outcome is not None
@@ -159,33 +171,59 @@ def test_a_technical_cancel_may_name_itself_and_its_failure_proves_nothing():
 
 
 @pytest.mark.parametrize(
-    ("event", "reference", "code"),
+    ("event", "reference", "kind"),
+    [("CAPTURE", HELD, "capture"), ("REFUND", SALE, "refund"), ("REFUND", HELD, "refund")],
+)
+def test_what_was_done_in_the_customer_area_says_what_moved_and_of_which_payment(
+    event: str, reference: str, kind: Any
+):
+    notice = told(event, reference)
+
+    assert (notice.reference, notice.psp_id, notice.dispute) == (reference, PSP_ID, None)
+    assert notice.outcome is not None
+    assert (notice.outcome.kind, notice.outcome.code) == (
+        "UNKNOWN",
+        {"capture": "captured_externally", "refund": "refunded_externally"}[kind],
+    )
+    assert notice.outcome.balances is not None
+    (moved,) = notice.outcome.balances.moves
+    assert (moved.kind, moved.amount_minor) == (kind, notice.outcome.amount_minor)
+    assert told(event, reference, success=False).outcome is None
+
+
+@pytest.mark.parametrize(("event", "reference"), [("REFUND_FAILED", SALE), ("CAPTURE_FAILED", HELD)])
+def test_what_failed_of_another_hands_is_told_under_its_own_id(event: str, reference: str):
+    notice = told(event, reference)
+
+    assert notice.reference is None
+    assert notice.psp_id not in {None, PSP_ID}
+    assert notice.outcome is not None
+    assert notice.outcome.kind == "DECLINED_HARD"
+
+
+def test_a_reversal_says_that_money_moved_and_not_how_much():
+    notice = told("CANCEL_OR_REFUND", HELD)
+
+    assert notice.reference == HELD
+    assert notice.outcome is not None
+    assert notice.outcome.balances == Balances()
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "code"),
     [
-        ("CAPTURE", HELD, "captured_unasked"),
-        ("CAPTURE", "by hand", "captured_unasked"),
-        ("REFUND", SALE, "refunded_unasked"),
-        ("REFUND_FAILED", SALE, "refund_failed"),
-        ("CAPTURE_FAILED", HELD, "capture_failed"),
-        ("CANCEL_OR_REFUND", HELD, "cancelled_or_refunded"),
-        ("CHARGEBACK", SALE, "dispute_unreadable"),
+        ("AUTHORISATION", "UNKNOWN", "reference_missing"),
+        ("CANCELLATION", "EXPIRED", "cancelled"),
+        ("TECHNICAL_CANCEL", "EXPIRED", "technical_cancel"),
+        ("EXPIRE", "EXPIRED", "expired"),
     ],
 )
-def test_what_was_done_without_us_is_an_alarm(event: str, reference: str, code: str):
-    more = {"amount": {"currency": "XXX", "value": 1}} if event == "CHARGEBACK" else {}
-    notice = told(event, reference, **more)
-
-    assert (notice.reference, notice.psp_id, notice.dispute) == (None, None, None)
-    assert notice.outcome is not None
-    assert (notice.outcome.kind, notice.outcome.code) == ("UNKNOWN", code)
-
-
-@pytest.mark.parametrize("event", ["AUTHORISATION", "CANCELLATION", "TECHNICAL_CANCEL", "EXPIRE"])
-def test_an_event_of_another_reference_may_still_be_known_by_its_id(event: str):
+def test_an_event_of_another_reference_may_still_be_known_by_its_id(event: str, kind: str, code: str):
     notice = told(event, "Order 7")
 
     assert (notice.reference, notice.psp_id) == (None, PSP_ID)
     assert notice.outcome is not None
-    assert (notice.outcome.kind, notice.outcome.code) == ("UNKNOWN", "reference_missing")
+    assert (notice.outcome.kind, notice.outcome.code) == (kind, code)
 
 
 @pytest.mark.parametrize(
@@ -200,15 +238,19 @@ def test_an_amount_that_is_none_of_ours_approves_nothing(event: str, reference: 
 
 
 DISPUTES = {
-    "REQUEST_FOR_INFORMATION": "opened",
-    "NOTIFICATION_OF_CHARGEBACK": "opened",
+    "REQUEST_FOR_INFORMATION": "inquiry",
+    "NOTIFICATION_OF_CHARGEBACK": "inquiry",
     "CHARGEBACK": "opened",
     "CHARGEBACK_REVERSED": "opened",
     "PREARBITRATION_OPEN": "opened",
+    "PREARBITRATION_DECLINED": "opened",
+    "PREARBITRATION_ACCEPTED": "unclear",
+    "SCHEME_ARBITRATION": "opened",
     "SECOND_CHARGEBACK": "lost",
     "PREARBITRATION_LOST": "lost",
     "SCHEME_ARBITRATION_LOST": "lost",
     "PREARBITRATION_WON": "won",
+    "PREARBITRATION_ISSUER_WITHDRAWN": "won",
     "SCHEME_ARBITRATION_WON": "won",
     "ISSUER_RESPONSE_TIMEFRAME_EXPIRED": "won",
 }
@@ -220,7 +262,7 @@ def test_a_dispute_is_told_with_its_amount_reason_and_deadline(event: str, state
     notice = told(event, SALE, reason="Goods not received", additionalData=more)
 
     assert (notice.reference, notice.psp_id, notice.outcome) == (SALE, PSP_ID, None)
-    assert notice.dispute == DisputeNotice(
+    assert notice.dispute == Dispute(
         dispute_id=MODIFICATION,
         state=state,
         amount_minor=1099,
@@ -229,6 +271,32 @@ def test_a_dispute_is_told_with_its_amount_reason_and_deadline(event: str, state
         respond_by=datetime.fromisoformat("2027-01-01T03:03:07+02:00"),
     )
     assert set(disputes.STATES) == set(DISPUTES)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"additionalData": {"defensePeriodEndsAt": None}},
+        {"additionalData": {"defensePeriodEndsAt": ""}},
+        {"additionalData": {"defensePeriodEndsAt": "0001-01-01T00:00:00+14:00"}},
+        {"reason": None},
+        {"reason": "the goods were never delivered to the address that the shopper gave; " * 9},
+    ],
+)
+def test_what_is_only_for_reading_never_costs_the_dispute(more: dict[str, Any]):
+    notice = told("CHARGEBACK", SALE, **more)
+
+    assert notice.dispute is not None
+    assert (notice.dispute.state, notice.dispute.amount_minor) == ("opened", 1099)
+    assert notice.dispute.respond_by is None
+
+
+def test_a_dispute_that_cannot_be_read_is_an_alarm_beside_its_payment():
+    notice = told("CHARGEBACK", SALE, amount={"currency": "XXX", "value": 1})
+
+    assert (notice.reference, notice.psp_id) == (SALE, PSP_ID)
+    assert (notice.alarm, notice.dispute, notice.outcome) == ("dispute_unreadable", None, None)
 
 
 def test_a_dispute_without_our_reference_or_its_payments_id_has_no_way():
@@ -244,7 +312,9 @@ def test_any_other_event_is_taken_and_says_nothing(event: str):
     notice = told(event, SALE, pspReference="settlement_detail_report_batch_1.csv", merchantAccountCode="All")
 
     assert notice == Notice(
-        event_id=f"settlement_detail_report_batch_1.csv:{event}:true", event_type=event, at=notice.at
+        event_id=f"settlement_detail_report_batch_1.csv:{event}:true:2026-11-25T12:00:00+01:00",
+        event_type=event,
+        at=notice.at,
     )
 
 
@@ -256,7 +326,71 @@ def test_an_event_is_told_apart_whatever_its_reference_is(name: str):
     assert name not in notice.event_id
 
 
-def test_an_event_of_another_merchant_account_is_an_alarm():
+@pytest.mark.parametrize(
+    ("event", "moved"),
+    [("CAPTURE", ("capture",)), ("REFUND", ("refund",)), ("CANCEL_OR_REFUND", ())],
+)
+def test_what_was_done_under_another_reference_is_a_move_of_the_payment_with_its_id(event: str, moved: Any):
+    notice = told(event, "Order 7")
+
+    assert (notice.reference, notice.psp_id) == (None, PSP_ID)
+    assert notice.outcome is not None
+    assert notice.outcome.kind == "UNKNOWN"
+    # With balances, for this PSP cannot be asked: without one nothing would follow.
+    assert notice.outcome.balances is not None
+    assert [(one.kind, one.psp_id) for one in notice.outcome.balances.moves] == [
+        (kind, MODIFICATION) for kind in moved
+    ]
+
+
+@pytest.mark.parametrize("event", ["CAPTURE_FAILED", "REFUND_FAILED", "REFUNDED_REVERSED"])
+def test_what_failed_under_another_reference_is_known_by_its_own_id(event: str):
+    notice = told(event, "Order 7")
+
+    assert (notice.reference, notice.psp_id) == (None, MODIFICATION)
+    assert notice.outcome is not None
+    assert (notice.outcome.kind, notice.outcome.code) == ("DECLINED_HARD", event.lower())
+
+
+def test_a_capture_that_adyen_makes_again_after_its_failure_is_no_repeat_of_the_first():
+    """Source: docs.adyen.com, failed captures: "Adyen will try to fix the issue and re-capture the
+    transaction"."""
+    captured = item("CAPTURE", CAPTURE)
+    failed = item("CAPTURE_FAILED", CAPTURE, eventDate="2026-11-27T09:00:00+01:00")
+    again = item("CAPTURE", CAPTURE, eventDate="2026-11-28T09:00:00+01:00")
+
+    ids = []
+    for one in (captured, captured, failed, again):
+        said = read(webhook(one))
+        assert not isinstance(said, WebhookRefused)
+        ids.append(said[0].event_id)
+
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
+
+
+def test_an_empty_batch_says_nothing():
+    assert read(webhook()) == ()
+    assert read(replace(webhook(), body=b'{"live":"false","notificationItems":null}')) == ()
+
+
+def test_half_a_character_in_a_reason_is_no_reason_to_refuse_a_webhook():
+    whole = webhook(item("CAPTURE", CAPTURE, reason="cut off here"))
+    cut = replace(whole, body=whole.body.replace(b"cut off here", b"cut off \\ud83d"))
+    first, second = read(whole), read(cut)
+
+    assert not isinstance(first, WebhookRefused)
+    assert not isinstance(second, WebhookRefused)
+    assert first[0].outcome == second[0].outcome
+
+
+def test_another_shops_event_at_another_merchant_account_says_nothing():
+    notice = told("AUTHORISATION", "Order 7", merchantAccountCode="Another")
+
+    assert (notice.reference, notice.psp_id, notice.outcome, notice.dispute) == (None, None, None, None)
+
+
+def test_an_event_of_ours_at_another_merchant_account_is_an_alarm():
     notice = told("AUTHORISATION", SALE, merchantAccountCode="Another")
 
     assert notice.reference is None
@@ -282,9 +416,9 @@ def test_every_official_example_of_an_event_is_read(event: str):
     found = [shown["value"] for name, shown in examples.items() if name.startswith(f"post-{event}-")]
     for example in found:
         shown = example["notificationItems"][0]["NotificationRequestItem"]
-        said = read(Hook({}, body_of(signed(shown))), replace(KEYS, options={}))
+        said = read(Webhook({}, body_of(signed(shown))), replace(KEYS, options={}))
 
-        assert not isinstance(said, HookRefused)
+        assert not isinstance(said, WebhookRefused)
         assert said[0].outcome is not None or said[0].dispute is not None or shown["success"] == "false"
 
 

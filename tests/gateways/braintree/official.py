@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from tests.gateways.braintree.says import PRIVATE_KEY, PUBLIC_KEY
+from tests.gateways.braintree.payloads import PRIVATE_KEY, PUBLIC_KEY
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -11,7 +11,7 @@ from commands.messages import Outcome
 from gateways.braintree.adapter import FACTS, Braintree
 from gateways.braintree.requests import merchant_account
 from gateways.contract import Call, Credentials, Gateway, HttpRequest, SignsIn, StoredCredential
-from tests.gateways.braintree.says import (
+from tests.gateways.braintree.payloads import (
     AUTHORIZE,
     CALL,
     CAPTURE,
@@ -138,7 +138,7 @@ def test_a_currency_without_a_merchant_account_is_not_sent(text: str):
 def test_three_d_secure_cannot_be_demanded_after_there_is_a_token():
     outcome = refusal(replace(CALL, three_ds=True))
 
-    assert (outcome.code, outcome.hint) == ("three_ds_in_the_shop", "REFRESH_TOKEN")
+    assert (outcome.code, outcome.hint) == ("three_ds_at_the_merchant", "REFRESH_TOKEN")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,10 @@ def test_a_stored_payment_method_is_named_as_such(stored: StoredCredential, more
     ("call", "wanted"),
     [
         (CALL, {"input": {"orderId": {"is": REFERENCE}}}),
-        (replace(CALL, psp_id=TRANSACTION_ID), {"id": TRANSACTION_ID}),
+        (
+            replace(CALL, psp_id=TRANSACTION_ID),
+            {"id": TRANSACTION_ID, "input": {"orderId": {"is": REFERENCE}}},
+        ),
         (AUTHORIZE, {"input": {"orderId": {"is": AUTHORIZE.reference}}}),
         (CAPTURE, {"id": TRANSACTION_ID}),
         (VOID, {"id": TRANSACTION_ID}),
@@ -223,7 +226,7 @@ def test_nothing_waits_for_a_customer_so_nothing_can_be_ended():
 
     assert isinstance(outcome, Outcome)
     assert outcome.kind == "UNKNOWN"
-    assert BRAINTREE.our_steps(CALL) == ()
+    assert BRAINTREE.steps_we_send(CALL) == ()
     assert not isinstance(BRAINTREE, SignsIn)
 
 

@@ -1,15 +1,15 @@
 """What is made of an answer to a charge or an authorization: each row of Braintree's tables."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from commands.messages import Outcome
-from gateways.braintree import codes
+from commands.messages import Balances, Move, Outcome
+from gateways.braintree import codes, transactions
 from gateways.braintree.adapter import Braintree
 from gateways.contract import Call, Gateway
-from tests.gateways.braintree.says import (
+from tests.gateways.braintree.payloads import (
     AUTHORIZE,
     CALL,
     CAPTURE,
@@ -17,6 +17,7 @@ from tests.gateways.braintree.says import (
     TRANSACTION_ID,
     answer,
     authorized,
+    by_id,
     charged,
     declined,
     error,
@@ -53,8 +54,9 @@ def test_a_captured_transaction_is_an_approved_sale(status: str):
     approved = Outcome(kind="APPROVED", psp_id=TRANSACTION_ID, amount_minor=1099, currency="USD")
 
     assert outcome(charged(transaction(status))) == approved
-    assert found(node("Transaction", transaction(status)), KNOWN) == approved
-    assert found(search(transaction(status))) == approved
+    shown = approved.model_copy(update={"balances": Balances(captured_minor=1099, held_minor=0)})
+    assert found(by_id(transaction(status)), KNOWN) == shown
+    assert found(search(transaction(status))) == shown
 
 
 def test_an_authorized_transaction_is_an_approved_authorization_and_no_sale():
@@ -71,25 +73,67 @@ def test_what_is_not_decided_yet_is_pending(status: str):
 
 @pytest.mark.parametrize("status", ["SUBMITTED_FOR_SETTLEMENT", "SETTLED", "SETTLEMENT_PENDING"])
 def test_an_authorization_that_was_captured_since_is_approved_by_what_was_held(status: str):
-    looked_up = found(node("Transaction", held(status, "4.00")), KNOWN_AUTHORIZE)
+    looked_up = found(by_id(held(status, "4.00")), KNOWN_AUTHORIZE)
 
-    assert looked_up == Outcome(kind="APPROVED", psp_id=TRANSACTION_ID, amount_minor=1099, currency="USD")
-    assert outcome(authorized(held(status, "10.99")), AUTHORIZE).code == "captured_unasked"
+    balances = Balances(captured_minor=400, refunded_minor=0, held_minor=0)
+    said = {"amount_minor": 1099, "currency": "USD", "balances": balances}
+    assert looked_up == Outcome(kind="APPROVED", psp_id=TRANSACTION_ID, **said)
+    assert outcome(authorized(held(status, "10.99")), AUTHORIZE).code == "captured_unrequested"
     without = held(status, "4.00", statusHistory=[])
-    assert (found(node("Transaction", without), KNOWN_AUTHORIZE) or CALL).kind == "UNKNOWN"
+    assert (found(by_id(without), KNOWN_AUTHORIZE) or CALL).kind == "UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("shown", "balances"),
+    [
+        (transaction("AUTHORIZED"), Balances(captured_minor=0, held_minor=1099)),
+        (transaction("SETTLED", refunds=[]), Balances(captured_minor=1099, refunded_minor=0, held_minor=0)),
+        (
+            transaction("SETTLEMENT_DECLINED", refunds=[]),
+            Balances(captured_minor=0, refunded_minor=0, held_minor=0),
+        ),
+        (
+            transaction(
+                "SETTLED",
+                refunds=[
+                    {"id": "cmVmdW5kXzE", "status": "SETTLED", "amount": money("4.00")},
+                    {"id": "cmVmdW5kXzI", "status": "PROCESSOR_DECLINED", "amount": money("2.00")},
+                ],
+            ),
+            Balances(
+                captured_minor=1099,
+                refunded_minor=400,
+                held_minor=0,
+                moves=(Move(kind="refund", psp_id="cmVmdW5kXzE", amount_minor=400),),
+            ),
+        ),
+        (transaction("VOIDED"), Balances(captured_minor=0, refunded_minor=0, held_minor=0)),
+        # Voided before its settlement: what was taken was given back.
+        (
+            transaction(
+                "VOIDED", statusHistory=[{"status": "VOIDED"}, {"status": "SUBMITTED_FOR_SETTLEMENT"}]
+            ),
+            Balances(captured_minor=1099, refunded_minor=1099, held_minor=0),
+        ),
+        (transaction("AUTHORIZING"), None),
+        (transaction("SETTLED", amount=None), None),
+    ],
+)
+def test_a_transaction_shows_who_ever_moved_its_money(shown: dict[str, Any], balances: Balances | None):
+    assert transactions.balances(shown) == balances
 
 
 @pytest.mark.parametrize("status", ["VOIDED", "AUTHORIZATION_EXPIRED"])
 def test_what_was_released_is_over(status: str):
-    looked_up = found(node("Transaction", held(status)), KNOWN_AUTHORIZE)
+    looked_up = found(by_id(held(status)), KNOWN_AUTHORIZE)
 
     assert looked_up is not None
     assert kinds(looked_up) == ("EXPIRED", status.lower(), None)
 
 
 def test_a_settlement_that_is_declined_after_the_fact_is_a_decline_of_the_sale_and_the_end_of_a_hold():
-    sale = found(node("Transaction", transaction("SETTLEMENT_DECLINED")), KNOWN)
-    hold = found(node("Transaction", held("SETTLEMENT_DECLINED")), KNOWN_AUTHORIZE)
+    sale = found(by_id(transaction("SETTLEMENT_DECLINED")), KNOWN)
+    hold = found(by_id(held("SETTLEMENT_DECLINED")), KNOWN_AUTHORIZE)
 
     assert sale is not None
     assert kinds(sale) == ("DECLINED_HARD", "settlement_declined", None)
@@ -363,7 +407,7 @@ def test_too_many_requests_in_braintrees_words_were_not_sent():
     ],
 )
 def test_what_cannot_be_read_is_unknown(body: Any):
-    assert kinds(outcome(body)) == ("UNKNOWN", "unreadable_answer", None)
+    assert kinds(outcome(body)) == ("UNKNOWN", "unreadable_response", None)
 
 
 @pytest.mark.parametrize(
@@ -400,9 +444,9 @@ def test_the_search_that_finds_nothing_is_none():
         (search(declined(), declined()), "found_several"),
         (search(transaction(orderId="another")), "reference_mismatch"),
         (search(more=True), "found_several"),
-        (search(None), "unreadable_answer"),
-        ({"data": {"search": None}}, "unreadable_answer"),
-        ({"data": {"search": {"transactions": {"edges": []}}}}, "unreadable_answer"),
+        (search(None), "unreadable_response"),
+        ({"data": {"search": None}}, "unreadable_response"),
+        ({"data": {"search": {"transactions": {"edges": []}}}}, "unreadable_response"),
         (failed(error("AUTHENTICATION")), "look_up_refused"),
         (failed(error("INTERNAL"), data=search()["data"]), "look_up_refused"),
     ],
@@ -433,15 +477,62 @@ def test_a_duplicate_without_the_one_before_it_is_searched_for_further():
     [
         ({"data": {"node": None}}, "psp_id_not_found"),
         (failed(error("NOT_FOUND"), data={"node": None}), "look_up_refused"),
-        (node("Refund", transaction()), "unreadable_answer"),
-        (node("Transaction", transaction(id="b")), "psp_id_mismatch"),
+        (node("Refund", transaction()), "unreadable_response"),
+        (by_id(transaction(id="b")), "psp_id_mismatch"),
+        (node("Transaction", transaction()), "unreadable_response"),
+        (by_id(transaction(), transaction(id="b", orderId="another")), "reference_mismatch"),
+        (by_id(transaction(), more=True), "found_several"),
     ],
 )
-def test_a_node_that_is_not_ours_is_unknown(body: Any, code: str):
+def test_a_node_that_is_not_ours_or_does_not_tell_is_unknown(body: Any, code: str):
     said = found(body, KNOWN)
 
     assert said is not None
     assert (said.kind, said.code) == ("UNKNOWN", code)
+
+
+SECOND: Final = transaction("SETTLED", id="c2Vjb25k")
+GIVEN_BACK: Final = {"id": "cmVmdW5kXzE", "status": "SETTLED", "amount": money()}
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        (),
+        (rejected("DUPLICATE"),),
+        (transaction("VOIDED", id="b"),),
+        (SECOND | {"refunds": [GIVEN_BACK]},),
+    ],
+)
+def test_beside_what_took_nothing_or_gave_all_of_it_back_ours_is_read(others: tuple[Any, ...]):
+    said = found(by_id(transaction("SETTLED"), *others), KNOWN)
+
+    assert said is not None
+    assert (said.kind, said.psp_id) == ("APPROVED", TRANSACTION_ID)
+
+
+@pytest.mark.parametrize("other", [SECOND, SECOND | {"refunds": [GIVEN_BACK | {"amount": money("4.00")}]}])
+@pytest.mark.parametrize("ours", [transaction("SETTLED"), declined()])
+def test_a_second_charge_under_one_order_id_is_told_by_its_own_id(ours: Any, other: Any):
+    said = found(by_id(ours, other), KNOWN)
+
+    assert said is not None
+    assert (said.kind, said.psp_id, said.amount_minor) == ("APPROVED", "c2Vjb25k", 1099)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        by_id(transaction("SETTLEMENT_PENDING"), SECOND),
+        by_id(declined(), SECOND, transaction(id="dGhpcmQ")),
+    ],
+)
+def test_of_several_charges_none_is_picked(shown: Any):
+    said = found(shown, KNOWN)
+
+    assert said is not None
+    assert (said.kind, said.code) == ("UNKNOWN", "found_twice")
+    assert "c2Vjb25k" in (said.detail or "")
 
 
 def test_no_secret_or_card_number_of_an_answer_is_kept():

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from commands.messages import Outcome
+from commands.messages import Balances, Move, Outcome
 from gateways.braintree.adapter import Braintree
 from gateways.contract import Call, Gateway
-from tests.gateways.braintree.says import (
+from tests.gateways.braintree.payloads import (
     AUTHORIZE,
     CAPTURE,
     REFUND_ALL,
@@ -46,6 +46,10 @@ def kind(said: Outcome | None) -> tuple[str | None, str | None]:
 
 def approved(amount_minor: int, psp_id: str | None = None) -> Outcome:
     return Outcome(kind="APPROVED", psp_id=psp_id, amount_minor=amount_minor, currency="USD")
+
+
+def without_balances(said: Outcome | None) -> Outcome | None:
+    return None if said is None else said.model_copy(update={"balances": None})
 
 
 @pytest.mark.parametrize("status", DONE)
@@ -87,7 +91,10 @@ def test_a_void_is_approved_only_where_all_of_it_is_released():
     [
         (held(), (None, None)),
         (held("SETTLED", "10.99"), ("UNKNOWN", "captured")),
-        (held("SETTLED", "10.99", refunds=[returned()]), ("UNKNOWN", "refunded_instead")),
+        (held("SETTLED", "10.99", refunds=[returned()]), ("DECLINED_HARD", "refunded_instead")),
+        (held("SETTLED", "10.99", refunds=[returned("SETTLEMENT_PENDING")]), ("UNKNOWN", "refunded_instead")),
+        (held("SETTLED", "10.99", refunds=[returned("FAILED")]), ("UNKNOWN", "refunded_instead")),
+        (held("SETTLED", "10.99", refunds=[refund()]), ("UNKNOWN", "refunded_instead")),
         (held("SETTLEMENT_PENDING"), ("UNKNOWN", "captured")),
         (held("SETTLEMENT_DECLINED"), ("UNKNOWN", "unexpected_status")),
         (held("TELEPORTED"), ("UNKNOWN", "TELEPORTED")),
@@ -97,10 +104,24 @@ def test_a_void_that_is_looked_up_is_read_from_its_transaction(said: Any, looked
     assert kind(found(VOID, said)) == looked_up
 
 
-def test_a_refund_that_came_back_for_a_void_is_not_a_void():
-    said = outcome(VOID, reversed_as("Refund", returned()))
+def test_a_refund_that_came_back_for_a_void_is_not_a_void_and_ends_it_once_all_is_given_back():
+    assert kind(outcome(VOID, reversed_as("Refund", returned()))) == ("DECLINED_HARD", "refunded_instead")
 
-    assert (said.kind, said.code, said.repeat_is_useless) == ("UNKNOWN", "refunded_instead", True)
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        returned("SETTLEMENT_PENDING"),
+        returned("FAILED"),
+        returned(amount=money("4.00")),
+        returned(refundedTransaction={"id": "b"}),
+        returned(orderId="another"),
+    ],
+)
+def test_a_refund_for_a_void_that_is_not_plainly_all_of_it_is_asked_about(said: Any):
+    told = outcome(VOID, reversed_as("Refund", said))
+
+    assert (told.kind, told.code, told.repeat_is_useless) == ("UNKNOWN", "refunded_instead", True)
 
 
 @pytest.mark.parametrize("call", [VOID, REFUND_ALL])
@@ -114,7 +135,7 @@ def test_a_reversal_that_the_state_does_not_allow_may_have_been_done(call: Call,
 @pytest.mark.parametrize("typename", ["Settlement", None])
 @pytest.mark.parametrize("call", [VOID, REFUND_ALL])
 def test_a_reversal_of_another_type_is_unknown(call: Call, typename: Any):
-    assert kind(outcome(call, reversed_as(typename, held("VOIDED")))) == ("UNKNOWN", "unreadable_answer")
+    assert kind(outcome(call, reversed_as(typename, held("VOIDED")))) == ("UNKNOWN", "unreadable_response")
 
 
 def test_all_is_given_back_by_a_void_before_the_settlement_and_by_a_refund_after_it():
@@ -130,17 +151,65 @@ def test_all_is_given_back_by_a_void_before_the_settlement_and_by_a_refund_after
         (held("SETTLED", refunds=[returned()]), approved(1099, REFUND_ID)),
         (held("SETTLED", refunds=[returned("FAILED"), returned(id="b")]), approved(1099, "b")),
         (held("SETTLED", refunds=[returned("FAILED")]), None),
-        (held("SETTLED", refunds=[refund()]), None),
+        (held("SETTLED", refunds=[returned("PROCESSOR_DECLINED", amount=money("4.00"))]), None),
+        (held("SETTLED", refunds=[returned("AUTHORIZING", amount=money("4.00"))]), None),
     ],
 )
 def test_a_reversal_is_found_by_what_it_left(said: Any, looked_up: Outcome | None):
-    assert found(REFUND_ALL, said) == looked_up
+    assert without_balances(found(REFUND_ALL, said)) == looked_up
+
+
+BY_HAND = returned("SETTLED", id="cmVmdW5kX2J5X2hhbmQ", amount=money("7.00"))
+
+
+@pytest.mark.parametrize("other", [BY_HAND, BY_HAND | {"orderId": "another"}, refund(orderId="another")])
+def test_a_reversal_beside_anothers_part_was_not_made(other: Any):
+    said = found(REFUND_ALL, held("SETTLED", refunds=[other]))
+
+    assert kind(said) == ("DECLINED_HARD", "more_than_is_left")
+    assert said is not None
+    assert said.psp_id is None
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "looked_up"),
+    [("6.99", (None, None)), ("7.00", ("DECLINED_HARD", "more_than_is_left"))],
+)
+def test_a_part_for_which_another_left_too_little_was_not_made(by_hand: str, looked_up: Any):
+    other = BY_HAND | {"amount": money(by_hand)}
+
+    assert kind(found(REFUND_PART, held("SETTLED", refunds=[other]))) == looked_up
+
+
+def test_what_another_gave_back_shows_beside_a_refund_of_ours():
+    wanted = Balances(
+        captured_minor=1099,
+        refunded_minor=799,
+        held_minor=0,
+        moves=(
+            Move(kind="refund", psp_id="cmVmdW5kX2J5X2hhbmQ", amount_minor=399),
+            Move(kind="refund", psp_id=REFUND_ID, amount_minor=400),
+        ),
+    )
+    ours, other = refund(), BY_HAND | {"amount": money("3.99")}
+    target = held("SETTLED", refunds=[other, ours])
+
+    answered = outcome(REFUND_PART, refunded(ours | {"refundedTransaction": target}))
+    looked_up = found(REFUND_PART, target)
+    by_its_id = found(
+        replace(REFUND_PART, psp_id=REFUND_ID), ours | {"refundedTransaction": target}, "Refund"
+    )
+
+    for said in (answered, looked_up, by_its_id):
+        assert said is not None
+        assert (said.kind, said.psp_id, said.balances) == ("APPROVED", REFUND_ID, wanted)
 
 
 @pytest.mark.parametrize("status", DONE)
 def test_a_part_is_given_back_under_our_reference(status: str):
     assert outcome(REFUND_PART, refunded(refund(status))) == approved(400, REFUND_ID)
-    assert found(REFUND_PART, held("SETTLED", refunds=[refund(status)])) == approved(400, REFUND_ID)
+    looked_up = found(REFUND_PART, held("SETTLED", refunds=[refund(status)]))
+    assert without_balances(looked_up) == approved(400, REFUND_ID)
     known = replace(REFUND_PART, psp_id=REFUND_ID)
     assert found(known, refund(status), "Refund") == approved(400, REFUND_ID)
 
@@ -164,7 +233,7 @@ def test_a_part_is_given_back_under_our_reference(status: str):
         (refund(orderId=AUTHORIZE.reference), ("UNKNOWN", "reference_mismatch")),
         (refund(refundedTransaction={"id": "b"}), ("UNKNOWN", "target_mismatch")),
         (refund(refundedTransaction=None), ("UNKNOWN", "target_mismatch")),
-        (None, ("UNKNOWN", "unreadable_answer")),
+        (None, ("UNKNOWN", "unreadable_response")),
     ],
 )
 def test_a_refund_is_read_from_its_own_state(said: Any, wanted: tuple[str, str]):
@@ -178,8 +247,8 @@ def test_a_refund_is_read_from_its_own_state(said: Any, wanted: tuple[str, str])
         (held("SETTLED", refunds=[refund(orderId="another")]), (None, None)),
         (held("SETTLED", refunds=[refund("FAILED")]), ("DECLINED_SOFT", "failed")),
         (held("SETTLED", refunds=[refund(), refund(id="b")]), ("UNKNOWN", "found_twice")),
-        (held("SETTLED", refunds=None), ("UNKNOWN", "unreadable_answer")),
-        (held("SETTLED", refunds=[None]), ("UNKNOWN", "unreadable_answer")),
+        (held("SETTLED", refunds=None), ("UNKNOWN", "unreadable_response")),
+        (held("SETTLED", refunds=[None]), ("UNKNOWN", "unreadable_response")),
         (held("VOIDED"), ("UNKNOWN", "unexpected_status")),
         (held("SETTLED", orderId="another", refunds=[refund()]), ("UNKNOWN", "reference_mismatch")),
     ],
@@ -192,9 +261,19 @@ def test_a_refund_that_is_read_by_its_id_is_that_refund():
     known = replace(REFUND_PART, psp_id=REFUND_ID)
 
     assert kind(found(known, refund(id="b"), "Refund")) == ("UNKNOWN", "psp_id_mismatch")
-    assert kind(found(known, held("SETTLED"))) == ("UNKNOWN", "unreadable_answer")
+    assert kind(found(known, held("SETTLED"))) == ("UNKNOWN", "unreadable_response")
 
 
 @pytest.mark.parametrize("code", ["91506", "91574"])
 def test_a_part_cannot_be_given_back_before_the_settlement(code: str):
-    assert kind(outcome(REFUND_PART, failed(error(legacyCode=code)))) == ("NOT_SENT", "not_settled_yet")
+    refused = outcome(REFUND_PART, failed(error(legacyCode=code)))
+
+    assert kind(refused) == ("NOT_SENT", "not_settled_yet")
+    assert refused.again_after_s == 600
+
+
+def test_a_part_of_more_than_is_left_is_refused_for_good():
+    refused = outcome(REFUND_PART, failed(error(legacyCode="91521")))
+
+    assert kind(refused) == ("NOT_SENT", "more_than_is_left")
+    assert "91521" in (refused.detail or "")

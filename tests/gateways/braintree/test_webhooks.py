@@ -7,45 +7,49 @@ from urllib.parse import urlencode
 
 import pytest
 
+from commands.messages import Balances
+from commands.notices import Notice
 from gateways.braintree.adapter import Braintree
-from gateways.contract import Gateway, Hook, HookKeys, HookRefused, Notice
+from gateways.contract import Gateway, Webhook, WebhookKeys, WebhookRefused
 from tests.gateways.braintree import official
-from tests.gateways.braintree.says import (
+from tests.gateways.braintree.payloads import (
     KEYS,
     PAYMENT,
     PRIVATE_KEY,
     PUBLIC_KEY,
-    hook,
     notification,
     signature,
+    webhook,
 )
 
 BRAINTREE: Gateway = Braintree()
 NOW = datetime(2026, 3, 1, 10, 21, tzinfo=UTC)
 SETTLED = notification(
     "transaction_settled",
-    f"<transaction><id>kdb5gx8g</id><status>settled</status><order-id>{PAYMENT}-s1</order-id></transaction>",
+    "<transaction><id>kdb5gx8g</id><status>settled</status><type>sale</type>"
+    "<currency-iso-code>USD</currency-iso-code><amount>10.99</amount>"
+    f"<order-id>{PAYMENT}-s1</order-id></transaction>",
 )
 
 
-def read(given: Hook, keys: HookKeys = KEYS) -> tuple[Notice, ...] | HookRefused:
-    return BRAINTREE.read_hook(given, keys, NOW)
+def read(given: Webhook, keys: WebhookKeys = KEYS) -> tuple[Notice, ...] | WebhookRefused:
+    return BRAINTREE.read_webhook(given, keys, NOW)
 
 
-def notice(given: Hook, keys: HookKeys = KEYS) -> Notice:
+def notice(given: Webhook, keys: WebhookKeys = KEYS) -> Notice:
     notices = read(given, keys)
     assert isinstance(notices, tuple)
     assert len(notices) == 1
     return notices[0]
 
 
-def why(given: Hook, keys: HookKeys = KEYS) -> str:
+def why(given: Webhook, keys: WebhookKeys = KEYS) -> str:
     refused = read(given, keys)
-    assert isinstance(refused, HookRefused)
+    assert isinstance(refused, WebhookRefused)
     return refused.why
 
 
-def disputed(kind: str = "dispute_opened", **more: str | None) -> str:
+def disputed(event: str = "dispute_opened", /, **more: str | None) -> str:
     said = {
         "id": "dsp1",
         "amount": "100.00",
@@ -57,29 +61,48 @@ def disputed(kind: str = "dispute_opened", **more: str | None) -> str:
     }
     tags = "".join(f"<{name}>{value}</{name}>" for name, value in said.items() if value is not None)
     order = f"<transaction><id>kdb5gx8g</id><order-id>{PAYMENT}-s1</order-id></transaction>"
-    return notification(kind, f"<dispute>{tags}{order}</dispute>")
-
-
-@pytest.mark.parametrize("kind", ["transaction_settled", "transaction_settlement_declined"])
-def test_news_of_a_transaction_are_asked_for_by_its_order_id(kind: str):
-    said = notice(hook(SETTLED.replace("transaction_settled", kind)))
-
-    assert (said.event_type, said.reference, said.psp_id) == (kind, f"{PAYMENT}-s1", None)
-    assert said.outcome is not None
-    assert (said.outcome.kind, said.outcome.code) == ("UNKNOWN", kind)
-    assert said.at == datetime(2026, 3, 1, 10, 20, 30, tzinfo=UTC)
+    return notification(event, f"<dispute>{tags}{order}</dispute>")
 
 
 @pytest.mark.parametrize(
-    ("order_id", "reference"), [(f"{PAYMENT}-r2", f"{PAYMENT}-r2"), (f"{PAYMENT}-s1", None), ("", None)]
+    ("kind", "says"),
+    [("transaction_settled", "UNKNOWN"), ("transaction_settlement_declined", "DECLINED_HARD")],
 )
-def test_a_refund_that_failed_is_asked_for_if_it_is_named_else_an_alarm(order_id: str, reference: str | None):
+def test_news_of_a_transaction_are_of_its_order_id(kind: str, says: str):
+    said = notice(webhook(SETTLED.replace("transaction_settled", kind)))
+
+    assert (said.event_type, said.reference, said.psp_id) == (kind, f"{PAYMENT}-s1", None)
+    assert said.outcome is not None
+    assert (said.outcome.kind, said.outcome.code) == (says, kind)
+    assert said.at == datetime(2026, 3, 1, 10, 20, 30, tzinfo=UTC)
+
+
+def test_a_settled_transaction_shows_what_was_taken():
+    said = notice(webhook(SETTLED))
+
+    assert said.outcome is not None
+    assert said.outcome.balances == Balances(captured_minor=1099, held_minor=0)
+
+
+def test_a_settled_transaction_is_named_by_its_id_of_the_newer_interface():
+    said = notice(webhook(SETTLED))
+
+    assert said.outcome is not None
+    assert base64.b64decode(f"{said.outcome.psp_id}=") == b"transaction_kdb5gx8g"
+
+
+@pytest.mark.parametrize(
+    ("order_id", "reference"),
+    # A reversal has the order id of what it reverses.
+    [(f"{PAYMENT}-r2", f"{PAYMENT}-r2"), (f"{PAYMENT}-s1", f"{PAYMENT}-s1")],
+)
+def test_a_refund_that_failed_is_told_of_what_its_order_id_names(order_id: str, reference: str | None):
     subject = f"<transaction><id>a</id><order-id>{order_id}</order-id></transaction>"
-    said = notice(hook(notification("refund_failed", subject)))
+    said = notice(webhook(notification("refund_failed", subject)))
 
     assert said.reference == reference
     assert said.outcome is not None
-    assert said.outcome.kind == "UNKNOWN"
+    assert said.outcome.kind == "DECLINED_HARD"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +119,7 @@ def test_a_refund_that_failed_is_asked_for_if_it_is_named_else_an_alarm(order_id
     ],
 )
 def test_each_kind_of_dispute_has_a_row(kind: str, state: str):
-    said = notice(hook(disputed(kind)))
+    said = notice(webhook(disputed(kind)))
 
     assert said.reference == f"{PAYMENT}-s1"
     assert said.outcome is None
@@ -107,7 +130,7 @@ def test_each_kind_of_dispute_has_a_row(kind: str, state: str):
 
 
 def test_a_dispute_of_the_older_form_has_one_amount_and_need_not_say_until_when():
-    said = notice(hook(disputed(amount_disputed=None, reply_by_date=None, reason="no such reason at all")))
+    said = notice(webhook(disputed(amount_disputed=None, reply_by_date=None, reason="no such reason at all")))
 
     assert said.dispute is not None
     assert (said.dispute.amount_minor, said.dispute.respond_by, said.dispute.reason) == (10000, None, None)
@@ -117,8 +140,36 @@ def test_a_dispute_of_the_older_form_has_one_amount_and_need_not_say_until_when(
     "more",
     [{"id": None}, {"currency_iso_code": None}, {"currency_iso_code": "XXX"}, {"amount_disputed": "x"}, {"amount_disputed": "0.00"}],
 )  # fmt: skip
-def test_a_dispute_that_does_not_say_what_it_is_about_is_malformed(more: dict[str, str | None]):
-    assert why(hook(disputed(**more))) == "malformed"
+def test_a_dispute_that_does_not_say_what_it_is_about_is_an_alarm_beside_its_payment(
+    more: dict[str, str | None],
+):
+    said = notice(webhook(disputed(**more)))
+
+    assert (said.alarm, said.dispute, said.reference) == ("dispute_unreadable", None, f"{PAYMENT}-s1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        ("dispute_opened", "inquiry"),
+        ("dispute_disputed", "inquiry"),
+        ("dispute_won", "closed"),
+        ("dispute_expired", "closed"),
+    ],
+)
+def test_a_retrieval_takes_nothing(kind: str, state: str):
+    said = notice(webhook(disputed(kind, kind="retrieval")))
+
+    assert said.dispute is not None
+    assert said.dispute.state == state
+
+
+@pytest.mark.parametrize("date", ["", "no date", "0001-01-01", "9999-12-31"])
+def test_a_date_that_is_none_never_costs_the_dispute(date: str):
+    said = notice(webhook(disputed(reply_by_date=date)))
+
+    assert said.dispute is not None
+    assert (said.dispute.state, said.dispute.respond_by) == ("opened", None)
 
 
 @pytest.mark.parametrize(
@@ -133,36 +184,36 @@ def test_a_dispute_that_does_not_say_what_it_is_about_is_malformed(more: dict[st
     ],
 )
 def test_other_kinds_say_nothing_of_an_operation(kind: str):
-    said = notice(hook(notification(kind, "<x>1</x>")))
+    said = notice(webhook(notification(kind, "<x>1</x>")))
 
     assert (said.event_type, said.reference, said.outcome, said.dispute) == (kind, None, None, None)
 
 
 def test_a_repeat_has_the_same_event_id_and_another_event_another():
-    first, other = notice(hook(SETTLED)), notice(hook(disputed()))
+    first, other = notice(webhook(SETTLED)), notice(webhook(disputed()))
 
-    assert first.event_id == notice(hook(SETTLED)).event_id != other.event_id
+    assert first.event_id == notice(webhook(SETTLED)).event_id != other.event_id
 
 
 def test_the_payload_may_be_signed_with_one_more_line_feed():
     payload = base64.encodebytes(SETTLED.encode()).decode()
     bare = payload.removesuffix("\n")
 
-    assert notice(hook("", payload=bare, signed=f"{PUBLIC_KEY}|{signature(payload)}")).event_type
-    assert notice(hook("", payload=bare, signed=f"{PUBLIC_KEY}|{signature(bare)}")).event_type
-    assert why(hook("", payload=payload, signed=f"{PUBLIC_KEY}|{signature(bare)}")) == "forged"
+    assert notice(webhook("", payload=bare, signed=f"{PUBLIC_KEY}|{signature(payload)}")).event_type
+    assert notice(webhook("", payload=bare, signed=f"{PUBLIC_KEY}|{signature(bare)}")).event_type
+    assert why(webhook("", payload=payload, signed=f"{PUBLIC_KEY}|{signature(bare)}")) == "forged"
 
 
 @pytest.mark.parametrize("private_keys", [(PRIVATE_KEY, "new"), ("new", PRIVATE_KEY)])
 def test_either_of_two_keys_is_right_while_they_are_exchanged(private_keys: tuple[str, ...]):
-    assert notice(hook(SETTLED), replace(KEYS, secrets=private_keys)).event_type == "transaction_settled"
+    assert notice(webhook(SETTLED), replace(KEYS, secrets=private_keys)).event_type == "transaction_settled"
 
 
 def test_the_pair_of_our_public_key_is_taken_among_several():
     payload = base64.encodebytes(SETTLED.encode()).decode()
     signed = f"another|{'0' * 40}&{PUBLIC_KEY}|{signature(payload)}"
 
-    assert notice(hook(SETTLED, signed=signed)).event_type == "transaction_settled"
+    assert notice(webhook(SETTLED, signed=signed)).event_type == "transaction_settled"
 
 
 @pytest.mark.parametrize(
@@ -178,20 +229,20 @@ def test_the_pair_of_our_public_key_is_taken_among_several():
     ],
 )
 def test_what_is_not_rightly_signed_is_forged(signed: str):
-    assert why(hook(SETTLED, signed=signed)) == "forged"
+    assert why(webhook(SETTLED, signed=signed)) == "forged"
 
 
 def test_one_changed_letter_is_forged():
     payload = base64.encodebytes(SETTLED.encode()).decode()
     changed = payload.replace("P", "Q", 1)
 
-    assert why(hook("", payload=changed, signed=f"{PUBLIC_KEY}|{signature(payload)}")) == "forged"
+    assert why(webhook("", payload=changed, signed=f"{PUBLIC_KEY}|{signature(payload)}")) == "forged"
 
 
 @pytest.mark.parametrize("without", [{"public_key": ""}, {}])
 def test_without_our_public_key_nothing_is_right(without: dict[str, str]):
-    assert why(hook(SETTLED), replace(KEYS, options=without)) == "forged"
-    assert why(hook(SETTLED), replace(KEYS, secrets=())) == "forged"
+    assert why(webhook(SETTLED), replace(KEYS, options=without)) == "forged"
+    assert why(webhook(SETTLED), replace(KEYS, secrets=())) == "forged"
 
 
 @pytest.mark.parametrize(
@@ -200,12 +251,12 @@ def test_without_our_public_key_nothing_is_right(without: dict[str, str]):
      urlencode([("bt_signature", "a|b")] * 2 + [("bt_payload", "YQ==")]).encode()],
 )  # fmt: skip
 def test_what_is_no_form_with_a_signature_is_unsigned(body: bytes):
-    assert why(Hook({}, body)) == "unsigned"
+    assert why(Webhook({}, body)) == "unsigned"
 
 
 @pytest.mark.parametrize("payload", ["", "a b", "a\r\nb", "<xml/>", "a\u00e9", "a-_b"])
 def test_a_payload_with_other_letters_is_malformed_however_it_is_signed(payload: str):
-    assert why(hook("", payload=payload)) == "malformed"
+    assert why(webhook("", payload=payload)) == "malformed"
 
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
@@ -233,17 +284,17 @@ OUTSIDE = (
     ],
 )
 def test_rightly_signed_xml_that_is_not_plain_is_malformed_and_nothing_is_expanded(xml: str | bytes):
-    assert why(hook(xml)) == "malformed"
+    assert why(webhook(xml)) == "malformed"
 
 
 @pytest.mark.parametrize("payload", ["a", "====", "YQ=\n", "YQ==YQ=="])
 def test_what_is_no_base64_is_malformed(payload: str):
-    assert why(hook("", payload=payload)) == "malformed"
+    assert why(webhook("", payload=payload)) == "malformed"
 
 
 def test_a_card_number_or_a_secret_in_an_event_is_not_kept():
     subject = "<transaction><id>4111111111111111</id><order-id>4111111111111111</order-id></transaction>"
-    said = notice(hook(notification("transaction_settled", subject)))
+    said = notice(webhook(notification("transaction_settled", subject)))
 
     assert "4111" not in repr(said)
     assert said.reference is None
@@ -252,7 +303,7 @@ def test_a_card_number_or_a_secret_in_an_event_is_not_kept():
 @pytest.mark.parametrize("kind", official.KINDS)
 def test_what_the_official_library_signs_is_read(kind: str):
     sample = official.gateway().webhook_testing.sample_notification(kind, "kdb5gx8g")
-    sent = Hook({}, urlencode(sample).encode())
+    sent = Webhook({}, urlencode(sample).encode())
 
     said = notice(sent)
 
@@ -263,7 +314,7 @@ def test_what_the_official_library_signs_is_read(kind: str):
 def test_the_address_is_proven_as_the_official_library_proves_it():
     query = {"bt_challenge": "20f9f8ed05f77439fe955c977e4c8a53"}
 
-    assert BRAINTREE.hook_challenge(query, KEYS) == official.gateway().webhook_notification.verify(
+    assert BRAINTREE.webhook_challenge(query, KEYS) == official.gateway().webhook_notification.verify(
         query["bt_challenge"]
     )
 
@@ -272,6 +323,34 @@ def test_the_address_is_proven_as_the_official_library_proves_it():
     "said", ["", "20F9F8ED05F77439FE955C977E4C8A53", "a" * 19, "a" * 33, "g" * 20, "a" * 20 + "\n"]
 )
 def test_another_challenge_is_not_answered(said: str):
-    assert BRAINTREE.hook_challenge({"bt_challenge": said}, KEYS) is None
-    assert BRAINTREE.hook_challenge({}, KEYS) is None
-    assert BRAINTREE.certificate_url(hook(SETTLED), {}) is None
+    assert BRAINTREE.webhook_challenge({"bt_challenge": said}, KEYS) is None
+    assert BRAINTREE.webhook_challenge({}, KEYS) is None
+
+
+@pytest.mark.parametrize("order_id", ["10042", "Order 7", "0123abcd-s1"])
+def test_another_shops_transactions_on_the_account_say_nothing(order_id: str):
+    transaction = f"<transaction><id>a</id><order-id>{order_id}</order-id></transaction>"
+    for kind in ("transaction_settled", "transaction_settlement_declined", "refund_failed"):
+        said = notice(webhook(notification(kind, transaction)))
+
+        assert (said.event_type, said.reference, said.outcome, said.dispute) == (kind, None, None, None)
+
+
+def test_another_shops_dispute_says_nothing_and_one_that_names_no_order_keeps_its_alarm():
+    another = notice(webhook(disputed().replace(f"{PAYMENT}-s1", "10042")))
+    nameless = notice(webhook(disputed().replace(f"{PAYMENT}-s1", "")))
+
+    assert (another.reference, another.dispute) == (None, None)
+    assert nameless.reference is None
+    assert nameless.dispute is not None
+
+
+@pytest.mark.parametrize("half", [b"&#xD83D;", b"&#xd83d;", b"&#55357;", b"&#x00DE00;", b"\xed\xa0\xbd"])
+def test_half_a_character_in_a_text_is_no_reason_to_refuse_a_webhook(half: bytes):
+    xml = SETTLED.encode().replace(b"<status>settled", b"<status>settled " + half)
+
+    assert notice(webhook(xml)).outcome == notice(webhook(SETTLED)).outcome
+
+
+def test_a_document_without_end_is_still_malformed():
+    assert why(webhook(SETTLED.removesuffix("</notification>") + "&#xD83D;")) == "malformed"

@@ -12,17 +12,18 @@ import orjson
 
 from gateways.adyen import amounts
 from gateways.adyen.adapter import Adyen
-from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer, HttpRequest
-from gateways.simulator.accounts import Account
+from gateways.contract import Call, Credentials, HttpRequest, HttpResponse, Webhook, WebhookKeys
 from gateways.simulator.adyen.declaration import PSP
-from tests.gateways.adyen import says
-from tests.gateways.conformance.asked import PAYMENT, calls
+from gateways.simulator.core.accounts import Account
+from tests.gateways.adyen import payloads
+from tests.gateways.adyen.oracle import EVENTS, ORACLE
 from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Simulated
+from tests.gateways.conformance.calls import PAYMENT, calls
 from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
-from tests.gateways.conformance.hooked import hooks
+from tests.gateways.conformance.webhooks import shared_secret
 
 SECRET: Final = f"AQEyhmfx{PLANTED}K39aPx8WM+6ZzqXhJkUvU0jC"
-_NEW_HMAC_KEY: Final = says.HMAC_KEY[::-1]
+_NEW_HMAC_KEY: Final = payloads.HMAC_KEY[::-1]
 
 
 def psp_id(reference: str) -> str:
@@ -34,30 +35,30 @@ def money(call: Call) -> dict[str, Any]:
 
 
 def paid(result: str, **more: Any) -> Says:
-    def answer(call: Call) -> HttpAnswer:
+    def answer(call: Call) -> HttpResponse:
         known = {"pspReference": psp_id(call.reference), "amount": money(call)}
-        return says.answer(200, says.paid(call, result, **(known | more)))
+        return payloads.answer(200, payloads.paid(call, result, **(known | more)))
 
     return answer
 
 
-def challenged(call: Call) -> HttpAnswer:
-    return says.answer(
-        200, says.redirected(call) | {"pspReference": psp_id(call.reference), "amount": money(call)}
+def challenged(call: Call) -> HttpResponse:
+    return payloads.answer(
+        200, payloads.redirected(call) | {"pspReference": psp_id(call.reference), "amount": money(call)}
     )
 
 
-def received(call: Call) -> HttpAnswer:
+def received(call: Call) -> HttpResponse:
     """A sale's last step acts on what its first has authorised."""
-    shown = says.received(call, pspReference=psp_id(f"{call.reference}-own"))
+    shown = payloads.received(call, pspReference=psp_id(f"{call.reference}-own"))
     amount = {} if call.kind == "void" else {"amount": money(call)}
     of = call.psp_id if call.kind == "sale" else call.target_psp_id
-    return says.answer(201, shown | {"paymentPspReference": of} | amount)
+    return payloads.answer(201, shown | {"paymentPspReference": of} | amount)
 
 
 def error(status: int, code: str, message: str = "Something is not right.", **headers: str) -> Says:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda _: says.answer(status, says.error(status, code, message), named)
+    return lambda _: payloads.answer(status, payloads.error(status, code, message), named)
 
 
 def at_first(cell: Says) -> On:
@@ -129,16 +130,32 @@ _EVENTS: Final = {
 }
 
 
-def signed(call: Call, _: datetime, key: str) -> Hook:
+def signed(call: Call, _: datetime, key: str) -> Webhook:
     first = call.kind == "authorize"
     original = psp_id(call.reference) if call.kind == "sale" else call.target_psp_id
     own = psp_id(call.reference if call.kind != "sale" else f"{call.reference}-own")
     ids: dict[str, Any] = {"pspReference": own} | ({} if first else {"originalReference": original})
-    return says.hook(says.item(_EVENTS[call.kind], call.reference, amount=money(call), **ids), key=key)
+    return payloads.webhook(
+        payloads.item(_EVENTS[call.kind], call.reference, amount=money(call), **ids), key=key
+    )
 
 
-def unsigned(hook: Hook) -> Hook:
-    return replace(hook, body=hook.body.replace(b"hmacSignature", b"anotherThing"))
+def resigned(body: bytes) -> Webhook:
+    """Signs each item that can be signed."""
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return Webhook({"content-type": "application/json"}, body)
+    items = content.get("notificationItems") if isinstance(content, dict) else None
+    for one in items if isinstance(items, list) else ():
+        shown = one.get("NotificationRequestItem") if isinstance(one, dict) else None
+        if isinstance(shown, dict) and isinstance(shown.get("additionalData", {}), dict):
+            one["NotificationRequestItem"] = payloads.signed(shown)
+    return Webhook({"content-type": "application/json"}, orjson.dumps(content))
+
+
+def unsigned(webhook: Webhook) -> Webhook:
+    return replace(webhook, body=webhook.body.replace(b"hmacSignature", b"anotherThing"))
 
 
 _NO_LOOK_UP: Final = Without("Adyen has no call that asks for a payment: a repeat, or its webhooks, tell")
@@ -162,8 +179,8 @@ _SIMULATED: Final = Simulated(
     psp=PSP,
     account=Account(
         *("adyen", "adyen", SECRET),
-        options={"merchant_account": says.MERCHANT, "multicapture": "true"},
-        webhook_secret=says.HMAC_KEY,
+        options={"merchant_account": payloads.MERCHANT, "multicapture": "true"},
+        webhook_secret=payloads.HMAC_KEY,
     ),
     tokens={
         "approved": "sim_APPROVED",
@@ -172,13 +189,15 @@ _SIMULATED: Final = Simulated(
         "challenged": "sim_3DS",
     },
     customer=at_the_bank,
-    keys=HookKeys((says.HMAC_KEY,), {"merchant_account": says.MERCHANT}),
+    keys=WebhookKeys((payloads.HMAC_KEY,), {"merchant_account": payloads.MERCHANT}),
 )
 _ASKED: Final = calls("8415718415172204", psp_id)
 
 BOOK: Final = CaseBook(
     gateway=Adyen(),
-    credentials=Credentials("https://checkout-test.adyen.com", SECRET, {"merchant_account": says.MERCHANT}),
+    credentials=Credentials(
+        "https://checkout-test.adyen.com", SECRET, {"merchant_account": payloads.MERCHANT}
+    ),
     calls={**_ASKED, "sale": replace(_ASKED["sale"], step="3", psp_id=psp_id(f"{PAYMENT}-s1"))},
     says=SAYS,
     psp_id=psp_id,
@@ -210,16 +229,19 @@ BOOK: Final = CaseBook(
     },
     unseen={("void", what): _VOID_HAS_NO_SUM for what in ("more", "less", "currency")},
     keyless={},
-    error_in_200=says.answer(200, says.error(422, "130", "Reference Missing")),
+    error_in_200=payloads.answer(200, payloads.error(422, "130", "Reference Missing")),
     error_in_200_is=frozenset({"UNKNOWN", "DUPLICATE"}),
-    too_many=says.answer(429, says.error(429, "29_001", "Too many requests")),
-    error_saying=lambda text: says.answer(422, says.error(422, "130", text)),
-    hooks=hooks(
+    too_many=payloads.answer(429, payloads.error(429, "29_001", "Too many requests")),
+    error_saying=lambda text: payloads.answer(422, payloads.error(422, "130", text)),
+    oracle=ORACLE,
+    webhooks=shared_secret(
         signed,
-        says.HMAC_KEY,
+        payloads.HMAC_KEY,
         _NEW_HMAC_KEY,
+        sign=resigned,
+        events=EVENTS,
         expires=Without("its signature covers no time: repeats are known by pspReference, event and success"),
-        options={"merchant_account": says.MERCHANT},
+        options={"merchant_account": payloads.MERCHANT},
         unsigned=unsigned,
     ),
     simulator=_SIMULATED,

@@ -1,4 +1,5 @@
-"""What a PSP's case book tells the conformance suite. Invariant: a book has every case of the list, or its `Without`.
+"""What a PSP's case book tells the conformance suite. Invariant: a book has every case of the list, or its
+`Without`.
 
 A book speaks as its PSP does: from a call that the PSP was sent to the bytes of its answer.
 """
@@ -10,10 +11,10 @@ from typing import Any
 import aiohttp
 
 from commands.messages import Outcome
-from gateways.contract import Call, Credentials, Gateway, HookKeys, HttpAnswer, HttpRequest
-from gateways.simulator.accounts import Account
-from gateways.simulator.psp import Psp
-from tests.gateways.conformance.asked import ANOTHER, PAYMENT, of_money
+from gateways.contract import Call, Credentials, Gateway, HttpRequest, HttpResponse, WebhookKeys
+from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.psp import Psp
+from tests.gateways.conformance.calls import ANOTHER, PAYMENT, of_money
 from tests.gateways.conformance.cases import (
     CancelCase,
     KeyCase,
@@ -24,15 +25,16 @@ from tests.gateways.conformance.cases import (
     Way,
     Without,
 )
-from tests.gateways.conformance.hooked import Hooks
+from tests.gateways.conformance.oracle import Oracle
+from tests.gateways.conformance.webhooks import Webhooks
 
-Says = Callable[[Call], HttpAnswer]
+Says = Callable[[Call], HttpResponse]
 
 
 @dataclass(frozen=True, slots=True)
 class On:
-    """What is said at another step than the one that `CaseBook.calls` has; `changes`: of the call. `asked`: it is said to
-    a look-up, not to the step itself."""
+    """What is said at another step than the one that `CaseBook.calls` has; `changes`: of the call. `asked`:
+    it is said to a lookup, not to the step itself."""
 
     says: Says
     changes: Mapping[str, Any]
@@ -40,9 +42,9 @@ class On:
 
 
 Cell = Says | On | Without
-Shows = Callable[[Call, Sequence[Call]], HttpAnswer]
-"""The answer to a look-up of a call, where the PSP has executed these calls, which have the reference that is asked for
-or the id."""
+Shows = Callable[[Call, Sequence[Call]], HttpResponse]
+"""The answer to a lookup of a call, where the PSP has executed these calls, which have the reference that is
+asked for or the id."""
 
 
 Customer = Callable[[aiohttp.ClientSession, str], Awaitable[Mapping[str, str]]]
@@ -51,23 +53,24 @@ Customer = Callable[[aiohttp.ClientSession, str], Awaitable[Mapping[str, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """The PSP's simulator. `account`: with the book's credentials. `tokens`: the payment method that plays it. `keys`:
-    with which its webhooks are verified."""
+    """The PSP's simulator. `account`: with the book's credentials. `tokens`: the payment method that plays
+    it. `keys`: with which its webhooks are verified."""
 
     psp: Psp
     account: Account
     tokens: Mapping[Token, str | Without]
     customer: Customer | Without
-    keys: HookKeys | Without
+    keys: WebhookKeys | Without
 
 
 @dataclass(frozen=True, slots=True)
 class CaseBook:
-    """`calls`: the step of each operation at which the money moves, as the agent makes it; `before`: the steps ahead of
-    it, each with what the PSP says to it. `psp_id`: of the operation with this reference, as an outcome reports it.
-    `written`: the amount in a request of an operation's first step, where it says one. `key_of`: the idempotency key in a request.
-    `unseen`: what the answer to the call does not tell from what
-    was asked. `keyless`: what may be repeated without a key. `id_at`: what the operation is known by at a step, where that is not its `psp_id`."""
+    """`calls`: the step of each operation at which the money moves, as the agent makes it; `before`: the
+    steps ahead of it, each with what the PSP says to it. `psp_id`: of the operation with this reference, as
+    an outcome reports it. `written`: the amount in a request of an operation's first step, where it says one.
+    `key_of`: the idempotency key in a request. `unseen`: what the answer to the call does not tell from what
+    was asked. `keyless`: what may be repeated without a key. `id_at`: what the operation is known by at a
+    step, where that is not its `psp_id`."""
 
     gateway: Gateway
     credentials: Credentials
@@ -83,15 +86,16 @@ class CaseBook:
     cancels: Mapping[CancelCase, Cell]
     unseen: Mapping[tuple[Operation, Other], Without]
     keyless: Mapping[Operation, Without]
-    error_in_200: HttpAnswer
+    error_in_200: HttpResponse
     error_in_200_is: frozenset[Result]
-    too_many: HttpAnswer
-    error_saying: Callable[[str], HttpAnswer]
-    hooks: Hooks | Without
+    too_many: HttpResponse
+    error_saying: Callable[[str], HttpResponse]
+    oracle: Oracle | Without
+    webhooks: Webhooks | Without
     simulator: Simulated | Without
     before: Mapping[Operation, Sequence[On]] = field(default_factory=dict)
     id_at: Callable[[Call], str | None] | None = None
-    sign_in_answer: HttpAnswer | None = None
+    sign_in_answer: HttpResponse | None = None
 
     def best(self, operation: Operation) -> Cell:
         """How it goes well."""
@@ -112,7 +116,7 @@ class CaseBook:
         before = self.before.get(operation)
         return replace(self.call(operation), **before[0].changes) if before else self.call(operation)
 
-    def case(self, operation: Operation, cell: Cell) -> tuple[Call, HttpAnswer]:
+    def case(self, operation: Operation, cell: Cell) -> tuple[Call, HttpResponse]:
         """The call that it is an answer to, and the answer."""
         assert not isinstance(cell, Without)
         if isinstance(cell, On):
@@ -120,7 +124,7 @@ class CaseBook:
             return call, cell.says(call)
         return self.call(operation), cell(self.call(operation))
 
-    def other_answer(self, operation: Operation, what: Other) -> tuple[Call, HttpAnswer]:
+    def other_answer(self, operation: Operation, what: Other) -> tuple[Call, HttpResponse]:
         """The call as it is asked, and an answer that goes well, about another thing."""
         cell = self.best(operation)
         assert not isinstance(cell, Without)
@@ -129,8 +133,8 @@ class CaseBook:
         return asked, says(self.other(asked, what))
 
     def read(self, operation: Operation, about: Callable[[Call], Call]) -> tuple[Call, Outcome | None]:
-        """The call that `about` makes of the operation's, and what is known of it when it has gone well: from its answer,
-        or from a look-up where the answer cannot say it."""
+        """The call that `about` makes of the operation's, and what is known of it when it has gone well: from
+        its answer, or from a lookup where the answer cannot say it."""
         ways = self.looks[operation]
         shows = ways["by_reference"] if not isinstance(ways, Without) else ways
         cell = self.best(operation)

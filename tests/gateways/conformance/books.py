@@ -22,12 +22,22 @@ CASEBOOKS: Final[Mapping[str, CaseBook]] = {
 
 each_book: Final = pytest.mark.parametrize("book", CASEBOOKS.values(), ids=CASEBOOKS)
 
-each_hooked: Final = pytest.mark.parametrize(
-    ("book", "hooks"),
+each_judged: Final = pytest.mark.parametrize(
+    ("book", "oracle"),
     [
-        pytest.param(book, book.hooks, id=name)
+        pytest.param(book, book.oracle, id=name)
         for name, book in CASEBOOKS.items()
-        if not isinstance(book.hooks, Without)
+        if not isinstance(book.oracle, Without)
+    ],
+)
+"""For each PSP whose answers an oracle judges."""
+
+each_with_webhooks: Final = pytest.mark.parametrize(
+    ("book", "webhooks"),
+    [
+        pytest.param(book, book.webhooks, id=name)
+        for name, book in CASEBOOKS.items()
+        if not isinstance(book.webhooks, Without)
     ],
 )
 """For each PSP that has webhooks."""
@@ -45,7 +55,8 @@ Has = Callable[[CaseBook, Operation, Any], object]
 def each_operation(
     more: Iterable[Any] = (), has: Has = lambda book, operation, how: None
 ) -> pytest.MarkDecorator:
-    """For each PSP, each of its operations; `more`: for each of them each of these that it has, as the argument `how`."""
+    """For each PSP, each of its operations; `more`: for each of them each of these that it has, as the
+    argument `how`."""
     names = ("book", "operation", "how") if (hows := list(more)) else ("book", "operation")
     return pytest.mark.parametrize(names, list(_rows(hows, has)))
 

@@ -10,21 +10,22 @@ from urllib.parse import parse_qs, urlencode
 
 import orjson
 
-from gateways.braintree import answers
+from gateways.braintree import amounts
 from gateways.braintree.adapter import Braintree
-from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer, HttpRequest
-from gateways.simulator.accounts import Account
+from gateways.contract import Call, Credentials, HttpRequest, HttpResponse, Webhook, WebhookKeys
 from gateways.simulator.braintree.declaration import PSP
-from tests.gateways.braintree import says
-from tests.gateways.conformance.asked import FULL_MINOR, calls
+from gateways.simulator.core.accounts import Account
+from tests.gateways.braintree import payloads
+from tests.gateways.braintree.oracle import EVENTS, ORACLE
 from tests.gateways.conformance.book import CaseBook, Cell, Says, Shows, Simulated
+from tests.gateways.conformance.calls import FULL_MINOR, calls
 from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
-from tests.gateways.conformance.hooked import hooks
+from tests.gateways.conformance.webhooks import shared_secret
 
 SECRET: Final = f"{PLANTED}a1b2c3d4e5f6a7b8c9d0"
 _CURRENCIES: Final = "USD EUR JPY KWD TND ISK HUF TWD CLP UGX IDR"
 OPTIONS: Final = {
-    "public_key": says.PUBLIC_KEY,
+    "public_key": payloads.PUBLIC_KEY,
     "merchant_accounts": ",".join(f"{one}=acct_{one.lower()}" for one in _CURRENCIES.split()),
     "api_request_key": "true",
 }
@@ -36,13 +37,13 @@ def psp_id(reference: str) -> str:
 
 
 def money(call: Call) -> dict[str, Any]:
-    return says.money(answers.asked_wire(call) or "", call.currency)
+    return payloads.money(amounts.to_wire(call.amount_minor, call.currency), call.currency)
 
 
 def taken(call: Call, status: str, **more: Any) -> dict[str, Any]:
     """The transaction of an authorize or a sale."""
     known = {"id": psp_id(call.reference), "orderId": call.reference, "amount": money(call)}
-    return says.transaction(status, **(known | more))
+    return payloads.transaction(status, **(known | more))
 
 
 def target(call: Call, status: str, amount: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def target(call: Call, status: str, amount: dict[str, Any] | None = None, **more
     now = amount or whole
     history = [{"status": status, "amount": now}, {"status": "AUTHORIZED", "amount": whole}]
     known: dict[str, Any] = {"id": call.target_psp_id, "orderId": call.target_reference, "refunds": []}
-    return says.transaction(status, **known, amount=now, statusHistory=history) | more
+    return payloads.transaction(status, **known, amount=now, statusHistory=history) | more
 
 
 def is_whole(call: Call) -> bool:
@@ -67,23 +68,23 @@ def refund(call: Call, status: str, **more: Any) -> dict[str, Any]:
         "amount": money(call),
         "refundedTransaction": {"id": call.target_psp_id},
     }
-    return says.refund(status, **(known | more))
+    return payloads.refund(status, **(known | more))
 
 
-def under(call: Call, said: dict[str, Any]) -> HttpAnswer:
+def under(call: Call, said: dict[str, Any]) -> HttpResponse:
     """As the answer to the call's mutation."""
     match call.kind:
         case "authorize":
-            return says.answer(says.authorized(said))
+            return payloads.answer(payloads.authorized(said))
         case "sale":
-            return says.answer(says.charged(said))
+            return payloads.answer(payloads.charged(said))
         case "capture":
-            return says.answer(says.captured(said))
+            return payloads.answer(payloads.captured(said))
         case "void":
-            return says.answer(says.reversed_as("Transaction", said))
+            return payloads.answer(payloads.reversed_as("Transaction", said))
         case _:
             whole = is_whole(call)
-            return says.answer(says.reversed_as("Refund", said) if whole else says.refunded(said))
+            return payloads.answer(payloads.reversed_as("Refund", said) if whole else payloads.refunded(said))
 
 
 def done(call: Call, status: str | None = None, **more: Any) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def declined(code: str) -> Says:
 
 
 def failed(error_class: str, message: str = "It is not right.", **more: Any) -> Says:
-    return lambda _: says.answer(says.failed(says.error(error_class, message, **more)))
+    return lambda _: payloads.answer(payloads.failed(payloads.error(error_class, message, **more)))
 
 
 _REFUSED: Final[Mapping[Result, Cell]] = {
@@ -168,38 +169,49 @@ def _numbered(executed: Sequence[Call]) -> list[dict[str, Any]]:
     return [done(one) | {"id": f"{psp_id(one.reference)[:-2]}{i}="} for i, one in enumerate(executed)]
 
 
-def by_id(call: Call, executed: Sequence[Call]) -> HttpAnswer:
+def by_id(call: Call, executed: Sequence[Call]) -> HttpResponse:
     if not executed:
-        return says.answer({"data": {"node": None}})
-    return says.answer(says.node("Refund" if call.kind == "refund" else "Transaction", done(executed[0])))
+        return payloads.answer({"data": {"node": None}})
+    if call.kind == "refund":
+        return payloads.answer(payloads.node("Refund", done(executed[0])))
+    return payloads.answer(payloads.by_id(done(executed[0])))
 
 
-def searched(_: Call, executed: Sequence[Call]) -> HttpAnswer:
-    return says.answer(says.search(*_numbered(executed)))
+def searched(_: Call, executed: Sequence[Call]) -> HttpResponse:
+    return payloads.answer(payloads.search(*_numbered(executed)))
 
 
-def by_target(call: Call, executed: Sequence[Call]) -> HttpAnswer:
+def by_target(call: Call, executed: Sequence[Call]) -> HttpResponse:
     if not executed:
-        return says.answer(
-            says.node("Transaction", target(call, "SETTLED" if call.kind == "refund" else "AUTHORIZED"))
+        return payloads.answer(
+            payloads.node("Transaction", target(call, "SETTLED" if call.kind == "refund" else "AUTHORIZED"))
         )
     if call.kind == "refund":
         shown = target(executed[0], "SETTLED", refunds=_numbered(executed))
-        return says.answer(says.node("Transaction", shown))
-    return says.answer(says.node("Transaction", done(executed[0])))
+        return payloads.answer(payloads.node("Transaction", shown))
+    return payloads.answer(payloads.node("Transaction", done(executed[0])))
 
 
-def signed(call: Call, _: datetime, secret: str) -> Hook:
+def signed(call: Call, _: datetime, secret: str) -> Webhook:
     """Braintree tells by webhook neither of approvals nor of declines; that one has settled is news."""
     order_id = f"<order-id>{call.reference}</order-id>"
-    xml = says.notification("transaction_settled", f"<transaction><id>kdb5gx8g</id>{order_id}</transaction>")
-    sent = base64.encodebytes(xml.encode()).decode()
-    return says.hook(xml, signed=f"{says.PUBLIC_KEY}|{says.signature(sent, secret)}", payload=sent)
+    xml = payloads.notification(
+        "transaction_settled", f"<transaction><id>kdb5gx8g</id>{order_id}</transaction>"
+    )
+    return notified(xml.encode(), secret)
 
 
-def unsigned(hook: Hook) -> Hook:
-    payload = parse_qs(hook.body.decode())["bt_payload"][0]
-    return replace(hook, body=urlencode({"bt_payload": payload}).encode())
+def notified(xml: bytes, secret: str) -> Webhook:
+    """Signs a notification."""
+    sent = base64.encodebytes(xml).decode()
+    return payloads.webhook(
+        xml, signed=f"{payloads.PUBLIC_KEY}|{payloads.signature(sent, secret)}", payload=sent
+    )
+
+
+def unsigned(webhook: Webhook) -> Webhook:
+    payload = parse_qs(webhook.body.decode())["bt_payload"][0]
+    return replace(webhook, body=urlencode({"bt_payload": payload}).encode())
 
 
 def _written(request: HttpRequest) -> str | None:
@@ -212,7 +224,7 @@ def _written(request: HttpRequest) -> str | None:
 _SIMULATED: Final = Simulated(
     psp=PSP,
     account=Account(
-        *("braintree", "braintree", SECRET, says.PUBLIC_KEY),
+        *("braintree", "braintree", SECRET, payloads.PUBLIC_KEY),
         options={"merchant_accounts": OPTIONS["merchant_accounts"]},
     ),
     tokens={
@@ -222,7 +234,7 @@ _SIMULATED: Final = Simulated(
         "challenged": Without("3-D Secure is done in the shop's page, before the token is sent here"),
     },
     customer=Without("nothing waits for its customer at Braintree"),
-    keys=HookKeys((SECRET,), OPTIONS),
+    keys=WebhookKeys((SECRET,), OPTIONS),
 )
 _NO_KEY: Final = Without("a reversal takes no key: it is sent once, and then its transaction is read")
 _KEYS: Final[Mapping[Any, Cell]] = {
@@ -275,14 +287,17 @@ BOOK: Final = CaseBook(
     cancels=dict.fromkeys(("ended", "was_approved", "refused"), _NO_CHALLENGE),
     unseen={},
     keyless={},
-    error_in_200=says.answer(says.failed(says.error("VALIDATION", legacyCode="81502"))),
+    error_in_200=payloads.answer(payloads.failed(payloads.error("VALIDATION", legacyCode="81502"))),
     error_in_200_is=frozenset({"NOT_SENT"}),  # an error is said with 200, and by its class
-    too_many=says.answer(says.failed(says.error("RESOURCE_LIMIT")), 429),
-    error_saying=lambda text: says.answer(says.failed(says.error("VALIDATION", text))),
-    hooks=hooks(
+    too_many=payloads.answer(payloads.failed(payloads.error("RESOURCE_LIMIT")), 429),
+    error_saying=lambda text: payloads.answer(payloads.failed(payloads.error("VALIDATION", text))),
+    oracle=ORACLE,
+    webhooks=shared_secret(
         signed,
         SECRET,
         f"{PLANTED}another0a1b2c3d4e5f6",
+        sign=lambda body: notified(body, SECRET),
+        events=EVENTS,
         expires=Without("its signature covers no time: the same payload has the same event id"),
         options=OPTIONS,
         unsigned=unsigned,

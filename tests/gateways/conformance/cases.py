@@ -1,4 +1,5 @@
-"""The list of cases, one for all PSPs. What a PSP cannot have stands in its book as `Without`, with the reason."""
+"""The list of cases, one for all PSPs. What a PSP cannot have stands in its book as `Without`, with the
+reason."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -22,7 +23,7 @@ CancelCase = Literal["ended", "was_approved", "refused"]
 Token = Literal["approved", "declined_soft", "declined_hard", "challenged"]
 
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
-TAKING: Final[tuple[Operation, ...]] = ("authorize", "sale")
+CHARGE_ATTEMPTS: Final[tuple[Operation, ...]] = ("authorize", "sale")
 RESULTS: Final[tuple[Result, ...]] = get_args(Result)
 KEY_CASES: Final[tuple[KeyCase, ...]] = get_args(KeyCase)
 OTHERS: Final[tuple[Other, ...]] = get_args(Other)

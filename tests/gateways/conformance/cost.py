@@ -1,5 +1,5 @@
-"""What a call costs an adapter, in CPU and without the network: its request and the reading of its answer, for each
-operation of each case book. `python -m tests.gateways.conformance.cost`
+"""What a call costs an adapter, in CPU and without the network: its request and the reading of its answer,
+for each operation of each case book. `python -m tests.gateways.conformance.cost`
 """
 
 import statistics

@@ -2,12 +2,13 @@
 
 import random
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, Final
 
 import orjson
 
-from gateways.contract import HttpAnswer
+from gateways.contract import HttpResponse
 
 # Not 204, which has no body.
 _STATUSES: Final = (*[200] * 4, 201, 302, 400, 401, 402, 404, 409, 422, 429, 500, 503, 0, -1, 999)
@@ -22,32 +23,43 @@ ODD: Final[tuple[Any, ...]] = (
 
 
 class Mutator:
-    """`pool`: of what goes into an answer in another value's place."""
+    """Changes bodies at random. `pool`: values that go in another value's place. `write`: the body of some
+    content; it raises `TypeError` for a lone surrogate."""
 
-    def __init__(self, dice: random.Random, pool: list[Any]) -> None:
+    def __init__(
+        self, dice: random.Random, pool: list[Any], write: Callable[[Any], bytes] = orjson.dumps
+    ) -> None:
         self.dice = dice
         self.pool = pool
+        self.write = write
 
-    def answer(self, answer: HttpAnswer) -> HttpAnswer:
+    def answer(self, answer: HttpResponse) -> HttpResponse:
         status = answer.status if self.dice.random() < 0.8 else self.dice.choice(_STATUSES)
         headers = dict(answer.headers)
         if headers and self.dice.random() < 0.1:
             headers[self.dice.choice(list(headers))] = self.dice.choice(
                 ["", "true", "false", "\0", "x" * 500]
             )
-        return HttpAnswer(status, headers, self.body(answer.body))
+        return HttpResponse(status, headers, self.body(answer.body))
 
     def body(self, raw: bytes) -> bytes:
         try:
             content = orjson.loads(raw)
         except orjson.JSONDecodeError:
             return self._bytes(raw)
+        return self._written(content)
+
+    def body_of(self, content: Any) -> bytes:
+        """Writes the content with one to three changes, and leaves it as it is."""
+        return self._written(deepcopy(content))
+
+    def _written(self, content: Any) -> bytes:
         for _ in range(self.dice.randint(1, 3)):
             content = self._tree(content)
         try:
-            raw = orjson.dumps(content)
+            raw = self.write(content)
         except TypeError:  # a lone surrogate: JSON can say it all the same
-            raw = re.sub(rb'"@surrogate@"', rb'"\\ud800"', orjson.dumps(_speakable(content)))
+            raw = re.sub(rb'"@surrogate@"', rb'"\\ud800"', self.write(_speakable(content)))
         return self._bytes(raw) if self.dice.random() < 0.1 else raw
 
     def _tree(self, content: Any) -> Any:

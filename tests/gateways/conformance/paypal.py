@@ -10,16 +10,17 @@ from urllib.parse import parse_qsl, urlsplit
 import aiohttp
 import orjson
 
-from gateways.contract import Call, Credentials, Hook, HttpAnswer, HttpRequest
+from gateways.contract import Call, Credentials, HttpRequest, HttpResponse, Webhook
 from gateways.paypal import amounts, names
 from gateways.paypal.adapter import PayPal
-from gateways.simulator.accounts import Account
+from gateways.simulator.core.accounts import Account
 from gateways.simulator.paypal.declaration import PSP
-from tests.gateways.conformance.asked import calls
 from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Shows, Simulated
+from tests.gateways.conformance.calls import calls
 from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
-from tests.gateways.conformance.hooked import Hooks, without_headers
-from tests.gateways.paypal import says, signing
+from tests.gateways.conformance.webhooks import Webhooks, without_headers
+from tests.gateways.paypal import payloads, signing
+from tests.gateways.paypal.oracle import EVENTS, ORACLE
 
 SECRET: Final = f"{PLANTED}-EO422dn3gQLgDbuwqTjzrFgFtaRLRR5BdHEESmha49TM"
 TOKEN: Final = f"A21AA{PLANTED}FEpH4PsADK7qSS7pSRsgzfENtu"
@@ -50,7 +51,7 @@ def money(call: Call, minor: int | None = None) -> dict[str, str]:
 
 def order(call: Call, status: str, **payments: Any) -> dict[str, Any]:
     """Of an authorize or a sale."""
-    shown = says.order(status, call, **payments)
+    shown = payloads.order(status, call, **payments)
     unit = shown["purchase_units"][0] | {"amount": money(call)}
     page = f"https://www.paypal.com/checkoutnow?token={order_id(call.reference)}"
     links = [link | {"href": page} for link in shown["links"]]
@@ -62,17 +63,17 @@ def own(call: Call, status: str, **more: Any) -> dict[str, Any]:
     known: dict[str, Any] = {"id": _id(call.reference), "amount": money(call)}
     match call.kind:
         case "authorize":
-            return says.authorization(status, **known, **_ours(call), **more)
+            return payloads.authorization(status, **known, **_ours(call), **more)
         case "sale":
-            return says.taken(status, **known, **_ours(call), **more)
+            return payloads.taken(status, **known, **_ours(call), **more)
         case "capture":
             ids = {"order_id": order_id(call.reference), "authorization_id": _target(call)}
             related: dict[str, Any] = {"supplementary_data": {"related_ids": ids}}
-            return says.capture(
+            return payloads.capture(
                 status, **known, **_ours(call), custom_id=call.target_reference, **related, **more
             )
         case _:
-            return says.refund(status, **known, **_ours(call), **more)
+            return payloads.refund(status, **known, **_ours(call), **more)
 
 
 def _ours(call: Call) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def held(call: Call, status: str) -> dict[str, Any]:
     """The authorization that a void or a capture acts on."""
     reference = call.target_reference
     known: dict[str, Any] = {"id": _target(call), "amount": money(call, call.target_minor)}
-    return says.authorization(status, **known, custom_id=reference, invoice_id=reference)
+    return payloads.authorization(status, **known, custom_id=reference, invoice_id=reference)
 
 
 def approved(call: Call) -> dict[str, Any]:
@@ -105,20 +106,22 @@ def approved(call: Call) -> dict[str, Any]:
 
 
 def issue(status: int, code: str) -> Says:
-    return lambda _: says.answer(status, says.issue(code))
+    return lambda _: payloads.answer(status, payloads.issue(code))
 
 
-def challenged(call: Call) -> HttpAnswer:
+def challenged(call: Call) -> HttpResponse:
     page = f"https://www.paypal.com/checkoutnow?token={order_id(call.reference)}"
-    return says.answer(422, says.issue("PAYER_ACTION_REQUIRED", links=[says.link("payer-action", page)]))
+    return payloads.answer(
+        422, payloads.issue("PAYER_ACTION_REQUIRED", links=[payloads.link("payer-action", page)])
+    )
 
 
-def pending(call: Call) -> HttpAnswer:
+def pending(call: Call) -> HttpResponse:
     waiting = own(call, "PENDING", status_details={"reason": "PENDING_REVIEW"})
     if call.kind in {"authorize", "sale"}:
         part = "authorizations" if call.kind == "authorize" else "captures"
-        return says.answer(201, order(call, "COMPLETED", **{part: [waiting]}))
-    return says.answer(201, waiting)
+        return payloads.answer(201, order(call, "COMPLETED", **{part: [waiting]}))
+    return payloads.answer(201, waiting)
 
 
 _REFUSED: Final[Mapping[Result, Cell]] = {
@@ -127,7 +130,7 @@ _REFUSED: Final[Mapping[Result, Cell]] = {
     "UNKNOWN": issue(500, "INTERNAL_SERVER_ERROR"),
 }
 _TAKING: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: says.answer(201, approved(call)),
+    "APPROVED": lambda call: payloads.answer(201, approved(call)),
     "ACTION_REQUIRED": challenged,
     "PENDING": pending,
     "DECLINED_SOFT": issue(422, "INSTRUMENT_DECLINED"),
@@ -136,20 +139,20 @@ _TAKING: Final[Mapping[Result, Cell]] = {
     **_REFUSED,
 }
 _CAPTURE: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: says.answer(201, approved(call)),
+    "APPROVED": lambda call: payloads.answer(201, approved(call)),
     "ACTION_REQUIRED": Without("a capture asks nothing of the payer"),
     "PENDING": pending,
-    "DECLINED_SOFT": lambda call: says.answer(
+    "DECLINED_SOFT": lambda call: payloads.answer(
         201, own(call, "DECLINED", processor_response={"response_code": "5120"})
     ),
-    "DECLINED_HARD": lambda call: says.answer(
+    "DECLINED_HARD": lambda call: payloads.answer(
         201, own(call, "DECLINED", processor_response={"response_code": "5180"})
     ),
     "DUPLICATE": issue(422, "AUTHORIZATION_ALREADY_CAPTURED"),
     **_REFUSED,
 }
 _VOID: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: says.answer(200, approved(call)),
+    "APPROVED": lambda call: payloads.answer(200, approved(call)),
     "ACTION_REQUIRED": Without("a void asks nothing of the payer"),
     "PENDING": Without("PayPal releases what is authorized at once"),
     "DECLINED_SOFT": Without("nobody declines the release of what is held"),
@@ -158,11 +161,11 @@ _VOID: Final[Mapping[Result, Cell]] = {
     **_REFUSED,
 }
 _REFUND: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: says.answer(201, approved(call)),
+    "APPROVED": lambda call: payloads.answer(201, approved(call)),
     "ACTION_REQUIRED": Without("a refund asks nothing of the payer"),
     "PENDING": pending,
     "DECLINED_SOFT": Without("a refund that failed has failed for good"),
-    "DECLINED_HARD": lambda call: says.answer(201, own(call, "FAILED")),
+    "DECLINED_HARD": lambda call: payloads.answer(201, own(call, "FAILED")),
     "DUPLICATE": issue(422, "CAPTURE_FULLY_REFUNDED"),
     **_REFUSED,
 }
@@ -181,15 +184,17 @@ def _numbered(executed: Sequence[Call], status: str) -> list[dict[str, Any]]:
     return [own(one, status) | {"id": f"{_id(one.reference)[:-1]}{i}"} for i, one in enumerate(executed)]
 
 
-def own_order(call: Call, executed: Sequence[Call]) -> HttpAnswer:
+def own_order(call: Call, executed: Sequence[Call]) -> HttpResponse:
     if not executed:
-        return says.answer(200, order(call, "CREATED"))
+        return payloads.answer(200, order(call, "CREATED"))
     first, of_holds = executed[0], call.kind == "authorize"
     rows = _numbered(executed, "CREATED" if of_holds else "COMPLETED")
-    return says.answer(200, order(first, "COMPLETED", **{"authorizations" if of_holds else "captures": rows}))
+    return payloads.answer(
+        200, order(first, "COMPLETED", **{"authorizations" if of_holds else "captures": rows})
+    )
 
 
-def targets_order(call: Call, executed: Sequence[Call]) -> HttpAnswer:
+def targets_order(call: Call, executed: Sequence[Call]) -> HttpResponse:
     one = executed[0] if executed else call
     assert one.target_reference is not None
     kind: Any = "sale" if one.kind == "refund" else "authorize"
@@ -199,7 +204,7 @@ def targets_order(call: Call, executed: Sequence[Call]) -> HttpAnswer:
     if kind == "authorize":
         status = "VOIDED" if one.kind == "void" and executed else "CREATED"
         payments = {"captures": rows, "authorizations": [own(first, status)]}
-    return says.answer(200, order(first, "COMPLETED", **payments))
+    return payloads.answer(200, order(first, "COMPLETED", **payments))
 
 
 def _event(call: Call) -> dict[str, Any]:
@@ -223,12 +228,12 @@ def _event(call: Call) -> dict[str, Any]:
     }
 
 
-def signed(call: Call, now: datetime) -> Hook:
+def signed(call: Call, now: datetime) -> Webhook:
     return signing.signed(_event(call), sent_at=now)
 
 
 _KEYS: Final[Mapping[Any, Cell]] = {
-    "replayed": lambda call: says.answer(200, approved(call)),
+    "replayed": lambda call: payloads.answer(200, approved(call)),
     "other_parameters": issue(422, "DUPLICATE_REQUEST_ID"),
     "still_running": issue(409, "PREVIOUS_REQUEST_IN_PROGRESS"),
 }
@@ -262,7 +267,11 @@ async def at_paypal(browser: aiohttp.ClientSession, page: str) -> dict[str, str]
 _SIMULATED: Final = Simulated(
     psp=PSP,
     account=Account(
-        "paypal", "paypal", SECRET, says.CREDENTIALS.options["client_id"], {"webhook_id": signing.WEBHOOK_ID}
+        "paypal",
+        "paypal",
+        SECRET,
+        payloads.CREDENTIALS.options["client_id"],
+        {"webhook_id": signing.WEBHOOK_ID},
     ),
     tokens={
         "approved": "card:sim_ok",
@@ -273,7 +282,7 @@ _SIMULATED: Final = Simulated(
     customer=at_paypal,
     keys=Without("the certificate of a webhook is fetched by the door that it comes to"),
 )
-_FIRST: Final = On(lambda call: says.answer(201, order(call, "CREATED")), {"step": "1", "psp_id": None})
+_FIRST: Final = On(lambda call: payloads.answer(201, order(call, "CREATED")), {"step": "1", "psp_id": None})
 _NO_CANCEL: Final = Without("PayPal has no call that ends an order: without our next step it lapses")
 _MORE_WAS_HELD: Final = Without("a void names what was authorized, of which a part may have been captured")
 
@@ -282,7 +291,7 @@ BOOK: Final = CaseBook(
     credentials=Credentials(
         "https://api-m.sandbox.paypal.com",
         SECRET,
-        says.CREDENTIALS.options,
+        payloads.CREDENTIALS.options,
         TOKEN,
     ),
     calls=_ASKED | {"authorize": _second(_ASKED["authorize"]), "sale": _second(_ASKED["sale"])},
@@ -324,15 +333,18 @@ BOOK: Final = CaseBook(
     cancels=dict.fromkeys(("ended", "was_approved", "refused"), _NO_CANCEL),
     unseen={("void", "more"): _MORE_WAS_HELD},
     keyless={"void": Without("PayPal takes no key here: a second void is answered that it was done before")},
-    error_in_200=says.answer(200, says.issue("INSTRUMENT_DECLINED")),
+    error_in_200=payloads.answer(200, payloads.issue("INSTRUMENT_DECLINED")),
     error_in_200_is=frozenset({"UNKNOWN"}),
-    too_many=says.answer(429, says.issue("RATE_LIMIT_REACHED")),
-    error_saying=lambda text: says.answer(
-        400, says.issue("INVALID_REQUEST") | {"message": text, "details": []}
+    too_many=payloads.answer(429, payloads.issue("RATE_LIMIT_REACHED")),
+    error_saying=lambda text: payloads.answer(
+        400, payloads.issue("INVALID_REQUEST") | {"message": text, "details": []}
     ),
-    hooks=Hooks(
+    oracle=ORACLE,
+    webhooks=Webhooks(
         keys=signing.keys(),
         signed=signed,
+        sign=signing.signed,
+        events=EVENTS,
         unsigned=without_headers,
         keyless=(replace(signing.keys(), certificate=None), replace(signing.keys(), certificate=b"")),
         exchange=Without(
@@ -343,7 +355,7 @@ BOOK: Final = CaseBook(
     simulator=_SIMULATED,
     before={"authorize": (_FIRST,), "sale": (_FIRST,)},
     id_at=lambda call: names.order(order_id(call.reference)) if call.step == "2" else psp_id(call.reference),
-    sign_in_answer=says.answer(
+    sign_in_answer=payloads.answer(
         200,
         {
             "access_token": TOKEN,

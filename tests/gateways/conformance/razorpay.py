@@ -11,19 +11,20 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer
-from gateways.razorpay import answers
+from gateways.contract import Call, Credentials, HttpResponse, Webhook, WebhookKeys
+from gateways.razorpay import amounts, responses
 from gateways.razorpay.adapter import Razorpay
-from gateways.simulator.accounts import Account
+from gateways.simulator.core.accounts import Account
 from gateways.simulator.razorpay.declaration import PSP
-from tests.gateways.conformance.asked import PAYMENT, calls
 from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Shows, Simulated
+from tests.gateways.conformance.calls import PAYMENT, calls
 from tests.gateways.conformance.cases import OTHERS, PLANTED, Operation, Result, Without
-from tests.gateways.conformance.hooked import hooks
-from tests.gateways.razorpay import says
+from tests.gateways.conformance.webhooks import shared_secret
+from tests.gateways.razorpay import payloads
+from tests.gateways.razorpay.oracle import EVENTS, ORACLE
 
 SECRET: Final = f"{PLANTED}sJSUnUGwEbEcVZqJcRwsDB5"
-HOOK_SECRET: Final = f"{PLANTED}-webhook-secret"
+WEBHOOK_SECRET: Final = f"{PLANTED}-webhook-secret"
 _FIELD: Final = re.compile(r"name='([^']*)' value='([^']*)'")
 
 
@@ -40,18 +41,18 @@ def order_id(reference: str) -> str:
 
 
 def money(call: Call) -> dict[str, Any]:
-    return {"amount": answers.wire(call), "currency": call.currency}
+    return {"amount": amounts.sent(call), "currency": call.currency}
 
 
 def order(call: Call, *payments: Any) -> dict[str, Any]:
-    paid = {"payments": says.listed(*payments)} if payments else {}
-    return says.order(call, id=order_id(call.reference), **money(call), **paid)
+    paid = {"payments": payloads.listed(*payments)} if payments else {}
+    return payloads.order(call, id=order_id(call.reference), **money(call), **paid)
 
 
 def payment(call: Call, status: str, **more: Any) -> dict[str, Any]:
     """Of an authorize or a sale."""
     known = {"id": psp_id(call.reference), "order_id": order_id(call.reference), **money(call)}
-    return says.payment(status, call, **(known | more))
+    return payloads.payment(status, call, **(known | more))
 
 
 def target(call: Call, status: str) -> dict[str, Any]:
@@ -65,11 +66,11 @@ def refund(call: Call, status: str, **more: Any) -> dict[str, Any]:
     known = {
         "id": psp_id(call.reference),
         "payment_id": call.target_psp_id,
-        "notes": says.notes(call),
+        "notes": payloads.notes(call),
         "receipt": call.reference,
         **money(call),
     }
-    return says.refund(status, **(known | more))
+    return payloads.refund(status, **(known | more))
 
 
 def approved(call: Call) -> dict[str, Any]:
@@ -83,17 +84,17 @@ def approved(call: Call) -> dict[str, Any]:
 
 
 def prepared(*actions: Any) -> Says:
-    return lambda call: says.answer(
+    return lambda call: payloads.answer(
         200, {"razorpay_payment_id": psp_id(call.reference)} | ({"next": list(actions)} if actions else {})
     )
 
 
 def error(status: int, reason: str | None = "NA", **more: Any) -> Says:
-    return lambda _: says.answer(status, says.error(reason, **more))
+    return lambda _: payloads.answer(status, payloads.error(reason, **more))
 
 
 def refused(reason: str) -> Says:
-    return lambda call: says.answer(400, says.error(reason, of=psp_id(call.reference)))
+    return lambda call: payloads.answer(400, payloads.error(reason, of=psp_id(call.reference)))
 
 
 def at(cell: Says, step: str, operation: str) -> On:
@@ -106,8 +107,8 @@ _REFUSED: Final[Mapping[Result, Cell]] = {
     "UNKNOWN": error(500, "server_error", code="SERVER_ERROR"),
 }
 _SALE: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: says.answer(200, approved(call)),
-    "ACTION_REQUIRED": at(prepared(says.REDIRECT), "2", "s1"),
+    "APPROVED": lambda call: payloads.answer(200, approved(call)),
+    "ACTION_REQUIRED": at(prepared(payloads.REDIRECT), "2", "s1"),
     "PENDING": at(prepared(), "2", "s1"),
     "DECLINED_SOFT": at(refused("card_declined"), "2", "s1"),
     "DECLINED_HARD": at(refused("card_expired"), "2", "s1"),
@@ -119,7 +120,7 @@ _AUTHORIZE: Final[Mapping[Result, Cell]] = {
     "APPROVED": Without(
         "a payment only begins with this call: its bank authorizes later, which is looked up"
     ),
-    "ACTION_REQUIRED": prepared(says.REDIRECT),
+    "ACTION_REQUIRED": prepared(payloads.REDIRECT),
     "PENDING": prepared(),
     "DECLINED_SOFT": refused("card_declined"),
     "DECLINED_HARD": refused("card_expired"),
@@ -127,7 +128,7 @@ _AUTHORIZE: Final[Mapping[Result, Cell]] = {
     **_REFUSED,
 }
 _CAPTURE: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: says.answer(200, approved(call)),
+    "APPROVED": lambda call: payloads.answer(200, approved(call)),
     "ACTION_REQUIRED": Without("a capture asks nothing of the customer"),
     "PENDING": Without("Razorpay captures what is authorized at once"),
     "DECLINED_SOFT": Without("no bank declines the capture of what it has authorized"),
@@ -137,55 +138,55 @@ _CAPTURE: Final[Mapping[Result, Cell]] = {
     "NOT_SENT": error(429, description="Too many requests"),  # any other refusal may say that it was captured
 }
 _REFUND: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: says.answer(200, approved(call)),
+    "APPROVED": lambda call: payloads.answer(200, approved(call)),
     "ACTION_REQUIRED": Without("a refund asks nothing of the customer"),
-    "PENDING": lambda call: says.answer(200, refund(call, "pending")),
+    "PENDING": lambda call: payloads.answer(200, refund(call, "pending")),
     "DECLINED_SOFT": Without("a refund that failed has failed for good"),
-    "DECLINED_HARD": lambda call: says.answer(200, refund(call, "failed")),
+    "DECLINED_HARD": lambda call: payloads.answer(200, refund(call, "failed")),
     "DUPLICATE": error(400, description="Different request with the same idempotency key was made"),
     **_REFUSED,
 }
 
 
-def by_receipt(call: Call, executed: Sequence[Call]) -> HttpAnswer:
-    return says.answer(200, says.listed(*(order(one, approved(one)) for one in executed)))
+def by_receipt(call: Call, executed: Sequence[Call]) -> HttpResponse:
+    return payloads.answer(200, payloads.listed(*(order(one, approved(one)) for one in executed)))
 
 
-def paid_twice(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+def paid_twice(_: Call, executed: Sequence[Call]) -> HttpResponse:
     shown = [approved(one) | {"id": f"{psp_id(one.reference)}{i}"} for i, one in enumerate(executed)]
-    return says.answer(200, says.listed(order(executed[0], *shown)))
+    return payloads.answer(200, payloads.listed(order(executed[0], *shown)))
 
 
-def one_payment(call: Call, executed: Sequence[Call]) -> HttpAnswer:
-    if answers.is_id(call.psp_id, "order_"):
-        return says.answer(200, says.listed(*(payment(one, "authorized") for one in executed)))
+def one_payment(call: Call, executed: Sequence[Call]) -> HttpResponse:
+    if responses.is_id(call.psp_id, "order_"):
+        return payloads.answer(200, payloads.listed(*(payment(one, "authorized") for one in executed)))
     if executed:
-        return says.answer(200, approved(executed[0]))
+        return payloads.answer(200, approved(executed[0]))
     if call.kind == "authorize":
-        return says.answer(400, says.error(description="The id provided does not exist"))
-    return says.answer(
+        return payloads.answer(400, payloads.error(description="The id provided does not exist"))
+    return payloads.answer(
         200, target(call, "authorized") if call.kind == "capture" else payment(call, "authorized")
     )
 
 
-def one_refund(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+def one_refund(_: Call, executed: Sequence[Call]) -> HttpResponse:
     if not executed:
-        return says.answer(400, says.error(description="The id provided does not exist"))
-    return says.answer(200, approved(executed[0]))
+        return payloads.answer(400, payloads.error(description="The id provided does not exist"))
+    return payloads.answer(200, approved(executed[0]))
 
 
-def listed(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+def listed(_: Call, executed: Sequence[Call]) -> HttpResponse:
     shown = [refund(one, "processed", id=f"{psp_id(one.reference)}{i}") for i, one in enumerate(executed)]
-    return says.answer(200, says.listed(*shown))
+    return payloads.answer(200, payloads.listed(*shown))
 
 
-def signed(call: Call, now: datetime, secret: str) -> Hook:
+def signed(call: Call, now: datetime, secret: str) -> Webhook:
     entity = approved(call)
     if call.kind == "refund":
-        body = says.event("refund.processed", refund=entity)
+        body = payloads.event("refund.processed", refund=entity)
     else:
-        body = says.event(f"payment.{entity['status']}", payment=entity)
-    return says.hook(body, secret, _id("evt", call.reference))
+        body = payloads.event(f"payment.{entity['status']}", payment=entity)
+    return payloads.webhook(body, secret, _id("evt", call.reference))
 
 
 async def at_the_bank(browser: aiohttp.ClientSession, page: str) -> dict[str, str]:
@@ -196,7 +197,7 @@ async def at_the_bank(browser: aiohttp.ClientSession, page: str) -> dict[str, st
 
 _SIMULATED: Final = Simulated(
     psp=PSP,
-    account=Account("razorpay", "razorpay", SECRET, says.KEY_ID, webhook_secret=HOOK_SECRET),
+    account=Account("razorpay", "razorpay", SECRET, payloads.KEY_ID, webhook_secret=WEBHOOK_SECRET),
     tokens={
         "approved": "token_frictionless",
         "declined_soft": "token_card_declined",
@@ -204,16 +205,16 @@ _SIMULATED: Final = Simulated(
         "challenged": "token_visa",
     },
     customer=at_the_bank,
-    keys=HookKeys((HOOK_SECRET,), {}),
+    keys=WebhookKeys((WEBHOOK_SECRET,), {}),
 )
 _ASKED: Final[dict[Operation, Call | Without]] = {
     **calls("token_4lsdksD31GaZ09", psp_id),
     "capture_part": Without("Razorpay captures all that was authorized"),
     "void": Without("Razorpay has no void: what is not captured it refunds itself"),
 }
-_FIRST: Final = On(lambda call: says.answer(200, order(call)), {"step": "1", "psp_id": None})
+_FIRST: Final = On(lambda call: payloads.answer(200, order(call)), {"step": "1", "psp_id": None})
 _BEGUN: Final = On(
-    lambda call: says.answer(200, says.listed(payment(call, "authorized"))),
+    lambda call: payloads.answer(200, payloads.listed(payment(call, "authorized"))),
     {"step": "2", "psp_id": order_id(f"{PAYMENT}-s1")},
     asked=True,
 )
@@ -231,20 +232,20 @@ _NO_KEY: Final = Without(
     "Razorpay has no idempotency key but for refunds: it is sent once, and then asked for"
 )
 _REFUND_KEYS: Final[Mapping[Any, Cell]] = {
-    "replayed": lambda call: says.answer(200, approved(call)),
+    "replayed": lambda call: payloads.answer(200, approved(call)),
     "other_parameters": error(400, description="Different request with the same idempotency key was made"),
     "still_running": error(409, description="Request with this idempotency key is in progress"),
 }
 _TAKEN: Final[Mapping[Any, Shows | Without]] = {"by_id": one_payment, "by_reference": by_receipt}
 _REFUNDED: Final[Mapping[Any, Shows | Without]] = {"by_id": one_refund, "by_reference": listed}
 _BEGINS: Final = Without(
-    "what begins a payment is answered by its own id only: the look-up goes by the order's"
+    "what begins a payment is answered by its own id only: the lookup goes by the order's"
 )
 _NO_CANCEL: Final = Without("nothing is taken without our capture, so Razorpay has nothing to be told")
 
 BOOK: Final = CaseBook(
     gateway=Razorpay(),
-    credentials=Credentials("https://api.razorpay.com", SECRET, says.OPTIONS),
+    credentials=Credentials("https://api.razorpay.com", SECRET, payloads.OPTIONS),
     calls={operation: _at_its_step(operation, call) for operation, call in _ASKED.items()},
     says={
         "authorize": _AUTHORIZE,
@@ -290,14 +291,17 @@ BOOK: Final = CaseBook(
     cancels=dict.fromkeys(("ended", "was_approved", "refused"), _NO_CANCEL),
     unseen={("authorize", what): _BEGINS for what in OTHERS},
     keyless={},
-    error_in_200=says.answer(200, says.error("card_declined", of="pay_29QQoUBi66xm2f")),
+    error_in_200=payloads.answer(200, payloads.error("card_declined", of="pay_29QQoUBi66xm2f")),
     error_in_200_is=frozenset({"UNKNOWN", "DUPLICATE"}),
-    too_many=says.answer(429, says.error(description="Too many requests")),
-    error_saying=lambda text: says.answer(400, says.error(description=text)),
-    hooks=hooks(
+    too_many=payloads.answer(429, payloads.error(description="Too many requests")),
+    error_saying=lambda text: payloads.answer(400, payloads.error(description=text)),
+    oracle=ORACLE,
+    webhooks=shared_secret(
         signed,
-        HOOK_SECRET,
+        WEBHOOK_SECRET,
         f"{PLANTED}-another-webhook-secret",
+        sign=lambda body: payloads.webhook(body, WEBHOOK_SECRET),
+        events=EVENTS,
         expires=Without("its signature covers no time: repeats are known by their event id"),
     ),
     simulator=_SIMULATED,

@@ -1,4 +1,5 @@
-"""A shop at a PSP's simulator: it sends what the adapter says, and goes on as the agent would until the end is known."""
+"""A shop at a PSP's simulator: it sends what the adapter says, and goes on as the agent would until the end
+is known."""
 
 import asyncio
 from collections import Counter
@@ -13,17 +14,21 @@ from uuid import uuid4
 import aiohttp
 from aiohttp import web
 
+from aggregates.operation import FIRST_STEP
 from commands.messages import Outcome
-from gateways.calls import Calls
-from gateways.contract import FIRST_STEP, Call, Hook, HookKeys, HookRefused, Notice
-from gateways.ports import Answered
-from gateways.simulator.accounts import Accounts
-from gateways.simulator.ledger import Ledger, read_movements
-from gateways.simulator.server import serving
-from infra.http_client import HttpClient
+from commands.notices import Notice
+from gateways.agent.ports import Responded
+from gateways.agent.session import Calls
+from gateways.contract import Call, Webhook, WebhookKeys, WebhookRefused
+from gateways.simulator.core.accounts import Accounts
+from gateways.simulator.core.ledger import Ledger, read_movements
+from gateways.simulator.core.server import serving
+from infra.psp.http_client import HttpClient
 from tests.gateways.conformance.book import CaseBook, Simulated
 from tests.gateways.conformance.cases import Operation, Token, Without
-from tests.gateways.conformance.unruly import send
+from tests.gateways.conformance.faulty_server import send
+from tests.support.listening import listening
+from tests.support.movements import minor
 
 ENDS: Final = frozenset({"APPROVED", "DECLINED_SOFT", "DECLINED_HARD", "NOT_SENT", "EXPIRED"})
 _END_WITHIN_S: Final = 20.0
@@ -38,7 +43,7 @@ class Shop:
     browser: aiohttp.ClientSession
     ledger_file: Path
     told: list[Notice] = field(default_factory=list)
-    refused: list[HookRefused] = field(default_factory=list)
+    refused: list[WebhookRefused] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -79,8 +84,8 @@ class Shop:
         result = await calls.call("query", "account", lambda known: gateway.lookup(call, known), None)
         if isinstance(result, Outcome):
             return result
-        assert isinstance(result, Answered), result
-        return gateway.found(call, result.answer) or Outcome(kind="UNKNOWN", code="not_found")
+        assert isinstance(result, Responded), result
+        return gateway.found(call, result.response) or Outcome(kind="UNKNOWN", code="not_found")
 
     async def end(self, call: Call, outcome: Outcome) -> tuple[Call, Outcome]:
         """With the step at which it ended, known by the PSP's id."""
@@ -144,7 +149,7 @@ class Shop:
         moved: Counter[str] = Counter()
         for one in read_movements(self.ledger_file):
             if call.reference.partition("-")[0] in {one.reference[:32], one.intent_reference[:32]}:
-                moved[one.kind] += one.amount_minor or 0
+                moved[one.kind] += minor(one)
         return moved
 
 
@@ -153,7 +158,7 @@ async def shop_at(book: CaseBook, folder: Path) -> AsyncIterator[Shop]:
     simulated = book.simulator
     assert not isinstance(simulated, Without)
     told: list[Notice] = []
-    refused: list[HookRefused] = []
+    refused: list[WebhookRefused] = []
     async with _hearing(book, simulated, told, refused) as hooks_url:
         account = replace(simulated.account, webhook_url=hooks_url)
         ledger = Ledger(folder / "ledger.db")
@@ -166,7 +171,8 @@ async def shop_at(book: CaseBook, folder: Path) -> AsyncIterator[Shop]:
                 port=0,
                 psps=(simulated.psp,),
                 webhook_pace=0.02,
-            ) as root,
+                settles_after_s=0,
+            ) as (root, _),
             HttpClient.open(10) as http,
             aiohttp.ClientSession() as browser,
         ):
@@ -176,15 +182,17 @@ async def shop_at(book: CaseBook, folder: Path) -> AsyncIterator[Shop]:
 
 @asynccontextmanager
 async def _hearing(
-    book: CaseBook, simulated: Simulated, told: list[Notice], refused: list[HookRefused]
+    book: CaseBook, simulated: Simulated, told: list[Notice], refused: list[WebhookRefused]
 ) -> AsyncIterator[str]:
     """Where the PSP's webhooks come to."""
-    keys = HookKeys((), {}) if isinstance(simulated.keys, Without) else simulated.keys
+    keys = WebhookKeys((), {}) if isinstance(simulated.keys, Without) else simulated.keys
 
     async def hear(request: web.Request) -> web.Response:
-        hook = Hook({name.lower(): said for name, said in request.headers.items()}, await request.read())
-        said = book.gateway.read_hook(hook, keys, datetime.now(UTC))
-        if isinstance(said, HookRefused):
+        webhook = Webhook(
+            {name.lower(): said for name, said in request.headers.items()}, await request.read()
+        )
+        said = book.gateway.read_webhook(webhook, keys, datetime.now(UTC))
+        if isinstance(said, WebhookRefused):
             refused.append(said)
         else:
             told.extend(said)
@@ -192,14 +200,8 @@ async def _hearing(
 
     app = web.Application()
     app.router.add_post("/hooks", hear)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{site.port}/hooks"
-    finally:
-        await runner.cleanup()
+    async with listening(app) as url:
+        yield f"{url}/hooks"
 
 
 def on(call: Call) -> str:

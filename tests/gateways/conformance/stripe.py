@@ -11,19 +11,20 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import aiohttp
 
-from gateways.contract import Call, Credentials, Hook, HookKeys, HttpAnswer, HttpRequest
-from gateways.simulator.accounts import Account
+from gateways.contract import Call, Credentials, HttpRequest, HttpResponse, Webhook, WebhookKeys
+from gateways.simulator.core.accounts import Account
 from gateways.simulator.stripe.declaration import PSP
-from gateways.stripe import answers
+from gateways.stripe import amounts
 from gateways.stripe.adapter import Stripe
-from tests.gateways.conformance.asked import calls
 from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Shows, Simulated
+from tests.gateways.conformance.calls import calls
 from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
-from tests.gateways.conformance.hooked import hooks
-from tests.gateways.stripe import says
+from tests.gateways.conformance.webhooks import NOW, shared_secret
+from tests.gateways.stripe import payloads, webhooks
+from tests.gateways.stripe.oracle import EVENTS, ORACLE
 
 SECRET: Final = f"sk_test_{PLANTED}4eC39HqLyjWDarjtT1zdp7dc"
-HOOK_SECRET: Final = f"whsec_{PLANTED}5WbX5kEWLlfzsGNjyGaxYGRMpKUZLdcm"
+WEBHOOK_SECRET: Final = f"whsec_{PLANTED}5WbX5kEWLlfzsGNjyGaxYGRMpKUZLdcm"
 
 
 def psp_id(reference: str) -> str:
@@ -35,20 +36,20 @@ def refund_id(call: Call) -> str:
 
 
 def wire(call: Call) -> int:
-    sent = answers.wire(call)
+    sent = amounts.sent(call)
     assert sent is not None
     return sent
 
 
-def said(status: int, body: Any, **headers: str) -> HttpAnswer:
+def said(status: int, body: Any, **headers: str) -> HttpResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return says.answer(status, body, {"request-id": "req_8HIEyhA0BxbOTm", **named})
+    return payloads.answer(status, body, {"request-id": "req_8HIEyhA0BxbOTm", **named})
 
 
 def intent(call: Call, status: str, **more: Any) -> dict[str, Any]:
     """Of an authorize or a sale."""
     sent = wire(call)
-    return says.intent(
+    return payloads.intent(
         status,
         **{
             "id": psp_id(call.reference),
@@ -75,7 +76,7 @@ def target(call: Call, status: str, received: int, **tags: str) -> dict[str, Any
 
 
 def refund(call: Call, status: str, **more: Any) -> dict[str, Any]:
-    return says.refund(
+    return payloads.refund(
         status,
         **{
             "id": refund_id(call),
@@ -104,7 +105,7 @@ def approved(call: Call) -> dict[str, Any]:
 
 
 def declined(decline_code: str) -> Says:
-    def answer(call: Call) -> HttpAnswer:
+    def answer(call: Call) -> HttpResponse:
         why = {"code": "card_declined", "decline_code": decline_code, "message": "Your card was declined."}
         error = {"type": "card_error", **why}
         shown = intent(call, "requires_payment_method", last_payment_error=error)
@@ -113,7 +114,7 @@ def declined(decline_code: str) -> Says:
     return answer
 
 
-def challenged(call: Call) -> HttpAnswer:
+def challenged(call: Call) -> HttpResponse:
     action = {
         "type": "redirect_to_url",
         "redirect_to_url": {"url": "https://hooks.stripe.com/3ds", "return_url": ""},
@@ -121,8 +122,8 @@ def challenged(call: Call) -> HttpAnswer:
     return said(200, intent(call, "requires_action", next_action=action))
 
 
-def error(status: int, kind: str = "invalid_request_error", **more: Any) -> HttpAnswer:
-    return said(status, says.error(kind, **more))
+def error(status: int, kind: str = "invalid_request_error", **more: Any) -> HttpResponse:
+    return said(status, payloads.error(kind, **more))
 
 
 _REFUSED: Final[Mapping[Result, Cell]] = {
@@ -176,8 +177,9 @@ SAYS: Final[Mapping[Operation, Mapping[Result, Cell]]] = {
 }
 
 
-def one_intent(call: Call, executed: Sequence[Call]) -> HttpAnswer:
-    """By its id: of an authorize or a sale its own, which is there or not; of a capture or void its target's."""
+def one_intent(call: Call, executed: Sequence[Call]) -> HttpResponse:
+    """By its id: of an authorize or a sale its own, which is there or not; of a capture or void its
+    target's."""
     if executed:
         return said(200, approved(executed[0]))
     if call.kind in {"authorize", "sale"}:
@@ -185,25 +187,25 @@ def one_intent(call: Call, executed: Sequence[Call]) -> HttpAnswer:
     return said(200, target(call, "requires_capture", 0))
 
 
-def searched(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+def searched(_: Call, executed: Sequence[Call]) -> HttpResponse:
     found = [intent(one, "succeeded" if one.kind == "sale" else "requires_capture") for one in executed]
-    return said(200, says.search(*(one | {"id": f"{one['id']}{i}"} for i, one in enumerate(found))))
+    return said(200, payloads.search(*(one | {"id": f"{one['id']}{i}"} for i, one in enumerate(found))))
 
 
-def one_refund(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+def one_refund(_: Call, executed: Sequence[Call]) -> HttpResponse:
     return said(200, refund(executed[0], "succeeded")) if executed else error(404, code="resource_missing")
 
 
-def listed(_: Call, executed: Sequence[Call]) -> HttpAnswer:
+def listed(_: Call, executed: Sequence[Call]) -> HttpResponse:
     shown = [refund(one, "succeeded", id=f"{refund_id(one)}{i}") for i, one in enumerate(executed)]
-    return said(200, says.listed(*shown))
+    return said(200, payloads.listed(*shown))
 
 
 _NO_OBJECT: Final = Without("a capture or void has no object of its own: the intent is read")
 _NO_TWO: Final = Without("one intent is read, and it shows each capture once")
 
 
-def signed(call: Call, now: datetime, secret: str) -> Hook:
+def signed(call: Call, now: datetime, secret: str) -> Webhook:
     kind = "refund.updated" if call.kind == "refund" else "payment_intent.succeeded"
     body = json.dumps(
         {
@@ -218,7 +220,9 @@ def signed(call: Call, now: datetime, secret: str) -> Hook:
     ).encode()
     stamp = str(int(now.timestamp()))
     mac = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return Hook({"stripe-signature": f"t={stamp},v1={mac},v0=6ffbb59b2300aae63f27240606", "host": "x"}, body)
+    return Webhook(
+        {"stripe-signature": f"t={stamp},v1={mac},v0=6ffbb59b2300aae63f27240606", "host": "x"}, body
+    )
 
 
 async def at_the_bank(browser: aiohttp.ClientSession, page: str) -> dict[str, str]:
@@ -228,7 +232,9 @@ async def at_the_bank(browser: aiohttp.ClientSession, page: str) -> dict[str, st
 
 _SIMULATED: Final = Simulated(
     psp=PSP,
-    account=Account("stripe", "stripe", SECRET, options={"multicapture": "true"}, webhook_secret=HOOK_SECRET),
+    account=Account(
+        "stripe", "stripe", SECRET, options={"multicapture": "true"}, webhook_secret=WEBHOOK_SECRET
+    ),
     tokens={
         "approved": "pm_card_visa",
         "declined_soft": "pm_card_visa_chargeDeclinedInsufficientFunds",
@@ -236,7 +242,7 @@ _SIMULATED: Final = Simulated(
         "challenged": "pm_card_threeDSecure2Required",
     },
     customer=at_the_bank,
-    keys=HookKeys((HOOK_SECRET,), {}),
+    keys=WebhookKeys((WEBHOOK_SECRET,), {}),
 )
 
 
@@ -300,17 +306,25 @@ BOOK: Final = CaseBook(
             lambda call: said(200, intent(call, "canceled", cancellation_reason="abandoned")), _CANCEL
         ),
         "was_approved": On(
-            lambda call: said(400, says.unfit(approved(call))),
+            lambda call: said(400, payloads.unfit(approved(call))),
             _CANCEL,
         ),
         "refused": On(lambda _: error(400, code="resource_missing"), _CANCEL),
     },
     unseen={},
     keyless={},
-    error_in_200=said(200, says.error(code="card_declined")),
+    error_in_200=said(200, payloads.error(code="card_declined")),
     error_in_200_is=frozenset({"UNKNOWN"}),
     too_many=error(429, code="rate_limit"),
     error_saying=lambda text: error(400, code="parameter_unknown", message=text),
-    hooks=hooks(signed, HOOK_SECRET, f"whsec_{PLANTED}another5WbX5kEWLlfzsGNjyGaxYGRM", expires=True),
+    oracle=ORACLE,
+    webhooks=shared_secret(
+        signed,
+        WEBHOOK_SECRET,
+        f"whsec_{PLANTED}another5WbX5kEWLlfzsGNjyGaxYGRM",
+        sign=lambda body: Webhook(webhooks.headers(body, WEBHOOK_SECRET, NOW), body),
+        events=EVENTS,
+        expires=True,
+    ),
     simulator=_SIMULATED,
 )

@@ -1,14 +1,15 @@
-"""What is read in an answer: each operation with each class of outcome, and what says another thing than was asked."""
+"""What is read in an answer: each operation with each class of outcome, and what says another thing than was
+asked."""
 
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from gateways.contract import HttpAnswer
-from tests.gateways.conformance.asked import result_of
+from gateways.contract import HttpResponse
 from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import CASEBOOKS, each_book, each_operation, operations
+from tests.gateways.conformance.calls import result_of
 from tests.gateways.conformance.cases import (
     KEY_CASES,
     OTHERS,
@@ -109,14 +110,14 @@ _FROM_A_PROXY = b"<html><body><h1>Bad Gateway</h1></body></html>"
 
 @each_operation([429, 408, 500, 502, 503, 504, 520])
 def test_what_a_proxy_says_is_not_the_psps_word(book: CaseBook, operation: Operation, how: int):
-    answer = HttpAnswer(how, {"content-type": "text/html"}, _FROM_A_PROXY)
+    answer = HttpResponse(how, {"content-type": "text/html"}, _FROM_A_PROXY)
 
     assert book.gateway.outcome(book.call(operation), answer).kind == "UNKNOWN"
 
 
 @each_operation([301, 302, 307, 308])
 def test_a_redirect_is_a_matter_of_the_configuration(book: CaseBook, operation: Operation, how: int):
-    answer = HttpAnswer(how, {"location": "https://elsewhere.example/"}, b"")
+    answer = HttpResponse(how, {"location": "https://elsewhere.example/"}, b"")
 
     outcome = book.gateway.outcome(book.call(operation), answer)
 

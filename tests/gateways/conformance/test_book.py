@@ -1,21 +1,22 @@
-"""Nothing is declared away silently: each book has every case of the list, or says why its PSP cannot have it."""
+"""Nothing is declared away silently: each book has every case of the list, or says why its PSP cannot have
+it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from infra.adapters import ADAPTERS
-from tests.gateways.conformance.asked import kind_of
+from gateways.registry import ADAPTERS
 from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import CASEBOOKS, each_book, operations
+from tests.gateways.conformance.calls import kind_of
 from tests.gateways.conformance.cases import (
     AMOUNTS,
     CANCEL_CASES,
+    CHARGE_ATTEMPTS,
     KEY_CASES,
     NEVER_WITHOUT,
     OPERATIONS,
     PLANTED,
     RESULTS,
-    TAKING,
     TOKENS,
     WAYS,
     Without,
@@ -74,8 +75,8 @@ def test_what_every_psp_can_say_is_in_every_book(book: CaseBook):
         there = {name for name, cell in book.says[operation].items() if not isinstance(cell, Without)}
         assert there >= NEVER_WITHOUT, operation
         assert there & {"APPROVED", "PENDING"}, operation
-        assert "APPROVED" in there or book.gateway.facts.looks_up or not isinstance(book.hooks, Without)
-        if operation in TAKING:
+        assert "APPROVED" in there or book.gateway.facts.looks_up or not isinstance(book.webhooks, Without)
+        if operation in CHARGE_ATTEMPTS:
             assert there >= {"DECLINED_SOFT", "DECLINED_HARD"}, operation
 
 

@@ -1,5 +1,5 @@
-"""Through the agent and its claims: a call without an answer is repeated with the same bytes while the PSP keeps its
-key, and only asked for when the key may have expired, or where there is none.
+"""Through the agent and its claims: a call without an answer is repeated with the same bytes while the PSP
+keeps its key, and only asked for when the key may have expired, or where there is none.
 """
 
 import json
@@ -12,18 +12,18 @@ import pytest
 
 from commands.messages import Outcome
 from commands.records import Record
-from gateways.agent import Agent
-from gateways.contract import Call, HttpAnswer
-from infra.claims import PostgresClaims
-from infra.http_client import HttpClient
+from gateways.agent.handle import Agent
+from gateways.contract import Call, HttpResponse
+from infra.postgres.claims import PostgresClaims
+from infra.psp.http_client import HttpClient
 from infra.settings import DatabaseSettings
-from tests.gateways.asking import Reports, age
-from tests.gateways.conformance.asked import PAYMENT
+from tests.gateways.agent.lookups import Reports, age
 from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import each_book, operations
+from tests.gateways.conformance.calls import PAYMENT
 from tests.gateways.conformance.cases import Operation, Without
-from tests.gateways.conformance.unruly import Connection, Unruly, answers
-from tests.place import Place
+from tests.gateways.conformance.faulty_server import Connection, FaultyServer, answers
+from tests.support.environment import Environment
 
 pytestmark = pytest.mark.stack
 
@@ -36,7 +36,7 @@ class Psp:
     operation: Operation
     calls: list[bytes] = field(default_factory=list)
 
-    def says(self, raw: bytes) -> HttpAnswer:
+    def says(self, raw: bytes) -> HttpResponse:
         self.calls.append(raw)
         call, answer = self.book.case(self.operation, self.book.best(self.operation))
         if raw == self.calls[0]:
@@ -49,7 +49,7 @@ class Psp:
         assert not isinstance(way, Without)
         return way(call, [call])
 
-    async def behaviour(self, connection: Connection, answer: HttpAnswer) -> None:
+    async def behaviour(self, connection: Connection, answer: HttpResponse) -> None:
         if len(self.calls) > 1:
             await answers(connection, answer)
 
@@ -68,25 +68,25 @@ def repeat(call: Call, account: str) -> Record:
     more = ("target_minor", "final", "multicapture", "psp_id")
     content |= {name: getattr(call, name) for name in (*names, *more)} | {"returned": dict(call.returned)}
     payment_id = str(UUID(PAYMENT))
-    headers = {"ce_type": b"operation.asked.v1", "ce_id": f"{payment_id}/5".encode()}
+    headers = {"ce_type": b"operation.follow_up_requested.v1", "ce_id": f"{payment_id}/5".encode()}
     return Record("requests", 0, 5, payment_id.encode(), json.dumps(content).encode(), headers, 0)
 
 
 @pytest.fixture
-async def claims(database: Place) -> AsyncIterator[PostgresClaims]:
+async def claims(database: Environment) -> AsyncIterator[PostgresClaims]:
     async with PostgresClaims.open(database.settings(DatabaseSettings, "gateway"), "test") as opened:
         yield opened
 
 
 async def twice(
-    book: CaseBook, operation: Operation, claims: PostgresClaims, database: Place, after_s: float
+    book: CaseBook, operation: Operation, claims: PostgresClaims, database: Environment, after_s: float
 ) -> tuple[Psp, Outcome, Outcome]:
     """The call that got no answer, and the same asked for so much later."""
     psp, reports = Psp(book, operation), Reports()
     record = repeat(book.call(operation), book.name)
     async with (
         HttpClient.open(10) as http,
-        Unruly(book, psp.behaviour, psp.says).serving() as server,
+        FaultyServer(book, psp.behaviour, psp.says).serving() as server,
     ):
         agent = Agent(
             book.gateway,
@@ -106,7 +106,7 @@ async def twice(
 
 @each_book
 async def test_a_repeat_within_the_keys_life_is_the_same_call(
-    book: CaseBook, claims: PostgresClaims, database: Place
+    book: CaseBook, claims: PostgresClaims, database: Environment
 ):
     for operation in operations(book):
         if book.gateway.key_life_s(book.call(operation), book.credentials) == 0:
@@ -122,7 +122,7 @@ async def test_a_repeat_within_the_keys_life_is_the_same_call(
 
 @each_book
 async def test_when_the_key_may_have_expired_nothing_is_sent_again(
-    book: CaseBook, claims: PostgresClaims, database: Place
+    book: CaseBook, claims: PostgresClaims, database: Environment
 ):
     for operation in operations(book):
         if operation.endswith("_part"):

@@ -1,4 +1,5 @@
-"""Planted secrets: in every call's headers, and nowhere else; not even where the PSP quotes what it was sent."""
+"""Planted secrets: in every call's headers, and nowhere else; not even where the PSP quotes what it was
+sent."""
 
 import base64
 import logging
@@ -8,13 +9,14 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from gateways.contract import HttpAnswer, StoredCredential
-from infra.http_client import HttpClient
-from tests.gateways.conformance import unruly
+from gateways.contract import HttpResponse, StoredCredential
+from infra.psp.http_client import HttpClient
+from tests.gateways.conformance import faulty_server
 from tests.gateways.conformance.book import CaseBook
-from tests.gateways.conformance.books import each_operation
+from tests.gateways.conformance.books import each_judged, each_operation
 from tests.gateways.conformance.cases import PLANTED, Operation
-from tests.gateways.conformance.unruly import Behaviour, Unruly, answers, send
+from tests.gateways.conformance.faulty_server import Behaviour, FaultyServer, answers, send
+from tests.gateways.conformance.oracle import Oracle, each_change
 
 CARD = "4111 1111 1111 1111"
 TOKEN, CUSTOMER = "token_of_a_card", "token_of_a_customer"
@@ -45,7 +47,7 @@ async def test_a_call_carries_its_secret_in_a_header_and_nowhere_else(
     book: CaseBook, operation: Operation, http: HttpClient
 ):
     call, answer = book.case(operation, book.best(operation))
-    async with Unruly(book, answers, lambda _: answer).serving() as server:
+    async with FaultyServer(book, answers, lambda _: answer).serving() as server:
         await send(book, call, server.url, http)
 
     (raw,) = server.received
@@ -56,23 +58,34 @@ async def test_a_call_carries_its_secret_in_a_header_and_nowhere_else(
         assert secret.encode() not in body
 
 
-@each_operation([answers, unruly.truncates, unruly.closes])
+@each_operation([answers, faulty_server.truncates, faulty_server.closes])
 async def test_what_a_psp_quotes_of_a_secret_or_a_card_is_neither_reported_nor_logged(
     book: CaseBook, operation: Operation, how: Behaviour, http: HttpClient, caplog: pytest.LogCaptureFixture
 ):
     stored = StoredCredential("reuse", "customer", CUSTOMER)
     call = replace(book.first(operation), payment_method=TOKEN, stored_credential=stored)
 
-    def quoting(raw: bytes) -> HttpAnswer:
+    def quoting(raw: bytes) -> HttpResponse:
         head = raw.partition(b"\r\n\r\n")[0].decode().split("\r\n")
         quoted = [line for line in head if any(secret in line for secret in secrets(raw))]
         bare = f"{book.credentials.secret} {TOKEN} {CUSTOMER} {CARD}"
         return book.error_saying(f"not taken: {bare} {' '.join(quoted)}")
 
     with caplog.at_level(logging.DEBUG), structlog.testing.capture_logs() as logged:
-        async with Unruly(book, how, quoting).serving() as server:
+        async with FaultyServer(book, how, quoting).serving() as server:
             outcome = await send(book, call, server.url, http)
 
-    told = outcome.model_dump_json() + repr(outcome) + caplog.text + repr(logged)
+    shown = outcome.model_dump_json() + repr(outcome) + caplog.text + repr(logged)
     for secret in (PLANTED, TOKEN, CUSTOMER, CARD, *secrets(server.received[0])):
-        assert secret not in told, secret
+        assert secret not in shown, secret
+
+
+@each_judged
+def test_a_secret_in_any_place_of_an_answer_reaches_no_outcome(book: CaseBook, oracle: Oracle):
+    planted = f"Bearer {PLANTED}-token sk_{PLANTED}"
+    for call, shown in oracle.answers:
+        for body in (changed for answer in shown for changed in each_change(answer.body, [planted])):
+            for status in (200, 201, 400, 401, 422, 500):
+                answer = HttpResponse(status, {}, body)
+                assert PLANTED not in repr(book.gateway.outcome(call, answer))
+                assert PLANTED not in repr(book.gateway.found(call, answer))

@@ -11,12 +11,12 @@ import pytest
 
 from commands.messages import Outcome
 from gateways.contract import Call
-from infra.http_client import HttpClient
-from tests.gateways.conformance.asked import of_money
+from infra.psp.http_client import HttpClient
 from tests.gateways.conformance.books import CASEBOOKS, operations
-from tests.gateways.conformance.cases import TAKING, Operation, Token, Without
+from tests.gateways.conformance.calls import of_money
+from tests.gateways.conformance.cases import CHARGE_ATTEMPTS, Operation, Token, Without
 from tests.gateways.conformance.shop import Shop, on, shop_at
-from tests.until import until
+from tests.support.until import until
 
 _SIMULATED = {name: book for name, book in CASEBOOKS.items() if not isinstance(book.simulator, Without)}
 _HEARD = {
@@ -42,7 +42,7 @@ def each_shop(*needed: Operation) -> pytest.MarkDecorator:
 def _payments() -> Iterator[Any]:
     for name, book in _SIMULATED.items():
         assert not isinstance(book.simulator, Without)
-        for operation in sorted(set(operations(book)) & set(TAKING)):
+        for operation in sorted(set(operations(book)) & set(CHARGE_ATTEMPTS)):
             for token, played in book.simulator.tokens.items():
                 if not isinstance(played, Without):
                     yield pytest.param(book, operation, token, id=f"{name}-{operation}-{token}")
@@ -111,7 +111,8 @@ async def test_what_was_sold_is_given_back_whole(shop: Shop):
 
 
 async def recovered(shop: Shop, call: Call, first: Outcome) -> Outcome:
-    """As the agent finds it out: by the same call while it has a key, else by asking. UNKNOWN: there is nothing there."""
+    """As the agent finds it out: by the same call while it has a key, else by asking. UNKNOWN: there is
+    nothing there."""
     outcome = first
     keyed = shop.book.gateway.key_life_s(call, shop.book.credentials) > 0
     if outcome.kind in {"UNKNOWN", "NOT_SENT"} and keyed and not outcome.repeat_is_useless:
@@ -124,7 +125,7 @@ async def recovered(shop: Shop, call: Call, first: Outcome) -> Outcome:
     return (await shop.end(call, outcome))[1]
 
 
-_UNKNOWN = ("lost", "reset", "500", "garbage", "wrong_amount", "wrong_currency", "drip", "hang")
+_UNKNOWN = ("lost", "reset", "500", "garbage", "wrong_amount", "wrong_currency", "slow_body", "hang")
 
 
 @each_shop("sale")
@@ -133,7 +134,7 @@ async def test_whatever_happens_to_the_call_that_takes_the_money_it_is_taken_onc
     shop: Shop, do: str
 ):
     call = await shop.until_the_money("sale", "approved")
-    slow: dict[str, Any] = {"after_s": 1} if do in {"drip", "hang"} else {}
+    slow: dict[str, Any] = {"after_s": 1} if do in {"slow_body", "hang"} else {}
     await shop.switch(faults=[{"on": on(call), "do": do, "next": 1, **slow}])
     async with HttpClient.open(10, deadline_s=0.4 if slow else 10) as http:
         first = await shop.send(call, http)
@@ -161,7 +162,7 @@ async def test_a_sale_that_the_search_shows_late_is_found_and_is_nothing_else_be
 
 @pytest.mark.parametrize("shop", _HEARD.values(), ids=_HEARD, indirect=True)
 async def test_webhooks_that_come_twice_early_and_beside_forged_ones_tell_the_same(shop: Shop):
-    await shop.switch(webhooks={"repeat": 1, "forged": 1, "before_answer": 1})
+    await shop.switch(webhooks={"repeat": 1, "forged": 1, "before_response": 1})
     call = await shop.done("sale")
 
     def heard() -> Counter[str]:

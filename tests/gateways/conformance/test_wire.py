@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateways.contract import Call, HttpAnswer
-from infra.http_client import HttpClient
-from tests.gateways.conformance import unruly
-from tests.gateways.conformance.asked import result_of
+from gateways.contract import Call, HttpResponse
+from infra.psp.http_client import HttpClient
+from tests.gateways.conformance import faulty_server
 from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import each_book, each_operation, operations
+from tests.gateways.conformance.calls import result_of
 from tests.gateways.conformance.cases import OTHERS, Operation, Other
-from tests.gateways.conformance.unruly import Behaviour, Unruly, answers, answers_in_pieces, send
+from tests.gateways.conformance.faulty_server import Behaviour, FaultyServer, answers, answers_in_pieces, send
 
 SHORT_S = 0.15
 """Of calls that never get a whole answer. The others have the deadline that they have in production."""
@@ -32,12 +32,12 @@ async def hasty() -> AsyncIterator[HttpClient]:
         yield client
 
 
-def asked(book: CaseBook, operation: Operation) -> tuple[Call, HttpAnswer]:
+def asked(book: CaseBook, operation: Operation) -> tuple[Call, HttpResponse]:
     """With the answer that says that it went well."""
     return book.case(operation, book.best(operation))
 
 
-def saying(answer: HttpAnswer) -> Callable[[bytes], HttpAnswer]:
+def saying(answer: HttpResponse) -> Callable[[bytes], HttpResponse]:
     return lambda _: answer
 
 
@@ -46,7 +46,7 @@ async def test_a_whole_answer_is_read_however_it_comes(
     book: CaseBook, operation: Operation, how: Behaviour, http: HttpClient
 ):
     call, answer = asked(book, operation)
-    async with Unruly(book, how, saying(answer)).serving() as server:
+    async with FaultyServer(book, how, saying(answer)).serving() as server:
         outcome = await send(book, call, server.url, http)
 
     assert outcome == book.gateway.outcome(call, answer)
@@ -55,31 +55,31 @@ async def test_a_whole_answer_is_read_however_it_comes(
 
 @each_operation(
     [
-        unruly.resets,
-        unruly.closes,
-        unruly.truncates,
-        unruly.says_half_and_resets,
-        unruly.floods,
-        unruly.speaks_no_http,
+        faulty_server.resets,
+        faulty_server.closes,
+        faulty_server.truncates,
+        faulty_server.says_half_and_resets,
+        faulty_server.floods,
+        faulty_server.speaks_no_http,
     ]
 )
 async def test_a_call_that_was_taken_in_and_not_answered_is_unknown_and_sent_once(
     book: CaseBook, operation: Operation, how: Behaviour, http: HttpClient
 ):
     call, answer = asked(book, operation)
-    async with Unruly(book, how, saying(answer)).serving() as server:
+    async with FaultyServer(book, how, saying(answer)).serving() as server:
         outcome = await send(book, call, server.url, http)
 
     assert outcome.kind == "UNKNOWN"
     assert len(server.received) == 1
 
 
-@each_operation([unruly.is_silent, unruly.drips])
+@each_operation([faulty_server.is_silent, faulty_server.drips])
 async def test_an_answer_that_is_not_whole_in_time_is_unknown(
     book: CaseBook, operation: Operation, how: Behaviour, hasty: HttpClient
 ):
     call, answer = asked(book, operation)
-    async with Unruly(book, how, saying(answer)).serving() as server:
+    async with FaultyServer(book, how, saying(answer)).serving() as server:
         outcome = await send(book, call, server.url, hasty)
 
     assert outcome.kind == "UNKNOWN"
@@ -92,7 +92,7 @@ async def test_a_connection_that_is_reset_before_it_was_read_from_is_unknown(
 ):
     """Nobody knows how far the first bytes came."""
     call, answer = asked(book, operation)
-    async with Unruly(book, unruly.resets, saying(answer), reads=False).serving() as server:
+    async with FaultyServer(book, faulty_server.resets, saying(answer), reads=False).serving() as server:
         outcome = await send(book, call, server.url, http)
 
     assert outcome.kind == "UNKNOWN"
@@ -114,7 +114,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_spoken_to(
     book: CaseBook, operation: Operation, http: HttpClient
 ):
     call, answer = asked(book, operation)
-    async with Unruly(book, answers, saying(answer)).serving(tls=True) as server:
+    async with FaultyServer(book, answers, saying(answer)).serving(tls=True) as server:
         outcome = await send(book, call, server.url, http)
 
     assert outcome.kind == "NOT_SENT"
@@ -126,7 +126,9 @@ async def test_too_many_calls_are_not_sent(
     book: CaseBook, operation: Operation, how: str | None, http: HttpClient
 ):
     headers = book.too_many.headers if how is None else {**book.too_many.headers, "retry-after": how}
-    async with Unruly(book, answers, saying(replace(book.too_many, headers=headers))).serving() as server:
+    async with FaultyServer(
+        book, answers, saying(replace(book.too_many, headers=headers))
+    ).serving() as server:
         outcome = await send(book, book.first(operation), server.url, http)
 
     assert outcome.kind == "NOT_SENT"
@@ -134,20 +136,20 @@ async def test_too_many_calls_are_not_sent(
 
 
 _ANSWERS = {
-    "500": HttpAnswer(500, {"content-type": "text/html"}, b"<h1>Internal Server Error</h1>"),
-    "502": HttpAnswer(502, {"content-type": "text/html"}, b"<h1>Bad Gateway</h1>"),
-    "503": HttpAnswer(503, {"content-type": "text/plain", "retry-after": "1"}, b"no healthy upstream"),
-    "504": HttpAnswer(504, {}, b""),
-    "garbage": HttpAnswer(200, {"content-type": "application/json"}, b'{"id": "pi_1", "stat\xff\xfe'),
-    "empty": HttpAnswer(200, {}, b""),
-    "an_empty_object": HttpAnswer(200, {}, b"{}"),
-    "html": HttpAnswer(200, {"content-type": "text/html"}, b"<html>Maintenance</html>"),
+    "500": HttpResponse(500, {"content-type": "text/html"}, b"<h1>Internal Server Error</h1>"),
+    "502": HttpResponse(502, {"content-type": "text/html"}, b"<h1>Bad Gateway</h1>"),
+    "503": HttpResponse(503, {"content-type": "text/plain", "retry-after": "1"}, b"no healthy upstream"),
+    "504": HttpResponse(504, {}, b""),
+    "garbage": HttpResponse(200, {"content-type": "application/json"}, b'{"id": "pi_1", "stat\xff\xfe'),
+    "empty": HttpResponse(200, {}, b""),
+    "an_empty_object": HttpResponse(200, {}, b"{}"),
+    "html": HttpResponse(200, {"content-type": "text/html"}, b"<html>Maintenance</html>"),
 }
 
 
 @each_operation(_ANSWERS)
 async def test_what_is_no_answer_is_unknown(book: CaseBook, operation: Operation, how: str, http: HttpClient):
-    async with Unruly(book, answers, saying(_ANSWERS[how])).serving() as server:
+    async with FaultyServer(book, answers, saying(_ANSWERS[how])).serving() as server:
         outcome = await send(book, asked(book, operation)[0], server.url, http)
 
     assert outcome.kind == "UNKNOWN"
@@ -156,7 +158,7 @@ async def test_what_is_no_answer_is_unknown(book: CaseBook, operation: Operation
 @each_book
 async def test_an_error_that_says_200_approves_nothing(book: CaseBook, http: HttpClient):
     for operation in operations(book):
-        async with Unruly(book, answers, saying(book.error_in_200)).serving() as server:
+        async with FaultyServer(book, answers, saying(book.error_in_200)).serving() as server:
             outcome = await send(book, asked(book, operation)[0], server.url, http)
 
         assert result_of(outcome) in book.error_in_200_is, operation
@@ -167,7 +169,7 @@ async def test_an_answer_about_another_thing_is_unknown(
     book: CaseBook, operation: Operation, how: Other, http: HttpClient
 ):
     call, answer = book.other_answer(operation, how)
-    async with Unruly(book, answers, saying(answer)).serving() as server:
+    async with FaultyServer(book, answers, saying(answer)).serving() as server:
         outcome = await send(book, call, server.url, http)
 
     assert outcome.kind == "UNKNOWN"

@@ -11,9 +11,9 @@ import orjson
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-from gateways.contract import Hook, HookKeys
+from gateways.contract import Webhook, WebhookKeys
 
 NOW: Final = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 WEBHOOK_ID: Final = "1JE4291016473214C"
@@ -36,7 +36,7 @@ def root(name: str = "A root for tests") -> Issued:
     key = rsa.generate_private_key(65537, 2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signed = (
-        _builder(subject, subject, key, NOW - timedelta(days=900), NOW + timedelta(days=900))
+        _builder(subject, subject, key, NOW - timedelta(days=9000), NOW + timedelta(days=9000))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
@@ -45,12 +45,37 @@ def root(name: str = "A root for tests") -> Issued:
 
 
 @cache
-def issued(name: str = NAME, days: tuple[int, int] = (-30, 30), size: int = 2048) -> Issued:
-    """By `root()`, valid from and until so many days around `NOW`."""
-    key, by = rsa.generate_private_key(65537, size), root()
+def intermediate() -> Issued:
+    """By `root()`; it signs certificates in its stead."""
+    key, by = rsa.generate_private_key(65537, 2048), root()
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An intermediate for tests")])
+    since, until = NOW - timedelta(days=8500), NOW + timedelta(days=8500)
+    signed = (
+        _builder(subject, by.certificate.subject, key, since, until)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False
+        )
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .sign(by.key, hashes.SHA256())
+    )
+    return Issued(signed, key)
+
+
+@cache
+def issued(
+    name: str = NAME,
+    days: tuple[int, int] = (-30, 30),
+    size: int = 2048,
+    *,
+    issuer_at: str | None = None,
+) -> Issued:
+    """By `root()`, valid from and until so many days around `NOW`. `issuer_at`: by `intermediate()`, which is
+    there."""
+    key, by = rsa.generate_private_key(65537, size), root() if issuer_at is None else intermediate()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     since, until = (NOW + timedelta(days=day) for day in days)
-    signed = (
+    made = (
         _builder(subject, by.certificate.subject, key, since, until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
@@ -59,9 +84,12 @@ def issued(name: str = NAME, days: tuple[int, int] = (-30, 30), size: int = 2048
             x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False
         )
         .add_extension(_usage(signs_certificates=False), critical=True)
-        .sign(by.key, hashes.SHA256())
     )
-    return Issued(signed, key)
+    if issuer_at is not None:
+        place = x509.UniformResourceIdentifier(issuer_at)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)
+        made = made.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+    return Issued(made.sign(by.key, hashes.SHA256()), key)
 
 
 def _builder(
@@ -94,7 +122,7 @@ def signed(
     sent_at: datetime = NOW,
     algorithm: hashes.HashAlgorithm | None = None,
     **headers: str,
-) -> Hook:
+) -> Webhook:
     """`headers`: other ones than PayPal's, with underlines."""
     body = event if isinstance(event, bytes) else orjson.dumps(event)
     transmission, at = "69cd13f0-d67a-11e5-baa3-778b53f4ae55", sent_at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -107,10 +135,10 @@ def signed(
         "paypal-cert-url": ADDRESS,
         "paypal-auth-algo": "SHA256withRSA",
     }
-    return Hook(said | {name.replace("_", "-"): value for name, value in headers.items()}, body)
+    return Webhook(said | {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
 
-def keys(by: Issued | None = None, **other: str) -> HookKeys:
+def keys(by: Issued | None = None, **other: str) -> WebhookKeys:
     """As the intake gives them: the account's options, and the certificate that it has fetched."""
     options = {"webhook_id": WEBHOOK_ID, "webhook_ca": root().pem} | other
-    return HookKeys((), options, (by or issued()).pem.encode())
+    return WebhookKeys((), options, (by or issued()).pem.encode())

@@ -2,6 +2,7 @@ import pytest
 
 from aggregates import money
 from gateways.paypal import amounts
+from gateways.wire.money import NotExpressible
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_an_amount_is_a_decimal_string_that_comes_back_as_it_was(minor: int, cur
     ],
 )
 def test_what_cannot_be_written_is_refused_and_never_rounded(minor: int, currency: str, code: str):
-    with pytest.raises(amounts.NotExpressible) as refused:
+    with pytest.raises(NotExpressible) as refused:
         amounts.to_wire(minor, currency)
 
     assert refused.value.code == code

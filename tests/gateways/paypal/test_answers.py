@@ -11,7 +11,7 @@ from commands.messages import Outcome
 from gateways.contract import Call, Gateway
 from gateways.paypal import codes
 from gateways.paypal.adapter import PayPal
-from tests.gateways.paypal.says import (
+from tests.gateways.paypal.payloads import (
     AUTHORIZE,
     AUTHORIZED,
     CAPTURE,
@@ -162,7 +162,7 @@ def test_every_code_of_a_processor_has_its_row(code: str, kind: str, hint: str |
 
     assert (outcome.kind, outcome.code, outcome.hint, outcome.unlisted) == (kind, code, hint, False)
     assert outcome.repeat_is_useless == (code == "5200")
-    # The look-up is where all of them end.
+    # The lookup is where all of them end.
     found = PAYPAL.found(SALE, answer(200, sold(status="DECLINED", processor=code)))
     assert found is not None
     assert found.kind == ("DECLINED_SOFT" if kind == "DECLINED_SOFT" else "DECLINED_HARD")
@@ -329,9 +329,9 @@ def test_a_key_that_was_used_for_another_request_may_hide_an_execution(status: i
         ({"amount": {"currency_code": "KWD", "value": "1.099"}}, "amount_unreadable"),
         ({"amount": None}, "amount_unreadable"),
         ({"invoice_id": AUTHORIZE.reference}, "reference_mismatch"),
-        ({"id": None}, "unreadable_answer"),
+        ({"id": None}, "unreadable_response"),
         ({"status": "EXPLODED"}, "EXPLODED"),
-        ({"status": None}, "unreadable_answer"),
+        ({"status": None}, "unreadable_response"),
     ],
 )
 def test_a_payment_of_another_amount_currency_or_reference_is_unknown(change: dict[str, Any], code: str):

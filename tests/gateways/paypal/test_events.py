@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from gateways.contract import Notice
+from commands.notices import Notice
+from gateways.contract import Call
 from gateways.paypal.adapter import PayPal
-from tests.gateways.paypal.says import (
+from tests.gateways.paypal.payloads import (
     AUTHORIZE,
     AUTHORIZED,
     CAPTURE,
@@ -19,6 +20,7 @@ from tests.gateways.paypal.says import (
     SALE,
     authorization,
     capture,
+    dispute,
     order,
     refund,
     taken,
@@ -36,7 +38,7 @@ def told(event_type: str, resource: Any) -> Notice:
         "create_time": "2026-11-25T12:00:00Z",
         "resource": resource,
     }
-    read = PayPal().read_hook(signed(event), keys(), NOW)
+    read = PayPal().read_webhook(signed(event), keys(), NOW)
     assert isinstance(read, tuple)
     return read[0]
 
@@ -94,27 +96,30 @@ def test_every_event_of_a_payment_has_its_row(
 
 
 @pytest.mark.parametrize(
-    ("event_type", "resource"),
+    ("event_type", "resource", "of"),
     [
         # A refund, or a capture, that was done in PayPal's own pages has the id of the operation before it.
-        ("PAYMENT.CAPTURE.REFUNDED", refund(custom_id=SALE.reference, invoice_id=SALE.reference)),
-        ("PAYMENT.CAPTURE.COMPLETED", capture(invoice_id=AUTHORIZE.reference)),
-        ("PAYMENT.CAPTURE.REVERSED", refund(custom_id=SALE.reference)),
-        ("PAYMENT.AUTHORIZATION.CREATED", authorization(custom_id=SALE.reference, invoice_id=SALE.reference)),
+        ("PAYMENT.CAPTURE.REFUNDED", refund(custom_id=SALE.reference, invoice_id=SALE.reference), SALE),
+        ("PAYMENT.CAPTURE.COMPLETED", capture(invoice_id=AUTHORIZE.reference), AUTHORIZE),
+        ("PAYMENT.CAPTURE.REVERSED", capture(invoice_id=SALE.reference), SALE),
+        (
+            "PAYMENT.AUTHORIZATION.CREATED",
+            authorization(custom_id=SALE.reference, invoice_id=SALE.reference),
+            SALE,
+        ),
     ],
 )
-def test_what_another_hand_did_to_a_payment_of_ours_is_an_alarm(event_type: str, resource: Any):
+def test_what_another_hand_did_is_news_of_what_it_did_it_to(event_type: str, resource: Any, of: Call):
     notice = told(event_type, resource)
 
     assert notice.outcome is not None
-    assert (notice.reference, notice.psp_id, notice.outcome.kind) == (None, None, "UNKNOWN")
+    assert (notice.reference, notice.psp_id, notice.outcome.kind) == (of.reference, None, "UNKNOWN")
 
 
 @pytest.mark.parametrize(
     ("event_type", "resource"),
     [
         ("PAYMENT.CAPTURE.COMPLETED", taken(custom_id="T-900", invoice_id=None)),
-        ("PAYMENT.CAPTURE.COMPLETED", taken(custom_id=None, invoice_id=None)),
         ("CHECKOUT.ORDER.APPROVED", {"id": ORDER_ID}),
         ("CHECKOUT.ORDER.COMPLETED", order("COMPLETED")),
         ("BILLING.SUBSCRIPTION.CREATED", {"id": "I-1"}),
@@ -126,16 +131,7 @@ def test_what_is_not_of_ours_says_nothing(event_type: str, resource: Any):
     assert (notice.outcome, notice.dispute, notice.event_type) == (None, None, event_type)
 
 
-def dispute(**more: Any) -> dict[str, Any]:
-    return {
-        "dispute_id": "PP-000-042-663-135",
-        "reason": "MERCHANDISE_OR_SERVICE_NOT_RECEIVED",
-        "status": "WAITING_FOR_SELLER_RESPONSE",
-        "dispute_amount": usd("10.99"),
-        "disputed_transactions": [{"seller_transaction_id": "2GG279541U471931P", "custom": SALE.reference}],
-        "seller_response_due_date": "2026-12-05T12:00:00.000Z",
-        **more,
-    }
+INQUIRY = {"dispute_life_cycle_stage": "INQUIRY"}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +147,20 @@ def dispute(**more: Any) -> dict[str, Any]:
             {"status": "RESOLVED", "dispute_outcome": {"outcome_code": "RESOLVED_BUYER_FAVOUR"}},
             "lost",
         ),
+        ("CREATED", {"dispute_life_cycle_stage": "INQUIRY"}, "inquiry"),
+        ("UPDATED", {"dispute_life_cycle_stage": "CHARGEBACK"}, "opened"),
+        (
+            "RESOLVED",
+            INQUIRY | {"dispute_outcome": {"outcome_code": "RESOLVED_BUYER_FAVOUR"}},
+            "closed",
+        ),
+        ("RESOLVED", INQUIRY | {"dispute_outcome": {"outcome_code": "CANCELED_BY_BUYER"}}, "closed"),
+        *(
+            ("RESOLVED", {"dispute_outcome": {"outcome_code": code}}, "unclear")
+            for code in ("RESOLVED_WITH_PAYOUT", "ACCEPTED", "DENIED", "NONE", "SOMETHING_NEW", None)
+        ),
+        ("UPDATED", {"status": "RESOLVED"}, "unclear"),
+        ("RESOLVED", INQUIRY | {"dispute_outcome": {"outcome_code": "ACCEPTED"}}, "unclear"),
     ],
 )
 def test_every_event_of_a_dispute_has_its_row(event_type: str, more: dict[str, Any], state: str):
@@ -169,15 +179,30 @@ def test_every_event_of_a_dispute_has_its_row(event_type: str, more: dict[str, A
         {"dispute_amount": None},
         {"dispute_amount": usd("0.00")},
         {"dispute_id": None},
-        {"status": "RESOLVED"},
-        {"status": "RESOLVED", "dispute_outcome": {"outcome_code": "SOMETHING_NEW"}},
     ],
 )
-def test_a_dispute_that_cannot_be_read_is_an_alarm(more: dict[str, Any]):
+def test_a_dispute_that_cannot_be_read_is_an_alarm_beside_its_payment(more: dict[str, Any]):
     notice = told("CUSTOMER.DISPUTE.UPDATED", dispute(**more))
 
-    assert notice.outcome is not None
-    assert (notice.reference, notice.dispute, notice.outcome.kind) == (None, None, "UNKNOWN")
+    assert (notice.reference, notice.dispute, notice.outcome) == (SALE.reference, None, None)
+    assert notice.alarm == "dispute_unreadable"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"seller_response_due_date": None},
+        {"seller_response_due_date": ""},
+        {"seller_response_due_date": "9999-12-31T23:59:59-12:00"},
+        {"reason": None},
+        {"reason": "OTHER " * 40},
+    ],
+)
+def test_what_is_only_for_reading_never_costs_the_dispute(more: dict[str, Any]):
+    notice = told("CUSTOMER.DISPUTE.CREATED", dispute(**more))
+
+    assert notice.dispute is not None
+    assert (notice.dispute.state, notice.dispute.amount_minor) == ("opened", 1099)
 
 
 def test_a_capture_that_was_disputed_is_found_by_its_own_reference():
@@ -187,3 +212,28 @@ def test_a_capture_that_was_disputed_is_found_by_its_own_reference():
         told("CUSTOMER.DISPUTE.CREATED", dispute(disputed_transactions=rows)).reference == CAPTURE.reference
     )
     assert told("CUSTOMER.DISPUTE.CREATED", dispute(disputed_transactions=None)).reference is None
+
+
+@pytest.mark.parametrize("rows", [[{"custom": "Order 7"}], [{"invoice_number": "10042", "custom": ""}]])
+def test_another_shops_dispute_on_the_account_says_nothing(rows: Any):
+    notice = told("CUSTOMER.DISPUTE.CREATED", dispute(disputed_transactions=rows))
+
+    assert (notice.reference, notice.psp_id, notice.outcome, notice.dispute) == (None, None, None, None)
+
+
+def test_a_payment_of_another_shop_that_paypal_took_back_says_nothing_and_one_of_ours_is_asked_about():
+    another = told(
+        "PAYMENT.CAPTURE.REVERSED", taken("REFUNDED") | {"custom_id": "Order 7", "invoice_id": "7"}
+    )
+    ours = told("PAYMENT.CAPTURE.REVERSED", taken("REFUNDED"))
+
+    assert another.outcome is None
+    assert ours.outcome is not None
+    assert (ours.reference, ours.outcome.kind, ours.outcome.code) == (SALE.reference, "UNKNOWN", "reversed")
+
+
+@pytest.mark.parametrize("resource", [None, [], "x"])
+def test_an_event_that_is_none_of_ours_needs_no_resource(resource: Any):
+    notice = told("BILLING.PLAN.CREATED", resource)
+
+    assert (notice.reference, notice.psp_id, notice.outcome, notice.dispute) == (None, None, None, None)

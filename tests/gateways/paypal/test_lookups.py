@@ -1,4 +1,5 @@
-"""What a GET of the order says: of a step that was answered, one that was lost, and one whose payer is waited for."""
+"""What a GET of the order says: of a step that was answered, one that was lost, and one whose payer is waited
+for."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 
 from gateways.contract import Call, Gateway
 from gateways.paypal.adapter import PayPal
-from tests.gateways.paypal.says import (
+from tests.gateways.paypal.payloads import (
     AUTHORIZE,
     AUTHORIZED,
     CAPTURE,
@@ -28,6 +29,7 @@ from tests.gateways.paypal.says import (
     refund,
     sold,
     taken,
+    usd,
 )
 
 PAYPAL: Gateway = PayPal()
@@ -144,3 +146,34 @@ def test_another_orders_answer_is_unknown():
     for call in (SALE, CAPTURE, VOID, REFUND):
         said = order("COMPLETED", SALE, captures=[taken()], refunds=[refund()]) | {"id": "8MC585209K746392H"}
         assert found(call, said).code == "psp_id_mismatch"
+
+
+def test_what_a_dispute_took_stands_among_the_refunds_of_the_order():
+    # As PayPal's sample of PAYMENT.CAPTURE.REVERSED has it: a refund without a reference of ours.
+    reversal = refund(id="09E71677NS257044M", amount=usd("10.99"), note_to_payer="Payment reversed")
+    del reversal["custom_id"]
+    said = order("COMPLETED", SALE, captures=[taken(status="REFUNDED")], refunds=[reversal])
+
+    outcome = found(SALE, said)
+
+    assert (outcome.kind, outcome.psp_id) == ("APPROVED", CAPTURED)
+    assert (outcome.balances.captured_minor, outcome.balances.refunded_minor) == (1099, 1099)
+    assert PAYPAL.facts.disputes_show_as_refunds
+
+
+@pytest.mark.parametrize("status", ["PENDING", "DENIED", "DECLINED"])
+@pytest.mark.parametrize("reason", ["BUYER_COMPLAINT", "CHARGEBACK", "REFUNDED"])
+def test_a_capture_whose_payer_disputes_it_was_captured(status: str, reason: str):
+    disputed = {"status": status, "status_details": {"reason": reason}}
+
+    sale = found(SALE, order("COMPLETED", SALE, captures=[taken(**disputed)]))
+    of_part = found(CAPTURE, order("COMPLETED", AUTHORIZE, captures=[capture(**disputed)]))
+
+    assert (sale.kind, sale.balances.captured_minor, of_part.kind) == ("APPROVED", 1099, "APPROVED")
+
+
+@pytest.mark.parametrize(("status", "kind"), [("PENDING", "PENDING"), ("DECLINED", "DECLINED_SOFT")])
+def test_a_capture_that_never_was_is_none_for_any_other_reason(status: str, kind: str):
+    said = taken(status=status, status_details={"reason": "PENDING_REVIEW"})
+
+    assert found(SALE, order("COMPLETED", SALE, captures=[said])).kind == kind

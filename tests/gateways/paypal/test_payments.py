@@ -7,7 +7,7 @@ import pytest
 
 from gateways.contract import Call, Gateway
 from gateways.paypal.adapter import PayPal
-from tests.gateways.paypal.says import (
+from tests.gateways.paypal.payloads import (
     AUTHORIZATION_ID,
     AUTHORIZE,
     CAPTURE,
@@ -103,7 +103,7 @@ def test_an_empty_answer_is_a_success_of_a_void_alone():
         ({"amount": None}, "amount_unreadable"),
         ({"invoice_id": AUTHORIZE.reference}, "reference_mismatch"),
         ({"invoice_id": None, "custom_id": None}, "reference_mismatch"),
-        ({"id": "../x"}, "unreadable_answer"),
+        ({"id": "../x"}, "unreadable_response"),
         (
             {"supplementary_data": {"related_ids": {"authorization_id": "X1", "capture_id": "X1"}}},
             "target_mismatch",

@@ -1,15 +1,14 @@
 import base64
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 
 from commands.messages import Outcome
-from gateways.contract import Call, Gateway, HttpAnswer, HttpRequest, SignsIn, StoredCredential
+from gateways.contract import Call, Gateway, HttpRequest, HttpResponse, SignsIn, StoredCredential
 from gateways.paypal.adapter import PayPal
-from tests.gateways.paypal.says import (
+from tests.gateways.paypal.payloads import (
     AUTHORIZATION_ID,
     AUTHORIZE,
     AUTHORIZED,
@@ -203,7 +202,7 @@ def test_a_step_that_takes_is_not_sent_without_its_order():
 
 @pytest.mark.parametrize("call", STEPS, ids=lambda call: f"{call.kind}{call.step}")
 def test_a_repeat_has_the_same_bytes(call: Call):
-    first, again = sent(call), sent(replace(call, first_try_at=datetime.now(UTC)))
+    first, again = sent(call), sent(replace(call))
 
     assert (again.method, again.path, again.body) == (first.method, first.path, first.body)
     assert dict(again.headers) == dict(first.headers)
@@ -256,7 +255,7 @@ def test_signing_in_gives_the_token_of_the_other_calls():
         answer(302, {"access_token": "A21", "expires_in": 5}),
     ],
 )
-def test_what_gives_no_token_is_no_sign_in(said: HttpAnswer):
+def test_what_gives_no_token_is_no_sign_in(said: HttpResponse):
     assert PAYPAL.signed_in(said) is None
 
 
@@ -269,12 +268,12 @@ def test_secrets_stand_in_no_path_and_no_body_and_are_not_shown():
 
 
 def test_the_steps_that_take_are_ours_and_the_first_moves_nothing():
-    assert PAYPAL.our_steps(CREATE) == ("2", "3", "4")
+    assert PAYPAL.steps_we_send(CREATE) == ("2", "3", "4")
     assert [PAYPAL.moves_money(call) for call in (CREATE, SALE, CAPTURE, VOID, REFUND)] == [
         False,
         *[True] * 4,
     ]
-    assert PAYPAL.our_steps(CAPTURE) == ()
+    assert PAYPAL.steps_we_send(CAPTURE) == ()
     assert PAYPAL.cancel(replace(SALE, step="x"), CREDENTIALS) == Outcome(kind="UNKNOWN", code="ended_by_us")
 
 

@@ -1,4 +1,5 @@
-"""Against PayPal's own description: what is sent, what these tests say in PayPal's name, and the codes that it lists."""
+"""Against PayPal's own description: what is sent, what these tests say in PayPal's name, and the codes that
+it lists."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from gateways.contract import Call, HttpRequest, StoredCredential
 from gateways.paypal import codes
 from gateways.paypal.adapter import PayPal
 from tests.gateways.paypal import specs
-from tests.gateways.paypal.says import (
+from tests.gateways.paypal.payloads import (
     AUTHORIZE,
     CAPTURE,
     CREATE,

@@ -9,13 +9,13 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from gateways.contract import Gateway, Hook, HookKeys, HookRefused
+from gateways.contract import Credentials, HttpResponse, Webhook, WebhookKeys, WebhookRefused
 from gateways.paypal import certificates
 from gateways.paypal.adapter import PayPal
-from tests.gateways.paypal.says import CAPTURE, capture
-from tests.gateways.paypal.signing import ADDRESS, NOW, issued, keys, root, signed
+from tests.gateways.paypal.payloads import CAPTURE, capture
+from tests.gateways.paypal.signing import ADDRESS, NOW, intermediate, issued, keys, root, signed
 
-PAYPAL: Gateway = PayPal()
+PAYPAL = PayPal()
 EVENT: dict[str, Any] = {
     "id": "WH-2WR32451HC0233532-67976317FL4543714",
     "event_version": "1.0",
@@ -26,13 +26,13 @@ EVENT: dict[str, Any] = {
 }
 
 
-def why(hook: Hook, known: HookKeys | None = None) -> str | None:
-    read = PAYPAL.read_hook(hook, known or keys(), NOW)
-    return read.why if isinstance(read, HookRefused) else None
+def why(webhook: Webhook, known: WebhookKeys | None = None) -> str | None:
+    read = PAYPAL.read_webhook(webhook, known or keys(), NOW)
+    return read.why if isinstance(read, WebhookRefused) else None
 
 
 def test_a_webhook_that_is_signed_for_us_is_read():
-    read = PAYPAL.read_hook(signed(EVENT), keys(), NOW)
+    read = PAYPAL.read_webhook(signed(EVENT), keys(), NOW)
 
     assert isinstance(read, tuple)
     (notice,) = read
@@ -42,18 +42,18 @@ def test_a_webhook_that_is_signed_for_us_is_read():
 
 
 def test_an_altered_body_is_forged_and_so_is_one_that_only_looks_the_same():
-    hook = signed(EVENT)
+    webhook = signed(EVENT)
 
     for body in (
-        hook.body.replace(b"4.00", b"9.00"),
-        hook.body + b" ",
+        webhook.body.replace(b"4.00", b"9.00"),
+        webhook.body + b" ",
         orjson.dumps(EVENT, option=orjson.OPT_INDENT_2),
     ):
-        assert why(replace(hook, body=body)) == "forged"
+        assert why(replace(webhook, body=body)) == "forged"
 
 
 @pytest.mark.parametrize(
-    "hook",
+    "webhook",
     [
         signed(EVENT, webhook_id="4JH86294D6297924G"),
         signed(EVENT, paypal_transmission_id="another"),
@@ -65,8 +65,8 @@ def test_an_altered_body_is_forged_and_so_is_one_that_only_looks_the_same():
         *(signed(EVENT, paypal_auth_algo=said) for said in ("SHA1withRSA", "none", "sha256withrsa", "")),
     ],
 )
-def test_what_is_signed_otherwise_is_forged(hook: Hook):
-    assert why(hook) == "forged"
+def test_what_is_signed_otherwise_is_forged(webhook: Webhook):
+    assert why(webhook) == "forged"
 
 
 def test_the_webhooks_id_is_our_own_and_has_to_be_known():
@@ -79,10 +79,14 @@ def test_the_webhooks_id_is_our_own_and_has_to_be_known():
     ["paypal-transmission-id", "paypal-transmission-time", "paypal-transmission-sig", "paypal-auth-algo"],
 )
 def test_a_webhook_without_its_headers_is_unsigned(missing: str):
-    hook = signed(EVENT)
+    webhook = signed(EVENT)
 
     assert (
-        why(replace(hook, headers={name: said for name, said in hook.headers.items() if name != missing}))
+        why(
+            replace(
+                webhook, headers={name: said for name, said in webhook.headers.items() if name != missing}
+            )
+        )
         == "unsigned"
     )
 
@@ -151,6 +155,12 @@ def test_what_is_signed_and_not_readable_is_malformed(event: Any):
     assert why(signed(event)) == "malformed"
 
 
+def test_an_event_of_a_kind_that_is_read_says_nothing_without_its_resource():
+    event = {"id": "WH-1", "event_type": "PAYMENT.CAPTURE.COMPLETED", "resource": None}
+
+    assert why(signed(event)) is None
+
+
 def test_a_certificate_is_fetched_from_paypal_alone():
     assert PAYPAL.certificate_url(signed(EVENT), {}) == ADDRESS
     for host in ("api.paypal.com", "api.sandbox.paypal.com", "a.b.paypal.com:443"):
@@ -183,10 +193,10 @@ def test_a_certificate_is_fetched_from_paypal_alone():
     ],
 )
 def test_an_address_of_anybody_else_is_not_fetched(url: str):
-    hook = signed(EVENT, paypal_cert_url=url)
+    webhook = signed(EVENT, paypal_cert_url=url)
 
-    assert PAYPAL.certificate_url(hook, {}) is None
-    assert PAYPAL.certificate_url(Hook({}, b""), {}) is None
+    assert PAYPAL.certificate_url(webhook, {}) is None
+    assert PAYPAL.certificate_url(Webhook({}, b""), {}) is None
 
 
 def test_a_simulators_address_is_taken_where_its_host_is_named_exactly():
@@ -201,5 +211,81 @@ def test_a_simulators_address_is_taken_where_its_host_is_named_exactly():
         assert (PAYPAL.certificate_url(signed(EVENT, paypal_cert_url=url), local) == url) is taken
 
 
-def test_paypal_makes_no_check_of_the_address():
-    assert PAYPAL.hook_challenge({"x": "y"}, keys()) is None
+def test_one_transmission_may_carry_bodies_that_are_signed_alike_and_is_named_so_that_one_is_taken():
+    one, other = signed({**EVENT, "summary": "a"}), signed({**EVENT, "summary": "b"})
+
+    assert (why(one), why(other)) == (None, None)
+    assert PAYPAL.transmission(one) == PAYPAL.transmission(other) is not None
+    assert PAYPAL.transmission(Webhook({}, b"")) is None
+
+
+def test_what_changes_a_payment_is_read_at_paypal_by_the_events_id():
+    (notice,) = PAYPAL.read_webhook(signed(EVENT), keys(), NOW)  # type: ignore[misc]
+    known = Credentials("https://api-m.paypal.com", "secret", access_token="A21AA")
+
+    request = PAYPAL.confirm(notice, known)
+
+    assert PAYPAL.changes(notice)
+    assert (request.method, request.path) == ("GET", f"/v1/notifications/webhooks-events/{EVENT['id']}")
+    assert request.headers == {"Authorization": "Bearer A21AA"}
+    shown = HttpResponse(200, {}, orjson.dumps(EVENT))
+    assert PAYPAL.confirmed(notice, shown) == notice
+    for answer in (
+        replace(shown, status=404),
+        HttpResponse(200, {}, b"<html>"),
+        HttpResponse(200, {}, orjson.dumps({**EVENT, "id": "WH-9"})),
+    ):
+        assert PAYPAL.confirmed(notice, answer) is None
+
+
+def test_half_a_character_in_a_text_is_no_reason_to_refuse_an_event():
+    cut = orjson.dumps({**EVENT, "summary": "cut off here"}).replace(b"cut off here", b"cut off \\ud83d")
+
+    assert PAYPAL.read_webhook(signed(cut), keys(), NOW) == PAYPAL.read_webhook(signed(EVENT), keys(), NOW)
+
+
+DIGICERT = "http://cacerts.digicert.com/DigiCertEVRSACAG2.crt"
+
+
+@pytest.mark.parametrize(
+    ("address", "taken"),
+    [
+        (DIGICERT, True),
+        ("https://cacerts.digicert.com/DigiCertEVRSACAG2.crt", True),
+        ("http://127.0.0.1:8080/issuer.crt", True),
+        ("http://127.0.0.1:8081/issuer.crt", False),
+        ("http://cacerts.digicert.com.example.org/x.crt", False),
+        ("http://cacerts.digicert.com@example.org/x.crt", False),
+        ("http://example.org/cacerts.digicert.com/x.crt", False),
+        ("ldap://cacerts.digicert.com/x.crt", False),
+        ("file:///etc/passwd", False),
+    ],
+)
+def test_the_issuer_of_a_certificate_that_came_alone_is_asked_for_from_its_authority_alone(
+    address: str, taken: bool
+):
+    alone = issued(issuer_at=address).pem.encode()
+    options = {"webhook_ca": root().pem, "certificate_host": "127.0.0.1:8080"}
+
+    assert PAYPAL.issuer_url(alone, options, NOW) == (address if taken else None)
+
+
+def test_a_certificate_that_came_alone_is_believed_with_its_issuer_and_not_without():
+    by = issued(issuer_at=DIGICERT)
+    alone = replace(keys(), certificate=by.pem.encode())
+    whole = replace(keys(), certificate=f"{by.pem}\n{intermediate().pem}".encode())
+
+    assert why(signed(EVENT, by=by), alone) == "certificate"
+    assert why(signed(EVENT, by=by), whole) is None
+
+
+def test_no_issuer_is_asked_for_where_the_chain_is_whole_or_cannot_be_read():
+    by, options = issued(issuer_at=DIGICERT), {"webhook_ca": root().pem}
+    whole = f"{by.pem}\n{intermediate().pem}".encode()
+
+    assert PAYPAL.issuer_url(whole, options, NOW) is None
+    # The issuer itself is trusted.
+    assert PAYPAL.issuer_url(by.pem.encode(), {"webhook_ca": intermediate().pem}, NOW) is None
+    assert PAYPAL.issuer_url(issued().pem.encode(), options, NOW) is None
+    assert PAYPAL.issuer_url(issued().pem.encode(), {"webhook_ca": intermediate().pem}, NOW) is None
+    assert PAYPAL.issuer_url(b"<html>", options, NOW) is None

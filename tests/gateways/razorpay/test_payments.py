@@ -8,7 +8,7 @@ import pytest
 from commands.messages import Outcome
 from gateways.contract import Call, Gateway
 from gateways.razorpay.adapter import Razorpay
-from tests.gateways.razorpay.says import (
+from tests.gateways.razorpay.payloads import (
     AUTHORIZE,
     CAPTURE,
     ORDER,
@@ -65,8 +65,8 @@ def test_an_order_is_followed_by_its_payment():
         ({"amount": True}, "amount_mismatch"),
         ({"amount": 2**63}, "amount_mismatch"),
         ({"currency": "USD"}, "currency_mismatch"),
-        ({"id": "fake_order_id"}, "unreadable_answer"),
-        ({"entity": "payment"}, "unreadable_answer"),
+        ({"id": "fake_order_id"}, "unreadable_response"),
+        ({"entity": "payment"}, "unreadable_response"),
     ],
 )
 def test_an_order_that_is_not_the_one_that_was_asked_for_is_not_gone_on_with(more: dict[str, Any], code: str):

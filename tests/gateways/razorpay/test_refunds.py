@@ -6,14 +6,14 @@ import pytest
 from commands.messages import Outcome
 from gateways.contract import Gateway
 from gateways.razorpay.adapter import Razorpay
-from tests.gateways.razorpay.says import PAYMENT_ID, REFUND, REFUND_ID, answer, listed, published, refund
+from tests.gateways.razorpay.payloads import PAYMENT_ID, REFUND, REFUND_ID, answer, listed, published, refund
 
 RAZORPAY: Gateway = Razorpay()
 KNOWN = replace(REFUND, psp_id=REFUND_ID)
 
 
 def all_ways(body: dict[str, Any]) -> list[Outcome]:
-    """Of the call, of a look-up by id, of a look-up by our reference."""
+    """Of the call, of a lookup by id, of a lookup by our reference."""
     found = [RAZORPAY.found(KNOWN, answer(200, body)), RAZORPAY.found(REFUND, answer(200, listed(body)))]
     return [RAZORPAY.outcome(REFUND, answer(200, body)), *(one for one in found if one is not None)]
 

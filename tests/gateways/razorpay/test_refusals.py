@@ -7,7 +7,7 @@ import pytest
 from commands.messages import Outcome
 from gateways.contract import Call, Gateway
 from gateways.razorpay.adapter import Razorpay
-from tests.gateways.razorpay.says import (
+from tests.gateways.razorpay.payloads import (
     AUTHORIZE,
     CAPTURE,
     ORDER,
@@ -172,7 +172,7 @@ def test_a_wrong_key_is_a_matter_of_our_configuration(call: Call, status: int, w
     assert (found.kind, found.hint) == ("UNKNOWN", "CONFIG")
 
 
-def test_a_refund_without_funds_calls_a_person():
+def test_a_refund_without_funds_calls_an_operator():
     words = "Your account does not have enough balance to carry out the refund operation."
 
     outcome = refused(REFUND, 400, error("NA", description=words))
@@ -268,3 +268,38 @@ def test_a_card_number_or_a_secret_in_razorpays_words_goes_no_further():
         shown = outcome.model_dump_json()
         assert "1007" not in shown
         assert "cnpwX3Rlc3Q6c2VjcmV0" not in shown
+
+
+BUSY = "Request failed because another payment operation is in progress"
+
+
+def test_another_operation_in_progress_is_a_refusal_for_some_seconds():
+    """Source: Razorpay's pages on refunds and captures: "wait a few seconds and retry"."""
+    for call in (REFUND, CAPTURE):
+        for said in (
+            error(description=BUSY),
+            error(description=f"{BUSY}.", reason="input_validation_failed"),
+        ):
+            refused = RAZORPAY.outcome(call, answer(400, said))
+
+            assert (refused.kind, refused.code, refused.hint) == ("NOT_SENT", "operation_in_progress", None)
+            assert refused.again_after_s == 5
+    # A sale's own capture: the money is held, and has to be read.
+    assert RAZORPAY.outcome(TAKE, answer(400, error(description=BUSY))).kind == "UNKNOWN"
+
+
+def test_an_empty_balance_of_ours_is_an_operators_matter():
+    refused = RAZORPAY.outcome(REFUND, answer(400, error(description="invalid request sent")))
+    other = RAZORPAY.outcome(CAPTURE, answer(400, error(description="invalid request sent")))
+
+    assert (refused.kind, refused.hint, refused.again_after_s) == ("NOT_SENT", "CONFIG", None)
+    assert other.hint is None
+
+
+def test_a_refund_that_a_dispute_blocks_says_so():
+    text = "The refund is blocked due to a dispute"
+    refused = RAZORPAY.outcome(REFUND, answer(400, error(description=text)))
+
+    assert (refused.kind, refused.code, refused.hint) == ("NOT_SENT", "blocked_by_dispute", None)
+    assert refused.detail is not None
+    assert text in refused.detail

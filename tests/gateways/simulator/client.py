@@ -1,4 +1,6 @@
-"""A client of the simulator: one that speaks Stripe by hand, and one that sends what our adapter says."""
+"""Clients of the simulator: one that writes Stripe's requests itself, and one that sends what the adapter
+writes.
+"""
 
 import asyncio
 import itertools
@@ -9,8 +11,9 @@ from typing import Any
 import aiohttp
 
 from commands.messages import Outcome
-from gateways.contract import Call, Credentials, HttpAnswer, HttpRequest
+from gateways.contract import Call, Credentials, HttpRequest, HttpResponse
 from gateways.stripe.adapter import Stripe
+from tests.support import psp_calls
 
 KEY = "sk_test_simulatorsimulator"
 PLAIN_KEY = "sk_test_withoutmulticapture"
@@ -41,7 +44,8 @@ INTENTS = "/v1/payment_intents"
 REFUNDS = "/v1/refunds"
 MANUAL = {"capture_method": "manual"}
 SEVERAL = {**MANUAL, "payment_method_options[card][request_multicapture]": "if_available"}
-STRIPE = Stripe(takes_ugx=True)
+STRIPE = Stripe()
+UGX = {"takes_ugx": "true"}
 
 
 async def until(condition: Callable[[], bool], within_s: float = 20) -> None:
@@ -51,7 +55,7 @@ async def until(condition: Callable[[], bool], within_s: float = 20) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Response:
     status: int
     headers: dict[str, str]
     raw: bytes
@@ -74,16 +78,18 @@ class Client:
     def of_account(self, secret: str) -> "Client":
         return replace(self, secret=secret)
 
-    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Said:
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
         sent = {"Authorization": f"Bearer {self.secret}"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
         async with self.http.request(method, self.url + path, data=body, headers=sent) as answer:
             raw = await answer.read()
-            said = await answer.json() if answer.content_type == "application/json" else {}
-            return Said(answer.status, {name.lower(): v for name, v in answer.headers.items()}, raw, said)
+            response = await answer.json() if answer.content_type == "application/json" else {}
+            return Response(
+                answer.status, {name.lower(): v for name, v in answer.headers.items()}, raw, response
+            )
 
-    async def create(self, key: str | None = None, **fields: str) -> Said:
+    async def create(self, key: str | None = None, **fields: str) -> Response:
         form = {
             "amount": "1099",
             "currency": "usd",
@@ -93,17 +99,17 @@ class Client:
         }
         return await self.post(INTENTS, form, key)
 
-    async def post(self, path: str, form: dict[str, str], key: str | None = None) -> Said:
+    async def post(self, path: str, form: dict[str, str], key: str | None = None) -> Response:
         headers = {} if key is None else {"Idempotency_Key": key}
         return await self.ask("POST", path, form, **headers)
 
-    async def capture(self, intent_id: str, key: str | None = None, **fields: str) -> Said:
+    async def capture(self, intent_id: str, key: str | None = None, **fields: str) -> Response:
         return await self.post(f"{INTENTS}/{intent_id}/capture", fields, key)
 
-    async def cancel(self, intent_id: str, key: str | None = None, **fields: str) -> Said:
+    async def cancel(self, intent_id: str, key: str | None = None, **fields: str) -> Response:
         return await self.post(f"{INTENTS}/{intent_id}/cancel", fields, key)
 
-    async def refund(self, intent_id: str, key: str | None = None, **fields: str) -> Said:
+    async def refund(self, intent_id: str, key: str | None = None, **fields: str) -> Response:
         return await self.post(REFUNDS, {"payment_intent": intent_id, **fields}, key)
 
     async def pass_challenge(self, intent: dict[str, Any], result: str = "pass") -> None:
@@ -112,48 +118,31 @@ class Client:
         async with self.http.post(url, data={"result": result}, allow_redirects=False) as back:
             assert back.status == 303, await back.text()
 
-    async def change(self, **weather: Any) -> dict[str, Any]:
-        async with self.http.post(f"{self.root}/_simulator", json=weather) as answer:
+    async def change(self, **conditions: Any) -> dict[str, Any]:
+        async with self.http.post(f"{self.root}/_simulator", json=conditions) as answer:
             assert answer.status == 200, await answer.text()
             changed: dict[str, Any] = await answer.json()
             return changed
 
     def call(self, payment_method: str = "pm_card_visa", **more: Any) -> Call:
         """A call of another operation each time."""
-        sale = Call(
-            reference=f"{next(self.numbers):032x}-s1",
-            payment_method=payment_method,
-            step="1",
-            kind="sale",
-            amount_minor=1099,
-            currency="USD",
-            description="Order 7",
-            statement_text=None,
-            three_ds=False,
-            stored_credential=None,
-            target_reference=None,
-            target_psp_id=None,
-            final=True,
-            multicapture=False,
-            return_url=None,
-            psp_id=None,
-            overcapture=False,
-        )
-        return replace(sale, **more)
+        known: dict[str, Any] = {"reference": f"{next(self.numbers):032x}-s1", "final": True}
+        return psp_calls.sale(payment_method, **(known | more))
 
     async def sell(self, call: Call, return_url: str | None = None) -> Outcome:
         """Raises aiohttp's errors where no answer came."""
-        request = STRIPE.request(replace(call, return_url=return_url), Credentials(self.url, self.secret))
+        credentials = Credentials(self.url, self.secret, UGX)
+        request = STRIPE.request(replace(call, return_url=return_url), credentials)
         if isinstance(request, Outcome):
             return request
         return STRIPE.outcome(call, await self.exchange(request))
 
     async def find(self, call: Call, psp_id: str | None = None) -> Outcome | None:
-        asked = replace(call, psp_id=psp_id)
-        request = STRIPE.lookup(asked, Credentials(self.url, self.secret))
-        return request if isinstance(request, Outcome) else STRIPE.found(asked, await self.exchange(request))
+        known = replace(call, psp_id=psp_id)
+        request = STRIPE.lookup(known, Credentials(self.url, self.secret))
+        return request if isinstance(request, Outcome) else STRIPE.found(known, await self.exchange(request))
 
-    async def exchange(self, request: HttpRequest) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest) -> HttpResponse:
         async with self.http.request(
             request.method,
             self.url + request.path,
@@ -162,7 +151,7 @@ class Client:
             allow_redirects=False,
         ) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            return HttpAnswer(answer.status, headers, await answer.read())
+            return HttpResponse(answer.status, headers, await answer.read())
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,21 +161,23 @@ class ToyClient:
     http: aiohttp.ClientSession
     root: str
 
-    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Said:
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
         sent = {"X-Key": "toy-login:toy-secret"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
         async with self.http.request(method, f"{self.root}/toy{path}", json=body, headers=sent) as answer:
             raw = await answer.read()
-            said = await answer.json() if answer.content_type == "application/json" else {}
-            return Said(answer.status, {name.lower(): v for name, v in answer.headers.items()}, raw, said)
+            response = await answer.json() if answer.content_type == "application/json" else {}
+            return Response(
+                answer.status, {name.lower(): v for name, v in answer.headers.items()}, raw, response
+            )
 
-    async def pay(self, key: str | None = None, **asked: Any) -> Said:
+    async def pay(self, key: str | None = None, **fields: Any) -> Response:
         headers = {} if key is None else {"X_Once": key}
-        return await self.ask("POST", "/pay", {"minor": 1099, **asked}, **headers)
+        return await self.ask("POST", "/pay", {"minor": 1099, **fields}, **headers)
 
-    async def change(self, **weather: Any) -> dict[str, Any]:
-        async with self.http.post(f"{self.root}/_simulator", json=weather) as answer:
+    async def change(self, **conditions: Any) -> dict[str, Any]:
+        async with self.http.post(f"{self.root}/_simulator", json=conditions) as answer:
             assert answer.status == 200, await answer.text()
             changed: dict[str, Any] = await answer.json()
             return changed

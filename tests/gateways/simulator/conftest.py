@@ -8,12 +8,13 @@ import aiohttp
 import pytest
 
 from gateways.simulator import registry
-from gateways.simulator.accounts import Accounts
-from gateways.simulator.ledger import Ledger
-from gateways.simulator.server import serving
+from gateways.simulator.core.accounts import Accounts
+from gateways.simulator.core.ledger import Ledger
+from gateways.simulator.core.psp import SETTLES_AFTER_S
+from gateways.simulator.core.server import serving
 from gateways.simulator.stripe.declaration import PSP as STRIPE
-from tests.gateways.simulator import toy
 from tests.gateways.simulator.client import ACCOUNTS, Client, ToyClient
+from tests.gateways.simulator.core import toy
 from tests.gateways.simulator.receiver import Receiver
 
 PACE = 0.004
@@ -26,11 +27,27 @@ def ledger_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def simulator(ledger_file: Path) -> AsyncIterator[Client]:
+def settles_after_s() -> float:
+    """So that nobody waits; a test that looks at what has not settled yet asks for `slowly`."""
+    return 0
+
+
+slowly = pytest.mark.parametrize("settles_after_s", [SETTLES_AFTER_S])
+
+
+@pytest.fixture
+async def simulator(ledger_file: Path, settles_after_s: float) -> AsyncIterator[Client]:
     ledger = Ledger(ledger_file)
     accounts = registry.accounts(ACCOUNTS)
     async with (
-        serving(ledger, accounts=accounts, latency_ms=0, host="127.0.0.1", port=0) as url,
+        serving(
+            ledger,
+            accounts=accounts,
+            latency_ms=0,
+            host="127.0.0.1",
+            port=0,
+            settles_after_s=settles_after_s,
+        ) as (url, _),
         aiohttp.ClientSession() as http,
     ):
         yield Client(http, url, itertools.count())
@@ -48,7 +65,7 @@ Start = Callable[[], AbstractAsyncContextManager[tuple[Client, ToyClient]]]
 
 
 @pytest.fixture
-def both_psps(ledger_file: Path, receiver: Receiver) -> Start:
+def both_psps(ledger_file: Path, receiver: Receiver, settles_after_s: float) -> Start:
     """Stripe and the toy, their webhooks going to the receiver; started on the same ledger each time."""
 
     @asynccontextmanager
@@ -65,7 +82,8 @@ def both_psps(ledger_file: Path, receiver: Receiver) -> Start:
                 port=0,
                 psps=(STRIPE, toy.PSP),
                 webhook_pace=PACE,
-            ) as url,
+                settles_after_s=settles_after_s,
+            ) as (url, _),
             aiohttp.ClientSession() as http,
         ):
             yield Client(http, url, itertools.count()), ToyClient(http, url)

@@ -1,4 +1,4 @@
-"""A shop's address for webhooks: it keeps what came, and answers as told."""
+"""A merchant's address for webhooks: keeps what came, and answers as the test sets."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from tests import ports
+from tests.support import ports
 
 
 @dataclass(frozen=True, slots=True)

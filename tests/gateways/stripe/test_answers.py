@@ -8,15 +8,7 @@ import pytest
 
 from gateways.contract import Gateway
 from gateways.stripe.adapter import Stripe
-from tests.gateways.stripe.says import (
-    CALL,
-    INTENT_ID,
-    answer,
-    declined,
-    error,
-    intent,
-    search,
-)
+from tests.gateways.stripe.payloads import CALL, INTENT_ID, answer, declined, error, intent, search
 
 STRIPE: Gateway = Stripe()
 KNOWN = replace(CALL, psp_id=INTENT_ID)
@@ -82,10 +74,10 @@ def test_a_challenge_carries_the_address_for_the_shopper():
         ({"metadata": {"order_ref": "another-s1"}}, "reference_mismatch"),
         ({"metadata": {}}, "reference_mismatch"),
         ({"metadata": None}, "reference_mismatch"),
-        ({"id": None}, "unreadable_answer"),
-        ({"id": "ch_1"}, "unreadable_answer"),
-        ({"object": "charge"}, "unreadable_answer"),
-        ({"status": None}, "unreadable_answer"),
+        ({"id": None}, "unreadable_response"),
+        ({"id": "ch_1"}, "unreadable_response"),
+        ({"object": "charge"}, "unreadable_response"),
+        ({"status": None}, "unreadable_response"),
     ],
 )
 def test_an_approval_of_anything_else_is_unknown(spoilt: dict[str, Any], code: str):
@@ -218,10 +210,10 @@ def test_a_decline_in_a_plain_answer_is_a_decline_too():
         (307, error(), "UNKNOWN", "http_307", "CONFIG"),
         (201, intent(), "UNKNOWN", "http_201", None),
         (204, b"", "UNKNOWN", "http_204", None),
-        (200, b"", "UNKNOWN", "unreadable_answer", None),
-        (200, orjson.dumps(intent())[:-3], "UNKNOWN", "unreadable_answer", None),
-        (200, b"[]", "UNKNOWN", "unreadable_answer", None),
-        (200, error(), "UNKNOWN", "unreadable_answer", None),
+        (200, b"", "UNKNOWN", "unreadable_response", None),
+        (200, orjson.dumps(intent())[:-3], "UNKNOWN", "unreadable_response", None),
+        (200, b"[]", "UNKNOWN", "unreadable_response", None),
+        (200, error(), "UNKNOWN", "unreadable_response", None),
     ],
 )
 def test_only_what_stripe_says_itself_is_proof(
@@ -270,7 +262,7 @@ def test_a_detail_holds_the_request_id_and_neither_card_number_nor_secret():
     assert "req_8xYzAbC" in outcome.detail
 
 
-# Look-ups
+# Lookups
 
 
 @pytest.mark.parametrize(
@@ -288,9 +280,9 @@ def test_a_detail_holds_the_request_id_and_neither_card_number_nor_secret():
         (search(intent(metadata={"order_ref": "another"})), "UNKNOWN", "reference_mismatch"),
         (search(intent(), "x"), "UNKNOWN", "reference_mismatch"),
         (search(intent(amount=1, amount_received=1)), "UNKNOWN", "amount_mismatch"),
-        ({"object": "search_result", "data": []}, "UNKNOWN", "unreadable_answer"),
-        ({"object": "list", "data": [], "has_more": False}, "UNKNOWN", "unreadable_answer"),
-        (b"", "UNKNOWN", "unreadable_answer"),
+        ({"object": "search_result", "data": []}, "UNKNOWN", "unreadable_response"),
+        ({"object": "list", "data": [], "has_more": False}, "UNKNOWN", "unreadable_response"),
+        (b"", "UNKNOWN", "unreadable_response"),
     ],
 )
 def test_a_search_finds_the_one_intent_of_our_reference_or_does_not_know(
@@ -324,9 +316,9 @@ def test_a_look_up_by_id_reads_the_intent_with_its_charge():
         (429, error(code="rate_limit"), "http_429", None),
         (500, error("api_error"), "http_500", None),
         (302, b"", "http_302", "CONFIG"),
-        (200, b"", "unreadable_answer", None),
+        (200, b"", "unreadable_response", None),
         (200, intent(id="pi_another"), "psp_id_mismatch", None),
-        (200, search(intent()), "unreadable_answer", None),
+        (200, search(intent()), "unreadable_response", None),
     ],
 )
 def test_a_failed_look_up_by_id_is_no_absence(status: int, body: Any, code: str, hint: str | None):

@@ -11,13 +11,14 @@ import pytest
 from commands.messages import Outcome
 from gateways.contract import Credentials
 from gateways.simulator import registry
-from gateways.simulator.ledger import Ledger, read_charges
-from gateways.simulator.server import serving
+from gateways.simulator.core.ledger import Ledger
+from gateways.simulator.core.server import serving
 from gateways.simulator.stripe.scenarios import AMOUNTS, TOKENS
 from tests.gateways.simulator.client import ACCOUNTS, KEY, STRIPE, Client, until
 from tests.gateways.stripe.test_adapter import EXPRESSIBLE
+from tests.support.movements import captures, minor
 
-LATE = {f"pm_sim_{name}" for name in ("slow", "timeout", "late", "drip", "hang", "vanish")}
+LATE = {f"pm_sim_{name}" for name in ("slow", "timeout", "late", "slow_body", "hang", "outage")}
 CUT = {f"pm_sim_{name}" for name in ("lost", "lost_unlisted", "reset_before")}
 
 # What a first call gets; and what a repeat with the same key gets after it.
@@ -46,7 +47,7 @@ ANSWERS = {
     "pm_sim_processing": (("PENDING", "processing"),) * 2,
     "pm_sim_500": (("UNKNOWN", "http_500"),) * 2,
     "pm_sim_500_once": (("UNKNOWN", "http_500"), ("APPROVED", None)),
-    "pm_sim_garbage": (("UNKNOWN", "unreadable_answer"), ("APPROVED", None)),
+    "pm_sim_garbage": (("UNKNOWN", "unreadable_response"), ("APPROVED", None)),
     "pm_sim_wrong_amount": (("UNKNOWN", "amount_mismatch"),) * 2,
     "pm_sim_wrong_currency": (("UNKNOWN", "currency_mismatch"),) * 2,
     "pm_sim_429": (("NOT_SENT", "rate_limited"),) * 2,
@@ -68,7 +69,14 @@ def ledger_file(tmp_path: Path) -> Path:
 async def simulator(ledger_file: Path) -> AsyncIterator[Client]:
     ledger = Ledger(ledger_file)
     async with (
-        serving(ledger, accounts=registry.accounts(ACCOUNTS), latency_ms=0, host="127.0.0.1", port=0) as url,
+        serving(
+            ledger,
+            accounts=registry.accounts(ACCOUNTS),
+            latency_ms=0,
+            host="127.0.0.1",
+            port=0,
+            settles_after_s=0,
+        ) as (url, _),
         aiohttp.ClientSession() as http,
     ):
         yield Client(http, url, itertools.count())
@@ -80,12 +88,12 @@ def short(outcome: Outcome | None) -> tuple[str, str | None] | None:
 
 
 def said(outcome: Outcome | None) -> Outcome | None:
-    """Without the detail, which names the request."""
-    return outcome and outcome.model_copy(update={"detail": None})
+    """Without the detail, which names the request, and the balances: a search shows no refunds."""
+    return outcome and outcome.model_copy(update={"detail": None, "balances": None})
 
 
 def charges(ledger_file: Path) -> list[tuple[str, int | None, str]]:
-    return [(charge.reference, charge.amount_minor, charge.currency) for charge in read_charges(ledger_file)]
+    return [(charge.reference, minor(charge), charge.currency) for charge in captures(ledger_file)]
 
 
 def test_every_token_has_its_place_in_this_contract():
@@ -246,7 +254,7 @@ async def test_the_same_key_with_another_amount_is_looked_up_and_found_mismatche
     assert len(charges(ledger_file)) == 1
 
 
-async def test_a_wrong_secret_is_not_sent_and_asks_for_a_person(simulator: Client):
+async def test_a_wrong_secret_is_not_sent_and_needs_an_operator(simulator: Client):
     call = simulator.call()
     request = STRIPE.request(call, Credentials(simulator.url, "sk_test_wrong"))
     assert not isinstance(request, Outcome)

@@ -1,5 +1,5 @@
-"""The adapter against the simulator over HTTP: what happens to a payment after its first call, and what the ledger
-holds then."""
+"""The adapter against the simulator over HTTP: what happens to a payment after its first call, and what the
+ledger holds then."""
 
 import asyncio
 import itertools
@@ -14,9 +14,10 @@ import pytest
 from commands.messages import Outcome
 from gateways.contract import Call, Credentials
 from gateways.simulator import registry
-from gateways.simulator.ledger import Ledger, read_movements
-from gateways.simulator.server import serving
+from gateways.simulator.core.ledger import Ledger, read_movements
+from gateways.simulator.core.server import serving
 from tests.gateways.simulator.client import ACCOUNTS, OVER_KEY, PLAIN_KEY, STRIPE, Client
+from tests.support.movements import minor
 
 Later = Literal["capture", "void", "refund"]
 
@@ -31,7 +32,14 @@ async def several(ledger_file: Path) -> AsyncIterator[Client]:
     """An account that may capture several times."""
     ledger = Ledger(ledger_file)
     async with (
-        serving(ledger, accounts=registry.accounts(ACCOUNTS), latency_ms=0, host="127.0.0.1", port=0) as url,
+        serving(
+            ledger,
+            accounts=registry.accounts(ACCOUNTS),
+            latency_ms=0,
+            host="127.0.0.1",
+            port=0,
+            settles_after_s=0,
+        ) as (url, _),
         aiohttp.ClientSession() as http,
     ):
         yield Client(http, url, itertools.count())
@@ -78,9 +86,7 @@ def short(outcome: Outcome | None) -> tuple[str, str | None] | None:
 
 def moved(ledger_file: Path) -> list[tuple[str, str, int | None]]:
     """What happened to money: the kind, the operation within its payment, and how much."""
-    return [
-        (one.kind, one.reference.rpartition("-")[2], one.amount_minor) for one in read_movements(ledger_file)
-    ]
+    return [(one.kind, one.reference.rpartition("-")[2], minor(one)) for one in read_movements(ledger_file)]
 
 
 APPROVED = ("APPROVED", None)
@@ -236,24 +242,24 @@ async def test_a_refund_that_is_pending_is_found_as_it_ended(
             await asyncio.sleep(0.05)
 
 
-MISHAPS = {
+FAULTS = {
     "429": (("NOT_SENT", "rate_limited"), False),
     "500": (("UNKNOWN", "http_500"), False),
     "500_once": (("UNKNOWN", "http_500"), False),
-    "garbage": (("UNKNOWN", "unreadable_answer"), True),
+    "garbage": (("UNKNOWN", "unreadable_response"), True),
     "wrong_amount": (("UNKNOWN", "amount_mismatch"), True),
     "wrong_currency": (("UNKNOWN", "currency_mismatch"), True),
 }
 
 
 @pytest.mark.parametrize("kind", ["capture", "void", "refund"])
-@pytest.mark.parametrize("mishap", MISHAPS)
+@pytest.mark.parametrize("fault", FAULTS)
 async def test_what_goes_wrong_with_a_later_call_is_told_by_a_look_up(
-    once: Client, ledger_file: Path, kind: Later, mishap: str
+    once: Client, ledger_file: Path, kind: Later, fault: str
 ):
-    call = await _prepared(once, kind, mishap)
+    call = await _prepared(once, kind, fault)
     before = len(moved(ledger_file))
-    expected, done = MISHAPS[mishap]
+    expected, done = FAULTS[fault]
 
     assert short(await once.sell(call)) == expected
 
@@ -262,26 +268,26 @@ async def test_what_goes_wrong_with_a_later_call_is_told_by_a_look_up(
 
 
 @pytest.mark.parametrize("kind", ["capture", "void", "refund"])
-@pytest.mark.parametrize(("mishap", "done"), [("lost", True), ("reset_before", False)])
+@pytest.mark.parametrize(("fault", "done"), [("lost", True), ("reset_before", False)])
 async def test_a_later_call_whose_connection_was_cut_is_done_once(
-    once: Client, ledger_file: Path, kind: Later, *, mishap: str, done: bool
+    once: Client, ledger_file: Path, kind: Later, *, fault: str, done: bool
 ):
-    call = await _prepared(once, kind, mishap)
+    call = await _prepared(once, kind, fault)
     before = len(moved(ledger_file))
 
     with pytest.raises(aiohttp.ClientError):
         await once.sell(call)
     assert (short(await once.find(call)) == APPROVED) == done
     assert len(moved(ledger_file)) - before == (1 if done else 0)
-    if mishap == "reset_before":
+    if fault == "reset_before":
         assert short(await once.sell(call)) == APPROVED
 
     assert len(moved(ledger_file)) - before == 1
 
 
-async def _prepared(client: Client, kind: Later, mishap: str) -> Call:
-    """The later call, for all of it, on a payment that its mishap waits for."""
-    token = f"pm_sim_{'cancel' if kind == 'void' else kind}_{mishap}"
+async def _prepared(client: Client, kind: Later, fault: str) -> Call:
+    """The later call, for all of it, on a payment that its fault waits for."""
+    token = f"pm_sim_{'cancel' if kind == 'void' else kind}_{fault}"
     if kind != "refund":
         return later(kind, await authorize(client, token), 1099, final=True)
     sale = client.call(token)

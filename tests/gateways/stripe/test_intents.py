@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from commands.messages import Outcome
+from commands.messages import Balances, Move, Outcome
 from gateways.contract import Gateway
 from gateways.stripe.adapter import Stripe
-from tests.gateways.stripe.says import (
+from tests.gateways.stripe.payloads import (
     AUTHORIZE,
     CALL,
     INTENT_ID,
@@ -14,6 +14,7 @@ from tests.gateways.stripe.says import (
     authorized,
     error,
     intent,
+    refund,
     search,
     unfit,
 )
@@ -31,7 +32,7 @@ def short(outcome: Outcome | None) -> tuple[str, str | None]:
     ("status", "kind", "code"),
     [
         ("requires_capture", "APPROVED", None),
-        ("succeeded", "UNKNOWN", "captured_unasked"),
+        ("succeeded", "UNKNOWN", "captured_unrequested"),
         ("requires_action", "ACTION_REQUIRED", "requires_action"),
         ("processing", "PENDING", "processing"),
         ("requires_confirmation", "NOT_SENT", "not_confirmed"),
@@ -60,7 +61,7 @@ def test_an_authorization_is_approved_while_its_money_is_held(status: str, kind:
         ({"amount_capturable": True}, "amount_mismatch"),
         ({"currency": "eur"}, "currency_mismatch"),
         ({"metadata": {"order_ref": "another-a1"}}, "reference_mismatch"),
-        ({"object": "charge"}, "unreadable_answer"),
+        ({"object": "charge"}, "unreadable_response"),
     ],
 )
 def test_an_authorization_of_anything_else_is_unknown(spoilt: dict[str, Any], code: str):
@@ -90,25 +91,68 @@ def test_an_authorization_stays_approved_for_its_whole_amount_whatever_we_captur
     "shown",
     [
         authorized(op_c2="400", amount_received=500, amount_capturable=599),
-        authorized("succeeded", op_c2="400", amount_received=1099),
-        authorized(
-            "succeeded", metadata={"order_ref": AUTHORIZE.reference, "op_c2": "4e2"}, amount_received=400
-        ),
-        authorized(
-            "succeeded", metadata={"order_ref": AUTHORIZE.reference, "op_c2": 400}, amount_received=400
-        ),
+        authorized("succeeded", op_c2="400", amount_received=1099, amount_capturable=0),
+        authorized("canceled", amount_received=400, amount_capturable=0),
     ],
 )
-def test_captures_of_an_authorization_that_are_not_ours_are_seen(shown: Any):
-    found = STRIPE.found(replace(AUTHORIZE, psp_id=INTENT_ID), answer(200, shown))
+def test_how_much_of_an_authorization_was_captured_by_whomever_are_its_balances(shown: Any):
+    charge = {"object": "charge", "amount_refunded": 300}
+    found = STRIPE.found(replace(AUTHORIZE, psp_id=INTENT_ID), answer(200, shown | {"latest_charge": charge}))
 
-    assert short(found) == ("UNKNOWN", "amount_mismatch")
+    assert found is not None
+    assert (found.kind, found.amount_minor) == ("APPROVED", 1099)
+    assert found.balances == Balances(
+        captured_minor=shown["amount_received"], refunded_minor=300, held_minor=shown["amount_capturable"]
+    )
 
 
-def test_an_intent_that_was_canceled_after_it_took_money_has_not_expired():
+def test_each_refund_that_counts_is_named_so_that_one_that_failed_can_be_told_from_the_others():
+    # As the API reference has an expanded charge: a list object, the newest first.
+    stands = [
+        refund(id="re_pending", amount=200, status="pending"),
+        refund(id="re_asks", amount=50, status="requires_action"),
+        refund(id="re_done", amount=100),
+    ]
+    failed = [refund("failed", id="re_failed", amount=300), refund("canceled", id="re_ended", amount=30)]
+    listed = {"object": "list", "data": stands + failed, "has_more": False, "url": "/v1/charges/ch_1/refunds"}
+    charge = {"id": "ch_1", "object": "charge", "amount_refunded": 350, "refunds": listed}
+
+    found = STRIPE.found(
+        replace(CALL, psp_id=INTENT_ID), answer(200, intent("succeeded", latest_charge=charge))
+    )
+
+    assert found is not None
+    assert found.balances is not None
+    assert found.balances.refunded_minor == 350
+    moves = [("re_pending", 200), ("re_asks", 50), ("re_done", 100)]
+    assert found.balances.moves == tuple(Move(kind="refund", psp_id=one, amount_minor=m) for one, m in moves)
+
+
+@pytest.mark.parametrize("listed", [None, 7, [], {}, {"data": 7}, {"data": [7, {"id": 4}, {"status": []}]}])
+def test_a_list_of_refunds_that_cannot_be_read_names_none(listed: Any):
+    charge = {"object": "charge", "amount_refunded": 300, "refunds": listed}
+    found = STRIPE.found(
+        replace(CALL, psp_id=INTENT_ID), answer(200, intent("succeeded", latest_charge=charge))
+    )
+
+    assert found is not None
+    assert found.balances == Balances(captured_minor=1099, refunded_minor=300, held_minor=0)
+
+
+@pytest.mark.parametrize("received", [-1, 2**60, "400", None, True, 4.5])
+def test_an_amount_that_cannot_be_one_is_no_balance(received: Any):
+    found = STRIPE.found(
+        replace(AUTHORIZE, psp_id=INTENT_ID), answer(200, authorized("succeeded", amount_received=received))
+    )
+
+    assert found is not None
+    assert found.balances is None or found.balances.captured_minor is None
+
+
+def test_a_sale_that_was_canceled_after_it_took_money_has_not_expired():
     shown = intent("canceled", amount_received=400)
 
-    assert short(STRIPE.outcome(CALL, answer(200, shown))) == ("UNKNOWN", "canceled_with_money")
+    assert short(STRIPE.outcome(CALL, answer(200, shown))) == ("UNKNOWN", "unexpected_status")
 
 
 @pytest.mark.parametrize(
@@ -147,8 +191,8 @@ def test_a_search_finds_the_one_authorization_or_does_not_know(
         (intent(currency="eur"), "UNKNOWN", "currency_mismatch"),
         (intent(metadata={"order_ref": "another"}), "UNKNOWN", "reference_mismatch"),
         (intent(id="pi_another"), "UNKNOWN", "psp_id_mismatch"),
-        (None, "UNKNOWN", "unreadable_answer"),
-        ("x", "UNKNOWN", "unreadable_answer"),
+        (None, "UNKNOWN", "unreadable_response"),
+        ("x", "UNKNOWN", "unreadable_response"),
     ],
 )
 def test_a_cancel_says_how_the_operation_stands(shown: Any, kind: str, code: str | None):
@@ -179,8 +223,8 @@ def test_a_cancel_lets_go_of_an_authorization_whose_customer_came_at_the_last_mo
         (503, b"", "http_503", None),
         (302, b"", "http_302", "CONFIG"),
         (409, unfit(intent()), "cancel_refused", None),
-        (200, b"", "unreadable_answer", None),
-        (200, b"[]", "unreadable_answer", None),
+        (200, b"", "unreadable_response", None),
+        (200, b"[]", "unreadable_response", None),
     ],
 )
 def test_a_cancel_without_a_word_on_the_operation_is_unknown(

@@ -6,7 +6,7 @@ import pytest
 from commands.messages import Outcome
 from gateways.contract import Gateway
 from gateways.stripe.adapter import Stripe
-from tests.gateways.stripe.says import PAYMENT, REFUND_ID, answer, error, later, listed, refund
+from tests.gateways.stripe.payloads import PAYMENT, REFUND_ID, answer, error, later, listed, refund
 
 STRIPE: Gateway = Stripe()
 REFUND = later("refund")
@@ -60,8 +60,8 @@ def test_a_failed_refund_says_why():
         ({"payment_intent": None}, "target_mismatch"),
         ({"metadata": ANOTHER}, "reference_mismatch"),
         ({"metadata": None}, "reference_mismatch"),
-        ({"id": "pi_1"}, "unreadable_answer"),
-        ({"object": "charge"}, "unreadable_answer"),
+        ({"id": "pi_1"}, "unreadable_response"),
+        ({"object": "charge"}, "unreadable_response"),
     ],
 )
 def test_a_refund_of_anything_else_is_unknown(spoilt: dict[str, Any], code: str):
@@ -78,11 +78,11 @@ def test_a_refund_of_anything_else_is_unknown(spoilt: dict[str, Any], code: str)
         (listed(more=True), ("UNKNOWN", "list_too_long")),
         (listed(refund(), more=True), ("APPROVED", None)),
         (listed(refund(payment_intent="pi_another")), ("UNKNOWN", "psp_id_mismatch")),
-        (listed(refund(), "x"), ("UNKNOWN", "unreadable_answer")),
+        (listed(refund(), "x"), ("UNKNOWN", "unreadable_response")),
         (listed(refund(amount=1)), ("UNKNOWN", "amount_mismatch")),
-        ({"object": "list", "data": []}, ("UNKNOWN", "unreadable_answer")),
-        ({"object": "search_result", "data": [], "has_more": False}, ("UNKNOWN", "unreadable_answer")),
-        (b"", ("UNKNOWN", "unreadable_answer")),
+        ({"object": "list", "data": []}, ("UNKNOWN", "unreadable_response")),
+        ({"object": "search_result", "data": [], "has_more": False}, ("UNKNOWN", "unreadable_response")),
+        (b"", ("UNKNOWN", "unreadable_response")),
     ],
 )
 def test_the_refunds_of_an_intent_hold_ours_or_prove_that_it_is_not_there(
@@ -97,7 +97,7 @@ def test_the_refunds_of_an_intent_hold_ours_or_prove_that_it_is_not_there(
         (404, error(code="resource_missing"), "psp_id_not_found"),
         (500, error("api_error"), "http_500"),
         (200, refund(id="re_another"), "psp_id_mismatch"),
-        (200, listed(refund()), "unreadable_answer"),
+        (200, listed(refund()), "unreadable_response"),
     ],
 )
 def test_a_failed_look_up_by_id_is_no_absence(status: int, body: Any, code: str):
@@ -115,7 +115,7 @@ def test_a_failed_look_up_by_id_is_no_absence(status: int, body: Any, code: str)
         (429, error(code="rate_limit"), "NOT_SENT", "rate_limited"),
         (409, error(code="lock_timeout"), "UNKNOWN", "lock_timeout"),
         (500, error("api_error"), "UNKNOWN", "http_500"),
-        (200, b"", "UNKNOWN", "unreadable_answer"),
+        (200, b"", "UNKNOWN", "unreadable_response"),
     ],
 )
 def test_a_refused_refund_is_what_stripe_calls_it(status: int, body: Any, kind: str, code: str):

@@ -6,7 +6,7 @@ import pytest
 from commands.messages import Outcome
 from gateways.contract import Call, Gateway
 from gateways.stripe.adapter import Stripe
-from tests.gateways.stripe.says import (
+from tests.gateways.stripe.payloads import (
     AUTHORIZE,
     INTENT_ID,
     answer,
@@ -112,8 +112,8 @@ def test_a_capture_of_a_canceled_authorization_is_declined_for_good():
                 ({"id": "pi_another"}, "psp_id_mismatch"),
                 ({"metadata": {"order_ref": "another", "op_c2": "400"}}, "reference_mismatch"),
                 ({"metadata": None}, "reference_mismatch"),
-                ({"object": "charge"}, "unreadable_answer"),
-                ({"id": 7}, "unreadable_answer"),
+                ({"object": "charge"}, "unreadable_response"),
+                ({"id": 7}, "unreadable_response"),
             )
         ),
     ],
@@ -132,8 +132,8 @@ def test_a_target_that_shows_anything_else_leaves_it_unknown(call: Call, shown: 
     ("status", "body", "kind", "code", "hint"),
     [
         (400, error(code="amount_too_large"), "NOT_SENT", "invalid_request", None),
-        (400, unfit(None), "UNKNOWN", "unreadable_answer", None),
-        (400, error(code="charge_already_captured"), "UNKNOWN", "unreadable_answer", None),
+        (400, unfit(None), "UNKNOWN", "unreadable_response", None),
+        (400, error(code="charge_already_captured"), "UNKNOWN", "unreadable_response", None),
         (400, error("idempotency_error"), "UNKNOWN", "idempotency_error", None),
         (409, error(code="idempotency_key_in_use"), "UNKNOWN", "idempotency_key_in_use", None),
         (400, error(code="charge_expired_for_capture"), "DECLINED_HARD", "charge_expired_for_capture", None),
@@ -146,8 +146,8 @@ def test_a_target_that_shows_anything_else_leaves_it_unknown(call: Call, shown: 
         (500, error("api_error"), "UNKNOWN", "http_500", None),
         (503, b"", "UNKNOWN", "http_503", None),
         (302, b"", "UNKNOWN", "http_302", "CONFIG"),
-        (200, b"", "UNKNOWN", "unreadable_answer", None),
-        (200, b"<html>", "UNKNOWN", "unreadable_answer", None),
+        (200, b"", "UNKNOWN", "unreadable_response", None),
+        (200, b"<html>", "UNKNOWN", "unreadable_response", None),
     ],
 )
 def test_a_refusal_is_what_stripe_calls_it(

@@ -1,14 +1,16 @@
-"""The door for what is asked of a payment that exists: what it publishes, and what it makes of the answers."""
+"""Changes of an existing payment: the commands that the API publishes, and the responses that it makes of the
+answers."""
 
 import asyncio
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from commands.messages import command_id, fingerprint, parse_command
-from infra.api import shapes
-from infra.api.keys import SCOPES
-from tests.projections.stories import captured, put_into_store
+from commands.ids import command_id, fingerprint
+from commands.parsing import parse_command
+from infra.api import schemas
+from infra.postgres.api_keys import SCOPES
+from tests.support.event_stories import captured, put_into_store
 
 pytestmark = pytest.mark.stack
 
@@ -21,6 +23,7 @@ BODIES = {
     "cancel": {},
     "complete-action": {"operation_id": OPERATION},
     "resolve": RESOLVE,
+    "resolve-dispute": {"dispute_id": "PP-D-1", "decision": "won", "evidence": "case 7", "who": "Kim"},
     "status-queries": {},
 }
 KINDS = {
@@ -30,27 +33,28 @@ KINDS = {
     "cancel": "cancel_payment",
     "complete-action": "complete_action",
     "resolve": "resolve_payment",
+    "resolve-dispute": "resolve_dispute",
     "status-queries": "retry_status_query",
 }
 
 
 @pytest.fixture
-def payment(place) -> UUID:
+def payment(environment) -> UUID:
     """Of the merchant `demo`, in the event store only: no read model is needed."""
     story = captured()
-    put_into_store(place, story)
+    put_into_store(environment, story)
     return story[0].originator_id
 
 
 async def test_each_is_published_as_a_producer_would(api, worker, payment):
     for what, body in BODIES.items():
-        asked = asyncio.create_task(api.change(payment, what, body, **{"X-Correlation-Id": "return-1"}))
+        request = asyncio.create_task(api.change(payment, what, body, **{"X-Correlation-Id": "return-1"}))
         record = await worker.record()
         command = parse_command(record.value)
         started = {"operation_id": OPERATION, "operation_state": "STARTED"}
         await worker.reply(command, status="CAPTURED", version=4, **started)
 
-        answer = await asked
+        response = await request
 
         assert record.key == str(payment).encode()
         assert dict(record.headers) == {"correlation_id": b"return-1"}
@@ -58,28 +62,28 @@ async def test_each_is_published_as_a_producer_would(api, worker, payment):
         assert command.command_id == command_id("demo", payment, "change-1", KINDS[what])
         assert command.merchant_id == "demo"
         sent = command.model_dump(include=set(body))
-        assert sent == body | ({"who": sent["who"]} if what == "resolve" else {})
-        assert answer.headers["Location"] == f"/v1/payments/{payment}"
-        assert shapes.Decided.model_validate(answer.body).operation_id == OPERATION
+        assert sent == body | ({"who": sent["who"]} if what.startswith("resolve") else {})
+        assert response.headers["Location"] == f"/v1/payments/{payment}"
+        assert schemas.Decided.model_validate(response.body).operation_id == OPERATION
 
 
 async def test_the_same_key_is_the_same_command_and_another_kind_payment_or_key_is_another(
     api, worker, payment
 ):
-    asked = [
+    request = [
         asyncio.create_task(api.change(payment, what, {}, **{"Idempotency-Key": key}))
         for what, key in (("voids", "a"), ("voids", "a"), ("voids", "b"), ("cancel", "a"))
     ]
-    commands = [await worker.command() for _ in asked]
+    commands = [await worker.command() for _ in request]
     for command in commands:
         await worker.reply(command, status="VOIDED", version=5)
-    await asyncio.gather(*asked)
+    await asyncio.gather(*request)
 
     ids = [command.command_id for command in commands]
     assert len(set(ids)) == 3
 
 
-async def test_two_with_one_key_and_other_content_have_each_its_own_answer(api, worker, payment):
+async def test_two_changes_with_one_key_and_different_content_get_each_its_own_response(api, worker, payment):
     first = asyncio.create_task(api.change(payment, "refunds", {"amount_minor": 300}))
     one = await worker.command()
     second = asyncio.create_task(api.change(payment, "refunds", {"amount_minor": 301}))
@@ -98,8 +102,8 @@ async def test_two_with_one_key_and_other_content_have_each_its_own_answer(api, 
     assert (await second).body["path"] == "Idempotency-Key"
 
 
-async def test_what_a_rule_refuses_is_told_with_its_amounts_and_how_the_payment_stands(api, worker, payment):
-    asked = asyncio.create_task(api.change(payment, "refunds", {"amount_minor": 9999}))
+async def test_a_refusal_has_its_amounts_and_the_payments_status(api, worker, payment):
+    request = asyncio.create_task(api.change(payment, "refunds", {"amount_minor": 9999}))
     command = await worker.command()
     amounts = {"requested_minor": 9999, "refundable_minor": 1099}
     await worker.reply(
@@ -112,17 +116,17 @@ async def test_what_a_rule_refuses_is_told_with_its_amounts_and_how_the_payment_
         version=3,
     )
 
-    answer = await asked
+    response = await request
 
-    assert (answer.status, answer.body["code"]) == (422, "refund_exceeds_captured")
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.body["amounts"] == amounts
-    assert (answer.body["payment_status"], answer.body["version"]) == ("CAPTURED", 3)
-    assert "at most 1099" in answer.body["detail"]
+    assert (response.status, response.body["code"]) == (422, "refund_exceeds_captured")
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.body["amounts"] == amounts
+    assert (response.body["payment_status"], response.body["version"]) == ("CAPTURED", 3)
+    assert "at most 1099" in response.body["detail"]
 
 
 async def test_a_wait_ends_with_the_operations_end_and_not_with_another_ones(api, worker, payment):
-    asked = asyncio.create_task(api.change(payment, "refunds", {}, Prefer="wait=20"))
+    request = asyncio.create_task(api.change(payment, "refunds", {}, Prefer="wait=20"))
     command = await worker.command()
     refund = f"{payment.hex}-r2"
     await worker.reply(command, status="CAPTURED", version=4, operation_id=refund, operation_state="STARTED")
@@ -131,43 +135,43 @@ async def test_a_wait_ends_with_the_operations_end_and_not_with_another_ones(api
     ended = {"kind": "update", "operation_id": refund, "operation_state": "DECLINED_HARD"}
     await worker.reply(command, status="PARTIALLY_REFUNDED", version=7, **ended)
 
-    answer = await asked
+    response = await request
 
-    assert answer.status == 200
-    assert answer.headers["Preference-Applied"] == "wait=20"
-    assert (answer.body["operation_id"], answer.body["operation_state"]) == (refund, "DECLINED_HARD")
-    assert answer.body["version"] == 7
+    assert response.status == 200
+    assert response.headers["Preference-Applied"] == "wait=20"
+    assert (response.body["operation_id"], response.body["operation_state"]) == (refund, "DECLINED_HARD")
+    assert response.body["version"] == 7
 
 
 async def test_a_wait_for_what_started_no_operation_ends_when_the_payment_is_settled(api, worker, payment):
-    asked = asyncio.create_task(api.change(payment, "cancel", {}, Prefer="wait=20"))
+    request = asyncio.create_task(api.change(payment, "cancel", {}, Prefer="wait=20"))
     command = await worker.command()
     await worker.reply(command, status="REQUIRES_ACTION", version=4)
     await worker.reply(command, kind="update", command_id=UUID(int=7), status="IN_DOUBT", version=5)
     await worker.reply(command, kind="update", command_id=UUID(int=7), status="VOIDED", version=7)
 
-    answer = await asked
+    response = await request
 
-    assert (answer.status, answer.body["status"]) == (200, "VOIDED")
+    assert (response.status, response.body["status"]) == (200, "VOIDED")
 
 
-async def test_without_an_answer_it_is_accepted_and_nothing_is_claimed(api, worker, payment, monkeypatch):
+async def test_without_a_reply_the_response_is_202_and_claims_nothing(api, worker, payment, monkeypatch):
     monkeypatch.setattr("infra.api.changes._DECIDED_WITHIN_S", 0.1)
 
-    answer = await api.change(payment, "voids", {})
+    response = await api.change(payment, "voids", {})
 
-    assert answer.status == 202
-    assert answer.body.keys() == {"payment_id", "command_id", "url"}
+    assert response.status == 202
+    assert response.body.keys() == {"payment_id", "command_id", "url"}
     await worker.command()  # it stands on Kafka
 
 
 async def test_no_body_at_all_is_one_without_fields(api, worker, payment):
     headers = {"Idempotency-Key": "change-1"}
-    asked = asyncio.create_task(api.ask("POST", f"/v1/payments/{payment}/voids", None, headers))
+    request = asyncio.create_task(api.ask("POST", f"/v1/payments/{payment}/voids", None, headers))
     command = await worker.command()
     await worker.reply(command, status="VOIDED", version=5)
 
-    assert (await asked).status == 200
+    assert (await request).status == 200
 
 
 async def test_a_payment_that_the_merchant_does_not_have_is_not_found_and_nothing_is_published(
@@ -182,32 +186,34 @@ async def test_a_payment_that_the_merchant_does_not_have_is_not_found_and_nothin
         assert others.status == nobodys.status == malformed.status == 404
         assert others.raw == nobodys.raw == malformed.raw
 
-    asked = asyncio.create_task(api.change(payment, "voids", {}, **{"Idempotency-Key": "own"}))
+    request = asyncio.create_task(api.change(payment, "voids", {}, **{"Idempotency-Key": "own"}))
     first = await worker.command()  # that was ever published
     assert first.command_id == command_id("demo", payment, "own", "void_payment")
     await worker.reply(first, status="VOIDED")
-    await asked
+    await request
 
 
 async def test_each_needs_its_own_scope(api, new_key, payment):
     needed = dict.fromkeys(BODIES, "payments:write") | {
         "refunds": "refunds:write",
         "resolve": "doubt:resolve",
+        "resolve-dispute": "doubt:resolve",
     }
     others = {scope: new_key(scopes=[one for one in SCOPES if one != scope]) for scope in needed.values()}
 
     for what, scope in needed.items():
-        answer = await api.change(payment, what, BODIES[what], key=others[scope])
+        for of, body in ((payment, BODIES[what]), (payment, {"nonsense": 1}), (uuid4(), BODIES[what])):
+            response = await api.change(of, what, body, key=others[scope])
 
-        assert (what, answer.status, answer.body["code"]) == (what, 403, "scope_missing")
+            assert (what, response.status, response.body["code"]) == (what, 403, "scope_missing")
 
 
 async def test_who_resolves_is_signed_with_the_keys_id(api, worker, payment):
-    asked = asyncio.create_task(api.change(payment, "resolve", RESOLVE))
+    request = asyncio.create_task(api.change(payment, "resolve", RESOLVE))
     command = await worker.command()
     await worker.reply(command, status="CAPTURED", version=5)
 
-    assert (await asked).status == 200
+    assert (await request).status == 200
     assert command.who == f"Kim (API key {api.key.split('_')[1]})"
 
 
@@ -233,9 +239,9 @@ _BAD = (
 
 async def test_bad_content_is_refused_with_its_place(api, payment):
     for what, body, code, path in _BAD:
-        answer = await api.change(payment, what, body)
+        response = await api.change(payment, what, body)
 
-        assert (answer.status, answer.body["code"], answer.body["path"]) == (422, code, path)
+        assert (response.status, response.body["code"], response.body["path"]) == (422, code, path)
 
 
 async def test_a_key_that_cannot_be_one_is_refused(api, payment):
@@ -245,8 +251,8 @@ async def test_a_key_that_cannot_be_one_is_refused(api, payment):
         ("a b", 422, "field_invalid"),
         ("4111111111111111", 422, "sensitive_data"),
     ):
-        answer = await api.change(payment, "voids", {}, **{"Idempotency-Key": key})
+        response = await api.change(payment, "voids", {}, **{"Idempotency-Key": key})
 
-        assert (answer.status, answer.body["code"]) == (status, code)
-        assert answer.body["path"] == "Idempotency-Key"
-        assert b"4111" not in answer.raw
+        assert (response.status, response.body["code"]) == (status, code)
+        assert response.body["path"] == "Idempotency-Key"
+        assert b"4111" not in response.raw

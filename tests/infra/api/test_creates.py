@@ -1,4 +1,5 @@
 import asyncio
+import json
 import shutil
 import signal
 import tempfile
@@ -8,18 +9,19 @@ from uuid import uuid4
 
 import pytest
 
-from aggregates import attempts, reports
-from commands.messages import MESSAGE_BYTES_MAX, fingerprint, parse_command, payment_id
-from infra import topic_admin
-from infra.api import shapes
-from infra.local.children import Child
-from infra.local.kafka import Kafka, new_cluster_id
+from aggregates import attempts, outcomes
+from commands.ids import fingerprint, payment_id
+from commands.parsing import MESSAGE_BYTES_MAX, parse_command
+from infra.api import schemas
+from infra.kafka import topic_admin
 from infra.settings import ApiSettings, KafkaSettings
+from infra.tools.local.kafka import Kafka, new_cluster_id
+from infra.tools.local.subprocesses import Child
 from projections import batch
-from tests import controls, ports
-from tests.controls import NOW
-from tests.infra.api.conftest import served
-from tests.projections.stories import event_of, put_into_store, stored, views_connection
+from tests.support import controls, ports
+from tests.support.api import served
+from tests.support.controls import NOW
+from tests.support.event_stories import event_of, put_into_store, read_models_connection, stored
 
 pytestmark = pytest.mark.stack
 
@@ -39,22 +41,22 @@ BODY = {
 PAN = "4111111111111111"
 
 
-async def test_a_create_is_published_as_a_producer_would(place, api, worker):
+async def test_a_create_is_published_as_a_producer_would(environment, api, worker):
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-    answer = await api.post(BODY, **{"X-Correlation-Id": "checkout-1", "traceparent": trace})
+    response = await api.post(BODY, **{"X-Correlation-Id": "checkout-1", "traceparent": trace})
     record = await worker.record()
     command = parse_command(record.value)
 
     id_ = payment_id("demo", "order-1")
-    assert answer.status == 202
-    assert shapes.Accepted.model_validate(answer.body).payment_id == id_
-    assert answer.headers["Location"] == f"/v1/payments/{id_}"
+    assert response.status == 202
+    assert schemas.Accepted.model_validate(response.body).payment_id == id_
+    assert response.headers["Location"] == f"/v1/payments/{id_}"
     assert record.key == str(id_).encode()
     assert dict(record.headers) == {"correlation_id": b"checkout-1", "traceparent": trace.encode()}
     assert command.model_dump(include=set(BODY)) == BODY
     assert (command.payment_id, command.merchant_id, command.idempotency_key) == (id_, "demo", "order-1")
-    assert str(command.command_id) == answer.body["command_id"]
+    assert str(command.command_id) == response.body["command_id"]
     assert timedelta(minutes=59) < command.expires_at - datetime.now(UTC) <= timedelta(hours=1)
 
 
@@ -95,6 +97,7 @@ async def test_the_callers_own_expiry_is_taken(api, worker):
         ({"payment_id": str(uuid4())}, 422, "field_unknown", "payment_id"),
         ({"extra": 1}, 422, "field_unknown", "extra"),
         ({"expires_at": "soon"}, 422, "field_invalid", "expires_at"),
+        ({"payment_method": "adyn:8416"}, 422, "gateway_unknown", "payment_method"),
         ({"capture": "later"}, 422, "field_invalid", "capture"),
         ({"statement_text": "12345"}, 422, "field_invalid", "statement_text"),
         ({"return_page": "javascript:alert(1)"}, 422, "field_invalid", "return_page"),
@@ -104,11 +107,11 @@ async def test_the_callers_own_expiry_is_taken(api, worker):
     ],
 )
 async def test_bad_content_is_refused_with_its_place_and_not_repeated(api, change, status, code, path):
-    answer = await api.post(BODY | change)
+    response = await api.post(BODY | change)
 
-    assert (answer.status, answer.body["code"], answer.body["path"]) == (status, code, path)
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert PAN.encode() not in answer.raw
+    assert (response.status, response.body["code"], response.body["path"]) == (status, code, path)
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert PAN.encode() not in response.raw
 
 
 @pytest.mark.parametrize(
@@ -128,11 +131,11 @@ async def test_bad_content_is_refused_with_its_place_and_not_repeated(api, chang
     ],
 )
 async def test_a_bad_request_is_refused_with_a_problem_document(api, body, headers, status, code):
-    answer = await api.post(body, **headers)
+    response = await api.post(body, **headers)
 
-    assert (answer.status, answer.body["code"]) == (status, code)
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert PAN.encode() not in answer.raw
+    assert (response.status, response.body["code"]) == (status, code)
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert PAN.encode() not in response.raw
 
 
 async def test_a_body_without_a_length_is_bounded_too(api):
@@ -151,50 +154,52 @@ async def test_a_body_without_a_length_is_bounded_too(api):
 
 
 async def test_a_key_that_may_only_read_takes_no_payment(api, new_key):
-    answer = await api.post(BODY, key=new_key(scopes=["payments:read"]))
+    response = await api.post(BODY, key=new_key(scopes=["payments:read"]))
 
-    assert (answer.status, answer.body["code"]) == (403, "scope_missing")
+    assert (response.status, response.body["code"]) == (403, "scope_missing")
 
 
-async def project(place, payment) -> None:
+async def project(environment, payment) -> None:
     events = stored(payment)
-    put_into_store(place, events)
-    async with views_connection(place) as conn:
+    put_into_store(environment, events)
+    async with read_models_connection(environment) as conn:
         await batch.apply(conn, map(event_of, events), {}, NOW)
 
 
 def made_by(command):
     """The payment that this command makes, captured."""
-    asked = controls.asked(merchant_id=command.merchant_id, idempotency_key=command.idempotency_key)
+    request = controls.payment_request(
+        merchant_id=command.merchant_id, idempotency_key=command.idempotency_key
+    )
     cause = controls.cause(command_id=command.command_id, fingerprint=fingerprint(command))
-    payment = attempts.request(command.payment_id, asked, controls.ROUTE, cause)
+    payment = attempts.request(command.payment_id, request, controls.ROUTE, cause)
     report = controls.report(controls.operation_of(payment))
-    reports.take(payment, report, controls.ROUTE, controls.cause(command_id=uuid4()))
+    outcomes.take(payment, report, controls.ROUTE, controls.cause(command_id=uuid4()))
     return payment
 
 
-async def test_wait_answers_with_the_payment_at_rest(place, api, worker):
-    asked = asyncio.create_task(api.post(BODY, Prefer="wait=20"))
+async def test_wait_returns_the_settled_payment(environment, api, worker):
+    request = asyncio.create_task(api.post(BODY, Prefer="wait=20"))
     command = await worker.command()
     payment = made_by(command)
     await worker.reply(command, status="PROCESSING", version=2)
     await worker.reply(command, kind="update", status="CAPTURED", version=3)
-    await project(place, payment)
+    await project(environment, payment)
 
-    answer = await asked
+    response = await request
 
-    assert answer.status == 201
-    assert shapes.Payment.model_validate(answer.body).status == "CAPTURED"
-    assert answer.headers["Preference-Applied"] == "wait=20"
-    assert answer.headers["Location"] == f"/v1/payments/{command.payment_id}"
+    assert response.status == 201
+    assert schemas.Payment.model_validate(response.body).status == "CAPTURED"
+    assert response.headers["Preference-Applied"] == "wait=20"
+    assert response.headers["Location"] == f"/v1/payments/{command.payment_id}"
 
 
-async def test_a_repeat_that_waits_is_told_of_the_first_ones_payment(place, api, worker):
+async def test_a_repeat_that_waits_gets_the_first_ones_payment(environment, api, worker):
     first = asyncio.create_task(api.post(BODY, Prefer="wait=20"))
     original = await worker.command()
     second = asyncio.create_task(api.post(BODY, Prefer="wait=20"))
     repeat = await worker.command()
-    await project(place, made_by(original))
+    await project(environment, made_by(original))
     await worker.reply(original, status="PROCESSING", version=2)
     await worker.reply(repeat, status="PROCESSING", version=2)
     await worker.reply(original, kind="update", status="CAPTURED", version=3)
@@ -203,7 +208,82 @@ async def test_a_repeat_that_waits_is_told_of_the_first_ones_payment(place, api,
     assert (await second).body["payment_id"] == (await first).body["payment_id"]
 
 
-async def test_an_update_for_the_first_says_nothing_about_a_repeat_that_is_refused(api, worker):
+async def test_the_same_key_with_other_content_is_a_conflict_for_those_who_do_not_wait_too(
+    environment, api, worker
+):
+    """From the event store: no read model has seen the payment."""
+    assert (await api.post(BODY)).status == 202
+    first = await worker.command()
+    put_into_store(environment, stored(made_by(first)))
+
+    other = await api.post(BODY | {"amount_minor": 1100})
+    same = await api.post(BODY)
+
+    assert (other.status, other.body["code"], other.body["path"]) == (
+        409,
+        "idempotency_mismatch",
+        "Idempotency-Key",
+    )
+    assert other.headers["Location"] == f"/v1/payments/{first.payment_id}"
+    assert same.status == 202
+    # The next command on Kafka is the repeat's: nothing was sent for the other.
+    assert (await worker.command()).amount_minor == BODY["amount_minor"]
+
+
+ACCOUNTS = """
+[merchants.demo]
+accounts = ["first", "second"]
+[accounts.first]
+gateway = "stripe"
+base_url = "https://api.stripe.com"
+secret_file = "first.key"
+[accounts.second]
+gateway = "paypal"
+base_url = "https://api-m.paypal.com"
+secret_file = "second.key"
+options = { client_id = "c", webhook_id = "w" }
+"""
+
+
+async def test_a_part_of_another_psps_token_is_refused_before_it_is_accepted_but_for_a_repeat(
+    environment, new_key, worker, tmp_path
+):
+    """`card:` is PayPal's, and a token without a name is one of the first account's: Stripe's."""
+    (tmp_path / "accounts.toml").write_text(ACCOUNTS)
+    (port,) = ports.free(1)
+    settings = environment.settings(
+        ApiSettings, "api", api_port=port, accounts_file=tmp_path / "accounts.toml"
+    )
+
+    async with served(settings, new_key()) as api:
+        stray = await api.post(BODY | {"payment_method": "card:8kk8451t"})
+        named = await api.post(BODY | {"payment_method": "paypal:card:8kk8451t"})
+        put_into_store(environment, stored(made_by(await worker.command())))
+        repeat = await api.post(BODY | {"payment_method": "paypal:card:8kk8451t"})
+        before = BODY | {"payment_method": "card:an-older-one"}
+        put_into_store(environment, stored(made_by(_decided_earlier(before))))
+        older = await api.post(before, **{"Idempotency-Key": "order-0"})
+
+    assert (stray.status, stray.body["code"], stray.body["path"]) == (
+        422,
+        "gateway_unknown",
+        "payment_method",
+    )
+    assert (named.status, repeat.status, older.status) == (202, 202, 202)
+    # They are in partitions of their own.
+    methods = {(await worker.command()).payment_method for _ in range(2)}
+    assert methods == {"paypal:card:8kk8451t", "card:an-older-one"}
+
+
+def _decided_earlier(body):
+    """What the merchant's first account took, before the order of the accounts changed."""
+    ours = {"type": "create_payment.v1", "command_id": str(uuid4()), "merchant_id": "demo"}
+    id_ = str(payment_id("demo", "order-0"))
+    later = {"idempotency_key": "order-0", "payment_id": id_, "expires_at": "2030-01-01T00:00:00Z"}
+    return parse_command(json.dumps(body | ours | later).encode())
+
+
+async def test_an_update_for_the_first_does_not_end_a_repeat_that_is_refused(api, worker):
     original = asyncio.create_task(api.post(BODY, Prefer="wait=2"))
     command = await worker.command()
     other = asyncio.create_task(api.post(BODY | {"amount_minor": 5}, Prefer="wait=20"))
@@ -211,49 +291,49 @@ async def test_an_update_for_the_first_says_nothing_about_a_repeat_that_is_refus
     await worker.reply(command, kind="update", status="CAPTURED", version=3)
     await worker.reply(mismatch, result="refused", code="idempotency_mismatch", path="idempotency_key")
 
-    answer = await other
+    response = await other
 
-    assert (answer.status, answer.body["code"]) == (409, "idempotency_mismatch")
-    assert answer.body["path"] == "Idempotency-Key"
+    assert (response.status, response.body["code"]) == (409, "idempotency_mismatch")
+    assert response.body["path"] == "Idempotency-Key"
     assert (await original).status == 202  # its own answer never came
 
 
 async def test_a_payment_that_was_rejected_is_a_problem_with_its_address(api, worker):
-    asked = asyncio.create_task(api.post(BODY, Prefer="wait=20"))
+    request = asyncio.create_task(api.post(BODY, Prefer="wait=20"))
     command = await worker.command()
     await worker.reply(command, result="refused", code="expired", status="REJECTED", version=2)
 
-    answer = await asked
+    response = await request
 
-    assert (answer.status, answer.body["code"]) == (422, "expired")
-    assert answer.headers["Location"] == f"/v1/payments/{command.payment_id}"
+    assert (response.status, response.body["code"]) == (422, "expired")
+    assert response.headers["Location"] == f"/v1/payments/{command.payment_id}"
 
 
-async def test_replies_that_are_none_of_ours_are_passed_over(place, api, worker):
-    asked = asyncio.create_task(api.post(BODY, Prefer="wait=20"))
+async def test_replies_that_are_none_of_ours_are_passed_over(environment, api, worker):
+    request = asyncio.create_task(api.post(BODY, Prefer="wait=20"))
     command = await worker.command()
-    await project(place, made_by(command))
+    await project(environment, made_by(command))
     await worker.raw_reply(str(command.payment_id).encode(), b"garbage")
     await worker.reply(command, command_id=uuid4(), result="refused", code="expired")
     await worker.reply(command, payment_id=None, status="CAPTURED", version=3)
     await worker.reply(command, status="CAPTURED", version=3)
 
-    assert (await asked).status == 201
+    assert (await request).status == 201
 
 
 async def test_a_wait_in_vain_ends_with_accepted(api, worker):
-    answer = await api.post(BODY, Prefer="respond-async, wait=1")
+    response = await api.post(BODY, Prefer="respond-async, wait=1")
 
-    assert answer.status == 202
-    assert answer.headers["Preference-Applied"] == "wait=1"
+    assert response.status == 202
+    assert response.headers["Preference-Applied"] == "wait=1"
 
 
 @pytest.mark.parametrize("prefer", ["wait=0", "wait=x", "wait=-1", "return=minimal"])
 async def test_a_preference_that_makes_no_sense_is_ignored(api, prefer):
-    answer = await api.post(BODY, Prefer=prefer)
+    response = await api.post(BODY, Prefer=prefer)
 
-    assert answer.status == 202
-    assert "Preference-Applied" not in answer.headers
+    assert response.status == 202
+    assert "Preference-Applied" not in response.headers
 
 
 @pytest.fixture
@@ -272,12 +352,12 @@ async def own_kafka():
 
 
 async def test_without_kafka_a_create_is_refused_soon_and_taken_again_once_it_is_back(
-    place, new_key, own_kafka
+    environment, new_key, own_kafka
 ):
     kafka, child = own_kafka
     (port,) = ports.free(1)
-    settings = place.settings(ApiSettings, "api", api_port=port, kafka=kafka.bootstrap)
-    await topic_admin.create(place.settings(KafkaSettings, "admin", kafka=kafka.bootstrap))
+    settings = environment.settings(ApiSettings, "api", api_port=port, kafka=kafka.bootstrap)
+    await topic_admin.create(environment.settings(KafkaSettings, "admin", kafka=kafka.bootstrap))
     async with served(settings, new_key()) as api:
         child.signal(signal.SIGSTOP)
 
@@ -297,11 +377,11 @@ async def test_without_kafka_a_create_is_refused_soon_and_taken_again_once_it_is
     assert taken.status == 202
 
 
-async def test_a_stop_ends_the_waiting_with_accepted(place, new_key, worker):
+async def test_a_stop_ends_the_waiting_with_accepted(environment, new_key, worker):
     (port,) = ports.free(1)
-    async with served(place.settings(ApiSettings, "api", api_port=port), new_key()) as api:
-        asked = asyncio.create_task(api.post(BODY, Prefer="wait=30"))
+    async with served(environment.settings(ApiSettings, "api", api_port=port), new_key()) as api:
+        request = asyncio.create_task(api.post(BODY, Prefer="wait=30"))
         await worker.command()
         api.process.stop.set()
 
-        assert (await asked).status == 202
+        assert (await request).status == 202

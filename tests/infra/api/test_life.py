@@ -1,8 +1,10 @@
 """Every command over HTTP against the real stack: accepted, refused, repeated, conflicting."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -12,14 +14,15 @@ import psycopg
 import pytest
 
 from aggregates.operation import payment_id_of
-from infra import return_token
-from infra.api import keys, shapes
-from infra.process import Process
-from tests.infra.api.conftest import Api
-from tests.place import Place
-from tests.system import psp
-from tests.system.running import ALL, TWO_ACCOUNTS, Running, shared
-from tests.until import until
+from infra.api import schemas
+from infra.postgres import api_keys
+from infra.process.runtime import Process
+from infra.psp import return_token
+from tests.support import simulator
+from tests.support.api import Api
+from tests.support.environment import Environment
+from tests.support.processes import ALL, TWO_ACCOUNTS, Running, shared
+from tests.support.until import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
@@ -37,15 +40,17 @@ CHALLENGED = SALE | {"payment_method": "pm_card_threeDSecure2Required", "return_
 
 
 @pytest.fixture(scope="module")
-def stack(shared_place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with shared(shared_place, tmp_path_factory.mktemp("stack"), *ALL, "api", accounts=ACCOUNTS) as made:
+def stack(shared_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with shared(shared_environment, tmp_path_factory.mktemp("stack"), *ALL, "api", accounts=ACCOUNTS) as made:
         yield made
 
 
 @pytest.fixture
 async def api(stack):
-    with psycopg.connect(stack.place.dsn(), options=f"-c search_path={stack.place.schema}") as conn:
-        key = keys.create(conn, "demo", keys.SCOPES)
+    with psycopg.connect(
+        stack.environment.dsn(), options=f"-c search_path={stack.environment.schema}"
+    ) as conn:
+        key = api_keys.create(conn, "demo", api_keys.SCOPES)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{stack.api_port}") as http:
         yield Api(http, key, Process("api"))
 
@@ -53,9 +58,9 @@ async def api(stack):
 async def paid(api: Api, body: dict[str, Any], status: str) -> str:
     """A new payment, at rest."""
     key = {"Idempotency-Key": f"order-{uuid4()}", "Prefer": "wait=20"}
-    answer = await api.post(body, **key)
-    assert (answer.status, answer.body["status"]) == (201, status), answer.body
-    payment: str = answer.body["payment_id"]
+    response = await api.post(body, **key)
+    assert (response.status, response.body["status"]) == (201, status), response.body
+    payment: str = response.body["payment_id"]
     return payment
 
 
@@ -65,21 +70,21 @@ def of(stack: Running, payment: str) -> int:
 
 
 async def ended(api: Api, payment: str, what: str, body: Any, key: str) -> Any:
-    answer = await api.change(payment, what, body, **{"Idempotency-Key": key, "Prefer": "wait=20"})
-    assert answer.status == 200, answer.body
-    return answer.body
+    response = await api.change(payment, what, body, **{"Idempotency-Key": key, "Prefer": "wait=20"})
+    assert response.status == 200, response.body
+    return response.body
 
 
 async def refused(api: Api, payment: str, what: str, body: Any, key: str) -> tuple[int, str]:
-    answer = await api.change(payment, what, body, **{"Idempotency-Key": key})
-    assert answer.headers["Content-Type"] == "application/problem+json", answer.body
-    return answer.status, answer.body["code"]
+    response = await api.change(payment, what, body, **{"Idempotency-Key": key})
+    assert response.headers["Content-Type"] == "application/problem+json", response.body
+    return response.status, response.body["code"]
 
 
 async def shown(api: Api, payment: str, version: int) -> Any:
-    answer = await api.get(f"/v1/payments/{payment}?min_version={version}")
-    shapes.Payment.model_validate(answer.body)
-    return answer.body
+    response = await api.get(f"/v1/payments/{payment}?min_version={version}")
+    schemas.Payment.model_validate(response.body)
+    return response.body
 
 
 async def test_a_payment_is_captured_in_parts_refunded_in_parts_and_what_is_left_is_voided(api):
@@ -164,14 +169,14 @@ async def came_back(api: Api, address: str) -> Any:
 async def test_a_customer_comes_back_to_the_shop_once_or_often_and_the_payment_is_settled_once(stack, api):
     payment = await paid(api, CHALLENGED, "REQUIRES_ACTION")
     row = await shown(api, payment, 1)
-    address = await psp.challenge(row["action_url"], "pass")
+    address = await simulator.challenge(row["action_url"], "pass")
 
     first = await came_back(api, address)
     second = await came_back(api, address)
 
-    for answer in (first, second):
-        assert answer.status == 303
-        to = urlsplit(answer.headers["Location"])
+    for response in (first, second):
+        assert response.status == 303
+        to = urlsplit(response.headers["Location"])
         assert (to.netloc, to.path, to.fragment) == ("shop.example", "/back", "top")
         assert parse_qs(to.query) == {"cart": ["7"], "payment_id": [payment], "status": ["CAPTURED"]}
     assert of(stack, payment) == 1
@@ -187,33 +192,37 @@ async def test_a_page_that_was_opened_too_early_does_not_use_up_the_customers_re
     key = return_token.read_key(stack.return_key)
     address = f"/return/{return_token.make(key, operation['operation_id'], until_then)}"
 
-    async def told() -> list[str]:
+    async def event_types() -> list[str]:
         return [one["type"] for one in (await api.get(f"/v1/payments/{payment}/events")).body["events"]]
 
     early = await came_back(api, address)
     assert parse_qs(urlsplit(early.headers["Location"]).query)["status"] == ["REQUIRES_ACTION"]
-    assert urlsplit(await psp.challenge(row["action_url"], "pass")).path == address
-    # Its own visit tells, sooner than the next question by schedule.
+    assert urlsplit(await simulator.challenge(row["action_url"], "pass")).path == address
+    # The visit itself queries the PSP, sooner than the next query by schedule.
     returned = await came_back(api, address)
 
     assert parse_qs(urlsplit(returned.headers["Location"]).query)["status"] == ["CAPTURED"]
-    assert 2 <= (await told()).count("payment.customer_returned.v1") <= 4
+    assert 2 <= (await event_types()).count("payment.customer_returned.v1") <= 4
     assert of(stack, payment) == 1
 
 
 async def test_what_is_no_return_of_ours_is_a_page_that_tells_nothing(stack, api):
     payment = await paid(api, CHALLENGED, "REQUIRES_ACTION")
     action_url = (await shown(api, payment, 1))["action_url"]
-    address = await psp.challenge(action_url, "fail")
+    address = await simulator.challenge(action_url, "fail")
     token = urlsplit(address).path.rpartition("/")[2]
 
     for wrong in ("nonsense", "<script>", token[:-1] + ("a" if token[-1] != "a" else "b"), "x" * 5000):
-        answer = await api.ask("GET", f"/return/{wrong}", headers={"Authorization": None})
-        assert answer.status == 400
-        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-        assert b"script" not in answer.raw
-        assert payment.encode() not in answer.raw
+        response = await api.ask("GET", f"/return/{wrong}", headers={"Authorization": None})
+        assert response.status == 400
+        assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        style = response.raw.partition(b"<style>")[2].partition(b"</style>")[0]
+        allowed = b64encode(sha256(style).digest()).decode()
+        assert f"style-src 'sha256-{allowed}'" in response.headers["Content-Security-Policy"]
+        assert b'content="width=device-width, initial-scale=1"' in response.raw
+        assert b"script" not in response.raw
+        assert payment.encode() not in response.raw
     events = (await api.get(f"/v1/payments/{payment}/events")).body["events"]
     assert "payment.customer_returned.v1" not in [one["type"] for one in events]
 
@@ -228,7 +237,7 @@ async def test_the_shop_may_say_itself_that_the_customer_came_back_or_end_the_ch
         await paid(api, CHALLENGED, "REQUIRES_ACTION"),
     )
     row = await shown(api, payment, 1)
-    await psp.challenge(row["action_url"], "pass")
+    await simulator.challenge(row["action_url"], "pass")
 
     done = await ended(api, payment, "complete-action", {}, "a1")
     assert done["status"] == "CAPTURED"
@@ -242,7 +251,7 @@ async def test_the_shop_may_say_itself_that_the_customer_came_back_or_end_the_ch
 async def test_three_refunds_at_once_give_back_no_more_than_was_captured(stack, api):
     payment = await paid(api, SALE, "CAPTURED")
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(
             api.change(
                 payment, "refunds", {"amount_minor": 600}, **{"Idempotency-Key": key, "Prefer": "wait=20"}
@@ -251,38 +260,40 @@ async def test_three_refunds_at_once_give_back_no_more_than_was_captured(stack, 
         )
     )
 
-    assert sorted(answer.status for answer in answers[:3]) in ([200] * 3, [422] * 3)
-    executed = {answer.body["operation_id"] for answer in answers if answer.status == 200}
+    assert sorted(response.status for response in responses[:3]) in ([200] * 3, [422] * 3)
+    executed = {response.body["operation_id"] for response in responses if response.status == 200}
     assert len(executed) == 1
-    assert {answer.body["code"] for answer in answers if answer.status != 200} == {"refund_exceeds_captured"}
+    assert {response.body["code"] for response in responses if response.status != 200} == {
+        "refund_exceeds_captured"
+    }
 
 
-async def test_what_is_in_doubt_stands_on_the_board_and_a_person_decides_it_once(stack, api):
-    async with psp.failing(stack):
-        answer = await api.post(SALE, **{"Idempotency-Key": "order-1", "Prefer": "wait=20"})
-        assert answer.body["status"] == "IN_DOUBT"
-        payment = answer.body["payment_id"]
-        operation = answer.body["operations"][0]["operation_id"]
+async def test_what_is_in_doubt_is_listed_and_an_operator_decides_it_once(stack, api):
+    async with simulator.failing(stack):
+        response = await api.post(SALE, **{"Idempotency-Key": "order-1", "Prefer": "wait=20"})
+        assert response.body["status"] == "IN_DOUBT"
+        payment = response.body["payment_id"]
+        operation = response.body["operations"][0]["operation_id"]
         word = {"operation_id": operation, "decision": "not_charged", "evidence": "no charge", "who": "Kim"}
 
-        board = (await api.get("/v1/in-doubt")).body
-        shapes.InDoubt.model_validate(board)
-        assert [one["operation_id"] for one in board["in_doubt"]] == [operation]
-        assert sum(cell["amount_minor"] for cell in board["board"]) == 1000
+        page = (await api.get("/v1/in-doubt")).body
+        schemas.InDoubt.model_validate(page)
+        assert [one["operation_id"] for one in page["in_doubt"]] == [operation]
+        assert sum(cell["amount_minor"] for cell in page["totals"]) == 1000
 
-        assert await refused(api, payment, "resolve", word, "d1") == (409, "not_asked_yet")
+        assert await refused(api, payment, "resolve", word, "d1") == (409, "not_queried_yet")
 
         question: dict[str, Any] = {}
 
-        async def asked() -> bool:
-            """Not within 5 s of the question before, which the timer may have asked."""
+        async def queried() -> bool:
+            """Not within 5 s of the previous query, which a timer may have sent."""
             key = str(uuid4())
             found = await api.change(payment, "status-queries", {}, **{"Idempotency-Key": key})
-            assert found.status == 202 or found.body["code"] == "asked_just_now", found.body
+            assert found.status == 202 or found.body["code"] == "queried_just_now", found.body
             question.update(found.body, key=key)
             return found.status == 202
 
-        await until(asked, "the PSP was asked", 60)
+        await until(queried, "the PSP was queried", 60)
         repeated = await api.change(payment, "status-queries", {}, **{"Idempotency-Key": question["key"]})
         assert (repeated.status, repeated.body["command_id"]) == (202, question["command_id"])
         about = {"operation_id": operation}
@@ -291,7 +302,7 @@ async def test_what_is_in_doubt_stands_on_the_board_and_a_person_decides_it_once
         last: dict[str, Any] = {}
 
         async def resolved() -> bool:
-            """Once the look-up has had its answer, of whatever kind."""
+            """Once the lookup has had its answer, of whatever kind."""
             key = str(uuid4())
             found = await api.change(payment, "resolve", word, **{"Idempotency-Key": key})
             last.update(found.body, key=key)
@@ -314,4 +325,4 @@ async def test_what_is_in_doubt_stands_on_the_board_and_a_person_decides_it_once
         async def cleared() -> bool:
             return (await api.get("/v1/in-doubt")).body["in_doubt"] == []
 
-        await until(cleared, "the board is empty", 20)
+        await until(cleared, "the list is empty", 20)

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli import app
-from infra.local.problem import LocalProblem
+from infra.errors import LocalProblem
 
 
 def _run(*arguments: str):
@@ -34,26 +34,26 @@ def test_it_takes_a_plan_or_a_seed_and_says_so(arguments):
     problem = _run(*arguments).exception
 
     assert isinstance(problem, LocalProblem)
-    assert problem.what == "Name one of both: --plan FILE or --random SEED"
+    assert problem.what == "Name one of the two: --plan FILE or --random SEED"
 
 
 @pytest.mark.stack
 def test_a_run_that_leaves_payments_in_flight_is_not_clean_and_says_so_by_its_exit_code(tmp_path):
-    plan, told = tmp_path / "plan.toml", tmp_path / "told.json"
+    plan = tmp_path / "plan.toml"
     plan.write_text(
-        'seed = 7\npayments = 3\nweather = "calm"\nsettle_s = 0\n[stack]\nsimulator_latency_ms = 9000\n'
+        'seed = 7\npayments = 3\nconditions = "calm"\nsettle_s = 0\n[stack]\nsimulator_latency_ms = 9000\n'
     )
 
     ended = subprocess.run(
-        [sys.executable, "-c", "from infra.cli import main; main()", "chaos", "--plan", plan, "--json", told],
+        [sys.executable, "-c", "from infra.cli import main; main()", "chaos", "--plan", plan, "--json"],
         capture_output=True,
         text=True,
         check=False,
     )
 
     assert ended.returncode == 1, ended.stdout + ended.stderr
-    content = json.loads(told.read_text())
+    content = json.loads(ended.stdout)
     assert (content["ok"], content["seed"], content["unsettled"], content["faults"]) == (False, 7, 3, [])
-    kept = re.search("Data and logs are in (.*)", ended.stdout)
+    kept = re.search("Data and logs are in (.*)", ended.stderr)
     assert kept is not None
     shutil.rmtree(kept[1])

@@ -1,4 +1,5 @@
-"""`aegispay demo` as a newcomer runs it: with a stack of its own, which is gone afterwards, however it ends."""
+"""`aegispay demo` as a newcomer runs it: with a stack of its own, which is gone afterwards, however it
+ends."""
 
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,7 @@ import pytest
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parent.parent.parent.parent
+_KEPT = ("AEGISPAY_CACHE", "AEGISPAY_KAFKA_JAVA_OPTIONS", "AEGISPAY_PORTS")
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def data() -> Iterator[Path]:
 
 def _demo(data: Path, *arguments: str) -> subprocess.Popen[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AEGISPAY_")}
-    kept = {"AEGISPAY_CACHE": cache} if (cache := os.environ.get("AEGISPAY_CACHE")) else {}
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return subprocess.Popen(
         [sys.executable, "-c", "from infra.cli import main; main()", "demo", "--data", data, *arguments],
         cwd=ROOT,
@@ -40,15 +43,18 @@ def _demo(data: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def _left_in(data: Path) -> list[str]:
-    """Processes that have anything to do with the folder."""
-    return [
-        " ".join(process.cmdline())
-        for process in psutil.process_iter()
-        if process.pid != os.getpid() and any(str(data) in part for part in process.cmdline())
-    ]
+    """Processes that have anything to do with the folder. One that ends while it is looked at has nothing any
+    more."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            words = process.cmdline()
+            if process.pid != os.getpid() and any(str(data) in word for word in words):
+                found.append(" ".join(words))
+    return found
 
 
-def test_an_interrupted_demo_leaves_no_process_and_the_next_one_is_clean(data, tmp_path):
+def test_an_interrupted_demo_leaves_no_process_and_the_next_one_is_clean(data):
     first = _demo(data, "--payments", "500", "--rate", "20")
     assert first.stdout is not None
     for line in first.stdout:
@@ -62,12 +68,13 @@ def test_an_interrupted_demo_leaves_no_process_and_the_next_one_is_clean(data, t
     assert "Traceback" not in said
     assert _left_in(data) == []
 
-    second = _demo(data, "--payments", "30", "--rate", "20", "--json", str(tmp_path / "demo.json"))
+    second = _demo(data, "--payments", "30", "--rate", "20", "--json")
     said, _ = second.communicate(timeout=300)
 
     assert second.returncode == 0, said
     assert _left_in(data) == []
-    told = json.loads((tmp_path / "demo.json").read_text())
+    assert f"kept in {data}" in said
+    told = json.loads(said[said.index("\n{\n") :])  # behind what it says of its progress
     assert told["orders"] == sum(told["ended"].values()) == 30
     assert len(told["lived"]) == 20
     assert {"CAPTURED", "PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED", "REFUNDED", "VOIDED"} <= set(

@@ -5,28 +5,28 @@ import json
 import pytest
 
 from commands.messages import Outcome
-from gateways.contract import Hook, Notice
+from commands.notices import Notice
+from gateways.contract import Webhook
 from infra.api.webhooks import _store
-from infra.database import connect_async
+from infra.postgres.connections import connect_async
 from infra.settings import ApiSettings
-from tests.infra.cli.test_commands import _run
-from tests.relay.history import connect
+from tests.infra.cli.terminal import run
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
-async def stored(place):
-    """One that waits, one that takes a person, one that is done."""
+async def stored(environment):
+    """One that waits, one that takes an operator, one that is done."""
     notices = [
         Notice(f"evt_{name}", "payment_intent.succeeded", psp_id="pi_1", outcome=Outcome(kind="UNKNOWN"))
         for name in ("waits", "lost", "done")
     ]
     body = b'{"secret": "whsec_planted", "card": "4242 4242 4242 4242", "amount": 1099, "bell": "\x07"}'
-    hook = Hook({"stripe-signature": "t=1,v1=0", "authorization": "Basic planted"}, body)
-    async with await connect_async(place.settings(ApiSettings, "api"), "test") as connection:
-        await _store(connection, "stripe", "sim-eu", hook, tuple(notices))
-    with connect(place, "admin") as owner:
+    webhook = Webhook({"stripe-signature": "t=1,v1=0", "authorization": "Basic planted"}, body)
+    async with await connect_async(environment.settings(ApiSettings, "api"), "test") as connection:
+        await _store(connection, "stripe", "sim-eu", webhook, tuple(notices))
+    with environment.connect("admin") as owner:
         owner.execute(
             "UPDATE webhooks_in SET state = 'unmatched', why = 'no_way' WHERE event_id = 'evt_lost'"
         )
@@ -34,12 +34,12 @@ async def stored(place):
         yield owner, dict(owner.execute("SELECT event_id, id FROM webhooks_in").fetchall())
 
 
-async def test_what_has_not_found_its_payment_is_listed_with_age_account_and_type(place, stored):
+async def test_what_has_not_found_its_payment_is_listed_with_age_account_and_type(environment, stored):
     _, ids = stored
-    env = place.env("audit")
+    env = environment.env("audit")
 
-    listed = json.loads(_run("webhooks", "list", "--json", **env).stdout)
-    told = _run("webhooks", "list", **env).stdout
+    listed = json.loads(run("webhooks", "list", "--json", **env).stdout)
+    told = run("webhooks", "list", **env).stdout
 
     assert [(one["id"], one["state"], one["why"]) for one in listed] == [
         (ids["evt_waits"], "waiting", None),
@@ -50,10 +50,10 @@ async def test_what_has_not_found_its_payment_is_listed_with_age_account_and_typ
     assert "evt_done" not in told
 
 
-async def test_the_evidence_is_shown_without_secrets_card_numbers_and_control_characters(place, stored):
+async def test_the_evidence_is_shown_without_secrets_card_numbers_and_control_characters(environment, stored):
     _, ids = stored
 
-    shown = _run("webhooks", "show", str(ids["evt_lost"]), **place.env("audit"))
+    shown = run("webhooks", "show", str(ids["evt_lost"]), **environment.env("audit"))
 
     assert shown.returncode == 0, shown.stderr
     assert '"amount": 1099' in shown.stdout
@@ -61,13 +61,44 @@ async def test_the_evidence_is_shown_without_secrets_card_numbers_and_control_ch
     assert not any(bad in shown.stdout for bad in ("planted", "4242", "\x07"))
 
 
-async def test_one_that_takes_a_person_is_tried_again_and_one_that_is_done_is_not(place, stored):
+async def test_one_that_takes_an_operator_is_tried_again_and_one_that_is_done_is_not(environment, stored):
     owner, ids = stored
 
-    again = _run("webhooks", "retry", str(ids["evt_lost"]), **place.env("admin"))
-    done = _run("webhooks", "retry", str(ids["evt_done"]), **place.env("admin"))
-    absent = _run("webhooks", "show", "999", **place.env("audit"))
+    again = run("webhooks", "retry", str(ids["evt_lost"]), **environment.env("admin"))
+    done = run("webhooks", "retry", str(ids["evt_done"]), **environment.env("admin"))
+    absent = run("webhooks", "show", "999", **environment.env("audit"))
 
-    assert (again.returncode, done.returncode, absent.returncode) == (0, 69, 69)
+    assert (again.returncode, done.returncode, absent.returncode) == (0, 1, 1)
     states = dict(owner.execute("SELECT event_id, state FROM webhooks_in").fetchall())
     assert states == {"evt_waits": "waiting", "evt_lost": "waiting", "evt_done": "done"}
+
+
+async def test_one_that_names_nothing_of_ours_is_closed_with_who_why_and_evidence(environment, stored):
+    owner, ids = stored
+    lost = str(ids["evt_lost"])
+    words = ("--why", "another shop's", "--evidence", "the PSP's page", "--yes", "--json")
+
+    closed = run("doubt", "close-webhook", lost, *words, "--who", "Kim", **environment.env("admin"))
+    again = run("doubt", "close-webhook", lost, *words, "--who", "Ada", **environment.env("admin"))
+    done = run(
+        "doubt", "close-webhook", str(ids["evt_done"]), *words, "--who", "Kim", **environment.env("admin")
+    )
+    listed = json.loads(run("webhooks", "list", "--json", **environment.env("audit")).stdout)
+    shown = json.loads(run("webhooks", "show", lost, "--json", **environment.env("audit")).stdout)
+
+    assert closed.returncode == 0, closed.stderr
+    assert json.loads(again.stdout) == json.loads(closed.stdout)
+    assert (done.returncode, "No webhook" in done.stderr) == (1, True)
+    assert [one["id"] for one in listed] == [ids["evt_waits"]]
+    assert (shown["closed_by"], shown["closed_since"], shown["evidence"]) == (
+        "Kim (aegispay doubt close-webhook)",
+        "another shop's",
+        "the PSP's page",
+    )
+
+    # It is opened again by a try, and may then be closed for another reason.
+    assert run("webhooks", "retry", lost, **environment.env("admin")).returncode == 0
+    owner.execute("UPDATE webhooks_in SET state = 'unmatched' WHERE event_id = 'evt_lost'")
+    anew = run("doubt", "close-webhook", lost, *words, "--who", "Ada", **environment.env("admin"))
+    assert json.loads(anew.stdout)["who"].startswith("Ada")
+    assert owner.execute("SELECT count(*) FROM webhook_closings").fetchone() == (2,)

@@ -4,11 +4,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateways.simulator.accounts import Account, Accounts
 from gateways.simulator.adyen.declaration import PSP
-from gateways.simulator.ledger import Ledger
-from gateways.simulator.server import serving
-from tests.gateways.simulator.adyen.shop import HMAC_KEY, MERCHANT, SECRET, Shop
+from gateways.simulator.core.accounts import Account, Accounts
+from gateways.simulator.core.ledger import Ledger
+from gateways.simulator.core.server import serving
+from tests.gateways.simulator.adyen.merchant import HMAC_KEY, MERCHANT, SECRET, Merchant
 from tests.gateways.simulator.receiver import Receiver
 
 
@@ -24,7 +24,9 @@ def options() -> dict[str, str]:
 
 
 @pytest.fixture
-async def shop(ledger_file: Path, receiver: Receiver, options: dict[str, str]) -> AsyncIterator[Shop]:
+async def merchant(
+    ledger_file: Path, receiver: Receiver, options: dict[str, str], settles_after_s: float
+) -> AsyncIterator[Merchant]:
     account = Account(
         *("adyen-eu", "adyen", SECRET),
         options={"merchant_account": MERCHANT, **options},
@@ -41,8 +43,9 @@ async def shop(ledger_file: Path, receiver: Receiver, options: dict[str, str]) -
             port=0,
             psps=(PSP,),
             webhook_pace=0.02,
-        ) as root,
+            settles_after_s=settles_after_s,
+        ) as (root, _),
         aiohttp.ClientSession() as http,
     ):
-        yield Shop(http, root, ledger_file, receiver)
+        yield Merchant(http, root, ledger_file, receiver)
     ledger.close()

@@ -1,4 +1,5 @@
-"""Adyen's own client against the simulator: it understands what it is answered, and verifies what is signed."""
+"""Adyen's own client against the simulator: it understands what it is answered, and verifies what is
+signed."""
 
 import asyncio
 from typing import Any, cast
@@ -13,17 +14,17 @@ from Adyen.exceptions import (
 from Adyen.util import is_valid_hmac_notification
 
 from tests.gateways.adyen import official
-from tests.gateways.simulator.adyen.shop import HMAC_KEY, MERCHANT, SECRET, Shop
+from tests.gateways.simulator.adyen.merchant import HMAC_KEY, MERCHANT, SECRET, Merchant
 from tests.gateways.simulator.receiver import Receiver
 
 
 @pytest.fixture
-def client(shop: Shop) -> Any:
+def client(merchant: Merchant) -> Any:
     adyen = Adyen.Adyen()
     adyen.client.xapikey = SECRET
     adyen.client.platform = "test"
     for api in (adyen.checkout.payments_api, adyen.checkout.modifications_api):
-        api.baseUrl = f"{shop.url}/v72"
+        api.baseUrl = f"{merchant.url}/v72"
     return adyen
 
 
@@ -46,20 +47,20 @@ def payment(reference: str = "Order 7", **more: Any) -> dict[str, Any]:
 
 
 async def paid(client: Any, **more: Any) -> dict[str, Any]:
-    said = await asyncio.to_thread(client.checkout.payments_api.payments, payment(**more))
-    assert said.status_code == 200
-    return cast("dict[str, Any]", said.message)
+    response = await asyncio.to_thread(client.checkout.payments_api.payments, payment(**more))
+    assert response.status_code == 200
+    return cast("dict[str, Any]", response.message)
 
 
 async def modified(api: Any, of: str, name: str, **more: Any) -> dict[str, Any]:
-    asked = {"merchantAccount": MERCHANT, "reference": name, **more}
-    said = await asyncio.to_thread(api, asked, of)
-    assert (said.status_code, said.message["status"]) == (201, "received")
-    assert said.message["paymentPspReference"] == of
-    return cast("dict[str, Any]", said.message)
+    body = {"merchantAccount": MERCHANT, "reference": name, **more}
+    response = await asyncio.to_thread(api, body, of)
+    assert (response.status_code, response.message["status"]) == (201, "received")
+    assert response.message["paymentPspReference"] == of
+    return cast("dict[str, Any]", response.message)
 
 
-async def test_a_payment_is_captured_and_given_back(shop: Shop, client: Any):
+async def test_a_payment_is_captured_and_given_back(merchant: Merchant, client: Any):
     api = client.checkout.modifications_api
     held = await paid(client)
     assert (held["resultCode"], held["merchantReference"]) == ("Authorised", "Order 7")
@@ -79,8 +80,8 @@ async def test_a_payment_is_captured_and_given_back(shop: Shop, client: Any):
     )
 
     assert len({held["pspReference"], capture["pspReference"], refund["pspReference"]}) == 3
-    await shop.told("REFUND")
-    assert [(one[0], one[1], one[3]) for one in shop.moved()] == [
+    await merchant.notice("REFUND")
+    assert [(one[0], one[1], one[3]) for one in merchant.moved()] == [
         ("authorized", "Order 7", 1099),
         ("captured", "Capture 7", 1000),
         ("released", "Capture 7", 99),
@@ -88,17 +89,17 @@ async def test_a_payment_is_captured_and_given_back(shop: Shop, client: Any):
     ]
 
 
-async def test_a_payment_is_cancelled_by_its_id_by_our_reference_or_reversed(shop: Shop, client: Any):
+async def test_a_payment_is_cancelled_by_its_id_by_our_reference_or_reversed(merchant: Merchant, client: Any):
     api = client.checkout.modifications_api
     first, _, third = [await paid(client, reference=f"Order {number}") for number in (1, 2, 3)]
 
     await modified(api.cancel_authorised_payment_by_psp_reference, first["pspReference"], "Cancel 1")
     by_reference = {"merchantAccount": MERCHANT, "paymentReference": "Order 2", "reference": "Cancel 2"}
-    said = await asyncio.to_thread(api.cancel_authorised_payment, by_reference)
+    response = await asyncio.to_thread(api.cancel_authorised_payment, by_reference)
     await modified(api.refund_or_cancel_payment, third["pspReference"], "Cancel 3")
 
-    assert (said.status_code, said.message["paymentReference"]) == (201, "Order 2")
-    released = [one[1] for one in shop.moved() if one[0] == "released"]
+    assert (response.status_code, response.message["paymentReference"]) == (201, "Order 2")
+    released = [one[1] for one in merchant.moved() if one[0] == "released"]
     assert sorted(released) == ["Cancel 1", "Cancel 2", "Cancel 3"]
 
 
@@ -115,32 +116,34 @@ async def test_a_refusal_is_a_result_and_an_error_is_an_error(client: Any):
         await paid(client)
 
 
-async def test_a_key_makes_a_payment_once(shop: Shop, client: Any):
+async def test_a_key_makes_a_payment_once(merchant: Merchant, client: Any):
     api = client.checkout.payments_api
-    said = [await asyncio.to_thread(api.payments, payment(), idempotency_key="key-1") for _ in range(2)]
+    response = [await asyncio.to_thread(api.payments, payment(), idempotency_key="key-1") for _ in range(2)]
 
-    assert said[0].message == said[1].message
-    assert len(shop.moved()) == 1
+    assert response[0].message == response[1].message
+    assert len(merchant.moved()) == 1
 
 
-async def test_three_d_secure_ends_in_the_details(shop: Shop, client: Any):
+async def test_three_d_secure_ends_in_the_details(merchant: Merchant, client: Any):
     method = payment()["paymentMethod"] | {"encryptedCardNumber": "test_5454545454545454"}
-    asked = await paid(client, paymentMethod=method)
-    assert asked["resultCode"] == "RedirectShopper"
+    body = await paid(client, paymentMethod=method)
+    assert body["resultCode"] == "RedirectShopper"
 
-    async with shop.http.post(asked["action"]["url"], data={"result": "pass"}, allow_redirects=False) as went:
+    async with merchant.http.post(
+        body["action"]["url"], data={"result": "pass"}, allow_redirects=False
+    ) as went:
         result = went.headers["Location"].partition("redirectResult=")[2].replace("%21", "!")
     details = {"details": {"redirectResult": result}}
-    said = await asyncio.to_thread(client.checkout.payments_api.payments_details, details)
+    response = await asyncio.to_thread(client.checkout.payments_api.payments_details, details)
 
-    assert (said.message["resultCode"], said.message["pspReference"]) == (
+    assert (response.message["resultCode"], response.message["pspReference"]) == (
         "Authorised",
-        asked["pspReference"],
+        body["pspReference"],
     )
 
 
 async def test_a_webhook_is_signed_as_adyens_client_verifies_and_described_as_officially(
-    shop: Shop, client: Any, receiver: Receiver
+    merchant: Merchant, client: Any, receiver: Receiver
 ):
     held = await paid(client)
     await modified(
@@ -149,7 +152,7 @@ async def test_a_webhook_is_signed_as_adyens_client_verifies_and_described_as_of
         "Capture 7",
         amount={"value": 1099, "currency": "EUR"},
     )
-    await shop.told("CAPTURE")
+    await merchant.notice("CAPTURE")
 
     assert len(receiver.came) == 2
     for one in receiver.came:
@@ -161,15 +164,17 @@ async def test_a_webhook_is_signed_as_adyens_client_verifies_and_described_as_of
         assert official.errors("webhooks", schema, item) == []
 
 
-async def test_a_forged_webhook_comes_first_and_is_refused(shop: Shop, client: Any, receiver: Receiver):
-    async with shop.http.post(
-        f"{shop.root}/_simulator", json={"gateway": "adyen", "webhooks": {"forged": 1.0}}
-    ) as told:
-        assert told.status == 200, await told.text()
+async def test_a_forged_webhook_comes_first_and_is_refused(
+    merchant: Merchant, client: Any, receiver: Receiver
+):
+    async with merchant.http.post(
+        f"{merchant.root}/_simulator", json={"gateway": "adyen", "webhooks": {"forged": 1.0}}
+    ) as response:
+        assert response.status == 200, await response.text()
     await paid(client)
-    await shop.told("AUTHORISATION")
+    await merchant.notice("AUTHORISATION")
 
     forged = [one for one in receiver.came if not is_valid_hmac_notification(one.event, HMAC_KEY)]
     assert len(receiver.came) == 2
     assert len(forged) == 1
-    assert len(shop.notices()) == 1
+    assert len(merchant.notices()) == 1

@@ -12,8 +12,8 @@ def ledger_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def merchant(ledger_file: Path) -> AsyncIterator[Merchant]:
-    async with simulating(ledger_file) as one:
+async def merchant(ledger_file: Path, settles_after_s: float) -> AsyncIterator[Merchant]:
+    async with simulating(ledger_file, settles_after_s) as one:
         yield one
 
 

@@ -12,12 +12,13 @@ from aiohttp import web
 
 from commands.messages import Outcome
 from gateways.braintree.adapter import Braintree
-from gateways.contract import Call, Credentials, Hook, HttpAnswer, HttpRequest
-from gateways.simulator.accounts import Account, Accounts
+from gateways.contract import Call, Credentials, HttpRequest, HttpResponse, Webhook
 from gateways.simulator.braintree.declaration import PSP
-from gateways.simulator.ledger import Ledger
-from gateways.simulator.server import serving
-from tests.until import until
+from gateways.simulator.core.accounts import Account, Accounts
+from gateways.simulator.core.ledger import Ledger
+from gateways.simulator.core.server import serving
+from tests.support import psp_calls
+from tests.support.until import until
 
 BRAINTREE = Braintree()
 PUBLIC_KEY, PRIVATE_KEY = "public_of_the_simulator", "private_of_the_simulator"
@@ -27,26 +28,13 @@ _NUMBERS = itertools.count(1)
 
 def begin(kind: str = "sale", nonce: str = "fake-valid-nonce", **more: Any) -> Call:
     """Of another payment each time."""
-    known = {
+    known: dict[str, Any] = {
         "reference": f"{next(_NUMBERS):032x}-{kind[0]}1",
-        "step": "1",
         "kind": kind,
-        "amount_minor": 1099,
-        "currency": "USD",
-        "payment_method": nonce,
         "description": None,
-        "statement_text": None,
-        "three_ds": False,
-        "stored_credential": None,
-        "target_reference": None,
-        "target_psp_id": None,
         "final": True,
-        "multicapture": False,
-        "overcapture": False,
-        "return_url": None,
-        "psp_id": None,
     }
-    return Call(**(known | more))
+    return psp_calls.sale(nonce, **(known | more))
 
 
 def later(kind: str, of: Call, amount_minor: int = 1099, **more: Any) -> Call:
@@ -70,7 +58,7 @@ class Merchant:
 
     http: aiohttp.ClientSession
     root: str
-    hooks: list[Hook] = field(default_factory=list)
+    webhooks: list[Webhook] = field(default_factory=list)
     keys: bool = True
 
     @property
@@ -96,17 +84,17 @@ class Merchant:
 
     async def settled(self, call: Call) -> None:
         async def is_settled() -> bool:
-            said = await self.ask(f'{{ node(id: "{call.psp_id}") {{ ... on Payment {{ status }} }} }}')
-            return bool(said["data"]["node"]["status"] == "SETTLED")
+            body = await self.ask(f'{{ node(id: "{call.psp_id}") {{ ... on Payment {{ status }} }} }}')
+            return bool(body["data"]["node"]["status"] == "SETTLED")
 
         await until(is_settled, "the settlement", 15)
 
-    async def exchange(self, request: HttpRequest) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest) -> HttpResponse:
         url = self.credentials.base_url + request.path
         async with self.http.request(
             request.method, url, headers=request.headers, data=request.body, allow_redirects=False
         ) as answer:
-            return HttpAnswer(answer.status, {}, await answer.read())
+            return HttpResponse(answer.status, {}, await answer.read())
 
     async def ask(self, query: str, secret: str = PRIVATE_KEY, **variables: Any) -> dict[str, Any]:
         body = {"query": query, "variables": variables}
@@ -115,27 +103,34 @@ class Merchant:
             f"{self.credentials.base_url}/graphql", json=body, headers=headers
         ) as answer:
             assert answer.status == 200
-            said: dict[str, Any] = await answer.json()
-            return said
+            body: dict[str, Any] = await answer.json()
+            return body
 
-    async def change(self, **weather: Any) -> None:
-        sent = {"gateway": "braintree", **weather}
+    async def dashboard(self, do: str, call: Call, amount_minor: int) -> None:
+        """Acts as a person does in the control panel."""
+        of = {"account": "merchant", "reference": call.reference, "do": do, "minor": amount_minor}
+        sent = {"gateway": "braintree", **of}
+        async with self.http.post(f"{self.root}/_simulator/dashboard", json=sent) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def change(self, **conditions: Any) -> None:
+        sent = {"gateway": "braintree", **conditions}
         async with self.http.post(f"{self.root}/_simulator", json=sent) as answer:
             assert answer.status == 200, await answer.text()
 
 
 @asynccontextmanager
-async def simulating(file: Path, *, keys: bool = True) -> AsyncIterator[Merchant]:
+async def simulating(file: Path, settles_after_s: float = 0, *, keys: bool = True) -> AsyncIterator[Merchant]:
     """With an address for webhooks."""
-    hooks: list[Hook] = []
+    webhooks: list[Webhook] = []
 
     async def hear(request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        hooks.append(Hook(headers, await request.read()))
+        webhooks.append(Webhook(headers, await request.read()))
         return web.Response()
 
     app = web.Application()
-    app.router.add_post("/hooks", hear)
+    app.router.add_post("/webhooks", hear)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -146,7 +141,7 @@ async def simulating(file: Path, *, keys: bool = True) -> AsyncIterator[Merchant
         PRIVATE_KEY,
         login=PUBLIC_KEY,
         options={"api_request_key": "true" if keys else "false"},
-        webhook_url=f"http://127.0.0.1:{site.port}/hooks",
+        webhook_url=f"http://127.0.0.1:{site.port}/webhooks",
     )
     ledger = Ledger(file)
     try:
@@ -159,10 +154,11 @@ async def simulating(file: Path, *, keys: bool = True) -> AsyncIterator[Merchant
                 port=0,
                 psps=(PSP,),
                 webhook_pace=0.02,
-            ) as root,
+                settles_after_s=settles_after_s,
+            ) as (root, _),
             aiohttp.ClientSession() as http,
         ):
-            yield Merchant(http, root, hooks, keys)
+            yield Merchant(http, root, webhooks, keys)
     finally:
         ledger.close()
         await runner.cleanup()

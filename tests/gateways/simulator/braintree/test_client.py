@@ -8,6 +8,7 @@ import pytest
 
 from tests.gateways.braintree import official
 from tests.gateways.simulator.braintree.merchant import PRIVATE_KEY, PUBLIC_KEY, Merchant
+from tests.gateways.simulator.conftest import slowly
 
 PAID = "transaction { id legacyId status orderId amount { value currencyIsoCode } statusHistory { __typename status } }"
 
@@ -25,9 +26,9 @@ class Client:
         """It blocks, so it runs beside the simulator."""
         return await asyncio.to_thread(self._client.query, query, variables)
 
-    async def do(self, mutation: str, told: str, **sent: Any) -> Any:
+    async def do(self, mutation: str, fields: str, **sent: Any) -> Any:
         kind = mutation[0].upper() + mutation[1:]
-        query = f"mutation ($input: {kind}Input!) {{ {mutation}(input: $input) {{ {told} }} }}"
+        query = f"mutation ($input: {kind}Input!) {{ {mutation}(input: $input) {{ {fields} }} }}"
         return (await self.ask(query, input=sent))["data"][mutation]
 
 
@@ -40,6 +41,7 @@ def sent(amount: str = "10.99", nonce: str = "fake-valid-nonce") -> dict[str, An
     return {"paymentMethodId": nonce, "transaction": {"amount": amount, "orderId": "order-7"}}
 
 
+@slowly
 @pytest.mark.parametrize("mutation", ["chargePaymentMethod", "chargeCreditCard"])
 async def test_a_charge_is_made_and_read(client: Client, mutation: str):
     charged = (await client.do(mutation, PAID, **sent()))["transaction"]
@@ -66,13 +68,13 @@ async def test_an_authorization_is_captured(client: Client):
 
 
 async def test_a_reversal_is_a_void_and_after_the_settlement_a_refund(client: Client, merchant: Merchant):
-    told = "clientMutationId reversal { __typename ... on Transaction { status } ... on Refund { amount { value } } }"
+    fields = "clientMutationId reversal { __typename ... on Transaction { status } ... on Refund { amount { value } } }"
     held = (await client.do("authorizePaymentMethod", PAID, **sent()))["transaction"]
     charged = (await client.do("chargePaymentMethod", PAID, **sent("20.00")))["transaction"]
 
-    voided = await client.do("reverseTransaction", told, transactionId=held["id"], clientMutationId="mine")
+    voided = await client.do("reverseTransaction", fields, transactionId=held["id"], clientMutationId="mine")
     await merchant.settled(_named(charged))
-    given_back = await client.do("reverseTransaction", told, transactionId=charged["id"])
+    given_back = await client.do("reverseTransaction", fields, transactionId=charged["id"])
 
     assert voided == {
         "clientMutationId": "mine",
@@ -81,17 +83,18 @@ async def test_a_reversal_is_a_void_and_after_the_settlement_a_refund(client: Cl
     assert given_back["reversal"] == {"__typename": "Refund", "amount": {"value": "20.00"}}
 
 
+@slowly
 async def test_a_refund_is_made_and_found(client: Client, merchant: Merchant):
     charged = (await client.do("chargePaymentMethod", PAID, **sent()))["transaction"]
-    told = "refund { id status amount { value } orderId refundedTransaction { id refunds { id } } }"
-    asked = {"transactionId": charged["id"], "refund": {"amount": "4.00", "orderId": "refund-1"}}
+    fields = "refund { id status amount { value } orderId refundedTransaction { id refunds { id } } }"
+    params = {"transactionId": charged["id"], "refund": {"amount": "4.00", "orderId": "refund-1"}}
     early = await client.ask(
         "mutation ($input: RefundTransactionInput!) { refundTransaction(input: $input) { refund { id } } }",
-        input=asked,
+        input=params,
     )
     await merchant.settled(_named(charged))
 
-    refund = (await client.do("refundTransaction", told, **asked))["refund"]
+    refund = (await client.do("refundTransaction", fields, **params))["refund"]
 
     assert early["errors"][0]["extensions"]["legacyCode"] == "91506"
     assert refund["refundedTransaction"] == {"id": charged["id"], "refunds": [{"id": refund["id"]}]}
@@ -118,8 +121,8 @@ async def test_transactions_are_searched_by_their_order_id(client: Client):
 
 
 async def test_a_decline_says_why(client: Client):
-    told = "transaction { status statusHistory { ... on ProcessorDeclinedEvent { declineType processorResponse { legacyCode } } } }"
-    declined = await client.do("chargePaymentMethod", told, **sent("2015.00"))
+    fields = "transaction { status statusHistory { ... on ProcessorDeclinedEvent { declineType processorResponse { legacyCode } } } }"
+    declined = await client.do("chargePaymentMethod", fields, **sent("2015.00"))
 
     assert declined["transaction"] == {
         "status": "PROCESSOR_DECLINED",

@@ -1,4 +1,5 @@
-"""A client of PayPal at the simulator: what our adapter sends, over HTTP, and what it makes of the answers."""
+"""A client of PayPal at the simulator: what our adapter sends, over HTTP, and what it makes of the
+answers."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -10,12 +11,13 @@ from typing import Any
 import aiohttp
 
 from commands.messages import Outcome
-from gateways.contract import Call, Credentials, HttpAnswer, HttpRequest
+from gateways.contract import Call, Credentials, HttpRequest, HttpResponse
 from gateways.paypal.adapter import PayPal
-from gateways.simulator.accounts import Account, Accounts
-from gateways.simulator.ledger import Ledger
+from gateways.simulator.core.accounts import Account, Accounts
+from gateways.simulator.core.ledger import Ledger
+from gateways.simulator.core.server import serving
 from gateways.simulator.paypal.declaration import PSP
-from gateways.simulator.server import serving
+from tests.support import psp_calls
 
 CLIENT_ID, SECRET, OTHER_SECRET = "sim-client", "sim-secret", "sim-other-secret"
 WEBHOOK_ID = "4JH86294D6297924G"
@@ -30,7 +32,7 @@ def accounts(webhook_url: str | None = None, **options: str) -> Accounts:
 
 @asynccontextmanager
 async def simulating(
-    ledger_file: Path, *, webhook_url: str | None = None, **options: str
+    ledger_file: Path, settles_after_s: float = 0, *, webhook_url: str | None = None, **options: str
 ) -> AsyncIterator["Client"]:
     ledger = Ledger(ledger_file)
     try:
@@ -43,7 +45,8 @@ async def simulating(
                 port=0,
                 psps=(PSP,),
                 webhook_pace=0.02,
-            ) as root,
+                settles_after_s=settles_after_s,
+            ) as (root, _),
             aiohttp.ClientSession() as http,
         ):
             yield await Client(http, root, ledger).signed_in()
@@ -71,7 +74,7 @@ class Client:
         assert access is not None
         return replace(known, token=access.token)
 
-    async def exchange(self, request: HttpRequest) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest) -> HttpResponse:
         """Raises aiohttp's errors where no answer came."""
         async with self.http.request(
             request.method,
@@ -81,12 +84,12 @@ class Client:
             allow_redirects=False,
         ) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            return HttpAnswer(answer.status, headers, await answer.read())
+            return HttpResponse(answer.status, headers, await answer.read())
 
-    async def ask(self, method: Any, path: str, body: bytes | None = None, **headers: str) -> HttpAnswer:
+    async def ask(self, method: Any, path: str, body: bytes | None = None, **headers: str) -> HttpResponse:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        said = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"} | given
-        return await self.exchange(HttpRequest(method, path, said, body))
+        signed_in = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"} | given
+        return await self.exchange(HttpRequest(method, path, signed_in, body))
 
     async def send(self, call: Call) -> Outcome:
         request = ADAPTER.request(call, self.credentials)
@@ -127,8 +130,10 @@ class Client:
             assert answer.status == 303, await answer.text()
             return answer.headers["Location"]
 
-    async def change(self, **weather: Any) -> dict[str, Any]:
-        async with self.http.post(f"{self.root}/_simulator", json={"gateway": "paypal"} | weather) as answer:
+    async def change(self, **conditions: Any) -> dict[str, Any]:
+        async with self.http.post(
+            f"{self.root}/_simulator", json={"gateway": "paypal"} | conditions
+        ) as answer:
             assert answer.status == 200, await answer.text()
             changed: dict[str, Any] = await answer.json()
             return changed
@@ -136,26 +141,9 @@ class Client:
     def call(self, method: str = "sim_ok", **more: Any) -> Call:
         """The first step of another payment each time."""
         letter = {"authorize": "a"}.get(more.get("kind", "sale"), "s")
-        call = Call(
-            reference=f"{next(self.numbers):032x}-{letter}1",
-            step="1",
-            kind="sale",
-            amount_minor=1099,
-            currency="USD",
-            payment_method=method,
-            description="Order 7",
-            statement_text=None,
-            three_ds=False,
-            stored_credential=None,
-            target_reference=None,
-            target_psp_id=None,
-            final=False,
-            multicapture=True,
-            overcapture=False,
-            return_url=BACK,
-            psp_id=None,
-        )
-        return replace(call, **more)
+        reference = f"{next(self.numbers):032x}-{letter}1"
+        known: dict[str, Any] = {"reference": reference, "multicapture": True, "return_url": BACK}
+        return psp_calls.sale(method, **(known | more))
 
 
 def later(of: tuple[Call, str], kind: Any, amount_minor: int, number: int = 2, **more: Any) -> Call:

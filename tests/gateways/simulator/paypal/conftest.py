@@ -12,6 +12,6 @@ def ledger_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def paypal(ledger_file: Path) -> AsyncIterator[Client]:
-    async with simulating(ledger_file) as client:
+async def paypal(ledger_file: Path, settles_after_s: float) -> AsyncIterator[Client]:
+    async with simulating(ledger_file, settles_after_s) as client:
         yield client

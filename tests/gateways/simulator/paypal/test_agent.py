@@ -1,4 +1,5 @@
-"""The agent with our adapter and the simulator: nothing is taken without our step, whatever is lost or ended."""
+"""The agent with our adapter and the simulator: nothing is taken without our step, whatever is lost or
+ended."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -9,13 +10,13 @@ from typing import Any
 import pytest
 
 from commands.messages import Outcome
-from gateways.agent import Agent
-from gateways.simulator.ledger import read_movements
-from infra.claims import PostgresClaims
-from infra.http_client import HttpClient
-from tests.gateways.asking import OPERATION, Reports, age, asked, started
+from gateways.agent.handle import Agent
+from gateways.simulator.core.ledger import read_movements
+from infra.postgres.claims import PostgresClaims
+from infra.psp.http_client import HttpClient
+from tests.gateways.agent.lookups import OPERATION, Reports, age, follow_up, started
 from tests.gateways.simulator.paypal.client import ADAPTER, BACK, SECRET, Client
-from tests.place import Place
+from tests.support.environment import Environment
 
 pytestmark = pytest.mark.stack
 
@@ -42,7 +43,7 @@ class Worker:
         return await self._handled(started(**self._of_payment))
 
     async def ask(self, how: str, step: str) -> Outcome:
-        return await self._handled(asked(how, step=step, psp_id=self._psp_id, **self._of_payment))
+        return await self._handled(follow_up(how, step=step, psp_id=self._psp_id, **self._of_payment))
 
     async def _handled(self, record: Any) -> Outcome:
         await self._agent.handle(record)
@@ -127,14 +128,14 @@ async def test_a_lost_answer_is_found_in_the_order(work: Any, moves: Any, kind: 
 
 
 async def test_a_step_that_never_arrived_is_proven_absent_and_is_not_sent_any_more(
-    work: Any, moves: Any, place: Place
+    work: Any, moves: Any, environment: Environment
 ):
     worker = work("card:sim_reset_before")
     await worker.start()
     await worker.ask("continue", "2")
 
     soon = await worker.ask("query", "2")
-    age(place, 4000)
+    age(environment, 4000)
     later = await worker.ask("query", "2")
 
     assert (soon.kind, soon.code) == ("UNKNOWN", "not_found_yet")
@@ -203,12 +204,12 @@ async def test_a_payer_who_did_not_agree_is_sent_there_again_and_then_taken_from
     ("token", "end"), [("card:sim_lost", "APPROVED"), ("card:sim_reset_before", "PROVEN_ABSENT")]
 )
 async def test_a_cancel_after_a_lost_step_proves_nothing_and_the_look_up_ends_it(
-    work: Any, place: Place, token: str, end: str
+    work: Any, environment: Environment, token: str, end: str
 ):
     worker = work(token)
     await worker.start()
     await worker.ask("continue", "2")
-    age(place, 4000)
+    age(environment, 4000)
 
     cancelled = await worker.ask("cancel", "2")
 

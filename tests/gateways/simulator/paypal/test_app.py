@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from gateways.contract import HttpRequest
-from gateways.simulator.ledger import read_movements
+from gateways.simulator.core.ledger import read_movements
 from tests.gateways.paypal import specs
 from tests.gateways.simulator.paypal.client import ADAPTER, CLIENT_ID, SECRET, Client, later, simulating
 
@@ -21,21 +21,21 @@ ORDER = {"intent": "CAPTURE", "purchase_units": [{"amount": {"currency_code": "U
 AUTHORIZATIONS = "/v2/payments/authorizations/{authorization_id}"
 
 
-def body(said: Any) -> Any:
-    return orjson.loads(said.body)
+def body(response: Any) -> Any:
+    return orjson.loads(response.body)
 
 
 async def test_only_who_has_signed_in_is_answered(paypal: Client):
     for token in ("", "A21.pp-eu.9999999999.0", paypal.token[:-1], f"{paypal.token}0", "A21"):
-        said = await replace(paypal, token=token).ask("GET", f"{ORDERS}/X")
-        assert (said.status, body(said)["name"]) == (401, "AUTHENTICATION_FAILURE")
+        response = await replace(paypal, token=token).ask("GET", f"{ORDERS}/X")
+        assert (response.status, body(response)["name"]) == (401, "AUTHENTICATION_FAILURE")
     for login, secret in ((CLIENT_ID, "wrong"), ("wrong", SECRET), ("", "")):
         basic = base64.b64encode(f"{login}:{secret}".encode()).decode()
         headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
         request = HttpRequest("POST", "/v1/oauth2/token", headers, b"grant_type=client_credentials")
-        said = await paypal.exchange(request)
-        assert (said.status, body(said)["error"]) == (401, "invalid_client")
-        assert ADAPTER.signed_in(said) is None
+        response = await paypal.exchange(request)
+        assert (response.status, body(response)["error"]) == (401, "invalid_client")
+        assert ADAPTER.signed_in(response) is None
 
 
 async def test_a_token_ends(ledger_file: Path):
@@ -77,10 +77,10 @@ async def test_a_void_without_a_representation_has_no_body(paypal: Client):
 
 
 async def test_a_source_in_the_order_needs_a_key_and_is_taken_at_once(paypal: Client):
-    asked = orjson.dumps(ORDER | {"payment_source": {"card": {"vault_id": "sim_ok"}}})
+    order = orjson.dumps(ORDER | {"payment_source": {"card": {"vault_id": "sim_ok"}}})
 
-    without = await paypal.ask("POST", ORDERS, asked)
-    taken = await paypal.ask("POST", ORDERS, asked, PayPal_Request_Id="k1", Prefer="return=representation")
+    without = await paypal.ask("POST", ORDERS, order)
+    taken = await paypal.ask("POST", ORDERS, order, PayPal_Request_Id="k1", Prefer="return=representation")
 
     assert (without.status, body(without)["details"][0]["issue"]) == (400, "PAYPAL_REQUEST_ID_REQUIRED")
     assert body(taken)["status"] == "COMPLETED"
@@ -93,11 +93,11 @@ async def test_a_source_in_the_order_needs_a_key_and_is_taken_at_once(paypal: Cl
 
 async def test_a_cardholders_name_forces_the_answer_and_no_number_is_kept(paypal: Client, ledger_file: Path):
     card = {"number": "4012888888881881", "expiry": "2030-01", "name": "CCREJECT-EC"}
-    asked = orjson.dumps(ORDER | {"payment_source": {"card": card}})
+    order = orjson.dumps(ORDER | {"payment_source": {"card": card}})
 
-    said = await paypal.ask("POST", ORDERS, asked, PayPal_Request_Id="k1", Prefer="return=representation")
+    response = await paypal.ask("POST", ORDERS, order, PayPal_Request_Id="k1", Prefer="return=representation")
 
-    (capture,) = body(said)["purchase_units"][0]["payments"]["captures"]
+    (capture,) = body(response)["purchase_units"][0]["payments"]["captures"]
     assert (capture["status"], capture["processor_response"]) == ("DECLINED", {"response_code": "5400"})
     kept = b"".join(file.read_bytes() for file in ledger_file.parent.iterdir())
     assert b"4012888888881881" not in kept
@@ -117,11 +117,11 @@ async def test_a_mocked_answer_is_given_and_nothing_is_done(
 ):
     mock = orjson.dumps({"mock_application_codes": issue}).decode()
 
-    said = await paypal.ask(
+    response = await paypal.ask(
         "POST", ORDERS, orjson.dumps(ORDER), PayPal_Mock_Response=mock, PayPal_Request_Id="k1"
     )
 
-    assert (said.status, body(said)["details"][0]["issue"]) == (status, issue)
+    assert (response.status, body(response)["details"][0]["issue"]) == (status, issue)
     assert (await paypal.ask("POST", ORDERS, orjson.dumps(ORDER), PayPal_Request_Id="k1")).status == 201
     assert list(read_movements(ledger_file)) == []
 
@@ -131,7 +131,7 @@ def _unit(**amount: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "issue"),
+    ("sent", "status", "issue"),
     [
         (b"{", 400, "MALFORMED_REQUEST_JSON"),
         (b"[]", 400, "MALFORMED_REQUEST_JSON"),
@@ -149,12 +149,12 @@ def _unit(**amount: str) -> dict[str, Any]:
         (ORDER | {"payment_source": {"card": {}}}, 422, "CARD_NUMBER_REQUIRED"),
     ],
 )
-async def test_what_is_wrong_is_refused_in_paypals_words(paypal: Client, asked: Any, status: int, issue: str):
-    raw = asked if isinstance(asked, bytes) else orjson.dumps(asked)
+async def test_what_is_wrong_is_refused_in_paypals_words(paypal: Client, sent: Any, status: int, issue: str):
+    raw = sent if isinstance(sent, bytes) else orjson.dumps(sent)
 
-    said = await paypal.ask("POST", ORDERS, raw, PayPal_Request_Id="k1")
+    response = await paypal.ask("POST", ORDERS, raw, PayPal_Request_Id="k1")
 
-    assert (said.status, body(said)["details"][0]["issue"]) == (status, issue)
+    assert (response.status, body(response)["details"][0]["issue"]) == (status, issue)
 
 
 async def test_the_order_is_taken_as_it_was_created_for(paypal: Client):
@@ -170,8 +170,8 @@ async def test_what_is_not_there_is_404_and_reauthorizing_is_not_offered(paypal:
         assert (await paypal.ask("GET", path)).status == 404
     _, psp_id = await paypal.authorized()
     path = f"/v2/payments/authorizations/{psp_id.rpartition('/')[2]}/reauthorize"
-    said = await paypal.ask("POST", path, b"{}")
-    assert body(said)["details"][0]["issue"] == "REAUTHORIZATION_NOT_SUPPORTED"
+    response = await paypal.ask("POST", path, b"{}")
+    assert body(response)["details"][0]["issue"] == "REAUTHORIZATION_NOT_SUPPORTED"
 
 
 async def test_each_payment_can_be_read_by_its_own_id(paypal: Client):
@@ -182,9 +182,9 @@ async def test_each_payment_can_be_read_by_its_own_id(paypal: Client):
 
     for psp_id, value in ((held[1], "10.99"), (captured.psp_id, "4.00"), (refunded.psp_id, "1.00")):
         _, order_id, part, paypal_id = (psp_id or "").split("/")
-        said = await paypal.ask("GET", f"/v2/payments/{part}/{paypal_id}")
-        assert (body(said)["id"], body(said)["amount"]["value"]) == (paypal_id, value)
-        assert body(said)["supplementary_data"]["related_ids"]["order_id"] == order_id
+        response = await paypal.ask("GET", f"/v2/payments/{part}/{paypal_id}")
+        assert (body(response)["id"], body(response)["amount"]["value"]) == (paypal_id, value)
+        assert body(response)["supplementary_data"]["related_ids"]["order_id"] == order_id
 
 
 async def test_what_is_answered_is_as_paypal_describes_it(paypal: Client):
@@ -200,7 +200,7 @@ async def test_what_is_answered_is_as_paypal_describes_it(paypal: Client):
     )
     orders: specs.Document = "checkout-orders-v2"
     payments: specs.Document = "payments-v2"
-    asked: list[tuple[specs.Document, str, str, str, bytes | None]] = [
+    exchanges: list[tuple[specs.Document, str, str, str, bytes | None]] = [
         (orders, ORDERS, "POST", ORDERS, wallet),
         (orders, f"{ORDERS}/{{id}}", "GET", f"{ORDERS}/{order_id}", None),
         (orders, f"{ORDERS}/{{id}}/capture", "POST", f"{ORDERS}/{order_id}/capture", source),
@@ -239,10 +239,10 @@ async def test_what_is_answered_is_as_paypal_describes_it(paypal: Client):
         ),
     ]
     statuses = []
-    for number, (document, path, method, actual, raw) in enumerate(asked):
-        said = await paypal.ask(method, actual, raw, PayPal_Request_Id=f"k{number}", **representation)
-        assert specs.complaints(document, path, method, said.status, body(said)) == [], actual
-        statuses.append(said.status)
+    for number, (document, path, method, actual, raw) in enumerate(exchanges):
+        response = await paypal.ask(method, actual, raw, PayPal_Request_Id=f"k{number}", **representation)
+        assert specs.complaints(document, path, method, response.status, body(response)) == [], actual
+        statuses.append(response.status)
     assert statuses == [200, 200, 201, 422, 200, 404, 201, 200, 422, 200, 201, 422]
 
 
@@ -253,7 +253,7 @@ async def test_what_is_answered_is_as_paypal_describes_it(paypal: Client):
         ("500_once", "UNKNOWN", "INTERNAL_SERVER_ERROR"),
         ("wrong_amount", "UNKNOWN", "amount_mismatch"),
         ("wrong_currency", "UNKNOWN", "currency_mismatch"),
-        ("garbage", "UNKNOWN", "unreadable_answer"),
+        ("garbage", "UNKNOWN", "unreadable_response"),
     ],
 )
 async def test_a_switched_fault_hits_the_call_that_takes(

@@ -6,13 +6,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateways.simulator.ledger import read_movements, read_open
+from gateways.simulator.core.ledger import read_movements, read_open
+from tests.gateways.simulator.conftest import slowly
 from tests.gateways.simulator.paypal.client import Client, later, simulating
-from tests.until import until
+from tests.support.movements import minor
+from tests.support.until import until
 
 
 def moves(file: Path) -> list[tuple[str, int | None]]:
-    return [(one.kind, one.amount_minor) for one in read_movements(file)]
+    return [(one.kind, minor(one)) for one in read_movements(file)]
 
 
 async def test_parts_are_captured_and_the_rest_is_released_with_the_last(paypal: Client, ledger_file: Path):
@@ -60,9 +62,11 @@ async def test_a_void_releases_what_is_left_and_may_be_repeated(paypal: Client, 
     assert moves(ledger_file)[-1] == ("released", 699)
     refused = await paypal.send(later(held, "capture", 100, 4))
     assert (refused.kind, refused.code) == ("NOT_SENT", "AUTHORIZATION_VOIDED")
-    lapsed = await paypal.find(replace(held[0], step="2", psp_id=held[1]))
-    assert lapsed is not None
-    assert lapsed.kind == "EXPIRED"
+    authorization = await paypal.find(replace(held[0], step="2", psp_id=held[1]))
+    assert authorization is not None
+    assert (authorization.kind, authorization.amount_minor) == ("APPROVED", 1099)
+    assert authorization.balances is not None
+    assert (authorization.balances.captured_minor, authorization.balances.held_minor) == (400, 0)
 
 
 async def test_what_was_captured_whole_cannot_be_voided(paypal: Client):
@@ -107,7 +111,7 @@ async def test_a_capture_of_an_authorization_is_given_back_under_its_payment(
     assert refunded.kind == "APPROVED"
     assert too_much.code == "CAPTURE_FULLY_REFUNDED"
     one = list(read_movements(ledger_file))[-1]
-    assert (one.kind, one.amount_minor, one.intent_id) == ("refunded", 400, held[1])
+    assert (one.kind, minor(one), one.intent_id) == ("refunded", 400, held[1])
     assert (one.psp_id, one.reference) == (refunded.psp_id, f"{held[0].reference.partition('-')[0]}-r3")
 
 
@@ -117,6 +121,7 @@ async def test_a_refund_of_more_than_was_captured_is_refused(paypal: Client):
     assert (outcome.kind, outcome.code) == ("NOT_SENT", "REFUND_AMOUNT_EXCEEDED")
 
 
+@slowly
 @pytest.mark.parametrize(
     ("token", "first", "end"),
     [
@@ -141,6 +146,7 @@ async def test_a_refund_may_be_settled_later(
     assert ("refunded", 400) in moves(ledger_file) or end != "APPROVED"
 
 
+@slowly
 @pytest.mark.parametrize(
     ("token", "end"), [("sim_pending", "APPROVED"), ("sim_pending_declined", "DECLINED_SOFT")]
 )

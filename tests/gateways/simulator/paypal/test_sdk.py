@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateways.simulator.ledger import read_movements
+from gateways.simulator.core.ledger import read_movements
 from tests.gateways.simulator.paypal.client import CLIENT_ID, SECRET, Client
+from tests.support.movements import minor
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of its dependencies, at their import
@@ -82,7 +83,7 @@ async def test_an_order_is_created_read_and_captured_and_given_back(sdk: Any, le
     assert found.id == refund.id
     read = (await asyncio.to_thread(sdk.orders.get_order, {"id": created.id})).body
     assert read.purchase_units[0].payments.captures[0].status == "PARTIALLY_REFUNDED"
-    moved = [(one.kind, one.amount_minor, one.reference) for one in read_movements(ledger_file)]
+    moved = [(one.kind, minor(one), one.reference) for one in read_movements(ledger_file)]
     assert moved == [("captured", 1099, "c0ffee-s1"), ("refunded", 400, "c0ffee-r2")]
 
 
@@ -116,7 +117,7 @@ async def test_an_authorization_is_captured_in_part_and_the_rest_is_voided(sdk: 
     assert found.body.status == "VOIDED"
     captured = await asyncio.to_thread(sdk.payments.get_captured_payment, {"capture_id": capture.id})
     assert captured.body.amount.value == "4.00"
-    assert [(one.kind, one.amount_minor) for one in read_movements(ledger_file)] == [
+    assert [(one.kind, minor(one)) for one in read_movements(ledger_file)] == [
         ("authorized", 1099),
         ("captured", 400),
         ("released", 699),

@@ -4,11 +4,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateways.simulator.accounts import Account, Accounts
-from gateways.simulator.ledger import Ledger
+from gateways.simulator.core.accounts import Account, Accounts
+from gateways.simulator.core.ledger import Ledger
+from gateways.simulator.core.server import serving
 from gateways.simulator.razorpay.declaration import PSP
-from gateways.simulator.server import serving
-from tests.gateways.simulator.razorpay.shop import HOOK_SECRET, KEY_ID, SECRET, Shop, Told
+from tests.gateways.simulator.razorpay.merchant import KEY_ID, SECRET, WEBHOOK_SECRET, Merchant, Received
 
 
 @pytest.fixture
@@ -23,18 +23,20 @@ def options() -> dict[str, str]:
 
 
 @pytest.fixture
-async def told() -> AsyncIterator[Told]:
-    async with Told().serving() as told:
-        yield told
+async def received() -> AsyncIterator[Received]:
+    async with Received().serving() as received:
+        yield received
 
 
 @pytest.fixture
-async def shop(ledger_file: Path, told: Told, options: dict[str, str]) -> AsyncIterator[Shop]:
+async def merchant(
+    ledger_file: Path, received: Received, options: dict[str, str], settles_after_s: float
+) -> AsyncIterator[Merchant]:
     account = Account(
         *("razorpay-in", "razorpay", SECRET, KEY_ID),
         options=options,
-        webhook_url=f"{told.url}/hooks",
-        webhook_secret=HOOK_SECRET,
+        webhook_url=f"{received.url}/webhooks",
+        webhook_secret=WEBHOOK_SECRET,
     )
     ledger = Ledger(ledger_file)
     async with (
@@ -46,8 +48,9 @@ async def shop(ledger_file: Path, told: Told, options: dict[str, str]) -> AsyncI
             port=0,
             psps=(PSP,),
             webhook_pace=0.02,
-        ) as root,
+            settles_after_s=settles_after_s,
+        ) as (root, _),
         aiohttp.ClientSession() as http,
     ):
-        yield Shop(http, root, ledger_file, f"{told.url}/return")
+        yield Merchant(http, root, ledger_file, f"{received.url}/return")
     ledger.close()

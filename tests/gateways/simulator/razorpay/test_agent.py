@@ -1,4 +1,6 @@
-"""The agent with our adapter and the simulator: nothing is taken without our capture, whatever is lost or ended."""
+"""The agent with our adapter and the simulator: nothing is taken without our capture, whatever is lost or
+ended.
+"""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -7,13 +9,13 @@ from typing import Any
 import pytest
 
 from commands.messages import Outcome
-from gateways.agent import Agent
-from infra.claims import PostgresClaims
-from infra.http_client import HttpClient
-from tests.gateways.asking import OPERATION, Reports, age, asked, started
-from tests.gateways.simulator.razorpay.shop import RAZORPAY, Shop, begin
-from tests.place import Place
-from tests.until import until
+from gateways.agent.handle import Agent
+from infra.postgres.claims import PostgresClaims
+from infra.psp.http_client import HttpClient
+from tests.gateways.agent.lookups import OPERATION, Reports, age, follow_up, started
+from tests.gateways.simulator.razorpay.merchant import RAZORPAY, Merchant, begin
+from tests.support.environment import Environment
+from tests.support.until import until
 
 pytestmark = pytest.mark.stack
 
@@ -40,7 +42,7 @@ class Worker:
         return await self._handled(started(**self._of_payment))
 
     async def ask(self, how: str, step: str) -> Outcome:
-        return await self._handled(asked(how, step=step, psp_id=self._psp_id, **self._of_payment))
+        return await self._handled(follow_up(how, step=step, psp_id=self._psp_id, **self._of_payment))
 
     async def begin(self) -> Outcome:
         """To the bank."""
@@ -55,7 +57,7 @@ class Worker:
 
 
 @pytest.fixture
-async def agent(claims: PostgresClaims, reports: Reports, shop: Shop) -> AsyncIterator[Agent]:
+async def agent(claims: PostgresClaims, reports: Reports, merchant: Merchant) -> AsyncIterator[Agent]:
     async with HttpClient.open(10) as http:
         yield Agent(
             RAZORPAY,
@@ -63,15 +65,15 @@ async def agent(claims: PostgresClaims, reports: Reports, shop: Shop) -> AsyncIt
             http=http,
             outcomes=reports,
             letters=reports,
-            credentials_of=lambda account: shop.credentials,
-            return_url_of=lambda operation_id, until: shop.return_url,
+            credentials_of=lambda account: merchant.credentials,
+            return_url_of=lambda operation_id, until: merchant.return_url,
         )
 
 
-async def test_a_sale_goes_through_its_three_steps(agent: Agent, reports: Reports, shop: Shop):
+async def test_a_sale_goes_through_its_three_steps(agent: Agent, reports: Reports, merchant: Merchant):
     worker = Worker(agent, reports, "token_visa", "sale")
     action = await worker.begin()
-    await shop.at_the_bank(action.action_url, otp="1234")
+    await merchant.at_the_bank(action.action_url, otp="1234")
 
     held = await worker.ask("query", "2")
     taken = await worker.ask("continue", "3")
@@ -79,70 +81,72 @@ async def test_a_sale_goes_through_its_three_steps(agent: Agent, reports: Report
 
     assert (action.kind, held.kind, held.next_step) == ("ACTION_REQUIRED", "PENDING", "3")
     assert (taken.kind, again) == ("APPROVED", taken)
-    assert shop.movements(SALE) == [("captured", "s1", 1099)]
+    assert merchant.movements(SALE) == [("captured", "s1", 1099)]
 
 
-async def test_a_sale_that_was_ended_at_the_bank_is_never_taken(agent: Agent, reports: Reports, shop: Shop):
+async def test_a_sale_that_was_ended_at_the_bank_is_never_taken(
+    agent: Agent, reports: Reports, merchant: Merchant
+):
     worker = Worker(agent, reports, "token_visa", "sale")
     action = await worker.begin()
 
     ended = await worker.ask("cancel", "2")
-    await shop.at_the_bank(action.action_url, otp="1234")
+    await merchant.at_the_bank(action.action_url, otp="1234")
     late = await worker.ask("continue", "3")
 
     assert ended.kind == "EXPIRED"
     assert late.kind != "APPROVED"
-    assert shop.movements(SALE) == []
+    assert merchant.movements(SALE) == []
 
 
 async def test_a_sale_is_never_taken_after_its_end_though_the_banks_address_was_lost(
-    agent: Agent, reports: Reports, shop: Shop, place: Place
+    agent: Agent, reports: Reports, merchant: Merchant, environment: Environment
 ):
-    await shop.control(faults=[{"on": "continue", "do": "lost", "next": 1}])
+    await merchant.control(faults=[{"on": "continue", "do": "lost", "next": 1}])
     worker = Worker(agent, reports, "token_visa", "sale")
     assert (await worker.begin()).kind == "UNKNOWN"
     assert (await worker.ask("query", "2")).kind == "ACTION_REQUIRED"
 
-    age(place, 60)
+    age(environment, 60)
     ended = await worker.ask("cancel", "2")
     late = await worker.ask("continue", "3")
 
     assert ended.kind == "EXPIRED"
     assert late.kind != "APPROVED"
-    assert shop.movements(SALE) == []
+    assert merchant.movements(SALE) == []
 
 
 @pytest.mark.parametrize("options", [{"uncaptured_life_s": "1"}])
 async def test_an_authorization_that_was_ended_is_given_back_when_its_customer_still_passes(
-    agent: Agent, reports: Reports, shop: Shop
+    agent: Agent, reports: Reports, merchant: Merchant
 ):
     worker = Worker(agent, reports, "token_visa", "authorize")
     action = await worker.begin()
 
     ended = await worker.ask("cancel", "2")
-    await shop.at_the_bank(action.action_url, otp="1234")
+    await merchant.at_the_bank(action.action_url, otp="1234")
 
     assert (ended.kind, ended.code) == ("EXPIRED", "only_our_capture_takes_money")
     assert (await worker.ask("query", "2")).kind == "EXPIRED"
-    await until(lambda: ("released", "", 1099) in shop.movements(SALE), "given back", 10)
+    await until(lambda: ("released", "", 1099) in merchant.movements(SALE), "given back", 10)
 
 
 async def test_an_order_that_was_lost_is_adopted_and_not_created_again(
-    agent: Agent, reports: Reports, shop: Shop
+    agent: Agent, reports: Reports, merchant: Merchant
 ):
-    await shop.control(faults=[{"on": "create", "do": "lost", "next": 1}])
+    await merchant.control(faults=[{"on": "create", "do": "lost", "next": 1}])
     worker = Worker(agent, reports, "token_frictionless", "sale")
     assert (await worker.start()).kind == "UNKNOWN"
 
     adopted = await worker.ask("repeat", "1")
-    _, orders = await shop.ask("GET", f"/v1/orders?receipt={OPERATION}")
+    _, orders = await merchant.ask("GET", f"/v1/orders?receipt={OPERATION}")
 
     assert (adopted.kind, adopted.next_step) == ("PENDING", "2")
     assert orders["count"] == 1
 
 
 async def test_a_capture_that_was_lost_is_asked_for_and_not_sent_again(
-    agent: Agent, reports: Reports, shop: Shop
+    agent: Agent, reports: Reports, merchant: Merchant
 ):
     worker = Worker(agent, reports, "token_sim_capture_lost", "sale")
     await worker.begin()
@@ -152,11 +156,11 @@ async def test_a_capture_that_was_lost_is_asked_for_and_not_sent_again(
     asked_for = await worker.ask("repeat", "3")
 
     assert asked_for.kind == "APPROVED"
-    assert shop.movements(SALE) == [("captured", "s1", 1099)]
+    assert merchant.movements(SALE) == [("captured", "s1", 1099)]
 
 
 async def test_a_capture_that_never_arrived_is_proven_absent_in_time(
-    agent: Agent, reports: Reports, shop: Shop, place: Place
+    agent: Agent, reports: Reports, merchant: Merchant, environment: Environment
 ):
     worker = Worker(agent, reports, "token_sim_capture_reset_before", "sale")
     await worker.begin()
@@ -164,14 +168,14 @@ async def test_a_capture_that_never_arrived_is_proven_absent_in_time(
     assert (await worker.ask("continue", "3")).kind == "UNKNOWN"
     assert (await worker.ask("query", "3")).code == "not_found_yet"
 
-    age(place, 90)
+    age(environment, 90)
 
     assert (await worker.ask("query", "3")).kind == "PROVEN_ABSENT"
     assert (await worker.ask("continue", "3")).kind == "PROVEN_ABSENT"
-    assert shop.movements(SALE) == []
+    assert merchant.movements(SALE) == []
 
 
-async def test_what_is_authorized_late_goes_on(agent: Agent, reports: Reports, shop: Shop):
+async def test_what_is_authorized_late_goes_on(agent: Agent, reports: Reports, merchant: Merchant):
     worker = Worker(agent, reports, "token_late", "sale")
     assert (await worker.begin()).kind == "UNKNOWN"
 
@@ -180,4 +184,4 @@ async def test_what_is_authorized_late_goes_on(agent: Agent, reports: Reports, s
 
     await until(late, "authorized late", 10)
     assert (await worker.ask("continue", "3")).kind == "APPROVED"
-    assert shop.movements(SALE) == [("captured", "s1", 1099)]
+    assert merchant.movements(SALE) == [("captured", "s1", 1099)]

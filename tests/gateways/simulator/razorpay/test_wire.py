@@ -5,7 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.gateways.simulator.razorpay.shop import KEY_ID, SECRET, Shop
+from tests.gateways.simulator.razorpay.merchant import KEY_ID, SECRET, Merchant
 
 ORDER = {"amount": 1099, "currency": "INR", "receipt": "receipt-1"}
 PAYMENT = {
@@ -18,16 +18,16 @@ PAYMENT = {
 }
 
 
-async def paid(shop: Shop) -> str:
-    _, order = await shop.ask("POST", "/v1/orders", ORDER)
-    _, said = await shop.ask("POST", "/v1/payments/create/json", PAYMENT | {"order_id": order["id"]})
-    await shop.ask("POST", f"/v1/payments/{said['razorpay_payment_id']}/capture", {"amount": 1099})
-    payment_id: str = said["razorpay_payment_id"]
+async def paid(merchant: Merchant) -> str:
+    _, order = await merchant.ask("POST", "/v1/orders", ORDER)
+    _, response = await merchant.ask("POST", "/v1/payments/create/json", PAYMENT | {"order_id": order["id"]})
+    await merchant.ask("POST", f"/v1/payments/{response['razorpay_payment_id']}/capture", {"amount": 1099})
+    payment_id: str = response["razorpay_payment_id"]
     return payment_id
 
 
-def refused(said: tuple[int, Any]) -> tuple[int, str, str | None]:
-    status, body = said
+def refused(response: tuple[int, Any]) -> tuple[int, str, str | None]:
+    status, body = response
     return status, body["error"]["reason"], body["error"].get("field")
 
 
@@ -50,9 +50,9 @@ def refused(said: tuple[int, Any]) -> tuple[int, str, str | None]:
     ],
 )
 async def test_an_order_with_something_wrong_is_refused_by_its_field(
-    shop: Shop, more: dict[str, Any], field: str
+    merchant: Merchant, more: dict[str, Any], field: str
 ):
-    assert refused(await shop.ask("POST", "/v1/orders", ORDER | more)) == (
+    assert refused(await merchant.ask("POST", "/v1/orders", ORDER | more)) == (
         400,
         "input_validation_failed",
         field,
@@ -73,13 +73,13 @@ async def test_an_order_with_something_wrong_is_refused_by_its_field(
     ],
 )
 async def test_a_payment_with_something_wrong_is_refused_and_none_is_made(
-    shop: Shop, more: dict[str, Any], reason: str, field: str | None
+    merchant: Merchant, more: dict[str, Any], reason: str, field: str | None
 ):
-    _, order = await shop.ask("POST", "/v1/orders", ORDER)
-    asked = PAYMENT | {"order_id": order["id"]} | more
+    _, order = await merchant.ask("POST", "/v1/orders", ORDER)
+    body = PAYMENT | {"order_id": order["id"]} | more
 
-    assert refused(await shop.ask("POST", "/v1/payments/create/json", asked)) == (400, reason, field)
-    _, payments = await shop.ask("GET", f"/v1/orders/{order['id']}/payments")
+    assert refused(await merchant.ask("POST", "/v1/payments/create/json", body)) == (400, reason, field)
+    _, payments = await merchant.ask("GET", f"/v1/orders/{order['id']}/payments")
     assert payments == {"entity": "collection", "count": 0, "items": []}
 
 
@@ -92,18 +92,20 @@ async def test_a_payment_with_something_wrong_is_refused_and_none_is_made(
         ({"reason": "x"}, "reason"),
     ],
 )
-async def test_a_refund_with_something_wrong_is_refused(shop: Shop, body: dict[str, Any], field: str):
-    payment_id = await paid(shop)
+async def test_a_refund_with_something_wrong_is_refused(merchant: Merchant, body: dict[str, Any], field: str):
+    payment_id = await paid(merchant)
 
-    assert refused(await shop.ask("POST", f"/v1/payments/{payment_id}/refund", body))[2] == field
+    assert refused(await merchant.ask("POST", f"/v1/payments/{payment_id}/refund", body))[2] == field
 
 
-async def test_a_refunds_key_has_at_least_ten_characters(shop: Shop):
-    payment_id = await paid(shop)
+async def test_a_refunds_key_has_at_least_ten_characters(merchant: Merchant):
+    payment_id = await paid(merchant)
 
-    said = await shop.ask("POST", f"/v1/payments/{payment_id}/refund", {}, X_Refund_Idempotency="short")
+    response = await merchant.ask(
+        "POST", f"/v1/payments/{payment_id}/refund", {}, X_Refund_Idempotency="short"
+    )
 
-    assert said[0] == 400
+    assert response[0] == 400
 
 
 @pytest.mark.parametrize(
@@ -118,29 +120,29 @@ async def test_a_refunds_key_has_at_least_ten_characters(shop: Shop):
         aiohttp.encode_basic_auth("another", SECRET),
     ],
 )
-async def test_whoever_does_not_sign_in_gets_nothing(shop: Shop, authorization: str):
-    said = await shop.ask("GET", "/v1/orders", Authorization=authorization)
+async def test_whoever_does_not_sign_in_gets_nothing(merchant: Merchant, authorization: str):
+    response = await merchant.ask("GET", "/v1/orders", Authorization=authorization)
 
-    assert said[0] == 401
-    assert said[1]["error"]["description"] == "Authentication failed"
+    assert response[0] == 401
+    assert response[1]["error"]["description"] == "Authentication failed"
 
 
-async def test_what_does_not_exist_is_said_to_be_so(shop: Shop):
+async def test_what_does_not_exist_is_said_to_be_so(merchant: Merchant):
     for path in (
         "/v1/orders/order_1",
         "/v1/payments/pay_1",
         "/v1/refunds/rfnd_1",
         "/v1/payments/pay_1/refunds",
     ):
-        status, body = await shop.ask("GET", path)
+        status, body = await merchant.ask("GET", path)
         assert (status, body["error"]["description"]) == (400, "The id provided does not exist")
-    assert (await shop.ask("GET", "/v1/settlements"))[0] == 404
-    assert (await shop.ask("GET", "/v1/orders?count=0"))[0] == 400
+    assert (await merchant.ask("GET", "/v1/settlements"))[0] == 404
+    assert (await merchant.ask("GET", "/v1/orders?count=0"))[0] == 400
 
 
-async def test_an_outage_is_a_server_error(shop: Shop):
-    await shop.control(down_s=30, down="failing")
+async def test_an_outage_is_a_server_error(merchant: Merchant):
+    await merchant.control(down_s=30, down="failing")
 
-    status, body = await shop.ask("GET", "/v1/orders")
+    status, body = await merchant.ask("GET", "/v1/orders")
 
     assert (status, body["error"]["code"]) == (503, "SERVER_ERROR")

@@ -1,40 +1,43 @@
 import re
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateways.simulator.ledger import Charge, read_charges
 from tests.gateways.simulator.client import INTENTS, Client, until
+from tests.gateways.simulator.conftest import slowly
+from tests.support.movements import captures
 
 CHALLENGE = {"payment_method": "pm_card_threeDSecure2Required", "return_url": "https://shop.example/back?a=1"}
 
 
 async def test_a_success_has_what_a_stripe_client_reads(simulator: Client, ledger_file: Path):
-    said = await simulator.create(**{"metadata[order_ref]": "r-1", "description": "Order 7"})
+    response = await simulator.create(**{"metadata[order_ref]": "r-1", "description": "Order 7"})
 
-    body = said.body
-    assert said.status == 200
+    body = response.body
+    assert response.status == 200
     assert (body["object"], body["status"], body["livemode"]) == ("payment_intent", "succeeded", False)
     assert (body["amount"], body["amount_received"], body["currency"]) == (1099, 1099, "usd")
     assert (body["metadata"], body["description"]) == ({"order_ref": "r-1"}, "Order 7")
     assert body["latest_charge"].startswith("ch_")
     assert body["client_secret"].startswith(f"{body['id']}_secret_")
-    charge = next(read_charges(ledger_file))
-    assert charge == Charge("stripe", "r-1", 1099, "USD", body["id"], charge.at)
+    charge = captures(ledger_file)[0]
+    assert (charge.reference, charge.intent_id) == ("r-1", body["id"])
+    assert (charge.amount, charge.currency) == (Decimal("10.99"), "USD")
     assert abs(charge.at.timestamp() - time.time()) < 60
 
 
 async def test_a_decline_is_a_402_that_carries_the_intent(simulator: Client, ledger_file: Path):
-    said = await simulator.create(payment_method="pm_card_visa_chargeDeclinedInsufficientFunds")
+    response = await simulator.create(payment_method="pm_card_visa_chargeDeclinedInsufficientFunds")
 
-    error = said.body["error"]
-    assert (said.status, error["type"]) == (402, "card_error")
+    error = response.body["error"]
+    assert (response.status, error["type"]) == (402, "card_error")
     assert (error["code"], error["decline_code"]) == ("card_declined", "insufficient_funds")
     assert error["payment_intent"]["status"] == "requires_payment_method"
     assert error["payment_intent"]["last_payment_error"]["decline_code"] == "insufficient_funds"
-    assert list(read_charges(ledger_file)) == []
+    assert captures(ledger_file) == []
 
 
 @pytest.mark.parametrize(
@@ -65,11 +68,11 @@ async def test_a_decline_is_a_402_that_carries_the_intent(simulator: Client, led
 async def test_what_stripe_refuses_is_refused_with_the_parameter(
     simulator: Client, ledger_file: Path, fields: dict[str, str], param: str, code: str | None
 ):
-    said = await simulator.create(**fields)
+    response = await simulator.create(**fields)
 
-    assert said.status == 400
-    assert (said.body["error"]["param"], said.body["error"].get("code")) == (param, code)
-    assert list(read_charges(ledger_file)) == []
+    assert response.status == 400
+    assert (response.body["error"]["param"], response.body["error"].get("code")) == (param, code)
+    assert captures(ledger_file) == []
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"amount=1&amount", b"%zz", b"{}", b"&&&", b""])
@@ -93,9 +96,9 @@ async def test_an_intent_is_read_by_its_id_with_its_charge_where_asked(simulator
 
 
 async def test_an_unknown_intent_is_a_404(simulator: Client):
-    said = await simulator.ask("GET", f"{INTENTS}/pi_nobody")
+    response = await simulator.ask("GET", f"{INTENTS}/pi_nobody")
 
-    assert (said.status, said.body["error"]["code"]) == (404, "resource_missing")
+    assert (response.status, response.body["error"]["code"]) == (404, "resource_missing")
 
 
 async def test_a_search_finds_by_our_reference_and_nothing_else(simulator: Client):
@@ -150,7 +153,7 @@ async def test_a_challenge_passed_on_its_page_charges_once(simulator: Client, le
 
     back_url = f"https://shop.example/back?a=1&payment_intent={intent['id']}&redirect_status=succeeded"
     assert backs == [(303, back_url)] * 2
-    assert len(list(read_charges(ledger_file))) == 1
+    assert len(captures(ledger_file)) == 1
 
 
 @pytest.mark.parametrize(
@@ -202,24 +205,25 @@ async def test_a_challenge_is_canceled_and_cannot_charge_any_more(simulator: Cli
 
     assert (canceled.body["status"], canceled.body["cancellation_reason"]) == ("canceled", "abandoned")
     assert again.raw == canceled.raw
-    assert list(read_charges(ledger_file)) == []
+    assert captures(ledger_file) == []
 
 
 async def test_what_succeeded_cannot_be_canceled(simulator: Client):
     intent = (await simulator.create()).body
 
-    said = await simulator.ask("POST", f"{INTENTS}/{intent['id']}/cancel", {})
+    response = await simulator.ask("POST", f"{INTENTS}/{intent['id']}/cancel", {})
 
-    assert (said.status, said.body["error"]["code"]) == (400, "payment_intent_unexpected_state")
-    assert said.body["error"]["payment_intent"]["status"] == "succeeded"
+    assert (response.status, response.body["error"]["code"]) == (400, "payment_intent_unexpected_state")
+    assert response.body["error"]["payment_intent"]["status"] == "succeeded"
 
 
+@slowly
 async def test_what_is_processing_succeeds_by_itself(simulator: Client, ledger_file: Path):
     intent = (await simulator.create(payment_method="pm_sim_processing")).body
     assert intent["status"] == "processing"
-    assert list(read_charges(ledger_file)) == []
+    assert captures(ledger_file) == []
 
-    await until(lambda: list(read_charges(ledger_file)) != [])
+    await until(lambda: captures(ledger_file) != [])
 
     assert (await simulator.ask("GET", f"{INTENTS}/{intent['id']}")).body["status"] == "succeeded"
 
@@ -227,11 +231,11 @@ async def test_what_is_processing_succeeds_by_itself(simulator: Client, ledger_f
 async def test_no_id_holds_a_run_of_digits_that_could_be_a_card_number(simulator: Client):
     answers: list[Any] = [await simulator.create(key=f"k{number}") for number in range(20)]
 
-    for said in answers:
+    for response in answers:
         said_ids = [
-            said.body["id"],
-            said.body["client_secret"],
-            said.body["latest_charge"],
-            said.headers["request-id"],
+            response.body["id"],
+            response.body["client_secret"],
+            response.body["latest_charge"],
+            response.headers["request-id"],
         ]
         assert not any(re.search(r"\d{13}", said_id) for said_id in said_ids)

@@ -1,13 +1,15 @@
 """Authorizations, captures and releases, over HTTP and as the ledger has them."""
 
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateways.simulator.ledger import Movement, read_charges, read_movements
+from gateways.simulator.core.ledger import Movement, read_movements
 from tests.gateways.simulator.client import INTENTS, MANUAL, OVER_KEY, PLAIN_KEY, SEVERAL, Client
+from tests.support.movements import captures, minor
 
 PAYMENT = "0f8fad5bd9cb469fa16570867728950e"
 REFERENCE = f"{PAYMENT}-a1"
@@ -15,13 +17,13 @@ REF = {"metadata[order_ref]": REFERENCE}
 
 
 def moves(ledger_file: Path) -> list[tuple[str, str, int | None]]:
-    return [(one.kind, one.reference, one.amount_minor) for one in read_movements(ledger_file)]
+    return [(one.kind, one.reference, minor(one)) for one in read_movements(ledger_file)]
 
 
 async def authorized(simulator: Client, **more: str) -> dict[str, Any]:
-    said = await simulator.create(**MANUAL, **REF, **more)
-    assert said.body["status"] == "requires_capture", said.raw
-    return said.body
+    response = await simulator.create(**MANUAL, **REF, **more)
+    assert response.body["status"] == "requires_capture", response.raw
+    return response.body
 
 
 async def several(simulator: Client) -> dict[str, Any]:
@@ -40,33 +42,33 @@ async def test_a_manual_intent_holds_the_money_and_takes_none(simulator: Client,
     assert intent["capture_method"] == "manual"
     assert (intent["amount_capturable"], intent["amount_received"]) == (1099, 0)
     assert (charge["captured"], charge["amount_captured"], charge["paid"]) == (False, 0, True)
-    assert list(read_charges(ledger_file)) == []
+    assert captures(ledger_file) == []
     (held,) = read_movements(ledger_file)
     assert held == Movement(
         *("stripe", "authorized", "sim-eu", intent["latest_charge"], intent["id"]),
-        *(REFERENCE, REFERENCE, 1099, "USD", held.at),
+        *(REFERENCE, REFERENCE, Decimal("10.99"), "USD", held.at),
     )
 
 
 async def test_a_capture_takes_what_is_held(simulator: Client, ledger_file: Path):
     intent = await authorized(simulator)
 
-    said = await simulator.capture(intent["id"], "k1", **{"metadata[op_c2]": "1099"})
+    response = await simulator.capture(intent["id"], "k1", **{"metadata[op_c2]": "1099"})
 
-    assert (said.status, said.body["status"]) == (200, "succeeded")
-    assert (said.body["amount_capturable"], said.body["amount_received"]) == (0, 1099)
-    assert said.body["metadata"] == {"order_ref": REFERENCE, "op_c2": "1099"}
+    assert (response.status, response.body["status"]) == (200, "succeeded")
+    assert (response.body["amount_capturable"], response.body["amount_received"]) == (0, 1099)
+    assert response.body["metadata"] == {"order_ref": REFERENCE, "op_c2": "1099"}
     assert moves(ledger_file) == [("authorized", REFERENCE, 1099), ("captured", f"{PAYMENT}-c2", 1099)]
-    (charge,) = read_charges(ledger_file)
+    (charge,) = captures(ledger_file)
     assert (charge.reference, charge.intent_id) == (f"{PAYMENT}-c2", intent["id"])
 
 
 async def test_a_final_capture_of_a_part_lets_the_rest_go(simulator: Client, ledger_file: Path):
     intent = await authorized(simulator)
 
-    said = await simulator.capture(intent["id"], amount_to_capture="700", **{"metadata[op_c2]": "700"})
+    response = await simulator.capture(intent["id"], amount_to_capture="700", **{"metadata[op_c2]": "700"})
 
-    assert (said.body["status"], said.body["amount_received"]) == ("succeeded", 700)
+    assert (response.body["status"], response.body["amount_received"]) == ("succeeded", 700)
     assert moves(ledger_file)[1:] == [("captured", f"{PAYMENT}-c2", 700), ("released", f"{PAYMENT}-c2", 399)]
     charge = (await read(simulator, intent))["latest_charge"]
     assert (charge["amount"], charge["amount_captured"]) == (1099, 700)
@@ -92,7 +94,7 @@ async def test_a_repeated_capture_gets_the_first_answer_and_takes_nothing(
     again = await simulator.capture(intent["id"], "k1", **ask)
 
     assert (again.raw, again.headers["idempotent-replayed"]) == (first.raw, "true")
-    assert len(list(read_charges(ledger_file))) == 1
+    assert len(captures(ledger_file)) == 1
 
 
 async def test_a_capture_without_a_tag_is_known_by_its_key(simulator: Client, ledger_file: Path):
@@ -126,9 +128,9 @@ async def test_a_final_capture_of_nothing_lets_the_rest_go(simulator: Client, le
     intent = await several(simulator)
     await simulator.capture(intent["id"], amount_to_capture="700", final_capture="false")
 
-    said = await simulator.capture(intent["id"], amount_to_capture="0", **{"metadata[op_v3]": "399"})
+    response = await simulator.capture(intent["id"], amount_to_capture="0", **{"metadata[op_v3]": "399"})
 
-    assert (said.body["status"], said.body["amount_received"]) == ("succeeded", 700)
+    assert (response.body["status"], response.body["amount_received"]) == ("succeeded", 700)
     assert moves(ledger_file)[-1] == ("released", f"{PAYMENT}-v3", 399)
 
 
@@ -142,7 +144,9 @@ async def test_several_captures_need_an_account_and_an_intent_that_allow_them(si
         await simulator.capture(not_asked_for["id"], amount_to_capture="1", final_capture="false"),
     ]
 
-    assert [(said.status, said.body["error"]["param"]) for said in refused] == [(400, "final_capture")] * 2
+    assert [(response.status, response.body["error"]["param"]) for response in refused] == [
+        (400, "final_capture")
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -160,11 +164,11 @@ async def test_a_capture_that_stripe_refuses_takes_nothing(
 ):
     intent = await authorized(simulator)
 
-    said = await simulator.capture(intent["id"], **fields)
+    response = await simulator.capture(intent["id"], **fields)
 
-    assert said.status == 400
-    assert (said.body["error"].get("code"), said.body["error"].get("param")) == (code, param)
-    assert list(read_charges(ledger_file)) == []
+    assert response.status == 400
+    assert (response.body["error"].get("code"), response.body["error"].get("param")) == (code, param)
+    assert captures(ledger_file) == []
 
 
 async def test_an_account_with_overcapture_takes_more_up_to_its_bound(simulator: Client, ledger_file: Path):
@@ -174,12 +178,12 @@ async def test_an_account_with_overcapture_takes_more_up_to_its_bound(simulator:
     charge = (await read(over, intent))["latest_charge"]
 
     too_much = await over.capture(intent["id"], amount_to_capture="1201")
-    said = await over.capture(intent["id"], amount_to_capture="1200")
+    response = await over.capture(intent["id"], amount_to_capture="1200")
 
     assert charge["payment_method_details"]["card"]["overcapture"]["maximum_amount_capturable"] == 1200
     assert (too_much.status, too_much.body["error"]["code"]) == (400, "amount_too_large")
-    assert (said.body["status"], said.body["amount_received"]) == ("succeeded", 1200)
-    assert [charge.amount_minor for charge in read_charges(ledger_file)] == [1200]
+    assert (response.body["status"], response.body["amount_received"]) == ("succeeded", 1200)
+    assert [minor(charge) for charge in captures(ledger_file)] == [1200]
 
 
 @pytest.mark.parametrize("end", ["capture", "cancel"])
@@ -189,24 +193,24 @@ async def test_what_has_ended_is_refused_with_the_intent(simulator: Client, end:
 
     refused = [await simulator.capture(intent["id"]), await simulator.cancel(intent["id"])]
 
-    for said in refused:
-        assert (said.status, said.body["error"]["code"]) == (400, "payment_intent_unexpected_state")
-        assert said.body["error"]["payment_intent"] == ended
+    for response in refused:
+        assert (response.status, response.body["error"]["code"]) == (400, "payment_intent_unexpected_state")
+        assert response.body["error"]["payment_intent"] == ended
 
 
 async def test_a_cancel_lets_go_what_is_held(simulator: Client, ledger_file: Path):
     intent = await authorized(simulator)
 
-    said = await simulator.cancel(
+    response = await simulator.cancel(
         intent["id"], f"{PAYMENT}-v2-1", cancellation_reason="requested_by_customer"
     )
     again = await simulator.cancel(
         intent["id"], f"{PAYMENT}-v2-1", cancellation_reason="requested_by_customer"
     )
 
-    assert (said.body["status"], said.body["amount_capturable"]) == ("canceled", 0)
-    assert said.body["cancellation_reason"] == "requested_by_customer"
-    assert again.raw == said.raw
+    assert (response.body["status"], response.body["amount_capturable"]) == ("canceled", 0)
+    assert response.body["cancellation_reason"] == "requested_by_customer"
+    assert again.raw == response.raw
     assert moves(ledger_file) == [("authorized", REFERENCE, 1099), ("released", f"{PAYMENT}-v2", 1099)]
 
 
@@ -214,10 +218,10 @@ async def test_a_cancel_after_a_capture_of_a_part_leaves_what_was_taken(simulato
     intent = await several(simulator)
     await simulator.capture(intent["id"], amount_to_capture="700", final_capture="false")
 
-    said = await simulator.cancel(intent["id"])
+    response = await simulator.cancel(intent["id"])
 
-    assert (said.body["status"], said.body["amount_received"]) == ("succeeded", 700)
-    assert said.body["canceled_at"] is None
+    assert (response.body["status"], response.body["amount_received"]) == ("succeeded", 700)
+    assert response.body["canceled_at"] is None
     assert Counter(kind for kind, _, _ in moves(ledger_file)) == Counter(
         ["authorized", "captured", "released"]
     )

@@ -1,12 +1,17 @@
-"""Stripe's own client against the simulator: it understands what it is answered, and takes what goes wrong for what it is."""
+"""Stripe's own client against the simulator: it understands what it is answered, and takes what goes wrong
+for what it is.
+"""
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID, uuid4
 
 import pytest
 import stripe
 
+from gateways.simulator.core.ledger import read_movements
 from tests.gateways.simulator.client import KEY, Client
 
 T = TypeVar("T")
@@ -33,8 +38,8 @@ async def say(call: Callable[..., T], *args: Any, **more: Any) -> T:
 
 
 async def authorized(client: stripe.StripeClient, **more: Any) -> stripe.PaymentIntent:
-    asked = {"amount": 1099, "currency": "usd", "capture_method": "manual", **CARD, **more}
-    return await say(client.v1.payment_intents.create, params=asked)
+    sent = {"amount": 1099, "currency": "usd", "capture_method": "manual", **CARD, **more}
+    return await say(client.v1.payment_intents.create, params=sent)
 
 
 async def test_an_intent_is_authorized_captured_in_part_and_given_back(client: stripe.StripeClient):
@@ -50,6 +55,20 @@ async def test_an_intent_is_authorized_captured_in_part_and_given_back(client: s
     assert isinstance(shown.latest_charge, stripe.Charge)
     assert shown.latest_charge.amount_refunded == 300
     assert [one.id for one in listed.auto_paging_iter()] == [refund.id]
+
+
+async def test_what_another_client_does_is_for_no_operation_of_ours_whatever_its_key_is(
+    client: stripe.StripeClient, ledger_file: Path
+):
+    held, ended = [
+        await authorized(client, metadata={"order_ref": f"{UUID(int=7).hex}-a{number}"}) for number in (1, 2)
+    ]
+    await say(client.v1.payment_intents.capture, held.id, params={"amount_to_capture": 700})
+    await say(client.v1.refunds.create, params={"payment_intent": held.id, "amount": 300})
+    await say(client.v1.payment_intents.cancel, ended.id, options={"idempotency_key": str(uuid4())})
+
+    done = [(one.kind, one.reference) for one in read_movements(ledger_file) if one.kind != "authorized"]
+    assert sorted(done) == [("captured", ""), ("refunded", ""), ("released", ""), ("released", "")]
 
 
 async def test_an_intent_is_cancelled_and_found_by_its_metadata(client: stripe.StripeClient):
@@ -73,15 +92,15 @@ async def test_a_decline_is_the_clients_own_card_error_with_its_intent(client: s
 
 
 async def test_a_key_is_answered_once_and_refused_with_other_content(client: stripe.StripeClient):
-    asked = {"amount": 1099, "currency": "usd", **CARD}
+    sent = {"amount": 1099, "currency": "usd", **CARD}
     options = {"idempotency_key": "order-8"}
 
-    first = await say(client.v1.payment_intents.create, params=asked, options=options)
-    again = await say(client.v1.payment_intents.create, params=asked, options=options)
+    first = await say(client.v1.payment_intents.create, params=sent, options=options)
+    again = await say(client.v1.payment_intents.create, params=sent, options=options)
 
     assert first.id == again.id
     with pytest.raises(stripe.IdempotencyError):
-        await say(client.v1.payment_intents.create, params=asked | {"amount": 1100}, options=options)
+        await say(client.v1.payment_intents.create, params=sent | {"amount": 1100}, options=options)
 
 
 async def test_a_key_that_is_not_its_own_is_the_clients_own_authentication_error(simulator: Client):

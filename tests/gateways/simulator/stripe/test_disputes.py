@@ -1,5 +1,9 @@
-"""Disputes: opened by themselves some time after the payment, and ended by the token or by the shop's evidence."""
+"""Disputes: opened by themselves some time after the payment, and ended by the token or by the merchant's
+evidence.
+"""
 
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from tests.gateways.simulator.client import INTENTS, MANUAL, PLAIN_KEY, Client, until
 from tests.gateways.simulator.receiver import Receiver
 from tests.gateways.simulator.stripe.test_events import PAYMENT, read
+from tests.gateways.simulator.taken import taken
 
 REF = {"metadata[order_ref]": f"{PAYMENT}-s1"}
 
@@ -35,24 +40,26 @@ async def test_a_dispute_is_opened_and_the_money_withdrawn(hearing: Client, rece
 
 
 @pytest.mark.parametrize(
-    ("token", "status", "state"),
+    ("token", "ends"),
     [
-        ("pm_sim_dispute_won", "won", "won"),
-        ("pm_sim_dispute_lost", "lost", "lost"),
-        ("pm_card_createDisputeInquiry", "warning_closed", "won"),
+        ("pm_sim_dispute_won", ("won", "won")),
+        ("pm_sim_dispute_lost", ("lost", "lost")),
+        ("pm_card_createDisputeInquiry", ("warning_closed", "closed")),
     ],
 )
 async def test_a_dispute_may_end_by_itself(
-    hearing: Client, receiver: Receiver, token: str, status: str, state: str
+    hearing: Client, receiver: Receiver, ledger_file: Path, token: str, ends: tuple[str, str]
 ):
     await hearing.create(payment_method=token, **REF)
 
     closed = await event(receiver, "closed")
 
+    status, state = ends
     assert closed["status"] == status
     (notice,) = read(receiver.came[receiver.types.index("charge.dispute.closed")])
     assert notice.dispute is not None
     assert (notice.dispute.state, notice.psp_id) == (state, closed["payment_intent"])
+    assert taken(ledger_file) == {closed["id"]: Decimal("10.99") if state == "lost" else Decimal()}
 
 
 @pytest.mark.parametrize(("evidence", "status"), [("winning_evidence", "won"), ("losing_evidence", "lost")])
@@ -63,9 +70,9 @@ async def test_the_shops_evidence_ends_a_dispute(
     dispute = await event(receiver, "created")
     form = {"evidence[uncategorized_text]": evidence}
 
-    said = await hearing.post(f"/v1/disputes/{dispute['id']}", form)
+    response = await hearing.post(f"/v1/disputes/{dispute['id']}", form)
 
-    assert (said.status, said.body["status"]) == (200, status)
+    assert (response.status, response.body["status"]) == (200, status)
     assert (await event(receiver, "closed"))["status"] == status
     assert (await hearing.post(f"/v1/disputes/{dispute['id']}", form)).status == 400
 
@@ -91,6 +98,6 @@ async def test_a_dispute_of_another_account_is_not_there(hearing: Client, receiv
     await hearing.create(payment_method="pm_card_createDispute")
     dispute = await event(receiver, "created")
 
-    said = await hearing.of_account(PLAIN_KEY).ask("GET", f"/v1/disputes/{dispute['id']}")
+    response = await hearing.of_account(PLAIN_KEY).ask("GET", f"/v1/disputes/{dispute['id']}")
 
-    assert (said.status, said.body["error"]["code"]) == (404, "resource_missing")
+    assert (response.status, response.body["error"]["code"]) == (404, "resource_missing")

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
-from gateways.contract import Hook, HookKeys, HookRefused, Notice
-from gateways.simulator.ledger import read_movements
+from commands.notices import Notice
+from gateways.contract import Webhook, WebhookKeys, WebhookRefused
+from gateways.simulator.core.ledger import read_movements
 from gateways.simulator.stripe.events import VERSION
 from gateways.stripe import webhooks
 from tests.gateways.simulator.client import INTENTS, MANUAL, SEVERAL, SHORT_KEY, Client, until
@@ -20,11 +21,11 @@ HELD = {"metadata[order_ref]": f"{PAYMENT}-a1", **MANUAL}
 CHALLENGE = {"payment_method": "pm_card_threeDSecure2Required", "return_url": "https://shop.example/back"}
 
 
-def read(came: Came, secret: str = "whsec_eu") -> tuple[Notice, ...] | HookRefused:
-    return webhooks.read(Hook(came.headers, came.body), HookKeys((secret,), {}), datetime.now(UTC))
+def read(came: Came, secret: str = "whsec_eu") -> tuple[Notice, ...] | WebhookRefused:
+    return webhooks.read(Webhook(came.headers, came.body), WebhookKeys((secret,), {}), datetime.now(UTC))
 
 
-async def told(receiver: Receiver, *types: str) -> None:
+async def received(receiver: Receiver, *types: str) -> None:
     """Until these have come, in whatever order, and no others."""
     try:
         await until(lambda: len(receiver.came) >= len(types), 10)
@@ -37,7 +38,7 @@ async def test_a_sale_is_told_with_its_key_and_signed_with_the_whole_secret(
 ):
     intent = (await hearing.create("k1", **REF)).body
 
-    await told(receiver, "charge.succeeded", "payment_intent.succeeded")
+    await received(receiver, "charge.succeeded", "payment_intent.succeeded")
 
     came = next(one for one in receiver.came if one.event["type"] == "payment_intent.succeeded")
     event = came.event
@@ -51,7 +52,7 @@ async def test_a_sale_is_told_with_its_key_and_signed_with_the_whole_secret(
 
 async def test_our_adapter_reads_the_sale_and_takes_it_from_nobody_else(hearing: Client, receiver: Receiver):
     intent = (await hearing.create(**REF)).body
-    await told(receiver, "charge.succeeded", "payment_intent.succeeded")
+    await received(receiver, "charge.succeeded", "payment_intent.succeeded")
 
     came = next(one for one in receiver.came if one.event["type"] == "payment_intent.succeeded")
     (notice,) = read(came)
@@ -62,7 +63,7 @@ async def test_our_adapter_reads_the_sale_and_takes_it_from_nobody_else(hearing:
         intent["id"],
         "APPROVED",
     )
-    assert read(came, "whsec_other") == HookRefused("forged")
+    assert read(came, "whsec_other") == WebhookRefused("forged")
 
 
 async def test_a_forgery_is_one(hearing: Client, receiver: Receiver):
@@ -71,7 +72,7 @@ async def test_a_forgery_is_one(hearing: Client, receiver: Receiver):
 
     await until(lambda: len(receiver.came) == 4)
 
-    refused = [one for one in receiver.came if read(one) == HookRefused("forged")]
+    refused = [one for one in receiver.came if read(one) == WebhookRefused("forged")]
     assert len(refused) == 2
 
 
@@ -89,7 +90,7 @@ async def test_each_begin_has_its_events(hearing: Client, receiver: Receiver, to
     except aiohttp.ClientError:
         assert token == "pm_sim_lost"
 
-    await told(receiver, *types)
+    await received(receiver, *types)
 
 
 async def test_the_end_of_a_challenge_is_told(hearing: Client, receiver: Receiver):
@@ -97,13 +98,13 @@ async def test_the_end_of_a_challenge_is_told(hearing: Client, receiver: Receive
 
     await hearing.pass_challenge(intent, "fail")
 
-    await told(receiver, "payment_intent.requires_action", "payment_intent.payment_failed")
+    await received(receiver, "payment_intent.requires_action", "payment_intent.payment_failed")
 
 
 async def test_what_is_processing_is_told_when_it_has_succeeded(hearing: Client, receiver: Receiver):
     await hearing.create(payment_method="pm_sim_processing")
 
-    await told(receiver, "payment_intent.processing", "charge.succeeded", "payment_intent.succeeded")
+    await received(receiver, "payment_intent.processing", "charge.succeeded", "payment_intent.succeeded")
 
 
 async def test_a_hold_is_told_and_what_becomes_of_it(hearing: Client, receiver: Receiver):
@@ -112,7 +113,7 @@ async def test_a_hold_is_told_and_what_becomes_of_it(hearing: Client, receiver: 
     await hearing.capture(intent, amount_to_capture="500", final_capture="false")
     await hearing.capture(intent, amount_to_capture="599")
 
-    await told(
+    await received(
         receiver,
         *("charge.succeeded", "payment_intent.amount_capturable_updated"),
         *("charge.captured", "payment_intent.amount_capturable_updated"),
@@ -124,7 +125,7 @@ async def test_a_canceled_hold_is_told(hearing: Client, receiver: Receiver):
     intent = (await hearing.create(**HELD)).body["id"]
     await hearing.cancel(intent)
 
-    await told(
+    await received(
         receiver,
         *("charge.succeeded", "payment_intent.amount_capturable_updated", "payment_intent.canceled"),
     )
@@ -148,7 +149,7 @@ async def test_a_refund_is_told_until_its_end(
     intent = (await hearing.create(payment_method=token)).body["id"]
     await hearing.refund(intent, amount="300")
 
-    await told(receiver, "charge.succeeded", "payment_intent.succeeded", *types)
+    await received(receiver, "charge.succeeded", "payment_intent.succeeded", *types)
 
 
 async def test_a_hold_that_nobody_captures_expires_where_the_account_says_so(
@@ -156,7 +157,7 @@ async def test_a_hold_that_nobody_captures_expires_where_the_account_says_so(
 ):
     intent = (await hearing.of_account(SHORT_KEY).create(**HELD)).body["id"]
 
-    await told(
+    await received(
         receiver,
         *("charge.succeeded", "payment_intent.amount_capturable_updated"),
         *("charge.expired", "payment_intent.canceled"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateways.simulator.psp import Refusal
+from gateways.simulator.core.psp import Refusal
 from gateways.simulator.stripe import forms
 from gateways.simulator.stripe.scenarios import AMOUNTS, SUCCESS, TOKENS, chosen
 
@@ -28,7 +28,7 @@ def test_any_form_is_taken_or_refused_with_a_400(sent: forms.Pairs):
     try:
         status, amount = 200, forms.create(sent).amount
     except Refusal as refused:
-        status, amount = refused.answer.status, 1
+        status, amount = refused.response.status, 1
 
     assert status in {200, 400}
     assert amount > 0

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateways.simulator.ledger import read_charges, read_movements
+from gateways.simulator.core.ledger import read_movements
 from tests.gateways.simulator.client import INTENTS, MANUAL, Client
+from tests.support.movements import captures, minor
 
 PAYMENT = "0f8fad5bd9cb469fa16570867728950e"
 REFERENCE = f"{PAYMENT}-a1"
@@ -15,7 +16,7 @@ CHALLENGE = {"payment_method": "pm_card_threeDSecure2Required", "return_url": "h
 
 
 def moves(ledger_file: Path) -> list[tuple[str, str, int | None]]:
-    return [(one.kind, one.reference, one.amount_minor) for one in read_movements(ledger_file)]
+    return [(one.kind, one.reference, minor(one)) for one in read_movements(ledger_file)]
 
 
 async def read(simulator: Client, intent: dict[str, Any]) -> dict[str, Any]:
@@ -49,18 +50,18 @@ async def test_a_challenge_may_be_demanded_of_any_card(simulator: Client, token:
 
 
 async def test_without_the_customer_a_challenge_is_a_decline(simulator: Client):
-    said = await simulator.create(**CHALLENGE, off_session="true")
+    response = await simulator.create(**CHALLENGE, off_session="true")
 
-    assert (said.status, said.body["error"]["code"]) == (402, "authentication_required")
+    assert (response.status, response.body["error"]["code"]) == (402, "authentication_required")
 
 
 async def test_what_does_nothing_stands_in_the_intent(simulator: Client):
-    said = await simulator.create(
+    response = await simulator.create(
         customer="cus_1", setup_future_usage="off_session", statement_descriptor_suffix="ORDER 7"
     )
 
     names = ("customer", "setup_future_usage", "statement_descriptor_suffix")
-    assert [said.body[name] for name in names] == ["cus_1", "off_session", "ORDER 7"]
+    assert [response.body[name] for name in names] == ["cus_1", "off_session", "ORDER 7"]
 
 
 @pytest.mark.parametrize(("token", "attempts"), [("pm_sim_declined_once", 2), ("pm_sim_declined_twice", 3)])
@@ -71,7 +72,7 @@ async def test_a_payment_may_be_declined_before_it_succeeds(simulator: Client, t
     ]
     other = await simulator.create(payment_method=token, **{"metadata[order_ref]": "another-s1"})
 
-    assert [said.status for said in answers] == [402] * (attempts - 1) + [200]
+    assert [response.status for response in answers] == [402] * (attempts - 1) + [200]
     assert other.status == 402
 
 
@@ -83,4 +84,4 @@ async def test_an_intent_may_be_unlisted_for_a_while_and_still_be_there(simulato
 
     assert (found.body["data"], listed.body["data"]) == ([], [])
     assert (await read(simulator, intent))["status"] == "succeeded"
-    assert len(list(read_charges(ledger_file))) == 1
+    assert len(captures(ledger_file)) == 1

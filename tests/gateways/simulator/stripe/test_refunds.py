@@ -4,16 +4,17 @@ from typing import Any
 
 import pytest
 
-from gateways.simulator.ledger import read_movements
+from gateways.simulator.core.ledger import read_movements
 from tests.gateways.simulator.client import INTENTS, MANUAL, PLAIN_KEY, REFUNDS, SEVERAL, Client, until
+from tests.gateways.simulator.conftest import slowly
+from tests.support.movements import minor
 
 PAYMENT = "0f8fad5bd9cb469fa16570867728950e"
+REFUND = f"{PAYMENT}-r2"
 
 
 def refunded(ledger_file: Path) -> list[tuple[str, int | None]]:
-    return [
-        (one.reference, one.amount_minor) for one in read_movements(ledger_file) if one.kind == "refunded"
-    ]
+    return [(one.reference, minor(one)) for one in read_movements(ledger_file) if one.kind == "refunded"]
 
 
 async def sold(simulator: Client, token: str = "pm_card_visa") -> dict[str, Any]:
@@ -28,17 +29,24 @@ async def charge(simulator: Client, intent: dict[str, Any]) -> dict[str, Any]:
 async def test_a_refund_gives_back_all_that_was_taken(simulator: Client, ledger_file: Path):
     intent = await sold(simulator)
 
-    said = await simulator.refund(
+    response = await simulator.refund(
         intent["id"], reason="requested_by_customer", **{"metadata[order_ref]": f"{PAYMENT}-r2"}
     )
 
-    assert said.status == 200
-    assert (said.body["object"], said.body["status"], said.body["amount"]) == ("refund", "succeeded", 1099)
-    assert (said.body["payment_intent"], said.body["charge"]) == (intent["id"], intent["latest_charge"])
-    assert (said.body["currency"], said.body["reason"]) == ("usd", "requested_by_customer")
-    assert said.body["metadata"] == {"order_ref": f"{PAYMENT}-r2"}
+    assert response.status == 200
+    assert (response.body["object"], response.body["status"], response.body["amount"]) == (
+        "refund",
+        "succeeded",
+        1099,
+    )
+    assert (response.body["payment_intent"], response.body["charge"]) == (
+        intent["id"],
+        intent["latest_charge"],
+    )
+    assert (response.body["currency"], response.body["reason"]) == ("usd", "requested_by_customer")
+    assert response.body["metadata"] == {"order_ref": f"{PAYMENT}-r2"}
     (*_, moved) = read_movements(ledger_file)
-    assert (moved.kind, moved.psp_id, moved.intent_id) == ("refunded", said.body["id"], intent["id"])
+    assert (moved.kind, moved.psp_id, moved.intent_id) == ("refunded", response.body["id"], intent["id"])
     assert (moved.reference, moved.intent_reference) == (f"{PAYMENT}-r2", f"{PAYMENT}-s1")
     shown = await charge(simulator, intent)
     assert (shown["amount_refunded"], shown["refunded"]) == (1099, True)
@@ -60,23 +68,42 @@ async def test_a_refund_is_read_by_its_id_and_listed_by_its_intent(simulator: Cl
     assert rest.body["data"] == [made[0]]
 
 
+async def test_a_charge_is_read_with_its_newest_ten_refunds_where_they_are_asked_for(simulator: Client):
+    intent = await sold(simulator)
+    made = [(await simulator.refund(intent["id"], amount="10")).body for _ in range(11)]
+
+    plain = await charge(simulator, intent)
+    path = f"{INTENTS}/{intent['id']}?expand[]=latest_charge.refunds"
+    shown = (await simulator.ask("GET", path)).body["latest_charge"]
+
+    assert "refunds" not in plain
+    assert shown["refunds"] == {
+        "object": "list",
+        "data": made[:0:-1],
+        "has_more": True,
+        "url": f"/v1/charges/{intent['latest_charge']}/refunds",
+    }
+
+
 async def test_a_refund_may_name_the_charge(simulator: Client, ledger_file: Path):
     intent = await sold(simulator)
 
-    said = await simulator.post(REFUNDS, {"charge": intent["latest_charge"], "amount": "99"}, "p-r2-1")
+    response = await simulator.post(
+        REFUNDS, {"charge": intent["latest_charge"], "amount": "99"}, f"{REFUND}-1"
+    )
 
-    assert said.body["payment_intent"] == intent["id"]
-    assert refunded(ledger_file) == [("p-r2", 99)]
+    assert response.body["payment_intent"] == intent["id"]
+    assert refunded(ledger_file) == [(REFUND, 99)]
 
 
 async def test_a_repeated_refund_gives_back_once(simulator: Client, ledger_file: Path):
     intent = await sold(simulator)
 
-    first = await simulator.refund(intent["id"], "p-r2-1", amount="100")
-    again = await simulator.refund(intent["id"], "p-r2-1", amount="100")
+    first = await simulator.refund(intent["id"], f"{REFUND}-1", amount="100")
+    again = await simulator.refund(intent["id"], f"{REFUND}-1", amount="100")
 
     assert first.raw == again.raw
-    assert refunded(ledger_file) == [("p-r2", 100)]
+    assert refunded(ledger_file) == [(REFUND, 100)]
 
 
 async def test_no_more_is_given_back_than_was_taken(simulator: Client, ledger_file: Path):
@@ -100,10 +127,10 @@ async def test_what_was_captured_so_far_can_be_refunded_and_no_more(simulator: C
     await simulator.capture(intent["id"], amount_to_capture="700", final_capture="false")
 
     too_much = await simulator.refund(intent["id"], amount="701")
-    said = await simulator.refund(intent["id"])
+    response = await simulator.refund(intent["id"])
 
     assert (held.status, too_much.status) == (400, 400)
-    assert said.body["amount"] == 700
+    assert response.body["amount"] == 700
     assert (await charge(simulator, intent))["refunded"] is False
 
 
@@ -122,9 +149,9 @@ async def test_a_refund_that_stripe_refuses_names_the_parameter(
 ):
     intent = await sold(simulator)
 
-    said = await simulator.refund(intent["id"], **fields)
+    response = await simulator.refund(intent["id"], **fields)
 
-    assert (said.status, said.body["error"]["param"]) == (400, param)
+    assert (response.status, response.body["error"]["param"]) == (400, param)
     assert refunded(ledger_file) == []
 
 
@@ -134,6 +161,7 @@ async def test_an_authorization_has_nothing_to_refund(simulator: Client):
     assert (await simulator.refund(intent["id"])).status == 400
 
 
+@slowly
 async def test_a_pending_refund_reserves_and_succeeds_later(simulator: Client, ledger_file: Path):
     intent = await sold(simulator, "pm_card_pendingRefund")
     pending = (await simulator.refund(intent["id"], amount="1000")).body
@@ -146,6 +174,7 @@ async def test_a_pending_refund_reserves_and_succeeds_later(simulator: Client, l
     assert (await simulator.ask("GET", f"{REFUNDS}/{pending['id']}")).body["status"] == "succeeded"
 
 
+@slowly
 async def test_a_pending_refund_that_fails_lets_go_what_it_reserved(simulator: Client, ledger_file: Path):
     intent = await sold(simulator, "pm_sim_refund_pending_fails")
     pending = (await simulator.refund(intent["id"])).body
@@ -165,9 +194,9 @@ async def test_a_pending_refund_that_fails_lets_go_what_it_reserved(simulator: C
 async def test_a_refund_may_fail_at_once(simulator: Client, ledger_file: Path):
     intent = await sold(simulator, "pm_sim_refund_failed")
 
-    said = await simulator.refund(intent["id"])
+    response = await simulator.refund(intent["id"])
 
-    assert (said.status, said.body["status"]) == (200, "failed")
+    assert (response.status, response.body["status"]) == (200, "failed")
     assert refunded(ledger_file) == []
 
 

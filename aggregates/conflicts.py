@@ -1,0 +1,174 @@
+"""Which report contradicts the record, and why: `CONFLICTS`, read from the top. Pure.
+
+The order matters where two hold at once: the one that names the money at stake comes before the one that
+names a state. A report that no rule of the table names contradicts nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aggregates.contradiction import Until
+from aggregates.double_execution import is_second
+from aggregates.operation import FOUND_TWICE, NOT_EXECUTED, OperationState
+from aggregates.received import Received
+
+S = OperationState
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A way in which a report contradicts the record. `why`: for the operator who looks at it."""
+
+    name: str
+    applies: Callable[[Received], bool]
+    why: Callable[[Received], str]
+
+
+def find_conflict(received: Received) -> Conflict | None:
+    """Returns the first of `CONFLICTS` that applies. None: the report agrees with the record, or moves it
+    on."""
+    return next((one for one in CONFLICTS if one.applies(received)), None)
+
+
+def until(received: Received) -> Until | None:
+    """Returns what ends the contradiction by itself. None: only an operator does."""
+    if is_second(received.operation, received.report):
+        return "named"
+    gone = received.operation.state is S.APPROVED and received.report.state in NOT_EXECUTED
+    return "stands" if gone else None
+
+
+def is_late_approval(received: Received) -> bool:
+    """True if the report approves an attempt that was not approved here: the customer may be charged for
+    it."""
+    approves = received.operation.is_charge_attempt and received.report.state is S.APPROVED and received.fits
+    return approves and received.operation.state is not S.APPROVED
+
+
+def _is_found_twice(received: Received) -> bool:
+    report = received.report
+    found = report.source == "query" and report.code == FOUND_TWICE
+    return found and report.state is not S.APPROVED and received.operation.state is S.APPROVED
+
+
+def _is_second_authorization(received: Received) -> bool:
+    return received.report.state is not S.APPROVED and received.is_second_authorization
+
+
+def _is_authorization_of_other_money(received: Received) -> bool:
+    authorized = received.report.state is not S.APPROVED and received.report.next_step is not None
+    return authorized and not received.is_of_whole_amount
+
+
+def _is_authorized_after_decline(received: Received) -> bool:
+    declined = received.operation.state in {S.DECLINED_SOFT, S.DECLINED_HARD}
+    authorized = received.report.state is not S.APPROVED and received.report.next_step is not None
+    return declined and authorized and received.is_later
+
+
+def _is_under_way_after_absence(received: Received) -> bool:
+    absent = received.operation.state in {S.NOT_SENT, S.PROVEN_ABSENT}
+    return absent and received.report.state in {S.ACTION_REQUIRED, S.PENDING} and received.is_later
+
+
+def _is_approval_gone(received: Received) -> bool:
+    operation, report = received.operation, received.report
+    # Of two reported charges one may prove to be none: resolution.compare_charges decides that.
+    compared = operation.confirming and any(o.late_approval is not None for o in received.payment.attempts)
+    gone = operation.state is S.APPROVED and report.source == "query" and report.state in NOT_EXECUTED
+    return gone and not compared and received.is_later and not received.is_lapse_or_release
+
+
+def _is_approval_of_other_money(received: Received) -> bool:
+    return received.report.state is S.APPROVED and not received.fits
+
+
+def _is_executed_twice(received: Received) -> bool:
+    operation, report = received.operation, received.report
+    approved_again = operation.state is S.APPROVED and report.state is S.APPROVED
+    return approved_again and report.psp_id not in {None, operation.psp_id}
+
+
+def _is_approved_again_otherwise(received: Received) -> bool:
+    operation, report = received.operation, received.report
+    approved_again = operation.state is S.APPROVED and report.state is S.APPROVED
+    return approved_again and operation.kind != "void" and report.amount_minor != operation.approved_minor
+
+
+def _is_approved_after_end(received: Received) -> bool:
+    operation, report = received.operation, received.report
+    approved = report.state is S.APPROVED and operation.late_approval is None
+    return approved and operation.state in NOT_EXECUTED
+
+
+def _is_approved_beside(received: Received) -> bool:
+    operation, approved = received.operation, received.payment.approved_attempt
+    new = operation.state is not S.APPROVED and operation.late_approval is None
+    approves = received.report.state is S.APPROVED and operation.is_charge_attempt
+    return new and approves and approved is not None
+
+
+def _beside(received: Received) -> str:
+    approved = received.payment.approved_attempt
+    assert approved is not None
+    return f"approved, beside {approved.id}"
+
+
+CONFLICTS: Final = (
+    Conflict(
+        "found_twice",
+        _is_found_twice,
+        lambda received: "executed twice: the PSP shows more than one for one operation",
+    ),
+    Conflict(
+        "second_authorization",
+        _is_second_authorization,
+        lambda received: "authorized twice: another id at the PSP for one operation",
+    ),
+    Conflict(
+        "authorization_of_other_money",
+        _is_authorization_of_other_money,
+        lambda received: "authorized for another amount or currency than was requested",
+    ),
+    Conflict(
+        "authorized_after_decline",
+        _is_authorized_after_decline,
+        lambda received: f"authorized at the PSP, after it was recorded as {received.operation.state}",
+    ),
+    Conflict(
+        "under_way_after_absence",
+        _is_under_way_after_absence,
+        lambda received: (
+            f"{received.report.state} at the PSP, after it was recorded as {received.operation.state}"
+        ),
+    ),
+    Conflict(
+        "approval_gone",
+        _is_approval_gone,
+        lambda received: "the PSP no longer knows what it had approved",
+    ),
+    Conflict(
+        "approval_of_other_money",
+        _is_approval_of_other_money,
+        lambda received: "approved for another amount or currency than was requested",
+    ),
+    Conflict(
+        "executed_twice",
+        _is_executed_twice,
+        lambda received: "executed twice: another id at the PSP for one operation",
+    ),
+    Conflict(
+        "approved_again_otherwise",
+        _is_approved_again_otherwise,
+        lambda received: "approved again, for another amount",
+    ),
+    Conflict(
+        "approved_after_end",
+        _is_approved_after_end,
+        lambda received: f"approved, after it was recorded as {received.operation.state}",
+    ),
+    Conflict("approved_beside", _is_approved_beside, _beside),
+)
+"""Read from the top; the first that applies gives the reason. The first six are of reports that do not
+approve, the others of reports that do."""

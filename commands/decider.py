@@ -1,0 +1,213 @@
+"""Turns a batch of records into one transaction's writes. Invariant: a payment's records are decided in the
+order read, outcomes before commands.
+
+A stream that cannot be read or decided is parked: its records queue behind it, and all other payments go on.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from eventsourcing.domain import EventSourcingError
+
+from commands.handlers import Context, Message, check, handle
+from commands.messages import InvalidMessage, MerchantCommand, RetryParked, dump
+from commands.parsing import parse_command, parse_outcome
+from commands.ports import Accounts, Loaded, Parking, Store, Timer, Writes
+from commands.records import DeadLetter, Record
+from commands.replies import refused
+from commands.reply import Reply
+
+# What a broken stream or a bug of ours raises in a decision. Any other error is the infrastructure's and ends
+# the process.
+UNDECIDABLE: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    EventSourcingError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A message to decide, with the record that it came in."""
+
+    record: Record
+    message: Message
+
+    @property
+    def payment_id(self) -> UUID:
+        """The payment that the message is about."""
+        return self.message.payment_id
+
+
+@dataclass(slots=True)
+class Result:
+    """What a batch writes, and the replies and dead letters that are sent once the writes are committed."""
+
+    writes: Writes = field(default_factory=Writes)
+    replies: list[Reply] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+
+    def add(self, other: "Result") -> None:
+        """Appends another's result: that of other payments."""
+        self.writes.add(other.writes)
+        self.replies += other.replies
+        self.letters += other.letters
+
+
+class Decider:
+    """Decides batches. `outcomes_topic`: records of this topic are reports, all others are commands."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        outcomes_topic: str,
+        clock: Callable[[], datetime],
+        chance: random.Random,
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._outcomes_topic = outcomes_topic
+        self._clock = clock
+        self._chance = chance
+
+    def read(self, records: Sequence[Record]) -> tuple[list[Work], Result]:
+        """Parses the records. Returns the valid messages, outcomes first, and the replies and dead letters of
+        the rest."""
+        works: list[Work] = []
+        unusable = Result()
+        for record in sorted(records, key=lambda record: record.topic != self._outcomes_topic):
+            try:
+                works.append(self._work(record))
+            except InvalidMessage as invalid:
+                _refuse(unusable, record, invalid, None)
+        return works, unusable
+
+    def decide(self, works: Sequence[Work]) -> Result:
+        """Loads the streams and decides their messages; saves nothing."""
+        by_payment: dict[UUID, list[Work]] = {}
+        for work in works:
+            by_payment.setdefault(work.payment_id, []).append(work)
+        commands = [work.message.command_id for work in works if isinstance(work.message, MerchantCommand)]
+        loaded = self._store.load(by_payment.keys(), commands)
+        result = Result()
+        for payment_id, group in by_payment.items():
+            result.add(self._decide_stream(payment_id, group, loaded[payment_id]))
+        return result
+
+    def _work(self, record: Record) -> Work:
+        raw = record.content()
+        message: Message = parse_outcome(raw) if record.topic == self._outcomes_topic else parse_command(raw)
+        if record.key != str(message.payment_id).encode():
+            detail = "the record's key is not the payment's id: send payment_id as text for the key"
+            raise InvalidMessage("payment_not_found", "payment_id", detail, message.command_id)
+        check(message)
+        return Work(record, message)
+
+    def _decide_stream(self, payment_id: UUID, works: list[Work], loaded: Loaded) -> Result:
+        retries = [work for work in works if isinstance(work.message, RetryParked)]
+        if loaded.parked and not retries:
+            return _queued(payment_id, works)
+        reason = loaded.broken
+        if reason is None:
+            try:
+                queue = self._store.queue_of(payment_id) if loaded.parked else ()
+                waiting = [self._work(record) for record in queue]
+                if waiting:
+                    loaded = self._with_refusals(payment_id, loaded, waiting)
+                result = self._decide_in_order(waiting + works, loaded)
+            except UNDECIDABLE as error:
+                reason = f"{type(error).__name__} at {_innermost(error)}"
+            else:
+                if loaded.parked:
+                    result.writes.unparked.append((payment_id, len(queue)))
+                return result
+        return self._parked(payment_id, works, reason, already=loaded.parked)
+
+    def _with_refusals(self, payment_id: UUID, loaded: Loaded, works: Sequence[Work]) -> Loaded:
+        """Adds the refusals of the queued commands: one refused before its stream was parked keeps its
+        answer."""
+        ids = [work.message.command_id for work in works]
+        return replace(
+            loaded,
+            refusals={**self._store.load([payment_id], ids)[payment_id].refusals, **loaded.refusals},
+        )
+
+    def _decide_in_order(self, works: Sequence[Work], loaded: Loaded) -> Result:
+        result = Result()
+        writes = result.writes
+        payment = loaded.payment
+        refusals = dict(loaded.refusals)
+        timer: Timer | None = None
+        for work in works:
+            context = Context(
+                now=self._clock(),
+                jitter=self._chance.random(),
+                correlation_id=work.record.header("correlation_id"),
+                traceparent=work.record.traceparent,
+                accounts=self._accounts,
+                refusals=refusals,
+            )
+            try:
+                decided = handle(work.message, payment, context)
+            except InvalidMessage as invalid:
+                _refuse(result, work.record, invalid, None)
+                continue
+            payment = decided.payment
+            timer = decided.timer or timer
+            if decided.refusal is not None:
+                refusals[decided.refusal.command_id] = decided.refusal
+                writes.refusals.append(decided.refusal)
+            writes.gateway_ids += decided.gateway_ids
+            result.replies += decided.replies
+        # Once for all messages about the payment: all its events, and the timer as the last of them left it.
+        if payment is not None and payment.pending_events:
+            writes.payments.append(payment)
+        if timer is not None:
+            writes.timers.append(timer)
+        return result
+
+    def _parked(self, payment_id: UUID, works: list[Work], reason: str, *, already: bool) -> Result:
+        result = _queued(payment_id, [work for work in works if not isinstance(work.message, RetryParked)])
+        if not already:
+            result.writes.parked.append(Parking(payment_id, reason))
+        for work in works:
+            if isinstance(work.message, RetryParked):
+                why = InvalidMessage(
+                    "still_parked", None, f"it fails as before: {reason}", work.message.command_id
+                )
+                reply = refused(why, payment_id, work.record.header("correlation_id"))
+                assert reply is not None
+                result.replies.append(reply)
+        return result
+
+
+def _queued(payment_id: UUID, works: Sequence[Work]) -> Result:
+    # As parsed, not as sent: if a JSON name is repeated, the producer's bytes hold more than was searched for
+    # card data.
+    records = [replace(work.record, value=dump(work.message)) for work in works]
+    return Result(Writes(queued=[(payment_id, record) for record in records]))
+
+
+def _refuse(result: Result, record: Record, invalid: InvalidMessage, payment_id: UUID | None) -> None:
+    result.letters.append(DeadLetter.of(record, invalid))
+    if (reply := refused(invalid, payment_id, record.header("correlation_id"))) is not None:
+        result.replies.append(reply)
+
+
+def _innermost(error: BaseException) -> str:
+    """Returns the function and line that raised, never the error's text, which may hold what must not be
+    kept."""
+    trace = error.__traceback__
+    assert trace is not None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"

@@ -1,0 +1,17 @@
+module read_events
+
+go 1.24
+
+require (
+	github.com/cloudevents/sdk-go/v2 v2.16.2
+	github.com/twmb/franz-go v1.19.5
+)
+
+require (
+	github.com/json-iterator/go v1.1.12 // indirect
+	github.com/klauspost/compress v1.18.0 // indirect
+	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
+	github.com/modern-go/reflect2 v1.0.2 // indirect
+	github.com/pierrec/lz4/v4 v4.1.22 // indirect
+	github.com/twmb/franz-go/pkg/kmsg v1.11.2 // indirect
+)

@@ -1,0 +1,35 @@
+"""The adapters of all PSPs, by the names that settings and topics use."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Final
+
+from gateways.adyen.adapter import Adyen
+from gateways.braintree.adapter import Braintree
+from gateways.contract import Gateway
+from gateways.paypal.adapter import PayPal
+from gateways.razorpay.adapter import Razorpay
+from gateways.stripe.adapter import Stripe
+
+ADAPTERS: Final[Mapping[str, Gateway]] = {
+    "stripe": Stripe(),
+    "adyen": Adyen(),
+    "paypal": PayPal(),
+    "braintree": Braintree(),
+    "razorpay": Razorpay(),
+}
+
+
+def stray_prefix(payment_method: str, first: str | None = None) -> str | None:
+    """The correction for a token whose part before the colon is neither a PSP's name nor a prefix of the
+    tokens of `first`, the PSP to which tokens without a name belong (None: any PSP). None: the token is
+    fine."""
+    prefix, colon, _ = payment_method.partition(":")
+    own = [adapter.facts.token_prefixes for name, adapter in ADAPTERS.items() if first in {None, name}]
+    if not colon or prefix in ADAPTERS or any(prefix in prefixes for prefixes in own):
+        return None
+    names = ", ".join(f"{name}:…" for name in ADAPTERS)
+    near = get_close_matches(prefix.lower(), ADAPTERS, 1)
+    return (
+        f"no PSP has the name before the colon: {f'did you mean {near[0]}:…? W' if near else 'w'}rite {names}"
+    )

@@ -1,0 +1,94 @@
+"""Reads `dead.letters`, and sends an original again. The original is read from its own topic: a letter
+does not hold it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from aiokafka import TopicPartition
+
+from commands.messages import SENSITIVE
+from commands.records import DeadLetter
+from infra.kafka import reader, topics
+from infra.kafka.producers import producing
+from infra.settings import KafkaSettings
+
+
+class NotSent(Exception):
+    """The original was not sent again, for the reason in the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter with the broker's time of it."""
+
+    at: datetime
+    letter: DeadLetter
+
+    @property
+    def place(self) -> str:
+        """Where the original stands: topic/partition/offset."""
+        return f"{self.letter.topic}/{self.letter.partition}/{self.letter.offset}"
+
+
+async def read(settings: KafkaSettings, last: int) -> list[Letter]:
+    """Returns the last `last` letters, oldest first."""
+    place = TopicPartition(settings.topic_prefix + topics.DEAD_LETTERS, 0)
+    async with reader.consumer(settings.kafka, client_id="aegispay-operator", group_id=None) as consumer:
+        ends = await consumer.end_offsets([place])
+        first = (await consumer.beginning_offsets([place]))[place]
+        firsts = {place: max(first, ends[place] - last)}
+        return [
+            _letter(record)
+            async for records in reader.read_between(consumer, firsts, ends)
+            for record in records
+        ]
+
+
+async def send_again(settings: KafkaSettings, letter: DeadLetter) -> tuple[int, int]:
+    """Sends a copy with the original's value, key and headers, and returns the copy's partition and
+    offset. Raises `NotSent`."""
+    if letter.code == SENSITIVE:
+        raise NotSent("the original holds a card number or a security code: it is not sent again")
+    declared = {topic.name for topic in topics.declared(settings.partitions, settings.topic_prefix)}
+    if letter.topic not in declared:
+        raise NotSent(f"{letter.topic} is no topic of AegisPay")
+    original = await _original(settings, letter)
+    if original is None:
+        raise NotSent("its topic no longer has the original: it is older than what the topic keeps")
+    unreadable = letter.code == "unreadable"
+    if unreadable and original.value is None:
+        raise NotSent("the Kafka client cannot read it now either")
+    # What could not be read then had no time of its own.
+    if not unreadable and original.timestamp != letter.timestamp_ms:
+        raise NotSent("what stands at that place is not what the letter was written about: its time differs")
+    async with producing(settings, "operator") as broker:
+        sent = await broker.send_and_wait(
+            letter.topic,
+            original.value,
+            key=original.key,
+            partition=letter.partition,
+            headers=[(name, value) for name, value in original.headers],
+        )
+    return sent.partition, sent.offset
+
+
+def matching(letters: Sequence[Letter], place: str) -> DeadLetter | None:
+    """Returns the newest letter about the record at `place`, topic/partition/offset; None: there is none."""
+    return next((one.letter for one in reversed(letters) if one.place == place), None)
+
+
+async def _original(settings: KafkaSettings, letter: DeadLetter) -> Any | None:
+    try:
+        return await reader.record_at(
+            settings.kafka, TopicPartition(letter.topic, letter.partition), letter.offset
+        )
+    except TimeoutError as error:
+        raise NotSent("Kafka did not hand out the original in time: try again") from error
+
+
+def _letter(record: Any) -> Letter:
+    at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    return Letter(at, DeadLetter(**orjson.loads(record.value)))

@@ -1,0 +1,65 @@
+"""Declares every Kafka topic and consumer group. `aegispay topics` creates the topics, every process checks
+them at its start, and no consumer makes one.
+
+Invariant: the partition count of a keyed topic never changes, since another count breaks the order per
+payment.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from gateways.registry import ADAPTERS
+
+COMMANDS: Final = "payments.commands"
+REPLIES: Final = "payments.replies"
+EVENTS: Final = "payments.events"
+OUTCOMES: Final = "gateways.outcomes"
+DEAD_LETTERS: Final = "dead.letters"
+GATEWAYS: Final = tuple(ADAPTERS)
+
+_HOUR_MS: Final = 3_600_000
+_DAY_MS: Final = 24 * _HOUR_MS
+
+
+def requests(gateway: str) -> str:
+    """Returns the topic of the requests to one gateway, without the installation's prefix."""
+    return f"gateways.{gateway}.requests"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it is created; `name` with the installation's prefix."""
+
+    name: str
+    partitions: int
+    cleanup: Literal["delete", "compact"]
+    retention_ms: int  # -1: for ever
+
+
+def declared(partitions: int, prefix: str) -> tuple[Topic, ...]:
+    """Returns every topic. `partitions` is the count of each topic that is keyed by payment."""
+    return tuple(
+        Topic(prefix + name, count, "delete", retention)
+        for name, count, retention in (
+            # Longer than the longest outage that must not lose a record.
+            (COMMANDS, partitions, 14 * _DAY_MS),
+            (OUTCOMES, partitions, 14 * _DAY_MS),
+            (REPLIES, partitions, _DAY_MS),
+            (EVENTS, partitions, -1),
+            *((requests(gateway), partitions, 14 * _DAY_MS) for gateway in GATEWAYS),
+            (DEAD_LETTERS, 1, 90 * _DAY_MS),
+        )
+    )
+
+
+COMMAND_GROUP: Final = "commands"
+"""The consumer group of the command workers, on COMMANDS and OUTCOMES."""
+TIMERS_GROUP: Final = "timers"
+"""The consumer group of the timers processes, on DEAD_LETTERS."""
+READ_MODELS_GROUP: Final = "read-models"
+"""The consumer group of the read-model workers, on EVENTS."""
+
+
+def gateway_group(gateway: str) -> str:
+    """The consumer group of a gateway's workers; its offsets show how far they are."""
+    return f"gateway-{gateway}"

@@ -1,0 +1,291 @@
+"""The order in which an agent's records are handled and acknowledged; nothing here knows of Faust.
+
+Invariant: a partition's offset is committed only when every record before it was handled, in this assignment.
+What was read in an older assignment is dropped: calls in flight go on, but acknowledge nothing.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from commands.records import Record
+
+RECORDS = Counter("aegispay_agent_records", "Records handled", ["agent"])
+SECONDS = Histogram(
+    "aegispay_agent_handler_seconds",
+    "From a handler's call to its return",
+    ["agent"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+IN_FLIGHT = Gauge("aegispay_agent_in_flight", "Records that a handler has at this moment", ["agent"])
+
+AHEAD_MAX: Final = 200
+_HELD_BATCHES_MAX: Final = 2
+
+
+class RecordsSkipped(Exception):
+    """Records were lost on the way. Started again, the process reads on from the last one that it
+    acknowledged."""
+
+
+class Reading(Protocol):
+    """Controls how a partition is fetched."""
+
+    def hold(self, topic: str, partition: int) -> None:
+        """Fetches no more of the partition; records that were fetched before still come."""
+        ...
+
+    def resume(self, topic: str, partition: int) -> None:
+        """Fetches the partition again."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class InFlight:
+    """A record that was read and not yet acknowledged; `read_at` of `time.monotonic`."""
+
+    record: Record
+    queue: "PartitionQueue"
+    read_at: float
+    done: bool = False
+
+
+class PartitionQueue:
+    """The records of one partition in one assignment, in offset order; the first is the oldest
+    unacknowledged."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.entries: deque[InFlight] = deque()
+        self.backlog: deque[InFlight] = deque()  # read, but too far ahead of the oldest to begin
+        self.next_offset: int | None = None  # what may be committed
+        self.revoked = False
+        self._last_read: int | None = None
+
+    def skipped_before(self, record: Record) -> tuple[int, int] | None:
+        """Returns the first offset that is missing before this record, and the record's own; None: none is
+        missing.
+
+        Either a transaction's marker or an aborted record stands there, or a record was lost on the way.
+        """
+        last = self._last_read
+        return None if last is None or record.offset <= last + 1 else (last + 1, record.offset)
+
+    def add(self, record: Record) -> InFlight | None:
+        """Returns the record as in flight; None for one that this assignment has read already."""
+        if self._last_read is not None and record.offset <= self._last_read:
+            return None
+        self._last_read = record.offset
+        return InFlight(record, self, time.monotonic())
+
+    def finish(self, entry: InFlight) -> None:
+        """Marks a record as handled, and moves `next_offset` behind all that were handled without a gap."""
+        entry.done = True
+        while self.entries and self.entries[0].done:
+            self.next_offset = self.entries.popleft().record.offset + 1
+
+    def revoke(self) -> None:
+        """Marks the partition as revoked: nothing of it begins or is acknowledged any more."""
+        self.revoked = True
+        self.backlog.clear()
+
+    def oldest_read_at(self) -> float | None:
+        """Returns when the oldest unacknowledged record was read, of `time.monotonic`; None: there is
+        none."""
+        return self.entries[0].read_at if self.entries else None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedConcurrency:
+    """Handles many records at once, but one at a time per key, in the key's order.
+
+    In flight: at most `in_flight_max`, and none further than `ahead_max` records from its partition's oldest
+    unacknowledged one: so many are repeated at most when the process is killed beside one stuck call.
+    """
+
+    handler: Callable[[Record], Awaitable[None]]
+    in_flight_max: int
+    ahead_max: int = AHEAD_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMode:
+    """Handles one batch at a time, of at most `most` records. Nothing waits for a batch to fill: the
+    records that come while one runs form the next."""
+
+    handler: Callable[[Sequence[Record]], Awaitable[None]]
+    most: int
+
+
+class Work(Protocol):
+    """Runs a handler over the records of an agent, and calls `fail` with what the handler raises."""
+
+    async def take(self, entry: InFlight) -> None:
+        """Takes a record in; waits where there is no room for it."""
+        ...
+
+    def stop(self) -> None:
+        """Begins nothing more."""
+        ...
+
+    def running(self) -> set["asyncio.Task[None]"]:
+        """Returns the tasks in which handlers run."""
+        ...
+
+
+class KeyedWork:
+    """Runs a handler as `KeyedConcurrency` describes."""
+
+    def __init__(
+        self, name: str, mode: KeyedConcurrency, reading: Reading, fail: Callable[[BaseException], None]
+    ) -> None:
+        self._mode = mode
+        self._reading = reading
+        self._fail = fail
+        self._ready: deque[InFlight] = deque()
+        # A key is here while one of its records is ready or in flight, in this assignment or an older one.
+        self._waiting: dict[bytes, deque[InFlight]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
+        self._records, self._seconds, self._in_flight = _metrics(name)
+
+    async def take(self, entry: InFlight) -> None:
+        """Begins the record, or lets it wait for its key, for a slot, or for the oldest of its partition."""
+        queue = entry.queue
+        if queue.backlog or len(queue.entries) >= self._mode.ahead_max:
+            queue.backlog.append(entry)
+            self._reading.hold(queue.topic, queue.partition)
+        else:
+            self._admit(entry)
+            self._begin()
+
+    def stop(self) -> None:
+        """Begins nothing more."""
+        self._stopped = True
+
+    def running(self) -> set["asyncio.Task[None]"]:
+        """Returns the tasks in which handlers run, one for each record."""
+        return self._tasks
+
+    def _admit(self, entry: InFlight) -> None:
+        entry.queue.entries.append(entry)
+        key = entry.record.key
+        if key is not None and key in self._waiting:
+            self._waiting[key].append(entry)
+            return
+        if key is not None:
+            self._waiting[key] = deque()
+        self._ready.append(entry)
+
+    def _begin(self) -> None:
+        while self._ready and len(self._tasks) < self._mode.in_flight_max and not self._stopped:
+            entry = self._ready.popleft()
+            if entry.queue.revoked:
+                self._release(entry.record.key)
+                continue
+            task = asyncio.create_task(self._run(entry))
+            task.add_done_callback(self._ended)
+            self._tasks.add(task)
+            self._in_flight.inc()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+        else:
+            self._begin()
+
+    async def _run(self, entry: InFlight) -> None:
+        started = time.monotonic()
+        try:
+            await self._mode.handler(entry.record)
+        finally:
+            self._in_flight.dec()
+        self._seconds.observe(time.monotonic() - started)
+        self._records.inc()
+        queue = entry.queue
+        queue.finish(entry)
+        while queue.backlog and len(queue.entries) < self._mode.ahead_max:
+            self._admit(queue.backlog.popleft())
+            if not queue.backlog:
+                self._reading.resume(queue.topic, queue.partition)
+        self._release(entry.record.key)
+
+    def _release(self, key: bytes | None) -> None:
+        if key is None:
+            return
+        if waiting := self._waiting[key]:
+            self._ready.append(waiting.popleft())
+        else:
+            del self._waiting[key]
+
+
+class BatchWork:
+    """Runs a handler as `BatchMode` describes."""
+
+    def __init__(self, name: str, mode: BatchMode, fail: Callable[[BaseException], None]) -> None:
+        self._mode = mode
+        self._fail = fail
+        self._pending: deque[InFlight] = deque()
+        self._room = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
+        self._records, self._seconds, self._in_flight = _metrics(name)
+
+    async def take(self, entry: InFlight) -> None:
+        """Puts the record into the next batch; waits while two batches are held."""
+        while len(self._pending) >= _HELD_BATCHES_MAX * self._mode.most and not self._stopped:
+            self._room.clear()
+            await self._room.wait()
+        if self._stopped or entry.queue.revoked:
+            return
+        entry.queue.entries.append(entry)
+        self._pending.append(entry)
+        if not self._tasks:
+            task = asyncio.create_task(self._run())
+            task.add_done_callback(self._ended)
+            self._tasks.add(task)
+
+    def stop(self) -> None:
+        """Begins nothing more."""
+        self._stopped = True
+        self._room.set()
+
+    def running(self) -> set["asyncio.Task[None]"]:
+        """Returns the task in which the batch runs, if one does."""
+        return self._tasks
+
+    async def _run(self) -> None:
+        try:
+            while self._pending and not self._stopped:
+                batch = [self._pending.popleft() for _ in range(min(len(self._pending), self._mode.most))]
+                self._room.set()
+                await self._handle([entry for entry in batch if not entry.queue.revoked])
+        finally:
+            self._tasks.clear()  # here, not in the callback: a record may come before that runs
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    async def _handle(self, batch: Sequence[InFlight]) -> None:
+        if not batch:
+            return
+        started = time.monotonic()
+        self._in_flight.set(len(batch))
+        await self._mode.handler([entry.record for entry in batch])
+        self._in_flight.set(0)
+        self._seconds.observe(time.monotonic() - started)
+        self._records.inc(len(batch))
+        for entry in batch:
+            entry.queue.finish(entry)
+
+
+def _metrics(agent: str) -> tuple[Counter, Histogram, Gauge]:
+    return RECORDS.labels(agent), SECONDS.labels(agent), IN_FLIGHT.labels(agent)

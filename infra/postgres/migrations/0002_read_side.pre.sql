@@ -1,0 +1,115 @@
+-- What the query API reads. Rebuilt by replay; written by the read-model worker alone.
+
+CREATE TABLE {read}.payments (
+    payment_id uuid PRIMARY KEY,
+    version bigint NOT NULL,                   -- the last event applied: the only fence
+    stale_since timestamptz,                   -- a version is missing from the topic and from the store
+    merchant_id text NOT NULL DEFAULT '',
+    customer_id text,
+    status text NOT NULL DEFAULT 'REQUESTED',
+    amount_minor bigint NOT NULL DEFAULT 0,
+    currency text NOT NULL DEFAULT '',
+    capture text NOT NULL DEFAULT 'automatic',
+    authorized_minor bigint NOT NULL DEFAULT 0,
+    captured_minor bigint NOT NULL DEFAULT 0,
+    released_minor bigint NOT NULL DEFAULT 0,
+    refunded_minor bigint NOT NULL DEFAULT 0,
+    disputed_minor bigint NOT NULL DEFAULT 0,
+    capturable_minor bigint NOT NULL DEFAULT 0,
+    refundable_minor bigint NOT NULL DEFAULT 0,
+    country text,
+    description text,
+    statement_text text,
+    return_page text,
+    metadata jsonb NOT NULL DEFAULT '{{}}',
+    reason text,
+    decision text,                             -- why the newest attempt was started, put off or not made
+    action_url text,
+    action_until timestamptz,
+    authorization_expires_at timestamptz,
+    authorization_expired boolean NOT NULL DEFAULT false,
+    cancel_requested boolean NOT NULL DEFAULT false,
+    ended text,                                -- why no further attempt follows
+    frozen boolean NOT NULL DEFAULT false,
+    contradictions jsonb NOT NULL DEFAULT '[]',  -- those that an operator has not resolved: while there is one, frozen
+    disputes jsonb NOT NULL DEFAULT '[]',
+    gateway text,
+    command_id uuid,                           -- of the create
+    correlation_id text NOT NULL DEFAULT '',
+    expires_at timestamptz,
+    created_at timestamptz,
+    updated_at timestamptz
+) WITH (fillfactor = 80);
+CREATE INDEX payments_by_customer ON {read}.payments (merchant_id, customer_id, created_at DESC, payment_id DESC)
+    WHERE customer_id IS NOT NULL;
+CREATE INDEX payments_disputed ON {read}.payments (payment_id)
+    WHERE disputes @? '$[*] ? (@.state == "inquiry" || @.state == "opened" || @.state == "unclear")';
+CREATE INDEX payments_frozen ON {read}.payments (merchant_id) WHERE frozen;
+
+CREATE TABLE {read}.operations (
+    operation_id text PRIMARY KEY,
+    payment_id uuid NOT NULL,
+    merchant_id text NOT NULL,
+    ordinal integer NOT NULL,
+    attempt integer NOT NULL,
+    kind text NOT NULL,
+    state text NOT NULL,
+    gateway text NOT NULL,
+    account text NOT NULL,
+    psp_id text,
+    amount_minor bigint NOT NULL,
+    currency text NOT NULL,
+    approved_minor bigint NOT NULL,
+    approved_at timestamptz,
+    target text,                               -- the operation that it captures, voids or refunds
+    final boolean NOT NULL,                    -- a capture that releases the rest
+    duplicate_charge boolean NOT NULL,         -- a duplicate charge, or what gives it back: in no sum
+    may_be_disputed boolean NOT NULL,          -- an external refund, which may be what a dispute took
+    code text,
+    detail text,                               -- the PSP's words, or ours
+    queries integer NOT NULL DEFAULT 0,
+    in_doubt_since timestamptz,
+    escalated boolean NOT NULL,
+    retry_at timestamptz,
+    action_until timestamptz,
+    authorization_life_s integer NOT NULL,
+    call_ms double precision,
+    started_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL
+) WITH (fillfactor = 80);
+CREATE INDEX operations_by_payment ON {read}.operations (payment_id, ordinal);
+CREATE INDEX operations_open ON {read}.operations (account)
+    WHERE state IN ('STARTED', 'UNREACHED', 'UNKNOWN', 'PENDING', 'ACTION_REQUIRED');
+CREATE INDEX operations_in_doubt ON {read}.operations (merchant_id, in_doubt_since) WHERE in_doubt_since IS NOT NULL;
+
+-- A row for each operation in doubt or contradicted, and for each parked payment that has no such operation.
+CREATE VIEW {read}.in_doubt AS
+    SELECT o.merchant_id, o.payment_id, o.operation_id, o.kind, o.gateway, o.account, o.amount_minor, o.currency,
+        o.in_doubt_since AS since, o.code, NULL AS detail, o.queries, o.escalated, 'unknown' AS reason
+    FROM {read}.operations o
+    WHERE o.in_doubt_since IS NOT NULL
+    UNION ALL
+    SELECT p.merchant_id, p.payment_id, c.operation_id, o.kind, coalesce(o.gateway, p.gateway), o.account,
+        c.amount_minor, c.currency, c.since, o.code, c.why, coalesce(o.queries, 0), false, 'contradiction'
+    FROM {read}.payments p
+    CROSS JOIN LATERAL jsonb_to_recordset(p.contradictions)
+        AS c (operation_id text, since timestamptz, why text, amount_minor bigint, currency text)
+    -- The limit keeps it a lookup by key: nobody can estimate how many are frozen.
+    LEFT JOIN LATERAL (SELECT * FROM {read}.operations WHERE operation_id = c.operation_id LIMIT 1) o ON true
+    WHERE p.frozen AND o.in_doubt_since IS NULL
+    UNION ALL
+    SELECT coalesce(nullif(p.merchant_id, ''), s.merchant_id), s.payment_id, NULL, NULL, p.gateway, NULL,
+        coalesce(nullif(p.amount_minor, 0), s.amount_minor), coalesce(nullif(p.currency, ''), s.currency),
+        s.since, NULL, s.reason, 0, false, 'parked'
+    FROM {schema}.parked_payments s LEFT JOIN {read}.payments p ON p.payment_id = s.payment_id
+    WHERE p.frozen IS NOT TRUE AND NOT EXISTS (
+        SELECT FROM {read}.operations o WHERE o.payment_id = s.payment_id AND o.in_doubt_since IS NOT NULL
+    );
+
+CREATE TABLE {read}.sweep_cursor (             -- the log is compared with the tables above up to here
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    generation smallint NOT NULL,
+    tx xid8 NOT NULL,
+    notification_id bigint NOT NULL
+);
+INSERT INTO {read}.sweep_cursor (generation, tx, notification_id) VALUES (0, '0', 0);

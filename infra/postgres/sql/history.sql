@@ -1,0 +1,21 @@
+-- name: events
+-- The payment's stream.
+SELECT originator_id, originator_version, topic, state FROM payment_events
+WHERE originator_id = %s ORDER BY originator_version
+
+-- name: claims
+-- The claims of the payment's operations, whose ids begin with the payment's.
+SELECT operation_id, step, state, tries, first_try_at, last_try_at, result FROM gateway_sends
+WHERE operation_id LIKE %s ORDER BY operation_id, step
+
+-- name: timer
+-- When the payment is woken next, and how often it was without effect.
+SELECT wake_at, leased_until, leases, stuck_since, suspended FROM payment_timers WHERE payment_id = %s
+
+-- name: parked
+-- Why and since when the stream is parked.
+SELECT reason, since FROM parked_streams WHERE payment_id = %s
+
+-- name: read_model
+-- How far the payment's read model is.
+SELECT version, status, stale_since, action_url FROM payments WHERE payment_id = %s

@@ -1,0 +1,37 @@
+"""Describes the machine of a measurement, without which no figure means anything."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+import psycopg
+
+
+def describe(audit: psycopg.Connection) -> dict[str, str | int | float]:
+    """Returns processors, memory, versions and the PostgreSQL settings that matter for speed."""
+
+    def setting(name: str) -> str:
+        row = audit.execute("SELECT current_setting(%s)", (name,)).fetchone()
+        assert row is not None, "current_setting answers or raises"
+        return str(row[0])
+
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": _model(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "postgresql": setting("server_version"),
+        "fsync": setting("fsync"),
+        "synchronous_commit": setting("synchronous_commit"),
+        **{name: version(name) for name in ("aegispay", "aiokafka", "faust-streaming", "psycopg", "aiohttp")},
+    }
+
+
+def _model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

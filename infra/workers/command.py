@@ -1,0 +1,357 @@
+"""The command worker reads commands and outcomes, and writes events. One consumer reads both topics with
+range assignment, so that one worker owns both sides of a payment.
+
+For each batch it decides, commits, sends replies and dead letters, and then commits the offsets. A worker
+that is killed anywhere in between reads the batch again: a repeat adds no event and gets the same reply.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.partitioner import murmur2
+from eventsourcing.utils import get_topic
+from prometheus_client import Counter, Gauge, Histogram
+
+from commands.decider import Decider, Result, Work
+from commands.failpoints import reached
+from commands.messages import CreatePayment, MerchantCommand, dump
+from commands.ports import Conflict
+from commands.records import Record
+from commands.reply import Reply
+from infra.kafka import reader, topics
+from infra.kafka.offsets import Ownership, Progress
+from infra.kafka.open_transactions import OpenTransactions
+from infra.kafka.producers import BrokerClock, KafkaDeadLetters, producer
+from infra.postgres.connections import connect
+from infra.postgres.event_store import PaymentStore, Recorder
+from infra.process import clock
+from infra.process.runtime import Process, run
+from infra.psp.accounts import Accounts
+from infra.settings import CommandWorkerSettings
+from infra.workers.request_age import Backlog
+from infra.workers.startup import ready_to_start
+
+_PARKED_A_MINUTE_MAX: Final = 20
+_ALONE_MAX: Final = 5
+_PAUSE_S: Final = 0.005
+_WAIT_S: Final = (0.1, 0.5)
+_WARNED_MAX: Final = 1000
+
+RECORDS = Counter("aegispay_command_records", "Records read", ["topic"])
+REPLIES = Counter("aegispay_command_replies", "Replies sent", ["kind", "result", "code"])
+LETTERS = Counter("aegispay_dead_letters", "Records that could not be used", ["code"])
+PARKED = Counter("aegispay_parked", "Streams put aside, since neither reading nor deciding them works")
+CONFLICTS = Counter("aegispay_command_conflicts", "Batches that another writer had overtaken")
+CONFLICTS_ALONE = Counter(
+    "aegispay_command_conflicts_alone", "Payments decided by themselves that another writer had overtaken"
+)
+MISPLACED = Counter(
+    "aegispay_command_misplaced_records",
+    "Commands in another partition than murmur2 of their key says: a producer has another partitioner",
+)
+EVENTS = Counter("aegispay_events_saved", "Events committed", ["type"])
+SECONDS = Histogram(
+    "aegispay_command_batch_seconds",
+    "Of one batch, by part",
+    ["part"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+)
+BATCH = Histogram(
+    "aegispay_command_batch_records", "Records in a batch", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
+)
+AGE = Gauge(
+    "aegispay_command_oldest_record_age_seconds", "Of the oldest record in the last batch, when it was read"
+)
+
+_log = structlog.get_logger()
+
+
+class TooManyParked(Exception):
+    """Too many streams failed to decide: suspect the release, not the data."""
+
+
+class CommandWorker:
+    """Decides batches of records. One batch at a time; any error leaves the process to start again from
+    Kafka's offsets."""
+
+    def __init__(
+        self,
+        decider: Decider,
+        store: PaymentStore,
+        broker: AIOKafkaProducer,
+        letters: KafkaDeadLetters,
+        replies_topic: str,
+        *,
+        partitions: int,
+        broker_clock: BrokerClock,
+        chance: random.Random,
+    ) -> None:
+        """`partitions`: of the commands' topic. `chance` spreads repeats."""
+        self._decider = decider
+        self._store = store
+        self._broker = broker
+        self._letters = letters
+        self._replies_topic = replies_topic
+        self._partitions = partitions
+        self._broker_clock = broker_clock
+        self._chance = chance
+        self._warned: set[str] = set()
+
+    async def run_batch(self, records: Sequence[Record]) -> None:
+        """Returns when everything that follows from the records is committed and acknowledged by the
+        broker."""
+        BATCH.observe(len(records))
+        works, result = self._decider.read(records)
+        misplaced = self._misplaced(works)
+        while True:
+            with SECONDS.labels("decide_and_save").time():
+                decided, works = await asyncio.to_thread(self._decide_and_save, works)
+            result.add(decided)
+            self._count(result)
+            with SECONDS.labels("publish").time():
+                await self._publish(result, misplaced)
+            if not works:
+                break
+            # Another writer commits to these payments all the time; what follows them in their partition
+            # waits too.
+            result = Result()
+            await asyncio.sleep(self._chance.uniform(*_WAIT_S))
+        reached("command.after_replies")
+
+    def _decide_and_save(self, works: Sequence[Work]) -> tuple[Result, list[Work]]:
+        """Returns also the messages that are still to be decided, since other writers overtook them each
+        time."""
+        result, overtaken = Result(), list[Work]()
+        if not works:
+            return result, overtaken
+        try:
+            return self._save(works), overtaken
+        except Conflict:
+            CONFLICTS.inc()
+        # Stream by stream: what one of them holds against another writer must not hold the others.
+        for group in _by_payment(works):
+            if (saved := self._save_alone(group)) is None:
+                overtaken += group
+            else:
+                result.add(saved)
+        return result, overtaken
+
+    def _save_alone(self, group: Sequence[Work]) -> Result | None:
+        """Decides anew after each conflict, from what the store then has. None: other writers overtook it
+        each time."""
+        for number in range(_ALONE_MAX):
+            try:
+                return self._save(group)
+            except Conflict:
+                CONFLICTS_ALONE.inc()
+                time.sleep(self._chance.uniform(0, _PAUSE_S * 2**number))
+        return None
+
+    def _misplaced(self, works: Sequence[Work]) -> set[UUID]:
+        """Returns the commands in another partition than murmur2 of their key says: another worker has their
+        payment.
+
+        The store keeps them apart, so they are decided all the same. A record does not name its producer, so
+        the log names each merchant once.
+        """
+        found = set()
+        for work in works:
+            message, record = work.message, work.record
+            if not isinstance(message, (CreatePayment, MerchantCommand)):
+                continue
+            assert record.key is not None
+            if record.partition == (right := (murmur2(record.key) & 0x7FFFFFFF) % self._partitions):
+                continue
+            found.add(message.command_id)
+            MISPLACED.inc()
+            if message.merchant_id not in self._warned and len(self._warned) < _WARNED_MAX:
+                self._warned.add(message.merchant_id)
+                _log.warning(
+                    "a producer's partitioner is not murmur2: the order per payment is lost",
+                    merchant_id=message.merchant_id,
+                    place=record.place,
+                    partition=right,
+                )
+        return found
+
+    def _save(self, works: Sequence[Work]) -> Result:
+        decided = self._decider.decide(works)
+        self._refuse_to_park_many(len(decided.writes.parked))
+        kinds = [get_topic(type(e)) for payment in decided.writes.payments for e in payment.pending_events]
+        reached("command.before_save")
+        self._store.save(decided.writes)
+        reached("command.after_save")
+        for kind in kinds:
+            EVENTS.labels(kind).inc()
+        return decided
+
+    async def _publish(self, result: Result, misplaced: Collection[UUID]) -> None:
+        sends = [
+            await self._send(
+                reply.model_copy(update={"hint": "wrong_partition"})
+                if reply.command_id in misplaced and reply.kind == "answer"
+                else reply
+            )
+            for reply in result.replies
+        ]
+        for letter in result.letters:
+            await self._letters.send(letter)
+        for send in sends:
+            self._broker_clock.stamped((await send).timestamp)
+
+    async def _send(self, reply: Reply) -> "asyncio.Future[Any]":
+        headers = [("correlation_id", reply.correlation_id.encode())] if reply.correlation_id else []
+        key = str(reply.payment_id).encode() if reply.payment_id is not None else None
+        future: asyncio.Future[Any] = await self._broker.send(
+            self._replies_topic, dump(reply), key=key, headers=headers
+        )
+        return future
+
+    def _count(self, result: Result) -> None:
+        PARKED.inc(len(result.writes.parked))
+        for reply in result.replies:
+            REPLIES.labels(reply.kind, reply.result, reply.code if reply.result == "refused" else "").inc()
+        for letter in result.letters:
+            LETTERS.labels(letter.code).inc()
+
+    def _refuse_to_park_many(self, parked: int) -> None:
+        """Raises `TooManyParked`, before anything is saved. Counted in the store, since a process that
+        ended for it starts again."""
+        if parked and (many := parked + self._store.parked_within_a_minute()) > _PARKED_A_MINUTE_MAX:
+            raise TooManyParked(
+                f"{many} payments would be parked within a minute (`aegispay parked list`): "
+                "this release cannot decide them; put the one before back"
+            )
+
+
+def _by_payment(works: Sequence[Work]) -> list[list[Work]]:
+    groups: dict[Any, list[Work]] = {}
+    for work in works:
+        groups.setdefault(work.payment_id, []).append(work)
+    return list(groups.values())
+
+
+async def consume(
+    process: Process,
+    settings: CommandWorkerSettings,
+    worker: CommandWorker,
+    consumer: AIOKafkaConsumer,
+    *,
+    gateways: Collection[str],
+    broker_clock: BrokerClock,
+) -> None:
+    """Reads and handles batches until the process is asked to stop. `gateways`: those to which payments
+    may go."""
+    busy = asyncio.Lock()
+    commands = settings.topic_prefix + topics.COMMANDS
+    outcomes = settings.topic_prefix + topics.OUTCOMES
+    progress = Progress(consumer)
+    consumer.subscribe([commands, outcomes], listener=Ownership(busy, progress, process))
+    backlog = Backlog(settings, process, gateways, broker_clock)
+    watching = asyncio.create_task(backlog.watch())
+    transactions = OpenTransactions(consumer, process)
+    try:
+        while not process.stop.is_set():
+            if watching.done():
+                watching.result()
+            _hold_back(process, consumer, commands, hold=backlog.too_old)
+            read = await consumer.getmany(timeout_ms=200, max_records=settings.batch_max)
+            transactions.look()
+            # Nothing is awaited between reading and taking the lock: the partitions are still ours.
+            async with busy:
+                if read:
+                    await _run(read, worker, broker_clock)
+                    progress.finished(read)
+                await progress.commit_when_due()
+    finally:
+        watching.cancel()
+        async with busy:
+            await progress.commit()
+
+
+async def _run(
+    read: dict[TopicPartition, list[Any]], worker: CommandWorker, broker_clock: BrokerClock
+) -> None:
+    records = [reader.record_of(message) for messages in read.values() for message in messages]
+    for place, messages in read.items():
+        RECORDS.labels(place.topic).inc(len(messages))
+    # A record that cannot be read has no stamp.
+    if stamps := [record.timestamp_ms for record in records if record.timestamp_ms > 0]:
+        broker_clock.stamped(max(stamps))
+        AGE.set(broker_clock.age_s(min(stamps)) or 0.0)
+    await worker.run_batch(records)
+
+
+def _hold_back(process: Process, consumer: AIOKafkaConsumer, commands: str, *, hold: bool) -> None:
+    """Pauses commands while every gateway is behind; keeps reading outcomes."""
+    ours = [place for place in consumer.assignment() if place.topic == commands]
+    paused = consumer.paused()
+    if hold and (fresh := [place for place in ours if place not in paused]):
+        consumer.pause(*fresh)
+        process.log.warning("commands held back: every gateway is behind", partitions=len(fresh))
+    elif not hold and (held := [place for place in ours if place in paused]):
+        consumer.resume(*held)
+        process.log.warning("commands go on", partitions=len(held))
+
+
+async def main(process: Process, settings: CommandWorkerSettings) -> None:
+    """Runs until the process is asked to stop. Raises `TooManyParked`, and PostgreSQL's and Kafka's
+    errors."""
+    accounts = Accounts.load(settings.accounts_file)
+    if not await ready_to_start(process, settings):
+        return
+    connection: psycopg.Connection = connect(settings, "command")
+    broker = producer(settings, "command")
+    consumer = reader.consumer(
+        settings.kafka,
+        client_id="aegispay-command",
+        group_id=settings.topic_prefix + topics.COMMAND_GROUP,
+        auto_offset_reset="earliest",
+        partition_assignment_strategy=[RangePartitionAssignor],
+        session_timeout_ms=round(settings.session_timeout_s * 1000),
+        heartbeat_interval_ms=round(settings.heartbeat_every_s * 1000),
+        max_poll_interval_ms=60_000,
+        max_poll_records=settings.batch_max,
+    )
+    store = PaymentStore(Recorder.for_this_cluster(connection))
+    chance = random.Random()  # noqa: S311  # spreads retries; guards nothing
+    decider = Decider(
+        store,
+        accounts,
+        settings.topic_prefix + topics.OUTCOMES,
+        clock.now,
+        chance,
+    )
+    broker_clock = BrokerClock()
+    worker = CommandWorker(
+        decider,
+        store,
+        broker,
+        KafkaDeadLetters(broker, settings),
+        settings.topic_prefix + topics.REPLIES,
+        partitions=settings.partitions,
+        broker_clock=broker_clock,
+        chance=chance,
+    )
+    await broker.start()
+    await consumer.start()
+    try:
+        await consume(
+            process, settings, worker, consumer, gateways=accounts.gateways, broker_clock=broker_clock
+        )
+    finally:
+        await consumer.stop()
+        await broker.stop()
+        connection.close()
+
+
+if __name__ == "__main__":
+    run("command-worker", CommandWorkerSettings, main)

@@ -1,0 +1,94 @@
+"""The gateway worker calls one PSP and reports what came back: one Faust group for each gateway."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+
+from commands.messages import RecordOutcome, dump
+from gateways.agent.handle import Agent as GatewayAgent
+from gateways.registry import ADAPTERS
+from infra.errors import Misconfigured
+from infra.kafka import topics
+from infra.kafka.faust_runtime import Agent, KeyedConcurrency, run_agents
+from infra.kafka.producers import KafkaDeadLetters, producing
+from infra.postgres.claims import PostgresClaims
+from infra.process import clock
+from infra.process.reloading import Watched
+from infra.process.runtime import Process, run
+from infra.psp.accounts import credentials
+from infra.psp.http_client import HttpClient
+from infra.psp.return_token import ReturnPages
+from infra.settings import GatewayWorkerSettings, KafkaSettings
+from infra.workers.startup import ready_to_start
+
+_PUBLISH_WITHIN_S: Final = 60.0
+
+
+class KafkaOutcomes:
+    """Implements `gateways.agent.ports.Outcomes` on the topic `gateways.outcomes`."""
+
+    def __init__(self, producer: AIOKafkaProducer, settings: KafkaSettings) -> None:
+        self._producer = producer
+        self._topic = settings.topic_prefix + topics.OUTCOMES
+
+    async def publish(self, outcome: RecordOutcome, headers: Sequence[tuple[str, bytes]]) -> None:
+        """Returns when the broker has acknowledged the outcome. Raises `TimeoutError` after 60 s."""
+        key = str(outcome.payment_id).encode()
+        # An idempotent producer tries for ever by itself; a new process has new connections.
+        async with asyncio.timeout(_PUBLISH_WITHIN_S):
+            await self._producer.send_and_wait(self._topic, dump(outcome), key=key, headers=headers)
+
+
+def _no_page(_operation_id: str, _action_until: datetime) -> None:
+    """Gives no address: none is set under which customers reach the API."""
+
+
+async def main(process: Process, settings: GatewayWorkerSettings) -> None:
+    """Runs until the process is asked to stop. Raises `Misconfigured`, and PostgreSQL's and Kafka's
+    errors."""
+    gateway = ADAPTERS.get(settings.gateway)
+    if gateway is None:
+        raise Misconfigured(
+            f"AEGISPAY_GATEWAY: no gateway is called {settings.gateway}; known: {', '.join(ADAPTERS)}"
+        )
+    accounts = Watched("accounts", settings.accounts_file, partial(credentials, settings.gateway))
+    pages = ReturnPages.of(settings)
+    if pages is None:
+        process.log.warning("no AEGISPAY_PUBLIC_URL: customers cannot come back from a challenge")
+    if not await ready_to_start(process, settings):
+        return
+    async with (
+        producing(settings, process.name) as producer,
+        PostgresClaims.open(settings, process.name) as claims,
+        HttpClient.open(settings.calls_max) as http,
+    ):
+        agent = GatewayAgent(
+            gateway,
+            claims=claims,
+            http=http,
+            outcomes=KafkaOutcomes(producer, settings),
+            letters=KafkaDeadLetters(producer, settings),
+            credentials_of=lambda account: accounts.now().get(account),
+            return_url_of=pages.url if pages is not None else _no_page,
+            now=clock.now,
+        )
+        await run_agents(
+            process,
+            settings,
+            topics.gateway_group(gateway.facts.name),
+            [
+                Agent(
+                    topics.gateway_group(gateway.facts.name),
+                    topics.requests(gateway.facts.name),
+                    KeyedConcurrency(agent.handle, in_flight_max=settings.calls_max),
+                )
+            ],
+        )
+
+
+if __name__ == "__main__":
+    run("gateway-worker", GatewayWorkerSettings, main)

@@ -1,0 +1,107 @@
+"""The relay process: one leads and publishes, the others stand by and try to lead every second."""
+
+import asyncio
+import time
+from typing import Final
+
+from prometheus_client import Gauge
+from psycopg import AsyncConnection
+
+from commands.records import Record
+from infra.errors import Misconfigured
+from infra.kafka import topics
+from infra.kafka.producers import producing
+from infra.kafka.reader import last_records, partitions_of
+from infra.postgres.connections import connect_async
+from infra.process.runtime import Process, run
+from infra.settings import RelaySettings
+from infra.workers.startup import ready_to_start
+from relay import generation
+from relay.head_check import StoreDiffers, check_heads, is_of_relay
+from relay.leadership import limit_silence, stay, try_to_lead
+from relay.log import load_cursor
+from relay.outbox import Relay
+from relay.publish import Publisher
+
+_TRY_TO_LEAD_EVERY_S: Final = 1.0
+_POLL_MIN_S: Final = 0.001
+_POLL_MAX_S: Final = 0.050
+_WATCH_EVERY_S: Final = 1.0
+_STAY_EVERY_S: Final = 1.0
+_TRANSACTION_ALARM_S: Final = 30.0
+
+LEADS = Gauge("aegispay_relay_leads", "1 in the relay that publishes, 0 in one that stands by")
+
+
+async def main(process: Process, settings: RelaySettings) -> None:
+    """Stands by, then leads and publishes until the process is asked to stop. Raises `Misconfigured` where
+    the store is another than the one that Kafka's events come from."""
+    if not await ready_to_start(process, settings):
+        return
+    async with (
+        await connect_async(settings, "relay") as connection,
+        producing(settings, "relay") as producer,
+    ):
+        await limit_silence(connection)
+        try:
+            # A standby, too, refuses a cluster that it could not lead on.
+            await generation.current(connection)
+            if not await _lead(process, connection):
+                return
+            current = await generation.current(connection)
+            cursor = await load_cursor(connection)
+            events = settings.topic_prefix + topics.EVENTS
+            heads = await _heads(connection, settings)
+            await check_heads(connection, heads, events, cursor)
+        except (generation.LogMoved, StoreDiffers) as error:
+            raise Misconfigured(str(error)) from error
+        publisher = Publisher(
+            producer, events, lambda gateway: settings.topic_prefix + topics.requests(gateway)
+        )
+        await _publish(process, Relay(connection, publisher, current, cursor, settings.page))
+
+
+async def _heads(connection: AsyncConnection, settings: RelaySettings) -> list[Record]:
+    """Reads the last event of each partition. Meanwhile the session shows each second that it lives: the
+    server ends one that is silent for 5 s, and Kafka may be slow."""
+    places = partitions_of(settings, topics.EVENTS)
+    reading = asyncio.create_task(last_records(settings.kafka, places, is_of_relay))
+    try:
+        while not (await asyncio.wait({reading}, timeout=_STAY_EVERY_S))[0]:
+            await stay(connection)
+    finally:
+        reading.cancel()
+    return reading.result()
+
+
+async def _lead(process: Process, connection: AsyncConnection) -> bool:
+    """Waits until this relay leads. False: the process was asked to stop first."""
+    LEADS.set(0)
+    while not await try_to_lead(connection):
+        if process.state != "ready":
+            process.log.info("standing by")
+            process.ready()
+        if await process.stopped_within(_TRY_TO_LEAD_EVERY_S):
+            return False
+    LEADS.set(1)
+    process.log.info("leading")
+    return True
+
+
+async def _publish(process: Process, relay: Relay) -> None:
+    process.ready()
+    pause_s = _POLL_MIN_S
+    watched_at = 0.0
+    while not process.stop.is_set():
+        published = await relay.run_once()
+        pause_s = _POLL_MIN_S if published else min(2 * pause_s, _POLL_MAX_S)
+        if time.monotonic() - watched_at > _WATCH_EVERY_S:
+            watched_at = time.monotonic()
+            if (age_s := await relay.watch()) > _TRANSACTION_ALARM_S:
+                process.log.error("a transaction that stays open holds the relay up", age_s=round(age_s))
+        await process.stopped_within(pause_s)
+    await relay.save()
+
+
+if __name__ == "__main__":
+    run("relay", RelaySettings, main)

@@ -1,0 +1,563 @@
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from aggregates import disputes, merchant_commands, outcomes, resolution, timers
+from aggregates.decision import Refused
+from aggregates.operation import OperationState
+from aggregates.payment import Payment
+from aggregates.status import DisputeState, Status
+from tests.support.controls import (
+    MULTICAPTURE,
+    NOW,
+    TWO_ACCOUNTS,
+    authorized,
+    captured,
+    cause,
+    operation_of,
+    payment,
+    report,
+    word,
+)
+
+S = OperationState
+LATER = NOW + timedelta(minutes=1)
+
+
+def command():
+    return cause(LATER, uuid4(), fingerprint="content")
+
+
+def say(made: Payment, operation: str, state: OperationState = S.APPROVED, **other) -> None:
+    """Each a second later than the one before."""
+    observed_at = NOW + timedelta(seconds=made.version)
+    fields = {"psp_id": f"psp_{operation[-2:]}", "observed_at": observed_at} | other
+    outcomes.take(made, report(operation, state, **fields), TWO_ACCOUNTS, cause(LATER))
+
+
+def resolve(made: Payment, operation: str, decision: str, amount_minor: int | None = None) -> None:
+    resolution.resolve(
+        made, operation, decision, amount_minor, evidence="statement of 22 Nov", who="ada", cause=command()
+    )
+
+
+def twice_charged(capture: str = "automatic") -> tuple[Payment, str, str]:
+    """The second attempt charged, and then the first, which was proven absent, turns out to have charged
+    too."""
+    made = payment(TWO_ACCOUNTS, capture=capture)
+    first = operation_of(made)
+    say(made, first, S.PROVEN_ABSENT, source="query")
+    second = operation_of(made)
+    say(made, second)
+    say(made, first, source="webhook")
+    return made, first, second
+
+
+# Two charges
+
+
+def test_two_reported_charges_are_both_looked_up_and_nothing_is_given_back_yet():
+    made, first, second = twice_charged()
+
+    asked = [
+        event for event in made.pending_events if type(event).TOPIC == "operation.follow_up_requested.v1"
+    ]
+    assert [(event.operation_id, event.how) for event in asked] == [(first, "confirm"), (second, "confirm")]
+    assert made.frozen
+    assert (made.status, made.totals.captured) == (Status.CAPTURED, 1099)
+
+
+@pytest.mark.parametrize(("capture", "letter"), [("automatic", "r"), ("manual", "v")])
+def test_the_duplicate_charge_is_given_back_once_the_psp_confirmed_both(capture, letter):
+    made, first, second = twice_charged(capture)
+    say(made, first, source="query")
+    assert len(made.operations) == 2
+    say(made, second, source="query")
+
+    assert type(made.pending_events[-2]).TOPIC == "payment.duplicate_charge_confirmed.v1"
+    returning = made.operations[operation_of(made)]
+    assert returning.id.endswith(f"-{letter}3")
+    assert (returning.target, returning.amount.minor, returning.duplicate_charge) == (first, 1099, True)
+    assert not made.frozen
+
+    say(made, returning.id)
+    assert made.totals.refunded == 0, "what gives back a duplicate charge is in no sum of the payment"
+    assert made.status in {Status.CAPTURED, Status.AUTHORIZED}
+
+
+@pytest.mark.parametrize("state", ["opened", "lost"])
+def test_a_duplicate_charge_that_a_dispute_has_taken_is_not_refunded_on_top(state):
+    made, first, second = twice_charged()
+    disputes.take(made, word(made, state, operation_id=first), cause(LATER, uuid4()))
+    say(made, first, source="query")
+    say(made, second, source="query")
+
+    assert [o.id for o in made.operations.values() if o.kind == "refund"] == []
+    assert made.frozen, "an operator looks at it"
+
+
+def dispute(made: Payment, state: DisputeState, amount_minor: int = 1099) -> None:
+    """Of the first attempt; each word a second later than the one before."""
+    first, now = next(iter(made.operations)), NOW + timedelta(seconds=made.version)
+    said = word(made, state, amount_minor, operation_id=first, observed_at=now)
+    disputes.take(made, said, cause(now, uuid4()))
+
+
+def given_back(made: Payment) -> list[int]:
+    return [o.amount.minor for o in made.operations.values() if o.kind == "refund"]
+
+
+@pytest.mark.parametrize("state", ["opened", "lost"])
+def test_an_operators_second_charge_is_not_refunded_on_top_of_a_dispute_that_has_taken_it(state):
+    made, first, _ = twice_charged()
+    dispute(made, state)
+    resolve(made, first, "charged")
+
+    assert given_back(made) == []
+    assert made.operations[first].duplicate_charge
+    assert (made.frozen, made.status, made.totals.captured) == (False, Status.CAPTURED, 1099)
+    assert made.totals.refundable == 1099, "the dispute has taken the other charge"
+
+
+def test_a_duplicate_charge_goes_back_once_the_dispute_that_held_it_is_won():
+    made, first, _ = twice_charged()
+    dispute(made, "opened")
+    resolve(made, first, "charged")
+    dispute(made, "won")
+    dispute(made, "won")
+
+    assert given_back(made) == [1099]
+    assert made.operations[operation_of(made)].target == first
+
+
+def test_of_a_duplicate_charge_only_what_a_lost_dispute_left_goes_back():
+    made, first, _ = twice_charged()
+    dispute(made, "opened", 500)
+    resolve(made, first, "charged")
+    assert given_back(made) == []
+    dispute(made, "lost", 500)
+
+    assert given_back(made) == [599]
+    assert made.totals.refundable == 1099
+
+
+def test_what_a_dispute_takes_of_a_duplicate_charge_that_went_back_counts_against_the_payment():
+    made, first, _ = twice_charged()
+    resolve(made, first, "charged")
+    say(made, operation_of(made))
+    dispute(made, "opened")
+
+    assert (made.status, made.totals.refundable) == (Status.DISPUTED, 0)
+
+
+def test_the_refund_of_a_duplicate_charge_is_not_tried_again_once_a_dispute_has_taken_it():
+    made, first, _ = twice_charged()
+    resolve(made, first, "charged")
+    say(made, operation_of(made), S.NOT_SENT, code="connect_failed")
+    dispute(made, "opened")
+    timers.wake(made, TWO_ACCOUNTS, cause(LATER + timedelta(hours=1)))
+    assert (len(given_back(made)), made.frozen) == (1, False)
+
+    dispute(made, "won")
+
+    assert len(given_back(made)) == 2
+
+
+def test_a_report_that_comes_again_confirms_nothing():
+    made, first, second = twice_charged()
+    say(made, first, source="query", observed_at=NOW)
+    say(made, second, source="query", observed_at=NOW)
+
+    assert made.operations[first].confirmed is None
+    assert len(made.operations) == 2
+
+
+def test_where_the_psp_does_not_confirm_the_late_charge_an_operator_decides():
+    made, first, second = twice_charged()
+    say(made, second, source="query")
+    say(made, first, S.PROVEN_ABSENT, source="query")
+
+    assert made.frozen
+    assert len(made.operations) == 2
+
+
+def test_a_duplicate_charge_that_cannot_be_given_back_freezes_the_payment():
+    made, first, second = twice_charged()
+    say(made, first, source="query")
+    say(made, second, source="query")
+    say(made, operation_of(made), S.DECLINED_HARD, code="refused")
+
+    assert made.frozen
+    assert made.pending_events[-1].why.endswith(
+        "could not be given back: it ended as DECLINED_HARD (refused)"
+    )
+
+
+def test_a_late_charge_while_the_next_attempt_runs_leads_to_one_charge():
+    made = payment(TWO_ACCOUNTS)
+    first = operation_of(made)
+    say(made, first, S.PROVEN_ABSENT, source="query")
+    second = operation_of(made)
+    say(made, first, source="webhook")
+    assert made.frozen
+
+    say(made, second)
+    say(made, first, source="query")
+    say(made, second, source="query")
+    assert made.operations[first].duplicate_charge
+    assert made.totals.captured == 1099
+
+
+# An operator
+
+
+def test_an_operator_may_say_that_an_operation_in_doubt_was_charged():
+    made = payment()
+    name = operation_of(made)
+    say(made, name, S.UNKNOWN)
+    resolve(made, name, "charged")
+
+    assert (made.status, made.totals.captured) == (Status.CAPTURED, 1099)
+    last = [event for event in made.pending_events if type(event).TOPIC == "payment.resolved.v1"][-1]
+    assert (last.who, last.evidence) == ("ada", "statement of 22 Nov")
+
+
+@pytest.mark.parametrize("state", [S.DECLINED_HARD, S.UNKNOWN])
+def test_a_duplicate_charge_is_not_forgotten_because_its_refund_has_failed(state):
+    made, first, second = twice_charged()
+    say(made, first, source="query")
+    say(made, second, source="query")
+    refund = operation_of(made)
+    say(made, refund, state, source="query", code="refused")
+
+    assert refusal(made, refund, "not_charged").code == "still_to_be_given_back"
+    resolve(made, refund, "charged")
+
+    assert (made.status, made.frozen, made.totals.captured) == (Status.CAPTURED, False, 1099)
+
+
+@pytest.mark.parametrize(
+    ("how", "ends"), [("sale", Status.REFUNDED), ("late", Status.VOIDED), ("authorized", Status.VOIDED)]
+)
+def test_what_was_taken_of_a_cancelled_payment_and_cannot_be_given_back_is_an_operators_to_settle(how, ends):
+    made = (
+        authorized() if how == "authorized" else payment(capture="manual" if how == "late" else "automatic")
+    )
+    merchant_commands.cancel(made, command())
+    if how != "authorized":
+        say(made, operation_of(made))
+    given_back = operation_of(made)
+    say(made, given_back, S.DECLINED_HARD, code="refused")
+    assert made.frozen
+
+    assert refusal(made, given_back, "not_charged").code == "still_to_be_given_back"
+    resolve(made, given_back, "charged")
+
+    assert (made.status, made.frozen) == (ends, False)
+
+
+def test_two_charges_are_looked_up_again_soon_however_often_was_asked_before():
+    made = payment(TWO_ACCOUNTS)
+    first = operation_of(made)
+    made.operations[first].queries = 6
+    say(made, first, S.PROVEN_ABSENT, source="query")
+    say(made, operation_of(made))
+    say(made, first, source="webhook")
+    operation = made.operations[first]
+
+    assert operation.confirming
+    assert operation.next_follow_up_at() == LATER + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("what", ["capture", "refund"])
+def test_what_an_operator_says_was_executed_is_not_tried_again(what):
+    made = authorized() if what == "capture" else captured()
+    if what == "capture":
+        merchant_commands.capture(made, None, command(), final=False)
+    else:
+        merchant_commands.refund(made, 500, command(), reason=None)
+    name = operation_of(made)
+    say(made, name, S.NOT_SENT, code="connect_failed")
+    say(made, name, source="webhook", amount_minor=made.operations[name].amount.minor)
+    assert (made.frozen, list(made.retries)) == (True, [name])
+
+    resolve(made, name, "charged")
+    timers.wake(made, TWO_ACCOUNTS, cause(LATER + timedelta(hours=1)))
+
+    assert operation_of(made) == name
+    assert not made.frozen
+
+
+def test_an_operators_word_prolongs_no_authorization():
+    made = authorized()
+    until, name = made.authorization_until, operation_of(made)
+    say(made, name, S.PROVEN_ABSENT, source="query")
+    assert made.frozen
+
+    resolve(made, name, "charged")
+
+    assert (made.status, made.authorization_until) == (Status.AUTHORIZED, until)
+
+
+def test_an_operator_may_say_that_nothing_was_charged_once_the_psp_was_looked_up():
+    made = payment(TWO_ACCOUNTS)
+    name = operation_of(made)
+    say(made, name, S.UNKNOWN)
+    assert refusal(made, name, "not_charged").code == "not_queried_yet"
+
+    say(made, name, S.UNKNOWN, source="query", observed_at=LATER)
+    resolve(made, name, "not_charged")
+    assert made.status is Status.FAILED
+    assert len(made.attempts) == 1, "after an operator's word no attempt starts by itself"
+
+
+def test_what_is_not_in_doubt_is_not_an_operators_to_decide():
+    made = payment()
+    say(made, operation_of(made))
+
+    assert refusal(made, operation_of(made), "not_charged").code == "not_in_doubt"
+
+
+def test_an_operator_unfreezes_a_payment_by_deciding_about_what_contradicted():
+    made = payment()
+    name = operation_of(made)
+    say(made, name, S.DECLINED_HARD, code="lost_card")
+    say(made, name, source="webhook")
+    assert (made.status, made.frozen) == (Status.FAILED, True)
+
+    resolve(made, name, "charged")
+    assert (made.status, made.frozen) == (Status.CAPTURED, False)
+
+
+def test_a_charge_for_no_operation_of_ours_can_only_be_given_back_at_the_psp():
+    made = payment()
+    say(made, "nothing-s9")
+    assert refusal(made, "nothing-s9", "charged").code == "operation_unknown"
+
+    resolve(made, "nothing-s9", "not_charged")
+    assert not made.frozen
+
+
+def test_an_operators_second_charge_is_a_duplicate_and_is_given_back():
+    made, first, _ = twice_charged()
+    resolve(made, first, "charged")
+
+    assert made.operations[first].duplicate_charge
+    assert operation_of(made).endswith("-r3")
+    assert not made.frozen
+
+
+def test_what_was_taken_in_spite_of_a_cancel_is_given_back_when_the_person_is_done():
+    made = payment()
+    name = operation_of(made)
+    merchant_commands.cancel(made, command())
+    say(made, "nothing-s9")
+    say(made, name)
+    assert len(made.operations) == 1, "a frozen payment starts nothing that moves money"
+
+    resolve(made, "nothing-s9", "not_charged")
+    assert operation_of(made).endswith("-r2")
+
+
+# What an operator may say was executed
+
+
+def refusal(made: Payment, operation: str, decision: str, amount_minor: int | None = None) -> Refused:
+    """Which records nothing and says how the payment stands."""
+    version = made.version
+    with pytest.raises(Refused) as refused:
+        resolve(made, operation, decision, amount_minor)
+    assert made.version == version
+    requested = {} if amount_minor is None else {"requested_minor": amount_minor}
+    assert refused.value.amounts == merchant_commands.amounts(made) | requested
+    return refused.value
+
+
+def doubtful(kind: str) -> Payment:
+    """Its newest operation is in doubt: 1099 of a sale, 500 of what follows one."""
+    made = {"sale": payment, "capture": authorized, "refund": captured}[kind]()
+    if kind == "capture":
+        merchant_commands.capture(made, 500, command(), final=False)
+    if kind == "refund":
+        merchant_commands.refund(made, 500, command(), reason=None)
+    say(made, operation_of(made), S.UNKNOWN)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "allowed"),
+    [
+        ("sale", 109_900, "1 to 1099"),
+        ("sale", 1100, "1 to 1099"),
+        ("sale", 0, "1 to 1099"),
+        ("capture", 501, "1 to 500"),
+        ("refund", 501, "500 and nothing else"),
+        ("refund", 499, "500 and nothing else"),
+    ],
+)
+def test_an_operator_cannot_say_that_more_was_executed_than_was_asked_for(kind, amount, allowed):
+    made = doubtful(kind)
+
+    no = refusal(made, operation_of(made), "charged", amount)
+    assert no.code == "amount_not_possible"
+    assert f"allowed: {allowed};" in no.detail
+    assert str(amount) in no.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "captured_minor", "refunded_minor"),
+    [
+        ("sale", 1099, 1099, 0),
+        ("sale", 1, 1, 0),
+        ("capture", 500, 500, 0),
+        ("capture", 200, 200, 0),
+        ("refund", 500, 1099, 500),
+    ],
+)
+def test_what_an_operator_says_was_executed_enters_the_sums(kind, amount, captured_minor, refunded_minor):
+    made = doubtful(kind)
+    resolve(made, operation_of(made), "charged", amount)
+
+    assert (made.totals.captured, made.totals.refunded) == (captured_minor, refunded_minor)
+
+
+def test_an_operator_says_no_more_than_the_late_report_did():
+    made = payment()
+    name = operation_of(made)
+    say(made, name, S.DECLINED_HARD, code="lost_card")
+    say(made, name, source="webhook", amount_minor=700)
+
+    assert refusal(made, name, "charged", 701).code == "amount_not_possible"
+    resolve(made, name, "charged")
+    assert made.totals.captured == 700
+
+
+def test_an_operator_who_names_no_amount_leaves_a_partial_approval_as_it_was():
+    made = payment()
+    name = operation_of(made)
+    say(made, name, amount_minor=700)
+    say(made, name, amount_minor=600)
+
+    resolve(made, name, "charged")
+    assert (made.totals.captured, made.frozen) == (700, False)
+
+
+@pytest.mark.parametrize("capture", ["automatic", "manual"])
+def test_an_operator_says_no_less_than_what_was_taken_or_given_back_of_it(capture):
+    made = payment(MULTICAPTURE, capture=capture)
+    name = operation_of(made)
+    say(made, name)
+    if capture == "manual":
+        merchant_commands.capture(made, 500, command(), final=False)
+    else:
+        merchant_commands.refund(made, 500, command(), reason=None)
+    say(made, name, amount_minor=1000, psp_id=made.operations[name].psp_id)
+
+    assert "allowed: 500 to 1099;" in refusal(made, name, "charged", 499).detail
+    resolve(made, name, "charged", 500)
+    assert made.totals.authorized == 500
+
+
+# What an operator may not undo
+
+
+@pytest.mark.parametrize("state", [S.STARTED, S.APPROVED, S.NOT_SENT])
+@pytest.mark.parametrize("what", ["capture", "void", "refund"])
+def test_what_another_operation_rests_on_was_not_not_charged(what, state):
+    made = captured() if what == "refund" else authorized()
+    name = operation_of(made)
+    match what:
+        case "capture":
+            merchant_commands.capture(made, 500, command(), final=False)
+        case "void":
+            merchant_commands.void(made, command())
+        case _:
+            merchant_commands.refund(made, 500, command(), reason=None)
+    resting = made.operations[operation_of(made)]
+    if state is not S.STARTED:
+        say(made, resting.id, state, amount_minor=resting.amount.minor)
+    say(made, name, amount_minor=1000, psp_id=made.operations[name].psp_id)
+    assert made.frozen
+
+    no = refusal(made, name, "not_charged")
+    assert no.code == "operation_in_use"
+    assert f"{resting.id} of {resting.amount.minor}" in no.detail
+
+    resolve(made, name, "charged")
+    assert not made.frozen
+
+
+def test_what_rested_on_it_and_was_not_executed_is_no_obstacle():
+    made = authorized()
+    name = operation_of(made)
+    merchant_commands.capture(made, 500, command(), final=False)
+    say(made, operation_of(made), S.DECLINED_HARD)
+    say(made, name, amount_minor=1000, psp_id=made.operations[name].psp_id)
+
+    resolve(made, name, "not_charged")
+    assert (made.status, made.totals.authorized) == (Status.FAILED, 0)
+
+
+def test_a_capture_that_was_given_back_was_not_not_charged():
+    made = authorized()
+    merchant_commands.capture(made, 500, command(), final=False)
+    name = operation_of(made)
+    say(made, name, amount_minor=500)
+    merchant_commands.refund(made, 1, command(), reason=None)
+    say(made, name, amount_minor=400)
+
+    no = refusal(made, name, "not_charged")
+    assert no.code == "operation_in_use"
+    assert operation_of(made) in no.detail
+
+
+@pytest.mark.parametrize(
+    ("capture", "state", "status"),
+    [("automatic", S.ACTION_REQUIRED, Status.CAPTURED), ("manual", S.STARTED, Status.EXPIRED)],
+)
+def test_a_charge_is_not_undone_while_another_attempt_may_still_charge(capture, state, status):
+    """Else what was CAPTURED would require an action, and what had EXPIRED would be under way again."""
+    made = payment(TWO_ACCOUNTS, capture=capture)
+    first = operation_of(made)
+    say(made, first, S.PROVEN_ABSENT, source="query")
+    second = operation_of(made)
+    if state is not S.STARTED:
+        say(made, second, state)
+    say(made, first, source="webhook")
+    resolve(made, first, "charged")
+    if status is Status.EXPIRED:
+        say(made, first, S.EXPIRED, source="query")
+    say(made, first, currency="USD", psp_id=None)
+    assert (made.status, made.frozen) == (status, True)
+
+    no = refusal(made, first, "not_charged")
+    assert no.code == "attempt_in_flight"
+    assert f"{second} of 1099 ({state})" in no.detail
+
+    say(made, second, S.DECLINED_HARD)
+    resolve(made, first, "not_charged")
+    assert made.status is Status.FAILED
+
+
+# Questions
+
+
+def test_the_psp_can_be_asked_at_once_but_not_again_and_again():
+    made = payment()
+    say(made, operation_of(made), S.UNKNOWN)
+    with pytest.raises(Refused, match="queried_just_now") as refused:
+        resolution.query_now(made, None, command())
+    assert refused.value.amounts == merchant_commands.amounts(made)
+
+    resolution.query_now(made, None, cause(LATER + timedelta(seconds=6), uuid4(), fingerprint="f"))
+    assert made.pending_events[-1].how == "query"
+
+
+def test_where_nothing_is_in_doubt_nothing_is_asked():
+    made = payment()
+    say(made, operation_of(made))
+
+    with pytest.raises(Refused, match="nothing_in_doubt") as refused:
+        resolution.query_now(made, None, command())
+    assert refused.value.amounts == merchant_commands.amounts(made)

@@ -1,0 +1,45 @@
+"""A message's fields reach the aggregate by their names."""
+
+from dataclasses import fields
+
+from aggregates.decision import PAYMENT_FIELDS, PaymentRequest
+from aggregates.operation import Report
+from commands.handlers import OF_THE_MESSAGE, OF_THE_OUTCOME
+from commands.messages import CreatePayment, Outcome, RecordOutcome
+
+
+def test_each_field_of_a_report_comes_from_the_outcome_or_from_its_message():
+    of_both = set(OF_THE_OUTCOME) & set(OF_THE_MESSAGE)
+    converted = {"state", "balances"}
+
+    assert of_both == set()
+    assert {*OF_THE_OUTCOME, *OF_THE_MESSAGE} | converted == {one.name for one in fields(Report)}
+
+
+def test_what_no_report_takes_from_an_outcome_is_named():
+    converted = {"kind", "balances"}
+    of_the_worker = {"known_as", "unlisted"}  # found payments by, and counted
+
+    assert Outcome.model_fields.keys() - set(OF_THE_OUTCOME) == converted | of_the_worker
+    assert RecordOutcome.model_fields.keys() - set(OF_THE_MESSAGE) == {
+        "type",
+        "command_id",
+        "payment_id",
+        "gateway",
+        "account",
+        "outcome",
+    }
+
+
+def test_a_create_has_each_field_of_a_payments_request():
+    converted = {"amount"}
+
+    assert {one.name for one in fields(PaymentRequest)} - converted <= CreatePayment.model_fields.keys()
+    assert CreatePayment.model_fields.keys() - set(PAYMENT_FIELDS) == {
+        "type",
+        "command_id",
+        "payment_id",
+        "amount_minor",
+        "currency",
+        "expires_at",
+    }

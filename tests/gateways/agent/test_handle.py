@@ -1,0 +1,622 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from commands.messages import Outcome
+from commands.records import Record
+from gateways.agent.ports import Granted
+from infra.postgres.claims import PostgresClaims
+from tests.gateways.agent.lookups import (
+    CANCEL,
+    OPERATION,
+    PAYMENT,
+    STEP,
+    MakeAgent,
+    Reports,
+    age,
+    follow_up,
+    request,
+    started,
+)
+from tests.infra.kafka.agents import until
+from tests.support.environment import Environment
+from tests.support.fake_psp import FakePsp, TillServer
+
+pytestmark = pytest.mark.stack
+
+
+async def test_a_started_operation_is_sent_once_and_reported(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(started())
+
+    report = reports.last
+    assert (report.outcome.kind, report.outcome.psp_id) == ("APPROVED", "ch_1")
+    assert (report.source, report.tries, report.gateway, report.account) == ("call", 1, "till", "fake-eu")
+    assert (str(report.payment_id), report.operation_id) == (PAYMENT, OPERATION)
+    assert report.first_try_at is not None
+    assert report.call_ms is not None
+    assert [name for name, _ in reports.headers] == ["correlation_id", "traceparent"]
+    assert psp.charges == {f"{OPERATION}-1": OPERATION}
+
+
+@pytest.mark.parametrize("says", ["approved", "declined", "pending"])
+async def test_a_request_delivered_again_is_answered_from_the_claim(
+    make: MakeAgent, psp: TillServer, reports: Reports, says: str
+):
+    psp.says.append(says)
+    await make().handle(started())
+    await make().handle(started())
+
+    first, second = reports.outcomes
+    assert (first.source, second.source) == ("call", "stored")
+    assert first.outcome == second.outcome
+    assert first.command_id == second.command_id
+    assert psp.sends == 1
+
+
+async def test_a_request_whose_outcome_was_not_published_is_answered_from_the_claim(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    reports.down = True
+    with pytest.raises(ConnectionError):
+        await make().handle(started())
+    reports.down = False
+
+    await make().handle(started())
+
+    assert (reports.last.outcome.kind, reports.last.source) == ("APPROVED", "stored")
+    assert psp.sends == 1
+
+
+async def test_a_worker_killed_after_its_claim_is_followed_by_a_second_try_with_the_same_key(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    claim = await claims.claim(STEP, datetime.now(UTC) + timedelta(hours=1), 3600)
+    assert isinstance(claim, Granted)
+
+    await make().handle(started())
+
+    assert (reports.last.outcome.kind, reports.last.tries) == ("APPROVED", 2)
+    assert reports.last.first_try_at == claim.first_try_at
+    assert list(psp.charges) == [f"{OPERATION}-1"]
+
+
+async def test_a_lost_answer_is_unknown_and_the_repeated_call_finds_the_one_charge(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("lost")
+    await make().handle(started())
+    assert (reports.last.outcome.kind, reports.last.source, reports.last.tries) == ("UNKNOWN", "call", 1)
+
+    await make().handle(follow_up("repeat"))
+
+    assert (reports.last.outcome.kind, reports.last.tries) == ("APPROVED", 2)
+    assert reports.outcomes[0].command_id != reports.outcomes[1].command_id
+    assert len(psp.charges) == 1
+
+
+async def test_a_lost_answer_is_found_by_a_query_and_the_step_is_never_sent_again(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("lost")
+    await make().handle(started())
+
+    await make().handle(follow_up("query"))
+    assert (reports.last.outcome.kind, reports.last.source) == ("APPROVED", "query")
+
+    await make().handle(started())
+    await make().handle(follow_up("repeat"))
+    await make().handle(follow_up("query"))
+    assert [report.source for report in reports.outcomes[2:]] == ["stored"] * 3
+    assert (psp.sends, psp.lookups) == (1, 1)
+
+
+async def test_a_query_closes_the_step_even_when_it_learns_nothing(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("gone")
+    await make().handle(started())
+
+    await make().handle(follow_up("query"))
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "not_found_yet")
+
+    await make().handle(follow_up("repeat"))
+    assert (reports.last.outcome.kind, reports.last.source) == ("UNKNOWN", "query")
+    assert psp.sends == 1
+
+
+async def test_a_query_for_what_was_never_sent_ends_it_without_a_call(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(follow_up("query"))
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "never_sent")
+
+    await make().handle(started())
+
+    assert (reports.last.outcome.code, reports.last.source) == ("never_sent", "none")
+    assert (psp.sends, psp.lookups) == (0, 0)
+
+
+async def test_not_found_is_proof_only_after_the_last_try_can_have_no_effect_any_more(
+    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
+):
+    psp.says.append("gone")
+    await make().handle(started())
+    age(environment, 5 + 10 + 59)
+    await make().handle(follow_up("query"))
+    assert reports.last.outcome.kind == "UNKNOWN"
+
+    age(environment, 2)
+    await make().handle(follow_up("query"))
+    assert reports.last.outcome.kind == "PROVEN_ABSENT"
+
+    await make().handle(started())
+    assert (reports.last.outcome.kind, reports.last.source) == ("PROVEN_ABSENT", "stored")
+    assert psp.sends == 1
+
+
+async def test_a_psp_that_never_proves_absence_leaves_it_unknown(
+    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
+):
+    psp.says.append("gone")
+    till = FakePsp(proves_absence_after_s=None)
+    await make(till).handle(started())
+    age(environment, 3000)
+
+    await make(till).handle(follow_up("query"))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "not_found")
+
+
+async def test_what_reached_nobody_stays_open_and_is_sent_later_as_if_for_the_first_time(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    for record in (started(), follow_up("repeat"), follow_up("repeat")):
+        await make(url="http://psp.invalid").handle(record)
+        assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNREACHED", "dns_failed")
+        assert (reports.last.tries, reports.last.first_try_at, reports.last.outcome.unreached) == (
+            0,
+            None,
+            True,
+        )
+
+    psp.says.append("not_taken")
+    await make().handle(follow_up("repeat"))
+
+    assert (reports.last.outcome.kind, reports.last.tries) == ("NOT_SENT", 1)
+    assert not reports.last.outcome.unreached
+    assert psp.sends == 1
+
+
+async def test_what_reached_nobody_is_closed_where_another_account_may_take_it(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make(url="http://psp.invalid").handle(started(ends_unreached=True))
+    first = reports.last.outcome
+    assert (first.kind, first.code, first.unreached) == ("NOT_SENT", "dns_failed", True)
+
+    await make().handle(started(ends_unreached=True))
+
+    assert (reports.last.outcome, reports.last.source) == (first, "stored")
+    assert psp.sends == 0
+
+
+async def test_what_waits_for_its_psp_is_ended_by_a_question_and_never_sent(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make(url="http://psp.invalid").handle(started())
+    await make().handle(follow_up("query"))
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "never_sent")
+    assert reports.last.outcome.unreached
+
+    await make().handle(started())
+    await make().handle(follow_up("repeat"))
+
+    assert (psp.sends, psp.lookups) == (0, 0)
+
+
+async def test_what_waited_longer_than_its_time_is_not_sent(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make(url="http://psp.invalid").handle(started())
+    past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    await make().handle(follow_up("repeat", expires_at=past))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "expired")
+    assert psp.sends == 0
+
+
+@pytest.mark.parametrize("again", ["dns", "not_taken"])
+async def test_a_repeat_that_was_not_sent_is_unknown_since_the_first_may_have_been_executed(
+    make: MakeAgent, psp: TillServer, reports: Reports, again: str
+):
+    psp.says.extend(["lost", "not_taken"])
+    await make().handle(started())
+
+    await make(url="http://psp.invalid" if again == "dns" else None).handle(follow_up("repeat"))
+
+    assert (reports.last.outcome.kind, reports.last.tries) == ("UNKNOWN", 2)
+    await make().handle(follow_up("query"))
+    assert reports.last.outcome.kind == "APPROVED"
+
+
+async def test_what_the_psp_lists_as_not_taken_is_not_sent(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("not_taken")
+    await make().handle(started())
+    await make().handle(started())
+
+    assert [report.outcome.kind for report in reports.outcomes] == ["NOT_SENT", "NOT_SENT"]
+    assert psp.sends == 1
+
+
+async def test_what_the_interface_cannot_express_is_not_sent(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(started(currency="XXX"))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "currency_not_supported")
+    assert psp.sends == 0
+
+
+async def test_an_expired_request_is_not_sent(make: MakeAgent, psp: TillServer, reports: Reports):
+    await make().handle(started(expires_at=(datetime.now(UTC) - timedelta(seconds=1)).isoformat()))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "expired")
+    assert (reports.last.source, reports.last.tries) == ("none", 0)
+    assert psp.sends == 0
+
+
+@pytest.mark.parametrize("why", ["expired", "key"])
+async def test_a_repeat_that_may_not_be_sent_any_more_asks_instead(
+    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports, why: str
+):
+    psp.says.append("lost")
+    await make().handle(started())
+    now = datetime.now(UTC)
+    if why == "key":
+        age(environment, 3600)
+
+    expires_at = now + timedelta(hours=1 if why == "key" else -1)
+    await make().handle(follow_up("repeat", expires_at=expires_at.isoformat()))
+
+    assert (reports.last.outcome.kind, reports.last.source) == ("APPROVED", "query")
+    assert psp.sends == 1
+
+
+async def test_a_new_owner_repeats_with_the_same_key_while_the_old_one_is_still_calling(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.hold = asyncio.Event()
+    async with asyncio.TaskGroup() as both:
+        both.create_task(make().handle(started()))
+        await until(lambda: psp.sends == 1)
+        both.create_task(make().handle(started()))
+        await until(lambda: psp.sends == 2)
+        psp.hold.set()
+
+    assert sorted(report.tries for report in reports.outcomes) == [1, 2]
+    assert {report.outcome.kind for report in reports.outcomes} == {"APPROVED"}
+    assert list(psp.charges) == [f"{OPERATION}-1"]
+
+
+async def test_a_call_that_ends_after_a_query_still_reports_and_keeps_what_it_learnt(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    psp.hold = asyncio.Event()
+    psp.says.append("declined")
+    async with asyncio.TaskGroup() as both:
+        both.create_task(make().handle(started()))
+        await until(lambda: psp.sends == 1)
+        await make().handle(follow_up("query"))
+        assert reports.last.outcome.code == "not_found_yet"
+        psp.hold.set()
+
+    assert (reports.last.outcome.kind, reports.last.source) == ("DECLINED_SOFT", "call")
+    assert (await claims.close_for_query(STEP)).result == reports.last.outcome
+
+
+async def test_an_answer_that_differs_from_the_stored_one_is_reported(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    psp.hold = asyncio.Event()
+    absent = Outcome(kind="PROVEN_ABSENT", code="not_found")
+    async with asyncio.TaskGroup() as both:
+        both.create_task(make().handle(started()))
+        await until(lambda: psp.sends == 1)
+        await claims.close(STEP, absent, only_try=False)
+        psp.hold.set()
+
+    assert reports.last.outcome.kind == "APPROVED"
+    assert (await claims.close_for_query(STEP)).result == absent
+
+
+async def test_a_confirmation_asks_the_psp_whatever_is_stored(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    await make().handle(started())
+    stored = (await claims.close_for_query(STEP)).result
+    assert stored is not None
+    psp.charges.clear()
+
+    await make().handle(follow_up("query"))
+    assert (reports.last.outcome, reports.last.source) == (stored, "stored")
+
+    await make().handle(follow_up("confirm"))
+    assert (reports.last.outcome.kind, reports.last.source) == ("UNKNOWN", "query"), "just now is no proof"
+    assert psp.sends == 1
+    assert (await claims.close_for_query(STEP)).result == stored
+
+
+async def test_an_account_that_is_not_configured_sends_nothing(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(started(account="elsewhere"))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.hint) == ("NOT_SENT", "CONFIG")
+    assert psp.sends == 0
+
+
+@pytest.mark.parametrize("kind", ["authorize", "capture", "void", "refund"])
+async def test_every_kind_of_operation_is_sent_with_its_target_and_under_its_own_key(
+    make: MakeAgent, psp: TillServer, reports: Reports, kind: str
+):
+    target = {"target_operation_id": OPERATION, "target_psp_id": "pi_7"}
+    await make().handle(started(kind=kind, **target))
+
+    (content,) = psp.asked
+    assert (content["kind"], content["target"], content["reference"]) == (kind, "pi_7", OPERATION)
+    assert list(psp.charges) == [f"{OPERATION}-1"]
+    assert reports.last.outcome.kind == "APPROVED"
+
+
+@pytest.mark.parametrize(("kind", "comes_back"), [("authorize", True), ("sale", True), ("refund", False)])
+async def test_a_customer_comes_back_to_the_page_of_the_operation_where_there_can_be_a_challenge(
+    make: MakeAgent, psp: TillServer, kind: str, comes_back: bool
+):
+    await make().handle(started(kind=kind, action_until="2027-01-01T00:00:00+00:00"))
+    await make().handle(started(kind=kind, operation_id=OPERATION + "7"))
+
+    page = f"https://shop.example/{OPERATION}/2027"
+    assert [content["back"] for content in psp.asked] == [page if comes_back else None, None]
+
+
+async def test_what_cannot_be_looked_up_stays_unknown_without_a_call(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("lost")
+    await make().handle(started(kind="refund"))
+
+    await make().handle(follow_up("query", kind="refund"))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "target_unknown")
+    assert psp.lookups == 0
+
+
+# The end of a challenge
+
+
+async def test_an_open_challenge_is_ended_at_the_psp_under_a_key_of_its_own(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    psp.says.append("challenged")
+    await make().handle(started())
+
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+
+    report = reports.last
+    assert (report.outcome.kind, report.step, report.source, report.tries) == ("EXPIRED", "x", "call", 1)
+    assert report.call_ms is not None
+    assert psp.ends == [f"{OPERATION}-x"]
+    assert [(await claims.close_for_query(step)).result for step in (STEP, CANCEL)] == [report.outcome] * 2
+
+
+async def test_after_a_confirmed_cancel_nothing_is_sent_whatever_is_delivered_again(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("challenged")
+    await make().handle(started())
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+
+    for record in (started(), follow_up("repeat"), follow_up("query"), follow_up("cancel", psp_id="ch_1")):
+        await make().handle(record)
+
+    assert {(report.outcome.kind, report.source) for report in reports.outcomes[2:]} == {
+        ("EXPIRED", "stored")
+    }
+    assert (psp.sends, psp.lookups, len(psp.ends)) == (1, 0, 1)
+
+
+async def test_a_cancel_before_any_call_ends_the_operation_without_one(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+    await make().handle(started())
+
+    assert [report.outcome.code for report in reports.outcomes] == ["never_sent", "never_sent"]
+    assert (psp.sends, psp.lookups, psp.ends) == (0, 0, [])
+
+
+async def test_a_cancel_of_what_has_ended_is_answered_by_its_end(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    await make().handle(started())
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+
+    report = reports.last
+    assert (report.outcome.kind, report.step, report.source) == ("APPROVED", "1", "stored")
+    assert psp.ends == []
+
+
+@pytest.mark.parametrize(
+    ("says", "kind"), [("approved", "APPROVED"), ("declined", "DECLINED_SOFT"), ("pending", "PENDING")]
+)
+async def test_a_cancel_that_came_too_late_says_how_the_operation_stands(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims, *, says: str, kind: str
+):
+    psp.says.append("challenged")
+    psp.says_to_end.append(says)
+    await make().handle(started())
+
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+
+    assert (reports.last.outcome.kind, reports.last.step) == (kind, "x")
+    ended = await claims.close_for_query(STEP)
+    assert (ended.result is not None) == (kind != "PENDING")
+
+
+@pytest.mark.parametrize("says", ["lost", "gone", "error", "not_taken"])
+async def test_a_cancel_without_a_word_on_the_operation_leaves_it_unknown_and_may_be_sent_again(
+    make: MakeAgent, psp: TillServer, reports: Reports, says: str
+):
+    psp.says.append("challenged")
+    psp.says_to_end.append(says)
+    await make().handle(started())
+
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+    assert (reports.last.outcome.kind, reports.last.step) == ("UNKNOWN", "x")
+
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+    assert (reports.last.outcome.kind, reports.last.tries) == ("EXPIRED", 2)
+    assert psp.ends == [f"{OPERATION}-x"] * 2
+    assert psp.sends == 1
+
+
+async def test_a_cancel_that_was_not_written_is_unknown_and_not_called_not_sent(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("challenged")
+    await make().handle(started())
+
+    await make(url="http://psp.invalid").handle(follow_up("cancel", psp_id="ch_1"))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "dns_failed")
+    assert reports.last.source == "none"
+
+
+@pytest.mark.parametrize(
+    ("asking", "code"),
+    [
+        ({"psp_id": None}, "psp_id_unknown"),
+        ({"psp_id": "ch_1", "account": "elsewhere"}, "account_not_configured"),
+    ],
+)
+async def test_a_cancel_that_cannot_be_asked_for_is_unknown(
+    make: MakeAgent, psp: TillServer, reports: Reports, asking: dict[str, Any], code: str
+):
+    psp.says.append("challenged")
+    await make().handle(started())
+
+    await make().handle(follow_up("cancel", **asking))
+
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", code)
+    assert psp.ends == []
+
+
+async def test_a_cancel_waits_until_the_last_try_can_only_have_ended(
+    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
+):
+    psp.says.append("lost")
+    await make().handle(started())
+    age(environment, 5 + 10 - 2)
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "call_under_way")
+    assert psp.ends == []
+
+    age(environment, 3)
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+    assert reports.last.outcome.kind == "EXPIRED"
+    assert psp.sends == 1
+
+
+async def test_a_money_call_is_never_sent_behind_its_cancel(
+    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
+):
+    psp.says.append("lost")
+    psp.says_to_end.append("gone")
+    await make().handle(started())
+    age(environment, 20)
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+
+    await make().handle(started())
+    await make().handle(follow_up("repeat"))
+
+    assert {report.source for report in reports.outcomes[2:]} == {"query", "stored"}
+    assert psp.sends == 1
+
+
+async def test_a_cancel_may_be_sent_again_when_its_key_is_over_for_it_moves_no_money(
+    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
+):
+    psp.says.append("challenged")
+    psp.says_to_end.append("lost")
+    await make().handle(started())
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+    age(environment, 3601)
+
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+
+    assert (reports.last.outcome.kind, reports.last.source) == ("EXPIRED", "call")
+    assert len(psp.ends) == 2
+
+
+async def test_a_cancel_may_be_sent_when_the_payment_has_expired(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    psp.says.append("challenged")
+    await make().handle(started())
+
+    over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    await make().handle(follow_up("cancel", psp_id="ch_1", expires_at=over))
+
+    assert reports.last.outcome.kind == "EXPIRED"
+
+
+@pytest.mark.parametrize(
+    ("record", "code", "path"),
+    [
+        (
+            Record("r", 0, 1, PAYMENT.encode(), b"{", {"ce_type": b"operation.started.v1"}, 0),
+            "field_invalid",
+            None,
+        ),
+        (
+            Record("r", 0, 1, PAYMENT.encode(), None, {"ce_type": b"operation.started.v1"}, 0),
+            "value_missing",
+            None,
+        ),
+        (
+            Record("r", 0, 1, PAYMENT.encode(), b"{}", {"ce_type": b"payment.requested.v1"}, 0),
+            "type_unknown",
+            "ce_type",
+        ),
+        (Record("r", 0, 1, PAYMENT.encode(), b"{}", {}, 0), "type_unknown", "ce_type"),
+        (started(amount_minor="many"), "field_invalid", "amount_minor"),
+        (started(operation_id="no-operation"), "field_invalid", "operation_id"),
+        (started(operation_id=OPERATION.replace("c", "d")), "wrong_key", None),
+        (request("operation.follow_up_requested.v1", {}), "field_missing", "how"),
+        (started(kind="payout"), "field_invalid", "kind"),
+        (started(step="x"), "field_invalid", "step"),
+        (started(step="2"), "field_invalid", "step"),
+        (follow_up("repeat", step="x"), "field_invalid", "step"),
+        (follow_up("cancel", kind="capture"), "field_invalid", "how"),
+        (started(stored_credential={"use": "sell"}), "field_invalid", "stored_credential.use"),
+    ],
+)
+async def test_a_request_that_cannot_be_read_becomes_a_dead_letter(
+    make: MakeAgent, reports: Reports, record: Record, code: str, path: str | None
+):
+    await make().handle(record)
+
+    (letter,) = reports.letters
+    assert (letter.code, letter.path, letter.topic, letter.offset) == (
+        code,
+        path,
+        record.topic,
+        record.offset,
+    )
+    assert reports.outcomes == []

@@ -1,0 +1,57 @@
+"""What is counted of a status that is new, whichever call it answers."""
+
+import pytest
+
+from gateways.agent.metrics import UNLISTED
+from tests.gateways.agent.lookups import MakeAgent, Reports, follow_up, started
+from tests.support.fake_psp import FakePsp, TillServer
+
+pytestmark = pytest.mark.stack
+
+NEW = "teleported"
+
+
+def counted() -> float:
+    value: float = UNLISTED.labels("till", NEW)._value.get()
+    return value
+
+
+async def test_a_new_status_is_counted_in_the_calls_answer(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    before = counted()
+    psp.says.append(NEW)
+
+    await make().handle(started())
+
+    assert (reports.last.outcome.kind, reports.last.source) == ("UNKNOWN", "call")
+    assert counted() == before + 1
+
+
+async def test_a_new_status_is_counted_in_a_look_up_whatever_is_concluded_from_it(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    before = counted()
+    psp.says.append("lost")
+    psp.finds = NEW
+    await make().handle(started())
+
+    await make().handle(follow_up("query"))
+    await make(FakePsp(idle=("1",))).handle(follow_up("query"))
+
+    assert [one.outcome.kind for one in reports.outcomes[1:]] == ["UNKNOWN", "PROVEN_ABSENT"]
+    assert counted() == before + 2
+
+
+async def test_a_new_status_is_counted_in_the_answer_to_a_cancel_and_not_again_where_it_is_stored(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    before = counted()
+    psp.says.append("challenged")
+    psp.says_to_end.append(NEW)
+    await make().handle(started())
+
+    await make().handle(follow_up("cancel", psp_id="ch_1"))
+
+    assert reports.last.outcome.code == NEW
+    assert counted() == before + 1

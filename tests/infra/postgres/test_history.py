@@ -1,0 +1,62 @@
+import pytest
+
+from aggregates import outcomes
+from aggregates.operation import OperationState
+from commands.ids import payment_id
+from commands.ports import Timer, Writes
+from infra.postgres.connections import connect
+from infra.postgres.event_store import PaymentStore, Recorder
+from infra.postgres.history import history
+from infra.settings import DatabaseSettings
+from tests.support.controls import NOW, ROUTE, cause, operation_of, payment, report
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def audit(environment):
+    with connect(environment.settings(DatabaseSettings, "audit"), "test") as connection:
+        yield connection
+
+
+def _save(environment, made):
+    with connect(environment.settings(DatabaseSettings, "command"), "test") as connection:
+        store = PaymentStore(Recorder.for_this_cluster(connection))
+        store.save(Writes(payments=[made], timers=[Timer(made.id, made.version, NOW)]))
+
+
+def test_a_payment_is_told_from_its_stream_with_every_event_and_its_reason(environment, audit):
+    made = payment()
+    outcomes.take(made, report(operation_of(made), OperationState.UNKNOWN, code="timeout"), ROUTE, cause())
+    _save(environment, made)
+
+    told = history(audit, made.id)
+
+    assert told is not None
+    assert (told["status"], told["amount"], told["version"]) == ("IN_DOUBT", "10.99 EUR", 3)
+    assert [event["type"] for event in told["events"]] == [
+        "payment.requested.v1",
+        "operation.started.v1",
+        "operation.unknown.v1",
+    ]
+    assert told["events"][1]["data"]["reason"]
+    assert told["operations"][0]["state"] == "UNKNOWN"
+    assert told["timer"]["wake_at"] == NOW
+    assert told["parked"] is told["read_model"] is None
+
+
+def test_a_stream_that_cannot_be_replayed_still_shows_its_events(environment, audit):
+    made = payment()
+    _save(environment, made)
+    with connect(environment.settings(DatabaseSettings, "admin"), "test") as admin:
+        admin.execute("DELETE FROM payment_events WHERE originator_version = 1")
+
+    told = history(audit, made.id)
+
+    assert told is not None
+    assert told["status"] == "UNREADABLE"
+    assert [event["version"] for event in told["events"]] == [2]
+
+
+def test_there_is_no_history_of_what_nobody_asked_for(audit):
+    assert history(audit, payment_id("demo", "never")) is None

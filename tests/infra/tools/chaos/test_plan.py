@@ -1,0 +1,152 @@
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from commands import failpoints
+from infra.errors import LocalProblem
+from infra.tools.chaos import faults
+from infra.tools.chaos.plan import Plan, load, random_plan
+
+_SEEDS = st.integers(0, 2**63)
+_COUNTS = st.integers(1, 6000)
+
+
+@given(_SEEDS, _COUNTS)
+@settings(max_examples=50)
+def test_the_same_seed_and_count_always_give_the_same_plan(seed, payments):
+    assert random_plan(seed, payments) == random_plan(seed, payments)
+
+
+@given(_SEEDS, _COUNTS)
+@settings(max_examples=50)
+def test_a_random_plan_is_one_that_a_file_could_hold(seed, payments):
+    plan = random_plan(seed, payments)
+
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
+@given(_SEEDS)
+@settings(max_examples=20)
+def test_a_long_random_plan_injects_a_fault_every_few_seconds_until_the_last_payment(seed):
+    plan = random_plan(seed, 5000)
+    times = sorted(fault.at_s for fault in plan.faults)
+
+    assert times[-1] > plan.payments / plan.rate - 20
+    assert len(times) > 20
+
+
+def test_other_seeds_give_other_faults_and_in_time_every_kind():
+    kinds = {fault.fault for seed in range(20) for fault in random_plan(seed, 5000).faults}
+
+    assert kinds == {
+        "kill",
+        "stop",
+        "pause",
+        "failpoint",
+        "cut_commit",
+        "clock",
+        "simulator",
+        "duplicate",
+        "reorder",
+        "lose",
+        "no_connections",
+        "locked",
+        "disk_full",
+    }
+
+
+def test_a_plan_is_read_from_toml_and_from_json_alike(tmp_path):
+    toml, as_json = tmp_path / "plan.toml", tmp_path / "plan.json"
+    toml.write_text('payments = 10\n[[faults]]\nfault = "kill"\nprocess = "relay"\nat_s = 1.5\n')
+    as_json.write_text(
+        json.dumps({"payments": 10, "faults": [{"fault": "kill", "process": "relay", "at_s": 1.5}]})
+    )
+
+    assert load(toml) == load(as_json)
+    assert load(toml).faults == (faults.Kill(fault="kill", process="relay", at_s=1.5),)
+
+
+def test_the_second_process_of_a_kind_with_two_words_is_found(tmp_path):
+    file = tmp_path / "plan.toml"
+    fault = (
+        '[[faults]]\nfault = "failpoint"\npoint = "read-models.before_commit"\nprocess = "read-models-2"\n'
+    )
+    file.write_text(f"{fault}[stack]\nread_model_workers = 2\n")
+
+    (found,) = load(file).faults
+
+    assert faults.kind_of(found.where) == "read-models"
+    file.write_text(fault)
+    with pytest.raises(LocalProblem, match="the stack has no read-models-2"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[[faults]]\nfault = "kill"\nprocess = "relais"', "fault 1 (kill), process: "),
+        ('[[faults]]\nfault = "explode"', "fault 1: "),
+        ('[[faults]]\nfault = "kill"\nprocess = "relay-2"', "the stack has no relay-2; see [stack]"),
+        ('[[faults]]\nfault = "failpoint"\npoint = "relay.never"', "no failpoint is called relay.never"),
+        (
+            '[[faults]]\nfault = "failpoint"\npoint = "relay.after_send"\nprocess = "read-models"',
+            "relay.after_send is in a relay process, not in read-models",
+        ),
+        ('[[faults]]\nfault = "duplicate"\ntopic = "x"', "choose one of payments.commands"),
+        ("payment = 3", "payment: there is no such field"),
+        ("payments = ", "is no toml"),
+    ],
+)
+def test_a_plan_with_a_mistake_is_refused_at_the_place_of_the_mistake(tmp_path, text, says):
+    file = tmp_path / "plan.toml"
+    file.write_text(text)
+
+    with pytest.raises(LocalProblem) as problem:
+        load(file)
+
+    assert says in str(problem.value)
+
+
+def test_a_plan_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(LocalProblem, match=r"nowhere\.toml cannot be read"):
+        load(tmp_path / "nowhere.toml")
+
+
+_GUIDE = (Path(__file__).parents[4] / "docs" / "chaos.md").read_text()
+
+
+def test_the_plan_of_the_guide_is_a_plan(tmp_path):
+    file = tmp_path / "plan.toml"
+    file.write_text(_GUIDE.partition("```toml\n")[2].partition("```")[0])
+
+    assert [fault.fault for fault in load(file).faults] == ["failpoint", "kill"]
+
+
+def test_the_guide_names_every_fault_and_every_crash_point():
+    named = {
+        name
+        for line in _GUIDE.splitlines()
+        if line.startswith("| `")
+        for name in re.findall("`([a-z_.-]+)`", line.split("|")[1])
+    }
+    kinds = {str(name) for one in get_args(get_args(faults.Fault)[0]) for name in _names(one)}
+
+    assert kinds | set(failpoints.NAMES) <= named
+
+
+def _names(kind) -> tuple[str, ...]:
+    return get_args(kind.model_fields["fault"].annotation)
+
+
+def test_the_plan_of_the_figures_hits_everything_five_times():
+    plan = load(Path(__file__).parents[4] / "docs" / "plans" / "recovery.toml")
+    injected = Counter(fault.process for fault in plan.faults)
+
+    assert injected == dict.fromkeys((*faults.PROCESSES, *faults.SERVERS), 5)
+    assert plan.faults[-1].at_s < plan.payments / plan.rate

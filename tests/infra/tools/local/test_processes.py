@@ -1,0 +1,75 @@
+from pathlib import Path
+
+from gateways.registry import ADAPTERS
+from infra.tools.local import processes
+from infra.tools.local.settings import StackSettings
+
+_SHARED = {
+    "kafka": "127.0.0.1:9092",
+    "partitions": "4",
+    "database_schema": "aegispay",
+    "accounts_file": "accounts.toml",
+    "api_port": "8000",
+    "public_url": "http://127.0.0.1:8000",
+    "return_key_file": "return.key",
+    "simulator_port": "8200",
+    "simulator_ledger": "ledger.sqlite",
+    "simulator_accounts": "simulator.toml",
+    "simulator_latency_ms": "20",
+}
+
+
+def _environments(settings: StackSettings) -> dict[str, dict[str, str]]:
+    made = {}
+    for name, kind in processes.names(settings):
+        url = f"postgresql://aegispay_{kind.role}:secret@127.0.0.1/aegispay" if kind.role else None
+        program = processes.program(
+            name, kind, metrics_port=1, shared=_SHARED, database_url=url, logs=Path("logs")
+        )
+        assert "secret" not in " ".join(program.argv)
+        made[name] = dict(program.env)
+    return made
+
+
+def test_several_of_one_kind_have_names_of_their_own():
+    settings = StackSettings(command_workers=3, relays=2)
+
+    found = [name for name, _ in processes.names(settings)]
+
+    assert [name for name in found if name.startswith("command")] == ["command", "command-2", "command-3"]
+    assert [name for name in found if name.startswith("relay")] == ["relay", "relay-2"]
+
+
+def test_each_process_has_its_own_role():
+    roles = {
+        name: env.get("AEGISPAY_DATABASE_URL", "none").partition(":secret")[0].partition("aegispay_")[2]
+        or "none"
+        for name, env in _environments(StackSettings()).items()
+    }
+
+    assert roles == {
+        "simulator": "none",
+        "gateway": "gateway",
+        **{f"gateway-{gateway}": "gateway" for gateway in ADAPTERS if gateway != "stripe"},
+        "relay": "relay",
+        "command": "command",
+        "timers": "timers",
+        "inbox": "inbox",
+        "read-models": "read_models",
+        "api": "api",
+    }
+
+
+def test_only_the_simulator_is_told_of_its_accounts():
+    told = [
+        name for name, env in _environments(StackSettings()).items() if "AEGISPAY_SIMULATOR_ACCOUNTS" in env
+    ]
+
+    assert told == ["simulator"]
+
+
+def test_only_who_sends_customers_away_and_who_receives_them_have_the_key_of_the_way_back():
+    told = [name for name, env in _environments(StackSettings()).items() if "AEGISPAY_RETURN_KEY_FILE" in env]
+
+    assert {name.partition("-")[0] for name in told} == {"gateway", "api"}
+    assert len(told) == len(ADAPTERS) + 1

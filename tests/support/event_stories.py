@@ -1,0 +1,145 @@
+"""Payments that happened, as the event store and the topic have them."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import psycopg
+from eventsourcing.persistence import StoredEvent
+
+from aggregates import attempts, outcomes, timers
+from aggregates.operation import OperationState
+from aggregates.payment import Payment
+from commands.ids import payment_id
+from commands.records import Record
+from infra.postgres import connections
+from infra.postgres.event_store import EventMapper
+from infra.settings import ReadModelSettings
+from projections import events
+from projections.events import Event
+from tests.support import controls
+from tests.support.environment import Environment
+
+
+def captured(**asked: Any) -> list[StoredEvent]:
+    """requested, started, approved."""
+    payment = requested(**asked)
+    report = controls.report(
+        controls.operation_of(payment), amount_minor=payment.amount.minor, currency=payment.amount.currency
+    )
+    outcomes.take(
+        payment, report, controls.ROUTE, controls.cause(controls.NOW + timedelta(seconds=1), uuid4())
+    )
+    return stored(payment)
+
+
+def doubtful() -> list[StoredEvent]:
+    """requested, started, unknown, asked, approved."""
+    payment = in_doubt()
+    later = controls.NOW + timedelta(minutes=1)
+    timers.wake(payment, controls.ROUTE, controls.cause(later, uuid4()))
+    report = controls.report(controls.operation_of(payment))
+    outcomes.take(payment, report, controls.ROUTE, controls.cause(later, uuid4()))
+    return stored(payment)
+
+
+def in_doubt(**asked: Any) -> Payment:
+    """requested, started, unknown; since NOW."""
+    payment = requested(**asked)
+    unknown = controls.report(
+        controls.operation_of(payment),
+        OperationState.UNKNOWN,
+        psp_id=None,
+        amount_minor=None,
+        currency=None,
+        code="answer_lost",
+    )
+    outcomes.take(payment, unknown, controls.ROUTE, controls.cause(command_id=uuid4()))
+    return payment
+
+
+def charged_twice() -> Payment:
+    """An attempt that was proven absent had charged as well; the PSP confirms both, and one is given back."""
+    payment = requested()
+    first = controls.operation_of(payment)
+    absent = controls.report(first, OperationState.PROVEN_ABSENT, source="query")
+    outcomes.take(payment, absent, controls.TWO_ACCOUNTS, controls.cause(command_id=uuid4()))
+    second = controls.operation_of(payment)
+    reported = ((second, "call"), (first, "webhook"), (first, "query"), (second, "query"))
+    for later_s, (name, source) in enumerate(reported, start=2):
+        observed_at = controls.NOW + timedelta(seconds=later_s)
+        said = controls.report(name, source=source, psp_id=f"pi_{name[-1]}", observed_at=observed_at)
+        outcomes.take(payment, said, controls.TWO_ACCOUNTS, controls.cause(command_id=uuid4()))
+    return payment
+
+
+def requested(**asked: Any) -> Payment:
+    content = controls.payment_request(**{"idempotency_key": str(uuid4())} | asked)
+    id_ = payment_id(content.merchant_id, content.idempotency_key)
+    return attempts.request(id_, content, controls.ROUTE, controls.cause(fingerprint="f" * 64))
+
+
+def stored(payment: Payment) -> list[StoredEvent]:
+    """Those that were not collected before."""
+    return [EventMapper().to_stored_event(event) for event in payment.collect_events()]
+
+
+def event_of(one: StoredEvent) -> Event:
+    return events.from_store(str(one.originator_id), one.originator_version, one.topic, one.state)
+
+
+def record_of(one: StoredEvent, **other: Any) -> Record:
+    """As the relay publishes it."""
+    headers = {
+        "ce_id": f"{one.originator_id}/{one.originator_version}".encode(),
+        "ce_type": one.topic.encode(),
+    }
+    fields: dict[str, Any] = {
+        "topic": "payments.events",
+        "partition": 0,
+        "offset": 7,
+        "key": str(one.originator_id).encode(),
+        "value": one.state,
+        "headers": headers,
+        "timestamp_ms": 0,
+    }
+    return Record(**fields | other)
+
+
+def without(one: StoredEvent, name: str) -> bytes:
+    state = orjson.loads(one.state)
+    del state[name]
+    return orjson.dumps(state)
+
+
+def put_into_store(environment: Environment, stories: Iterable[StoredEvent]) -> None:
+    with psycopg.connect(environment.dsn(), options=f"-c search_path={environment.schema}") as conn:
+        conn.cursor().executemany(
+            "INSERT INTO payment_events (originator_id, originator_version, topic, state, generation) "
+            "VALUES (%s, %s, %s, %s, 1)",
+            [(e.originator_id, e.originator_version, e.topic, e.state) for e in stories],
+        )
+
+
+@asynccontextmanager
+async def read_models_connection(environment: Environment) -> AsyncIterator[psycopg.AsyncConnection]:
+    settings = environment.settings(ReadModelSettings, "read_models")
+    async with await connections.connect_async(settings, "test") as conn:
+        yield conn
+
+
+def read_model(environment: Environment, payment_id: UUID | str) -> dict[str, Any] | None:
+    """The payment's row with its operations, as the audit sees it."""
+    with psycopg.connect(
+        environment.dsn(),
+        options=f"-c search_path={environment.schema}_read",
+        row_factory=psycopg.rows.dict_row,
+    ) as conn:
+        payment = conn.execute("SELECT * FROM payments WHERE payment_id = %s", [payment_id]).fetchone()
+        operations = conn.execute(
+            "SELECT * FROM operations WHERE payment_id = %s ORDER BY ordinal", [payment_id]
+        ).fetchall()
+    return payment and payment | {"operations": operations}
