@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from infra.tools.chaos.faults import title
 from infra.tools.chaos.plan import Plan
 from infra.tools.chaos.runner import Chaos, run_chaos
 from infra.tools.chaos.testbed import folder_for_all
@@ -34,7 +35,8 @@ async def _folder() -> AsyncIterator[Path]:
 def assert_no_harm(result: Chaos) -> None:
     """Every fault has happened, and nothing is lost, doubled, changed or left."""
     content = result.as_json()
-    assert not [one for one in content["faults"] if one["missed"]], content["faults"]
+    missed = [f"{title(one.fault)}: {one.missed}" for one in result.missed]
+    assert not missed, "\n".join(missed)
     assert result.ok, content
     assert content["payments"] == result.plan.payments
     assert_each_has_its_reason(result)

@@ -34,7 +34,7 @@ async def test_servers_killed_and_full_commits_cut_and_records_lost_doubled_and_
             _cut(1, "timers", "after", "UPDATE"),
             {"fault": "failpoint", "point": "timers.after_publish", "process": "timers"},
             # Early, since timers find what became of them only after a while.
-            {"fault": "lose", "what": "requests", "at_s": 3},
+            {"fault": "lose", "what": "requests", "at_s": 3, "for_s": 30},
             # A rebalance while calls are in flight, by a worker that goes and by one that dies.
             {
                 "fault": "simulator",
@@ -45,7 +45,7 @@ async def test_servers_killed_and_full_commits_cut_and_records_lost_doubled_and_
             },
             # Calls in flight have outcomes though no command is decided meanwhile. They take longer than
             # the command workers take to stop, on a busy machine too: else these would read every outcome.
-            {"fault": "lose", "what": "outcomes", "at_s": 10.5, "for_s": 30},
+            {"fault": "lose", "what": "outcomes", "at_s": 10.5, "for_s": 90},
             {"fault": "stop", "process": "gateway-2", "at_s": 11},
             {"fault": "kill", "process": "gateway", "at_s": 13},
             {"fault": "kill", "process": "relay", "at_s": 15},

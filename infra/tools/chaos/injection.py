@@ -2,13 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, assert_never
 
 import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError
 from psycopg import sql
 
 from infra.kafka import reader, topics
@@ -17,7 +17,8 @@ from infra.tools.chaos.faults import Fault
 from infra.tools.chaos.testbed import NotDone, Testbed
 
 _LOOK_EVERY_S: Final = 0.05
-_GROUP_EMPTY_WITHIN_S: Final = 15.0
+# A commit waits as long as another fault keeps Kafka away.
+_GROUP_EMPTY_WITHIN_S: Final = 60.0
 
 Detail = dict[str, Any]
 
@@ -36,11 +37,7 @@ async def _inject(fault: Fault, testbed: Testbed) -> Detail:
         case faults.Kill() | faults.Stop():
             await testbed.down([fault.process], gently=isinstance(fault, faults.Stop))
             await asyncio.sleep(fault.down_s)
-            try:
-                await testbed.up([fault.process])
-            except NotDone as late:  # it was injected all the same: what it needs may be away too
-                return {"late": str(late)}
-            return {}
+            return await _up_or_late(testbed, [fault.process])
         case faults.Pause():
             testbed.signal(fault.process, signal.SIGSTOP)
             await asyncio.sleep(fault.for_s)
@@ -63,11 +60,9 @@ async def _inject(fault: Fault, testbed: Testbed) -> Detail:
                 await testbed.until(lambda: _applied(testbed, fault.then), "the simulator back as it was")
             return {}
         case faults.Again():
-            await testbed.ready("kafka")
-            return {"records": await _again(fault, testbed)}
+            return {"records": await _as_kafka_returns(testbed, lambda: _again(fault, testbed))}
         case faults.Lose():
-            await testbed.ready("kafka")
-            return {"records": await _lose(fault, testbed)}
+            return await _lose(fault, testbed)
         case faults.NoConnections():
             await testbed.ready("postgres")
             return await _no_connections(fault, testbed)
@@ -79,6 +74,26 @@ async def _inject(fault: Fault, testbed: Testbed) -> Detail:
             return await _disk_full(fault, testbed)
         case _:
             assert_never(fault)
+
+
+async def _up_or_late(testbed: Testbed, names: list[str]) -> Detail:
+    """Starts the processes again. One that is late was hit all the same: what it needs may be away too."""
+    try:
+        await testbed.up(names)
+    except NotDone as late:
+        return {"late": str(late)}
+    return {}
+
+
+async def _as_kafka_returns(testbed: Testbed, work: Callable[[], Awaitable[int]]) -> int:
+    """Does the work, and does it anew as often as another fault takes Kafka away meanwhile. Raises `NotDone`
+    when Kafka does not return."""
+    while True:
+        await testbed.ready("kafka")
+        try:
+            return await work()
+        except KafkaError:
+            await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _applied(testbed: Testbed, change: dict[str, Any]) -> bool:
@@ -158,13 +173,13 @@ _READERS: Final = {
 }
 
 
-async def _lose(fault: faults.Lose, testbed: Testbed) -> int:
+async def _lose(fault: faults.Lose, testbed: Testbed) -> Detail:
     """Moves the group past its unread records and returns how many nobody will read."""
     kind, group, names = _READERS[fault.what]
     readers = testbed.of_kind(kind)
     places = [place for name in names for place in reader.partitions_of(testbed.settings, name)]
-    await testbed.down(readers, gently=True)
-    try:
+
+    async def pass_over() -> int:
         async with _consumer(testbed, testbed.settings.topic_prefix + group) as consumer:
             consumer.assign(places)
             read: dict[TopicPartition, int] = {
@@ -181,15 +196,22 @@ async def _lose(fault: faults.Lose, testbed: Testbed) -> int:
             await testbed.until(
                 lambda: _committed(consumer, ends), "the group is empty", _GROUP_EMPTY_WITHIN_S
             )
-    finally:
+        return sum(ends[place] - read[place] for place in places)
+
+    await testbed.down(readers, gently=True)
+    try:
+        detail: Detail = {"records": await _as_kafka_returns(testbed, pass_over)}
+    except BaseException:
         await testbed.up(readers)
-    return sum(ends[place] - read[place] for place in places)
+        raise
+    return detail | await _up_or_late(testbed, readers)
 
 
 async def _committed(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+    """True once the group has no member: a commit from outside is refused before."""
     try:
         await consumer.commit(ends)
-    except KafkaError:
+    except CommitFailedError:
         return False
     return True
 
