@@ -9,7 +9,7 @@ from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from aggregates.routing import RetryPolicy, Route
 from aggregates.status import Status
-from tests.support.controls import (
+from tests.support.builders import (
     NOW,
     PSP,
     ROUTE,

@@ -8,7 +8,7 @@ import pytest
 from aggregates.decision import PAYMENT_FIELDS, PaymentFields
 from aggregates.events import EVENTS, Contradicted, Reported, Requested
 from aggregates.operation import OperationState, Report, ReportFields
-from tests.support.controls import NOW, cause, operation_of, payment, report
+from tests.support.builders import NOW, cause, operation_of, payment, report
 
 WITHIN_A_REPORT_ONLY = {"state", "balances", "again_after_s", "signed_before"}
 """The state is the event's type; of the rest the decision keeps what it needs in fields of its own."""

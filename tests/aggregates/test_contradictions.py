@@ -9,10 +9,10 @@ from aggregates import disputes, merchant_commands, outcomes, resolution, timers
 from aggregates.operation import Balances, Move, OperationState
 from aggregates.payment import Payment
 from aggregates.status import Status
-from tests.support.controls import (
+from tests.support.builders import (
     NOW,
     ROUTE,
-    TOLD,
+    WEBHOOK_ONLY,
     authorized,
     captured,
     cause,
@@ -46,13 +46,13 @@ def ends(made: Payment) -> list[str]:
 
 
 def refunded() -> Payment:
-    made = captured(TOLD)
+    made = captured(WEBHOOK_ONLY)
     merchant_commands.refund(made, 400, command(NOW), reason=None)
     say(made, S.APPROVED, 0.1, source="webhook", psp_id="adyen_r")
     return made
 
 
-@pytest.mark.parametrize("make", [lambda: captured(TOLD), refunded], ids=["capture", "refund"])
+@pytest.mark.parametrize("make", [lambda: captured(WEBHOOK_ONLY), refunded], ids=["capture", "refund"])
 def test_what_failed_and_was_made_again_ends_the_freeze_of_its_failure(make):
     made = make()
     status, name = made.status, operation_of(made)
@@ -65,7 +65,7 @@ def test_what_failed_and_was_made_again_ends_the_freeze_of_its_failure(make):
     assert ends(made) == [f"the PSP reports again that {name} was executed"]
 
 
-@pytest.mark.parametrize("make", [lambda: captured(TOLD), refunded], ids=["capture", "refund"])
+@pytest.mark.parametrize("make", [lambda: captured(WEBHOOK_ONLY), refunded], ids=["capture", "refund"])
 def test_a_first_success_that_anybody_may_have_sent_again_ends_no_freeze_and_says_so(make):
     made = make()
     name = operation_of(made)
@@ -92,7 +92,7 @@ def test_a_first_success_that_anybody_may_have_sent_again_ends_no_freeze_and_say
 
 @pytest.mark.parametrize("state", [S.APPROVED, S.PENDING, S.UNKNOWN])
 def test_what_comes_again_with_another_date_and_says_what_stands_changes_nothing(state):
-    made = captured(TOLD)
+    made = captured(WEBHOOK_ONLY)
     events = len(made.pending_events)
 
     webhook(made, state, 1, signed_before=True)
@@ -101,7 +101,7 @@ def test_what_comes_again_with_another_date_and_says_what_stands_changes_nothing
 
 
 def test_a_failure_that_anybody_may_have_sent_again_after_the_second_success_fails_nothing_and_calls_an_operator():
-    made = captured(TOLD)
+    made = captured(WEBHOOK_ONLY)
     webhook(made, S.DECLINED_HARD, 1, psp_id=None)
     webhook(made, S.APPROVED, 2)
 
@@ -111,7 +111,7 @@ def test_a_failure_that_anybody_may_have_sent_again_after_the_second_success_fai
 
 
 def test_a_capture_made_externally_that_failed_is_not_made_again_by_its_first_webhook():
-    made = authorized(TOLD)
+    made = authorized(WEBHOOK_ONLY)
     hand = Balances(moves=(Move("capture", "adyen_c", 1099),))
     webhook(made, S.UNKNOWN, 1, balances=hand)
     moved = operation_of(made)
@@ -124,7 +124,7 @@ def test_a_capture_made_externally_that_failed_is_not_made_again_by_its_first_we
 
 
 def test_a_second_failure_after_that_is_a_freeze_of_its_own_and_the_first_that_comes_again_is_none():
-    made = captured(TOLD)
+    made = captured(WEBHOOK_ONLY)
     webhook(made, S.DECLINED_HARD, 1, psp_id=None)
     webhook(made, S.APPROVED, 2)
 
@@ -136,7 +136,7 @@ def test_a_second_failure_after_that_is_a_freeze_of_its_own_and_the_first_that_c
 
 @pytest.mark.parametrize("other", [{"amount_minor": 900}, {"psp_id": "another"}])
 def test_what_is_made_again_otherwise_than_it_was_ends_no_freeze(other):
-    made = captured(TOLD)
+    made = captured(WEBHOOK_ONLY)
     webhook(made, S.DECLINED_HARD, 1, psp_id=None)
 
     webhook(made, S.APPROVED, 2, **other)
@@ -145,7 +145,7 @@ def test_what_is_made_again_otherwise_than_it_was_ends_no_freeze(other):
 
 
 def test_the_approval_of_before_the_failure_ends_no_freeze():
-    made = captured(TOLD)
+    made = captured(WEBHOOK_ONLY)
     webhook(made, S.DECLINED_HARD, 2, psp_id=None)
 
     webhook(made, S.APPROVED, 1)
@@ -154,7 +154,7 @@ def test_the_approval_of_before_the_failure_ends_no_freeze():
 
 
 def test_a_payment_stays_frozen_by_what_else_contradicts_it():
-    made = captured(TOLD)
+    made = captured(WEBHOOK_ONLY)
     name = operation_of(made)
     webhook(made, S.DECLINED_HARD, 1, psp_id=None)
     webhook(made, S.APPROVED, 2, psp_id="another")
@@ -219,9 +219,9 @@ def test_sums_that_the_psp_shows_right_again_end_the_freeze_of_less():
 
 
 def test_a_hold_that_our_void_could_not_end_and_the_psp_released_ends_the_freeze():
-    made = authorized(TOLD)
+    made = authorized(WEBHOOK_ONLY)
     for hours in (6.5 * 24, 7.5 * 24):
-        timers.wake(made, TOLD, cause(NOW + timedelta(hours=hours)))
+        timers.wake(made, WEBHOOK_ONLY, cause(NOW + timedelta(hours=hours)))
     webhook(made, S.DECLINED_HARD, 200)
     assert made.frozen
 
@@ -231,7 +231,7 @@ def test_a_hold_that_our_void_could_not_end_and_the_psp_released_ends_the_freeze
 
 
 def test_a_refund_of_too_much_that_failed_ends_the_freeze_of_the_broken_sum():
-    made = captured(TOLD)
+    made = captured(WEBHOOK_ONLY)
     merchant_commands.refund(made, 1000, command(NOW), reason=None)
     say(made, S.APPROVED, 0.5, psp_id="adyen_ours", source="webhook")
     sale = made.approved_attempt.id
@@ -244,7 +244,7 @@ def test_a_refund_of_too_much_that_failed_ends_the_freeze_of_the_broken_sum():
 
 
 def test_an_operators_word_on_what_failed_ends_the_freeze_of_the_broken_sum():
-    made = captured(TOLD)
+    made = captured(WEBHOOK_ONLY)
     sale = made.approved_attempt.id
     for hours, minor in ((1, 1000), (2, 400)):
         moved = Balances(moves=(Move("refund", f"adyen_{minor}", minor),))
@@ -278,7 +278,7 @@ def test_what_was_given_back_externally_of_a_cancelled_payment_ends_the_freeze_o
 
 
 def test_a_freeze_that_ended_lets_a_cancelled_payment_be_given_back():
-    made = payment(TOLD)
+    made = payment(WEBHOOK_ONLY)
     merchant_commands.cancel(made, command(NOW))
     outcomes.take(made, report("nothing-s9"), ROUTE, cause(NOW))
     say(made, S.APPROVED, 0.1, source="webhook", psp_id="adyen_p")
@@ -292,7 +292,7 @@ def test_a_freeze_that_ended_lets_a_cancelled_payment_be_given_back():
 
 
 def test_a_dispute_that_was_won_ends_the_freeze_of_a_refund_beside_it():
-    made = captured(TOLD)
+    made = captured(WEBHOOK_ONLY)
     sale = made.approved_attempt.id
     disputes.take(made, word(made, amount_minor=1099, observed_at=NOW), cause(NOW, uuid4()))
     webhook(made, S.UNKNOWN, 1, operation=sale, balances=Balances(moves=(Move("refund", "adyen_r", 400),)))

@@ -8,7 +8,7 @@ from aggregates import disputes, merchant_commands, outcomes, timers
 from aggregates.decision import Refused
 from aggregates.operation import OperationState
 from aggregates.status import Status
-from tests.support.controls import (
+from tests.support.builders import (
     NOW,
     ROUTE,
     authorized,

@@ -9,7 +9,7 @@ from aggregates import merchant_commands, outcomes, resolution
 from aggregates.decision import Refused
 from aggregates.operation import Balances, Move, OperationState
 from aggregates.payment import Payment
-from tests.support.controls import NOW, ROUTE, TOLD, authorized, captured, cause, operation_of, report
+from tests.support.builders import NOW, ROUTE, WEBHOOK_ONLY, authorized, captured, cause, operation_of, report
 
 S = OperationState
 LATER = NOW + timedelta(hours=1)
@@ -139,7 +139,7 @@ def test_a_capture_that_was_made_twice_is_recorded_beside_the_first():
 
 @pytest.mark.parametrize("settled", [False, True], ids=["before", "after"])
 def test_what_is_given_back_of_a_second_charge_is_no_refund_of_the_first(settled):
-    made = charged_twice(TOLD, source="webhook")
+    made = charged_twice(WEBHOOK_ONLY, source="webhook")
     if settled:
         resolve(made, "not_charged", "second")
 

@@ -21,7 +21,7 @@ from aggregates.operation import (
     operation_id,
     payment_id_of,
 )
-from tests.support.controls import NOW, PSP
+from tests.support.builders import NOW, PSP
 
 MIGRATIONS = Path(__file__).parents[2] / "infra/postgres/migrations"
 

@@ -15,10 +15,10 @@ from aggregates.outcomes import RULES, find_rule
 from aggregates.payment import Payment
 from aggregates.received import Received
 from aggregates.routing import Route
-from tests.support.controls import (
+from tests.support.builders import (
     NOW,
     ROUTE,
-    TOLD,
+    WEBHOOK_ONLY,
     authorized,
     captured,
     cause,
@@ -31,7 +31,7 @@ S = OperationState
 LATER = NOW + timedelta(minutes=1)
 EARLIER = NOW - timedelta(minutes=1)
 # The gateway takes a sale in steps, the last of them sent by us.
-STEPS = replace(TOLD, accounts=(replace(TOLD.accounts[0], final_call_by="us"),))
+STEPS = replace(WEBHOOK_ONLY, accounts=(replace(WEBHOOK_ONLY.accounts[0], final_call_by="us"),))
 
 
 def received(
@@ -51,7 +51,7 @@ def say(made: Payment, state: OperationState, **other) -> None:
 
 def told() -> Payment:
     """Authorized at a PSP without a status API."""
-    return authorized(TOLD)
+    return authorized(WEBHOOK_ONLY)
 
 
 def with_state(state: OperationState, route: Route = ROUTE) -> Payment:
@@ -118,7 +118,9 @@ EXAMPLES: Final[dict[str, tuple[Callable[[], Received], tuple[str, ...]]]] = {
     ),
     "of_external_move": (
         lambda: webhook(
-            S.UNKNOWN, with_state(S.PENDING, TOLD), balances=Balances(moves=(Move("refund", "re_1", 5),))
+            S.UNKNOWN,
+            with_state(S.PENDING, WEBHOOK_ONLY),
+            balances=Balances(moves=(Move("refund", "re_1", 5),)),
         ),
         ("progress",),
     ),

@@ -7,7 +7,7 @@ from aggregates.operation import CANCEL_OVER_AFTER, OperationState
 from aggregates.payment import Payment
 from aggregates.payment_state import ACTION_LIFE
 from aggregates.status import Status
-from tests.support.controls import (
+from tests.support.builders import (
     NOW,
     ROUTE,
     TWO_ACCOUNTS,

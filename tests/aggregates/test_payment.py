@@ -13,10 +13,20 @@ from aggregates.operation import NOT_EXECUTED, OperationState
 from aggregates.payment import Payment
 from aggregates.routing import Route
 from aggregates.status import BY_EXTERNAL_MOVE, BY_OPERATOR, TRANSITIONS, Status
-from tests.support.controls import MULTICAPTURE, NOW, ORDERS, ROUTE, TOLD, TWO_ACCOUNTS, WHOLE, cause, payment
+from tests.support.builders import (
+    MULTICAPTURE,
+    NOW,
+    ORDERS,
+    ROUTE,
+    TWO_ACCOUNTS,
+    WEBHOOK_ONLY,
+    WHOLE,
+    cause,
+    payment,
+)
 from tests.support.payment_stories import STORIES, act, play, replayed
 
-ROUTES = st.sampled_from([ROUTE, TWO_ACCOUNTS, MULTICAPTURE, TOLD, ORDERS, WHOLE])
+ROUTES = st.sampled_from([ROUTE, TWO_ACCOUNTS, MULTICAPTURE, WEBHOOK_ONLY, ORDERS, WHOLE])
 CAPTURES = st.sampled_from(["automatic", "manual"])
 MOVES = {"payment.external_move_recorded.v1", "payment.external_move_reversed.v1"}
 MAY_MOVE_WHAT_ENDED = {

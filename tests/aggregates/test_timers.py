@@ -4,7 +4,7 @@ from aggregates import merchant_commands, outcomes, timers
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from aggregates.status import Status
-from tests.support.controls import NOW, ROUTE, authorized, cause, operation_of, payment, report
+from tests.support.builders import NOW, ROUTE, authorized, cause, operation_of, payment, report
 
 S = OperationState
 

@@ -12,7 +12,7 @@ from aggregates.operation import TRANSITIONS as OF_OPERATIONS
 from aggregates.payment import Payment
 from aggregates.routing import Route
 from aggregates.status import BY_OPERATOR, TRANSITIONS, Status
-from tests.support.controls import NOW, ROUTE, authorized, cause, operation_of, payment, payment_request
+from tests.support.builders import NOW, ROUTE, authorized, cause, operation_of, payment, payment_request
 from tests.support.payments_by_status import COMMANDS, LEADING_TO, STANDING, Send, command, say
 
 S = OperationState

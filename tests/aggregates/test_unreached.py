@@ -12,7 +12,7 @@ from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from aggregates.routing import Route
 from aggregates.status import Status
-from tests.support.controls import (
+from tests.support.builders import (
     MULTICAPTURE,
     NOW,
     ROUTE,

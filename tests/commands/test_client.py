@@ -13,13 +13,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 from packaging.requirements import Requirement
 
-from commands.client import Client, ClientError, NoAnswer, NotSettled, Refused
+from commands.client import Client, NotSettled, Refused
 from commands.reply import Reply
-from infra.kafka import topics
-from tests.support import ports, simulator
+from tests.commands.client_orders import ORDER, refused_by
+from tests.support import simulator
 from tests.support.environment import Environment
 from tests.support.processes import Running, shared
 from tests.support.until import until
@@ -27,7 +26,6 @@ from tests.support.until import until
 pytestmark = pytest.mark.stack
 
 ROOT = Path(__file__).parent.parent.parent
-ORDER = {"amount_minor": 1099, "currency": "EUR", "payment_method": "pm_card_visa"}
 
 
 def _environment(folder: Path, wheel: Path) -> Path:
@@ -159,12 +157,6 @@ async def test_what_a_payment_comes_to_is_what_the_client_says(stack):
         assert (await client.wait_settled(lost, timeout_s=60)).status == "CAPTURED"
 
 
-async def _refused(asking: Awaitable[Reply]) -> Refused:
-    with pytest.raises(Refused) as refused:
-        await asking
-    return refused.value
-
-
 async def _code(asking: Awaitable[Reply]) -> str | None:
     """Of the refusal; None where it was accepted."""
     try:
@@ -180,7 +172,7 @@ async def test_a_capture_and_a_refund_are_accepted_refused_repeated_and_conflict
         payment = paid.payment_id
         assert paid.status == "AUTHORIZED"
 
-        too_much = await _refused(client.capture(payment, idempotency_key="c-0", amount_minor=2000))
+        too_much = await refused_by(client.capture(payment, idempotency_key="c-0", amount_minor=2000))
         assert too_much.code == "capture_exceeds_authorization"
         assert too_much.amounts["requested_minor"] == 2000
         assert too_much.amounts["capturable_minor"] == 1099
@@ -193,11 +185,11 @@ async def test_a_capture_and_a_refund_are_accepted_refused_repeated_and_conflict
         back = await client.capture(payment, idempotency_key="c-1", amount_minor=1000, final=True)
         assert back.operation_id == captured.operation_id
         assert (await client.wait(back)).operation_state == "APPROVED"
-        conflict = await _refused(
+        conflict = await refused_by(
             client.capture(payment, idempotency_key="c-1", amount_minor=999, final=True)
         )
         assert (conflict.code, conflict.path) == ("idempotency_mismatch", "command_id")
-        again = await _refused(client.capture(payment, idempotency_key="c-0", amount_minor=2000))
+        again = await refused_by(client.capture(payment, idempotency_key="c-0", amount_minor=2000))
         assert (again.code, again.amounts) == (too_much.code, too_much.amounts)
 
         # By two clients at once: the same command is one refund, another's content is refused.
@@ -213,7 +205,7 @@ async def test_a_capture_and_a_refund_are_accepted_refused_repeated_and_conflict
         assert [one.code for one in mismatches] == ["idempotency_mismatch"] * 2
         assert len({one.operation_id for one in accepted}) == 1
         assert (await client.wait(accepted[0])).operation_state == "APPROVED"
-        over = await _refused(client.refund(payment, idempotency_key="r-2", amount_minor=700))
+        over = await refused_by(client.refund(payment, idempotency_key="r-2", amount_minor=700))
         assert over.code == "refund_exceeds_captured"
 
 
@@ -229,11 +221,11 @@ async def test_a_void_and_a_cancel_are_accepted_refused_repeated_and_conflicting
             ended = await client.wait(await ask(payment, idempotency_key="v-1"))
             assert (ended.operation_state, ended.status) == ("APPROVED", "VOIDED")
             assert (await ask(payment, idempotency_key="v-1")).operation_id == ended.operation_id
-            assert (await _refused(ask(payment, idempotency_key="v-2"))).code == refused
-            assert (await _refused(ask(payment, idempotency_key="v-2"))).code == refused
+            assert (await refused_by(ask(payment, idempotency_key="v-2"))).code == refused
+            assert (await refused_by(ask(payment, idempotency_key="v-2"))).code == refused
 
         # Another kind under the same key is another command.
-        captured = await _refused(client.capture(payment, idempotency_key="v-1"))
+        captured = await refused_by(client.capture(payment, idempotency_key="v-1"))
         assert captured.code == "nothing_to_capture"
 
 
@@ -249,9 +241,9 @@ async def test_a_challenge_is_completed_or_ended_and_wait_goes_on_past_requires_
         assert (await client.wait(repeated)).status == "CAPTURED"
         other = f"{paid.payment_id.hex}-s9"
         conflict = client.complete_action(paid.payment_id, idempotency_key="a-1", operation_id=other)
-        assert (await _refused(conflict)).code == "idempotency_mismatch"
+        assert (await refused_by(conflict)).code == "idempotency_mismatch"
         nowhere = client.complete_action(paid.payment_id, idempotency_key="a-2", operation_id=other)
-        assert (await _refused(nowhere)).code == "no_action_required"
+        assert (await refused_by(nowhere)).code == "no_action_required"
 
         ended = await client.pay(idempotency_key="life-5", **challenged)
         cancelled = await client.cancel(ended.payment_id, idempotency_key="x-1")
@@ -272,8 +264,8 @@ async def _action_url(stack, payment) -> str:
 async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
     async with stack.client() as client:
         settled = await client.pay(idempotency_key="life-6", **ORDER)
-        nothing = await _refused(client.retry_status_query(settled.payment_id, idempotency_key="q-1"))
-        again = await _refused(client.retry_status_query(settled.payment_id, idempotency_key="q-1"))
+        nothing = await refused_by(client.retry_status_query(settled.payment_id, idempotency_key="q-1"))
+        again = await refused_by(client.retry_status_query(settled.payment_id, idempotency_key="q-1"))
         assert nothing.code == again.code == "nothing_in_doubt"
         word = {
             "operation_id": f"{settled.payment_id.hex}-s1",
@@ -281,7 +273,7 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
             "evidence": "their record",
             "who": "Kim",
         }
-        early = await _refused(client.resolve(settled.payment_id, idempotency_key="d-1", **word))
+        early = await refused_by(client.resolve(settled.payment_id, idempotency_key="d-1", **word))
         assert early.code == "not_in_doubt"
 
         async with simulator.failing(stack):
@@ -306,7 +298,7 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
             about = client.retry_status_query(
                 payment, idempotency_key=asked, operation_id=word["operation_id"]
             )
-            assert (await _refused(about)).code == "idempotency_mismatch"
+            assert (await refused_by(about)).code == "idempotency_mismatch"
             await until(decided, "the lookup has had its answer, and an operator decides")
 
         last = f"d-{next(keys) - 1}"
@@ -316,9 +308,9 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
         """
         assert await stack.rows(decided_once, payment) == [(1,)]
         other = client.resolve(payment, idempotency_key=last, **word | {"decision": "charged"})
-        assert (await _refused(other)).code == "idempotency_mismatch"
+        assert (await refused_by(other)).code == "idempotency_mismatch"
         late = client.resolve(payment, idempotency_key="late", **word | {"decision": "charged"})
-        assert (await _refused(late)).code == "not_in_doubt"
+        assert (await refused_by(late)).code == "not_in_doubt"
 
 
 async def test_another_merchants_payment_is_one_that_does_not_exist(stack):
@@ -326,8 +318,8 @@ async def test_another_merchants_payment_is_one_that_does_not_exist(stack):
     async with stack.client() as client, stranger:
         paid = await client.pay(idempotency_key="life-8", **ORDER)
 
-        others = await _refused(stranger.refund(paid.payment_id, idempotency_key="r-1"))
-        nobodys = await _refused(stranger.refund(uuid4(), idempotency_key="r-1"))
+        others = await refused_by(stranger.refund(paid.payment_id, idempotency_key="r-1"))
+        nobodys = await refused_by(stranger.refund(uuid4(), idempotency_key="r-1"))
 
     assert (others.code, others.detail) == (nobodys.code, nobodys.detail)
     assert others.code == "payment_not_found"
@@ -342,79 +334,3 @@ async def test_a_wait_for_an_end_that_does_not_come_says_how_it_stands(stack):
         with pytest.raises(NotSettled, match="IN_DOUBT"):
             await client.wait(asked, timeout_s=2)
         assert (await client.wait(asked, timeout_s=60)).operation_state == "APPROVED"
-
-
-async def test_a_key_that_may_give_a_card_away_is_refused_before_it_is_hashed(environment):
-    async with Client(environment.kafka, merchant_id="demo", topic_prefix=environment.prefix) as client:
-        refused = await _refused(client.void(uuid4(), idempotency_key="4242424242424242"))
-
-    assert (refused.code, refused.path) == ("sensitive_data", "idempotency_key")
-    assert await _commands_sent(environment) == []
-
-
-@pytest.mark.parametrize("name", ["correlation_id", "traceparent"])
-async def test_a_header_with_a_card_number_is_refused_before_it_is_sent(environment, name):
-    async with Client(environment.kafka, merchant_id="demo", topic_prefix=environment.prefix) as client:
-        with pytest.raises(Refused, match=f"sensitive_data at {name}"):
-            await client.create_payment(idempotency_key="order-1", **{name: "4242-4242-4242-4242"}, **ORDER)
-
-    assert await _commands_sent(environment) == []
-
-
-async def test_a_card_number_is_refused_before_it_leaves_the_process(environment):
-    async with Client(environment.kafka, merchant_id="demo", topic_prefix=environment.prefix) as client:
-        with pytest.raises(Refused, match="sensitive_data at description"):
-            await client.create_payment(idempotency_key="order-1", description="4242 4242 4242 4242", **ORDER)
-
-    assert await _commands_sent(environment) == []
-
-
-async def test_without_an_answer_it_says_that_sending_again_is_safe_and_the_command_stands(environment):
-    async with Client(
-        environment.kafka, merchant_id="demo", topic_prefix=environment.prefix, answer_timeout_s=1
-    ) as client:
-        with pytest.raises(NoAnswer, match="safe to send it again with the same key"):
-            await client.create_payment(
-                idempotency_key="order-1", correlation_id="c-1", traceparent="00-1-2-01", **ORDER
-            )
-
-    (record,) = await _commands_sent(environment)
-    assert dict(record.headers) == {"correlation_id": b"c-1", "traceparent": b"00-1-2-01"}
-    assert record.key.decode() in record.value.decode()
-
-
-async def test_closing_the_client_ends_every_wait(environment):
-    async with Client(environment.kafka, merchant_id="demo", topic_prefix=environment.prefix) as client:
-        waiting = [
-            asyncio.create_task(client.create_payment(idempotency_key=f"order-{n}", **ORDER))
-            for n in range(3)
-        ]
-        await asyncio.sleep(0)
-    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-
-    assert [type(outcome) for outcome in outcomes] == [NoAnswer] * 3
-    with pytest.raises(NoAnswer, match="open a new client"):
-        await client.create_payment(idempotency_key="order-9", **ORDER)
-
-
-async def test_a_wrong_prefix_and_an_absent_kafka_are_named_and_nothing_is_sent(environment):
-    with pytest.raises(ClientError, match="check topic_prefix"):
-        async with Client(environment.kafka, merchant_id="demo", topic_prefix="nowhere."):
-            pass
-    (port,) = ports.free(1)
-    with pytest.raises(ClientError, match="Nothing was sent"):
-        async with Client(f"127.0.0.1:{port}", merchant_id="demo"):
-            pass
-
-
-async def _commands_sent(environment) -> list:
-    topic = environment.prefix + topics.COMMANDS
-    async with AIOKafkaConsumer(
-        topic, bootstrap_servers=environment.kafka, auto_offset_reset="earliest"
-    ) as consumer:
-        ends = await consumer.end_offsets(consumer.assignment())
-        found = []
-        while len(found) < sum(ends.values()):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                found += records
-    return found

@@ -11,7 +11,7 @@ from aggregates.status import Status
 from commands.ids import payment_id
 from commands.messages import Balances, Move, RetryParked, Wake
 from commands.records import Record
-from tests.support.controls import NOW, ROUTE, cause, create_payment, payment_request, record_outcome
+from tests.support.builders import NOW, ROUTE, cause, create_payment, payment_request, record_outcome
 from tests.support.decider_harness import OUTCOMES, captured
 
 pytestmark = pytest.mark.stack

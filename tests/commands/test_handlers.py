@@ -19,7 +19,7 @@ from commands.messages import (
     RetryStatusQuery,
     VoidPayment,
 )
-from tests.support.controls import NOW, create_payment
+from tests.support.builders import NOW, create_payment
 from tests.support.decider_harness import OUTCOMES, DeciderHarness, authorized, captured, say
 
 pytestmark = pytest.mark.stack

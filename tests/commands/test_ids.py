@@ -4,7 +4,7 @@ from uuid import uuid4
 import pytest
 
 from commands.ids import fingerprint, payment_id
-from tests.support.controls import create_payment
+from tests.support.builders import create_payment
 
 
 def test_one_key_of_one_merchant_is_one_payment():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from commands.messages import InvalidMessage, dump
 from commands.parsing import parse_command, parse_outcome
-from tests.support.controls import create_payment, payment, record_outcome
+from tests.support.builders import create_payment, payment, record_outcome
 
 VISA = "4242424242424242"
 

@@ -5,7 +5,7 @@ import pytest
 from aggregates import merchant_commands, outcomes
 from aggregates.operation import OperationState
 from commands import replies
-from tests.support.controls import MULTICAPTURE, NOW, ROUTE, authorized, cause, operation_of, report
+from tests.support.builders import MULTICAPTURE, NOW, ROUTE, authorized, cause, operation_of, report
 
 
 @pytest.mark.parametrize("final", [False, True])

@@ -16,7 +16,7 @@ from infra.postgres.connections import connect
 from infra.postgres.event_store import PaymentStore, Recorder
 from infra.settings import DatabaseSettings, KafkaSettings
 from infra.workers.command import CONFLICTS, CommandWorker
-from tests.support.controls import NOW, create_payment
+from tests.support.builders import NOW, create_payment
 from tests.support.decider_harness import Accounts
 
 pytestmark = pytest.mark.stack

@@ -6,7 +6,7 @@ import pytest
 from aggregates.status import Status
 from projections import batch
 from projections.batch import BatchResult
-from tests.support.controls import NOW
+from tests.support.builders import NOW
 from tests.support.environment import Environment
 from tests.support.event_stories import (
     captured,

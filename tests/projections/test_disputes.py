@@ -7,7 +7,7 @@ import pytest
 from aggregates import disputes as rules
 from aggregates import outcomes
 from projections import batch, disputes
-from tests.support.controls import NOW, ROUTE, cause, operation_of, report, word
+from tests.support.builders import NOW, ROUTE, cause, operation_of, report, word
 from tests.support.event_stories import event_of, read_models_connection, requested, stored
 
 pytestmark = pytest.mark.stack

@@ -14,12 +14,12 @@ from aggregates.status import Status
 from projections import events, fold
 from projections.events import Event
 from projections.rows import PaymentRow, settle
-from tests.support import controls
+from tests.support import builders
 from tests.support.event_stories import captured, event_of, in_doubt, requested, stored
 from tests.support.payment_stories import STORIES, act
 
-LATER = controls.NOW + timedelta(minutes=1)
-_ROUTES = st.sampled_from([controls.ROUTE, controls.TWO_ACCOUNTS, controls.MULTICAPTURE])
+LATER = builders.NOW + timedelta(minutes=1)
+_ROUTES = st.sampled_from([builders.ROUTE, builders.TWO_ACCOUNTS, builders.MULTICAPTURE])
 _CAPTURES = st.sampled_from(["automatic", "manual"])
 
 
@@ -105,10 +105,10 @@ def assert_equal(row: PaymentRow, payment: Payment) -> None:
 @settings(max_examples=300)
 @given(STORIES, _ROUTES, _CAPTURES)
 def test_after_every_event_of_any_story_the_row_stands_as_the_aggregate_does(story, route: Route, capture):
-    payment = controls.payment(route, capture=capture)
+    payment = builders.payment(route, capture=capture)
     row = folded(payment)
     assert_equal(row, payment)
-    now = controls.NOW
+    now = builders.NOW
 
     for number, step in enumerate(story):
         now += timedelta(seconds=step.seconds)
@@ -119,11 +119,11 @@ def test_after_every_event_of_any_story_the_row_stands_as_the_aggregate_does(sto
 
 @given(STORIES)
 def test_settled_once_or_after_every_event_a_row_is_the_same(story):
-    payment = controls.payment(controls.TWO_ACCOUNTS)
-    now = controls.NOW
+    payment = builders.payment(builders.TWO_ACCOUNTS)
+    now = builders.NOW
     for number, step in enumerate(story):
         now += timedelta(seconds=step.seconds)
-        act(payment, step, number, now, controls.TWO_ACCOUNTS)
+        act(payment, step, number, now, builders.TWO_ACCOUNTS)
     every, once = PaymentRow(str(payment.id)), PaymentRow(str(payment.id))
 
     for event in map(event_of, stored(payment)):
@@ -136,9 +136,9 @@ def test_settled_once_or_after_every_event_a_row_is_the_same(story):
 
 
 def test_a_payment_that_was_never_started_is_rejected():
-    cause = controls.cause(controls.NOW + timedelta(days=1), fingerprint="f" * 64)
+    cause = builders.cause(builders.NOW + timedelta(days=1), fingerprint="f" * 64)
     payment = attempts.request(
-        controls.create_payment().payment_id, controls.payment_request(), controls.ROUTE, cause
+        builders.create_payment().payment_id, builders.payment_request(), builders.ROUTE, cause
     )
 
     row = folded(payment)
@@ -148,8 +148,8 @@ def test_a_payment_that_was_never_started_is_rejected():
 
 
 def report_on(payment: Payment, state: OperationState, **other: Any) -> None:
-    report = controls.report(controls.operation_of(payment), state, **other)
-    outcomes.take(payment, report, controls.ROUTE, controls.cause(LATER, uuid4()))
+    report = builders.report(builders.operation_of(payment), state, **other)
+    outcomes.take(payment, report, builders.ROUTE, builders.cause(LATER, uuid4()))
 
 
 def test_the_address_for_the_payer_is_there_only_while_it_is_needed():
@@ -173,12 +173,12 @@ def test_the_last_decision_explains_why_no_attempt_follows():
 
 
 def test_a_contradiction_has_its_reason_and_the_reported_amount():
-    payment = controls.captured()
+    payment = builders.captured()
     report_on(payment, OperationState.APPROVED, psp_id="pi_2", amount_minor=700)
 
     (contradiction,) = folded(payment).contradictions
 
-    assert contradiction["operation_id"] == controls.operation_of(payment)
+    assert contradiction["operation_id"] == builders.operation_of(payment)
     assert contradiction["since"] == LATER.isoformat()
     assert (contradiction["amount_minor"], contradiction["currency"], contradiction["reported"]) == (
         700,
@@ -189,10 +189,10 @@ def test_a_contradiction_has_its_reason_and_the_reported_amount():
 
 
 def test_a_word_on_one_id_of_what_was_executed_twice_leaves_the_payment_frozen_by_the_other():
-    payment = controls.captured()
-    name = controls.operation_of(payment)
+    payment = builders.captured()
+    name = builders.operation_of(payment)
     report_on(payment, OperationState.APPROVED, psp_id="pi_2")
-    decision = {"evidence": "page", "who": "ada", "cause": controls.cause(LATER, uuid4(), fingerprint="f")}
+    decision = {"evidence": "page", "who": "ada", "cause": builders.cause(LATER, uuid4(), fingerprint="f")}
 
     resolution.resolve(payment, name, "charged", None, psp_id="pi_1", **decision)
     row = folded(payment)
@@ -204,9 +204,9 @@ def test_a_word_on_one_id_of_what_was_executed_twice_leaves_the_payment_frozen_b
 
 
 def test_a_report_on_an_operation_that_the_payment_lacks_freezes_it_with_the_reported_money():
-    payment = controls.captured()
-    report = controls.report(f"{payment.id.hex}-s9", amount_minor=5)
-    outcomes.take(payment, report, controls.ROUTE, controls.cause(LATER, uuid4()))
+    payment = builders.captured()
+    report = builders.report(f"{payment.id.hex}-s9", amount_minor=5)
+    outcomes.take(payment, report, builders.ROUTE, builders.cause(LATER, uuid4()))
 
     row = folded(payment)
 
@@ -215,9 +215,9 @@ def test_a_report_on_an_operation_that_the_payment_lacks_freezes_it_with_the_rep
 
 
 def test_a_dispute_in_another_currency_enters_no_sum():
-    payment = controls.captured()
-    word = controls.word(payment, currency="USD", respond_by=LATER.isoformat(), observed_at=LATER)
-    disputes.take(payment, word, controls.cause(LATER, uuid4()))
+    payment = builders.captured()
+    word = builders.word(payment, currency="USD", respond_by=LATER.isoformat(), observed_at=LATER)
+    disputes.take(payment, word, builders.cause(LATER, uuid4()))
 
     row = folded(payment)
 
@@ -226,16 +226,16 @@ def test_a_dispute_in_another_currency_enters_no_sum():
 
 
 def test_what_a_dispute_takes_of_a_duplicate_charge_is_in_no_sum_either():
-    payment = controls.payment(controls.TWO_ACCOUNTS)
-    first = controls.operation_of(payment)
+    payment = builders.payment(builders.TWO_ACCOUNTS)
+    first = builders.operation_of(payment)
     for state, source in (("PROVEN_ABSENT", "query"), ("APPROVED", "call"), ("APPROVED", "webhook")):
-        name = first if source != "call" else controls.operation_of(payment)
-        report = controls.report(
+        name = first if source != "call" else builders.operation_of(payment)
+        report = builders.report(
             name, OperationState(state), psp_id=f"pi_{name[-2:]}", source=source, observed_at=LATER
         )
-        outcomes.take(payment, report, controls.TWO_ACCOUNTS, controls.cause(LATER, uuid4()))
-    disputes.take(payment, controls.word(payment, observed_at=LATER), controls.cause(LATER, uuid4()))
-    resolved = controls.cause(LATER, uuid4(), fingerprint="r")
+        outcomes.take(payment, report, builders.TWO_ACCOUNTS, builders.cause(LATER, uuid4()))
+    disputes.take(payment, builders.word(payment, observed_at=LATER), builders.cause(LATER, uuid4()))
+    resolved = builders.cause(LATER, uuid4(), fingerprint="r")
     resolution.resolve(payment, first, "charged", None, evidence="-", who="ada", cause=resolved)
 
     row = folded(payment)
@@ -245,8 +245,8 @@ def test_what_a_dispute_takes_of_a_duplicate_charge_is_in_no_sum_either():
 
 
 def test_a_capture_under_way_is_no_longer_there_to_be_captured():
-    payment = controls.authorized(controls.MULTICAPTURE)
-    merchant_commands.capture(payment, 500, controls.cause(LATER, uuid4(), fingerprint="c"), final=False)
+    payment = builders.authorized(builders.MULTICAPTURE)
+    merchant_commands.capture(payment, 500, builders.cause(LATER, uuid4(), fingerprint="c"), final=False)
 
     row = folded(payment)
 
@@ -255,7 +255,7 @@ def test_a_capture_under_way_is_no_longer_there_to_be_captured():
 
 def test_a_resolved_doubt_is_over():
     payment = in_doubt()
-    timers.wake(payment, controls.ROUTE, controls.cause(controls.NOW + timedelta(days=2), uuid4()))
+    timers.wake(payment, builders.ROUTE, builders.cause(builders.NOW + timedelta(days=2), uuid4()))
     report_on(payment, OperationState.UNKNOWN, source="query", amount_minor=None, currency=None)
     (operation,) = payment.operations
     resolution.resolve(
@@ -265,7 +265,7 @@ def test_a_resolved_doubt_is_over():
         None,
         evidence="the bank's statement",
         who="ada",
-        cause=controls.cause(controls.NOW + timedelta(days=3), uuid4(), fingerprint="r"),
+        cause=builders.cause(builders.NOW + timedelta(days=3), uuid4(), fingerprint="r"),
     )
 
     row = folded(payment)

@@ -11,8 +11,8 @@ from commands.messages import CapturePayment, CreatePayment, dump
 from projections import batch, in_doubt
 from projections.cursors import Cursor
 from projections.in_doubt import FIRST_PAGE, AtRisk, Doubt
-from tests.support import controls, event_stories
-from tests.support.controls import NOW
+from tests.support import builders, event_stories
+from tests.support.builders import NOW
 from tests.support.environment import Environment
 from tests.support.event_stories import event_of, read_models_connection, stored
 
@@ -81,14 +81,14 @@ async def totals(
 def frozen(**fields) -> Payment:
     payment = event_stories.requested(**fields)
     for psp_id in ("pi_1", "pi_2"):
-        report = controls.report(controls.operation_of(payment), psp_id=psp_id)
-        outcomes.take(payment, report, controls.ROUTE, controls.cause(NOW, uuid4()))
+        report = builders.report(builders.operation_of(payment), psp_id=psp_id)
+        outcomes.take(payment, report, builders.ROUTE, builders.cause(NOW, uuid4()))
     return payment
 
 
 @stack
 async def test_nothing_is_in_doubt_when_all_outcomes_are_known(environment):
-    await take_in(environment, controls.captured())
+    await take_in(environment, builders.captured())
 
     assert (await listed(environment), await totals(environment)) == ([], [])
 
@@ -96,8 +96,8 @@ async def test_nothing_is_in_doubt_when_all_outcomes_are_known(environment):
 @stack
 async def test_an_operation_without_an_outcome_is_listed_with_its_money_until_it_has_one(environment):
     payment = event_stories.in_doubt()
-    operation = controls.operation_of(payment)
-    timers.wake(payment, controls.ROUTE, controls.cause(NOW + MINUTE, uuid4()))
+    operation = builders.operation_of(payment)
+    timers.wake(payment, builders.ROUTE, builders.cause(NOW + MINUTE, uuid4()))
     await take_in(environment, payment)
 
     assert await listed(environment) == [
@@ -120,8 +120,8 @@ async def test_an_operation_without_an_outcome_is_listed_with_its_money_until_it
             frozen=False,
         )
     ]
-    report = controls.report(operation)
-    outcomes.take(payment, report, controls.ROUTE, controls.cause(NOW + MINUTE, uuid4()))
+    report = builders.report(operation)
+    outcomes.take(payment, report, builders.ROUTE, builders.cause(NOW + MINUTE, uuid4()))
     await take_in(environment, payment)
     assert await listed(environment) == []
 
@@ -178,7 +178,7 @@ async def test_a_frozen_payment_is_there_for_an_operator_at_once(environment):
     (doubt,) = await listed(environment)
 
     assert (doubt.reason, doubt.manual, doubt.frozen) == ("contradiction", True, True)
-    assert (doubt.operation_id, doubt.amount_minor) == (controls.operation_of(payment), 1099)
+    assert (doubt.operation_id, doubt.amount_minor) == (builders.operation_of(payment), 1099)
     assert doubt.detail.startswith("executed twice")
     assert [(cell.payments, cell.manual) for cell in await totals(environment)] == [(1, 1)]
 
@@ -196,7 +196,7 @@ async def test_what_is_both_in_doubt_and_parked_is_listed_once(environment):
 
 @stack
 async def test_a_parked_payment_counts_with_its_rows_amount(environment):
-    payment = controls.captured()
+    payment = builders.captured()
     await take_in(environment, payment)
     park(environment, payment.id)
 
@@ -214,7 +214,7 @@ async def test_a_parked_payment_counts_with_its_rows_amount(environment):
 
 @stack
 async def test_a_parked_create_counts_with_what_it_asks_for(environment):
-    create = controls.create_payment()
+    create = builders.create_payment()
     capture = CapturePayment(command_id=uuid4(), payment_id=create.payment_id, merchant_id="other")
     park(environment, create.payment_id, capture, create)
 
@@ -228,7 +228,7 @@ async def test_a_parked_create_counts_with_what_it_asks_for(environment):
 async def test_pages_go_on_oldest_first_and_miss_none(environment):
     payments = [event_stories.in_doubt() for _ in range(5)]
     await take_in(environment, *payments, frozen())
-    park(environment, uuid4(), controls.create_payment())
+    park(environment, uuid4(), builders.create_payment())
 
     found = await listed(environment)
 

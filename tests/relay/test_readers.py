@@ -16,7 +16,7 @@ import pytest
 
 from infra.kafka import topics
 from tests.relay.history import drain, relay_of
-from tests.support.controls import create_payment, record_outcome
+from tests.support.builders import create_payment, record_outcome
 from tests.support.decider_harness import OUTCOMES, DeciderHarness
 from tests.support.environment import Environment
 

@@ -13,7 +13,7 @@ from commands.messages import Wake, dump
 from commands.records import Record
 from commands.reply import Reply
 from infra.postgres.event_store import PaymentStore, Recorder
-from tests.support.controls import NOW, ROUTE, create_payment, record_outcome
+from tests.support.builders import NOW, ROUTE, create_payment, record_outcome
 
 COMMANDS, OUTCOMES = "payments.commands", "gateways.outcomes"
 

@@ -20,18 +20,18 @@ from infra.postgres.event_store import EventMapper
 from infra.settings import ReadModelSettings
 from projections import events
 from projections.events import Event
-from tests.support import controls
+from tests.support import builders
 from tests.support.environment import Environment
 
 
 def captured(**asked: Any) -> list[StoredEvent]:
     """requested, started, approved."""
     payment = requested(**asked)
-    report = controls.report(
-        controls.operation_of(payment), amount_minor=payment.amount.minor, currency=payment.amount.currency
+    report = builders.report(
+        builders.operation_of(payment), amount_minor=payment.amount.minor, currency=payment.amount.currency
     )
     outcomes.take(
-        payment, report, controls.ROUTE, controls.cause(controls.NOW + timedelta(seconds=1), uuid4())
+        payment, report, builders.ROUTE, builders.cause(builders.NOW + timedelta(seconds=1), uuid4())
     )
     return stored(payment)
 
@@ -39,47 +39,47 @@ def captured(**asked: Any) -> list[StoredEvent]:
 def doubtful() -> list[StoredEvent]:
     """requested, started, unknown, asked, approved."""
     payment = in_doubt()
-    later = controls.NOW + timedelta(minutes=1)
-    timers.wake(payment, controls.ROUTE, controls.cause(later, uuid4()))
-    report = controls.report(controls.operation_of(payment))
-    outcomes.take(payment, report, controls.ROUTE, controls.cause(later, uuid4()))
+    later = builders.NOW + timedelta(minutes=1)
+    timers.wake(payment, builders.ROUTE, builders.cause(later, uuid4()))
+    report = builders.report(builders.operation_of(payment))
+    outcomes.take(payment, report, builders.ROUTE, builders.cause(later, uuid4()))
     return stored(payment)
 
 
 def in_doubt(**asked: Any) -> Payment:
     """requested, started, unknown; since NOW."""
     payment = requested(**asked)
-    unknown = controls.report(
-        controls.operation_of(payment),
+    unknown = builders.report(
+        builders.operation_of(payment),
         OperationState.UNKNOWN,
         psp_id=None,
         amount_minor=None,
         currency=None,
         code="answer_lost",
     )
-    outcomes.take(payment, unknown, controls.ROUTE, controls.cause(command_id=uuid4()))
+    outcomes.take(payment, unknown, builders.ROUTE, builders.cause(command_id=uuid4()))
     return payment
 
 
 def charged_twice() -> Payment:
     """An attempt that was proven absent had charged as well; the PSP confirms both, and one is given back."""
     payment = requested()
-    first = controls.operation_of(payment)
-    absent = controls.report(first, OperationState.PROVEN_ABSENT, source="query")
-    outcomes.take(payment, absent, controls.TWO_ACCOUNTS, controls.cause(command_id=uuid4()))
-    second = controls.operation_of(payment)
+    first = builders.operation_of(payment)
+    absent = builders.report(first, OperationState.PROVEN_ABSENT, source="query")
+    outcomes.take(payment, absent, builders.TWO_ACCOUNTS, builders.cause(command_id=uuid4()))
+    second = builders.operation_of(payment)
     reported = ((second, "call"), (first, "webhook"), (first, "query"), (second, "query"))
     for later_s, (name, source) in enumerate(reported, start=2):
-        observed_at = controls.NOW + timedelta(seconds=later_s)
-        said = controls.report(name, source=source, psp_id=f"pi_{name[-1]}", observed_at=observed_at)
-        outcomes.take(payment, said, controls.TWO_ACCOUNTS, controls.cause(command_id=uuid4()))
+        observed_at = builders.NOW + timedelta(seconds=later_s)
+        said = builders.report(name, source=source, psp_id=f"pi_{name[-1]}", observed_at=observed_at)
+        outcomes.take(payment, said, builders.TWO_ACCOUNTS, builders.cause(command_id=uuid4()))
     return payment
 
 
 def requested(**asked: Any) -> Payment:
-    content = controls.payment_request(**{"idempotency_key": str(uuid4())} | asked)
+    content = builders.payment_request(**{"idempotency_key": str(uuid4())} | asked)
     id_ = payment_id(content.merchant_id, content.idempotency_key)
-    return attempts.request(id_, content, controls.ROUTE, controls.cause(fingerprint="f" * 64))
+    return attempts.request(id_, content, builders.ROUTE, builders.cause(fingerprint="f" * 64))
 
 
 def stored(payment: Payment) -> list[StoredEvent]:

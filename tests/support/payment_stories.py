@@ -16,7 +16,7 @@ from aggregates.operation import Balances, Move, OperationState, Report
 from aggregates.payment import Payment
 from aggregates.routing import Route
 from aggregates.status import DisputeState
-from tests.support.controls import NOW, TWO_ACCOUNTS, cause, report, word
+from tests.support.builders import NOW, TWO_ACCOUNTS, cause, report, word
 
 _SPACE: Final = UUID("c0ffee00-0000-4000-8000-00000000cafe")
 AMOUNTS: Final = st.sampled_from([None, 1, 99, 500, 599, 1000, 1099, 1100])

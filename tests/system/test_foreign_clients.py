@@ -17,7 +17,7 @@ from commands.parsing import parse_reply
 from infra.kafka import dead_letters, topics
 from infra.settings import KafkaSettings
 from tests.relay.history import records_of
-from tests.support.controls import create_payment
+from tests.support.builders import create_payment
 from tests.support.environment import Environment
 from tests.support.processes import Running, shared
 from tests.support.until import until

@@ -21,7 +21,7 @@ from infra.kafka import topics
 from tests.commands.spellings import PLACES, SPELLINGS
 from tests.commands.test_security_codes import CODE_NAMES, TEXTS
 from tests.relay.history import records_of
-from tests.support.controls import create_payment
+from tests.support.builders import create_payment
 from tests.support.environment import Environment
 from tests.support.http_api import api_client
 from tests.support.processes import Running

@@ -19,7 +19,7 @@ from infra.settings import KafkaSettings
 from infra.tools.local.kafka import Kafka, new_cluster_id
 from infra.tools.local.subprocesses import Child
 from tests.support import ports
-from tests.support.controls import create_payment
+from tests.support.builders import create_payment
 from tests.support.environment import Environment, Servers, new_environment
 from tests.support.processes import running
 from tests.support.until import until

@@ -1,47 +1,29 @@
 """What a rightly signed event says of its operation or its dispute."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from commands.messages import Balances, Dispute, Outcome
+from commands.messages import Balances, Outcome
 from commands.notices import Notice
-from gateways.adyen import disputes, webhooks
-from gateways.adyen.adapter import Adyen
-from gateways.contract import Gateway, Webhook, WebhookKeys, WebhookRefused
+from gateways.adyen import webhooks
+from gateways.contract import Webhook, WebhookRefused
 from tests.gateways.adyen import official
 from tests.gateways.adyen.payloads import (
-    HMAC_KEY,
-    MERCHANT,
     MODIFICATION,
-    PAYMENT,
     PSP_ID,
     body_of,
     item,
     signed,
     webhook,
 )
+from tests.gateways.adyen.reading import CAPTURE, HELD, KEYS, REFUND, SALE, VOID, read, told
 
-ADYEN: Gateway = Adyen()
-KEYS = WebhookKeys((HMAC_KEY,), {"merchant_account": MERCHANT})
-NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-SALE, HELD, CAPTURE, VOID, REFUND = (f"{PAYMENT}-{letter}" for letter in ("s1", "a1", "c2", "v2", "r2"))
 AUTH = {"psp_id": PSP_ID, "amount_minor": 1099, "currency": "USD"}
 OWN = AUTH | {"psp_id": MODIFICATION}
 MONEY = {"amount_minor": 1099, "currency": "USD"}
-
-
-def read(webhook: Webhook, keys: WebhookKeys = KEYS) -> tuple[Notice, ...] | WebhookRefused:
-    return ADYEN.read_webhook(webhook, keys, NOW)
-
-
-def told(event: str, reference: str, *, success: bool = True, **more: Any) -> Notice:
-    said = read(webhook(item(event, reference, success=success, **more)))
-    assert not isinstance(said, WebhookRefused), said
-    (notice,) = said
-    return notice
 
 
 def test_a_notice_says_which_event_it_is_of_and_when():
@@ -235,76 +217,6 @@ def test_an_amount_that_is_none_of_ours_approves_nothing(event: str, reference: 
 
     assert outcome is not None
     assert (outcome.kind, outcome.code) == ("UNKNOWN", "amount_unreadable")
-
-
-DISPUTES = {
-    "REQUEST_FOR_INFORMATION": "inquiry",
-    "NOTIFICATION_OF_CHARGEBACK": "inquiry",
-    "CHARGEBACK": "opened",
-    "CHARGEBACK_REVERSED": "opened",
-    "PREARBITRATION_OPEN": "opened",
-    "PREARBITRATION_DECLINED": "opened",
-    "PREARBITRATION_ACCEPTED": "unclear",
-    "SCHEME_ARBITRATION": "opened",
-    "SECOND_CHARGEBACK": "lost",
-    "PREARBITRATION_LOST": "lost",
-    "SCHEME_ARBITRATION_LOST": "lost",
-    "PREARBITRATION_WON": "won",
-    "PREARBITRATION_ISSUER_WITHDRAWN": "won",
-    "SCHEME_ARBITRATION_WON": "won",
-    "ISSUER_RESPONSE_TIMEFRAME_EXPIRED": "won",
-}
-
-
-@pytest.mark.parametrize(("event", "state"), DISPUTES.items())
-def test_a_dispute_is_told_with_its_amount_reason_and_deadline(event: str, state: Any):
-    more = {"chargebackReasonCode": " 4853", "defensePeriodEndsAt": "2027-01-01T03:03:07+02:00"}
-    notice = told(event, SALE, reason="Goods not received", additionalData=more)
-
-    assert (notice.reference, notice.psp_id, notice.outcome) == (SALE, PSP_ID, None)
-    assert notice.dispute == Dispute(
-        dispute_id=MODIFICATION,
-        state=state,
-        amount_minor=1099,
-        currency="USD",
-        reason="4853, Goods not received",
-        respond_by=datetime.fromisoformat("2027-01-01T03:03:07+02:00"),
-    )
-    assert set(disputes.STATES) == set(DISPUTES)
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {},
-        {"additionalData": {"defensePeriodEndsAt": None}},
-        {"additionalData": {"defensePeriodEndsAt": ""}},
-        {"additionalData": {"defensePeriodEndsAt": "0001-01-01T00:00:00+14:00"}},
-        {"reason": None},
-        {"reason": "the goods were never delivered to the address that the shopper gave; " * 9},
-    ],
-)
-def test_what_is_only_for_reading_never_costs_the_dispute(more: dict[str, Any]):
-    notice = told("CHARGEBACK", SALE, **more)
-
-    assert notice.dispute is not None
-    assert (notice.dispute.state, notice.dispute.amount_minor) == ("opened", 1099)
-    assert notice.dispute.respond_by is None
-
-
-def test_a_dispute_that_cannot_be_read_is_an_alarm_beside_its_payment():
-    notice = told("CHARGEBACK", SALE, amount={"currency": "XXX", "value": 1})
-
-    assert (notice.reference, notice.psp_id) == (SALE, PSP_ID)
-    assert (notice.alarm, notice.dispute, notice.outcome) == ("dispute_unreadable", None, None)
-
-
-def test_a_dispute_without_our_reference_or_its_payments_id_has_no_way():
-    notice = told("SECOND_CHARGEBACK", "Order 7", originalReference=...)
-
-    assert (notice.reference, notice.psp_id) == (None, None)
-    assert notice.dispute is not None
-    assert (notice.dispute.reason, notice.dispute.respond_by) == (None, None)
 
 
 @pytest.mark.parametrize("event", ["REPORT_AVAILABLE", "RECURRING_CONTRACT", "SOMETHING_NEW"])

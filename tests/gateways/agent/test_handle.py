@@ -1,15 +1,11 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from commands.messages import Outcome
-from commands.records import Record
 from gateways.agent.ports import Granted
 from infra.postgres.claims import PostgresClaims
 from tests.gateways.agent.lookups import (
-    CANCEL,
     OPERATION,
     PAYMENT,
     STEP,
@@ -17,12 +13,11 @@ from tests.gateways.agent.lookups import (
     Reports,
     age,
     follow_up,
-    request,
     started,
 )
 from tests.infra.kafka.agents import until
 from tests.support.environment import Environment
-from tests.support.fake_psp import FakePsp, TillServer
+from tests.support.fake_psp import TillServer
 
 pytestmark = pytest.mark.stack
 
@@ -112,83 +107,6 @@ async def test_a_lost_answer_is_found_by_a_query_and_the_step_is_never_sent_agai
     await make().handle(follow_up("query"))
     assert [report.source for report in reports.outcomes[2:]] == ["stored"] * 3
     assert (psp.sends, psp.lookups) == (1, 1)
-
-
-async def test_a_query_closes_the_step_even_when_it_learns_nothing(
-    make: MakeAgent, psp: TillServer, reports: Reports
-):
-    psp.says.append("gone")
-    await make().handle(started())
-
-    await make().handle(follow_up("query"))
-    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "not_found_yet")
-
-    await make().handle(follow_up("repeat"))
-    assert (reports.last.outcome.kind, reports.last.source) == ("UNKNOWN", "query")
-    assert psp.sends == 1
-
-
-async def test_a_query_for_what_was_never_sent_ends_it_without_a_call(
-    make: MakeAgent, psp: TillServer, reports: Reports
-):
-    await make().handle(follow_up("query"))
-    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("NOT_SENT", "never_sent")
-
-    await make().handle(started())
-
-    assert (reports.last.outcome.code, reports.last.source) == ("never_sent", "none")
-    assert (psp.sends, psp.lookups) == (0, 0)
-
-
-async def test_not_found_is_proof_only_after_the_last_try_can_have_no_effect_any_more(
-    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
-):
-    psp.says.append("gone")
-    await make().handle(started())
-    age(environment, 5 + 10 + 59)
-    await make().handle(follow_up("query"))
-    assert reports.last.outcome.kind == "UNKNOWN"
-
-    age(environment, 2)
-    await make().handle(follow_up("query"))
-    assert reports.last.outcome.kind == "PROVEN_ABSENT"
-
-    await make().handle(started())
-    assert (reports.last.outcome.kind, reports.last.source) == ("PROVEN_ABSENT", "stored")
-    assert psp.sends == 1
-
-
-async def test_a_psp_that_never_proves_absence_leaves_it_unknown(
-    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
-):
-    psp.says.append("gone")
-    till = FakePsp(proves_absence_after_s=None)
-    await make(till).handle(started())
-    age(environment, 3000)
-
-    await make(till).handle(follow_up("query"))
-
-    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "not_found")
-
-
-async def test_what_reached_nobody_stays_open_and_is_sent_later_as_if_for_the_first_time(
-    make: MakeAgent, psp: TillServer, reports: Reports
-):
-    for record in (started(), follow_up("repeat"), follow_up("repeat")):
-        await make(url="http://psp.invalid").handle(record)
-        assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNREACHED", "dns_failed")
-        assert (reports.last.tries, reports.last.first_try_at, reports.last.outcome.unreached) == (
-            0,
-            None,
-            True,
-        )
-
-    psp.says.append("not_taken")
-    await make().handle(follow_up("repeat"))
-
-    assert (reports.last.outcome.kind, reports.last.tries) == ("NOT_SENT", 1)
-    assert not reports.last.outcome.unreached
-    assert psp.sends == 1
 
 
 async def test_what_reached_nobody_is_closed_where_another_account_may_take_it(
@@ -320,47 +238,6 @@ async def test_a_call_that_ends_after_a_query_still_reports_and_keeps_what_it_le
     assert (await claims.close_for_query(STEP)).result == reports.last.outcome
 
 
-async def test_an_answer_that_differs_from_the_stored_one_is_reported(
-    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
-):
-    psp.hold = asyncio.Event()
-    absent = Outcome(kind="PROVEN_ABSENT", code="not_found")
-    async with asyncio.TaskGroup() as both:
-        both.create_task(make().handle(started()))
-        await until(lambda: psp.sends == 1)
-        await claims.close(STEP, absent, only_try=False)
-        psp.hold.set()
-
-    assert reports.last.outcome.kind == "APPROVED"
-    assert (await claims.close_for_query(STEP)).result == absent
-
-
-async def test_a_confirmation_asks_the_psp_whatever_is_stored(
-    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
-):
-    await make().handle(started())
-    stored = (await claims.close_for_query(STEP)).result
-    assert stored is not None
-    psp.charges.clear()
-
-    await make().handle(follow_up("query"))
-    assert (reports.last.outcome, reports.last.source) == (stored, "stored")
-
-    await make().handle(follow_up("confirm"))
-    assert (reports.last.outcome.kind, reports.last.source) == ("UNKNOWN", "query"), "just now is no proof"
-    assert psp.sends == 1
-    assert (await claims.close_for_query(STEP)).result == stored
-
-
-async def test_an_account_that_is_not_configured_sends_nothing(
-    make: MakeAgent, psp: TillServer, reports: Reports
-):
-    await make().handle(started(account="elsewhere"))
-
-    assert (reports.last.outcome.kind, reports.last.outcome.hint) == ("NOT_SENT", "CONFIG")
-    assert psp.sends == 0
-
-
 @pytest.mark.parametrize("kind", ["authorize", "capture", "void", "refund"])
 async def test_every_kind_of_operation_is_sent_with_its_target_and_under_its_own_key(
     make: MakeAgent, psp: TillServer, reports: Reports, kind: str
@@ -395,228 +272,3 @@ async def test_what_cannot_be_looked_up_stays_unknown_without_a_call(
 
     assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "target_unknown")
     assert psp.lookups == 0
-
-
-# The end of a challenge
-
-
-async def test_an_open_challenge_is_ended_at_the_psp_under_a_key_of_its_own(
-    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
-):
-    psp.says.append("challenged")
-    await make().handle(started())
-
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-
-    report = reports.last
-    assert (report.outcome.kind, report.step, report.source, report.tries) == ("EXPIRED", "x", "call", 1)
-    assert report.call_ms is not None
-    assert psp.ends == [f"{OPERATION}-x"]
-    assert [(await claims.close_for_query(step)).result for step in (STEP, CANCEL)] == [report.outcome] * 2
-
-
-async def test_after_a_confirmed_cancel_nothing_is_sent_whatever_is_delivered_again(
-    make: MakeAgent, psp: TillServer, reports: Reports
-):
-    psp.says.append("challenged")
-    await make().handle(started())
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-
-    for record in (started(), follow_up("repeat"), follow_up("query"), follow_up("cancel", psp_id="ch_1")):
-        await make().handle(record)
-
-    assert {(report.outcome.kind, report.source) for report in reports.outcomes[2:]} == {
-        ("EXPIRED", "stored")
-    }
-    assert (psp.sends, psp.lookups, len(psp.ends)) == (1, 0, 1)
-
-
-async def test_a_cancel_before_any_call_ends_the_operation_without_one(
-    make: MakeAgent, psp: TillServer, reports: Reports
-):
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-    await make().handle(started())
-
-    assert [report.outcome.code for report in reports.outcomes] == ["never_sent", "never_sent"]
-    assert (psp.sends, psp.lookups, psp.ends) == (0, 0, [])
-
-
-async def test_a_cancel_of_what_has_ended_is_answered_by_its_end(
-    make: MakeAgent, psp: TillServer, reports: Reports
-):
-    await make().handle(started())
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-
-    report = reports.last
-    assert (report.outcome.kind, report.step, report.source) == ("APPROVED", "1", "stored")
-    assert psp.ends == []
-
-
-@pytest.mark.parametrize(
-    ("says", "kind"), [("approved", "APPROVED"), ("declined", "DECLINED_SOFT"), ("pending", "PENDING")]
-)
-async def test_a_cancel_that_came_too_late_says_how_the_operation_stands(
-    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims, *, says: str, kind: str
-):
-    psp.says.append("challenged")
-    psp.says_to_end.append(says)
-    await make().handle(started())
-
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-
-    assert (reports.last.outcome.kind, reports.last.step) == (kind, "x")
-    ended = await claims.close_for_query(STEP)
-    assert (ended.result is not None) == (kind != "PENDING")
-
-
-@pytest.mark.parametrize("says", ["lost", "gone", "error", "not_taken"])
-async def test_a_cancel_without_a_word_on_the_operation_leaves_it_unknown_and_may_be_sent_again(
-    make: MakeAgent, psp: TillServer, reports: Reports, says: str
-):
-    psp.says.append("challenged")
-    psp.says_to_end.append(says)
-    await make().handle(started())
-
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-    assert (reports.last.outcome.kind, reports.last.step) == ("UNKNOWN", "x")
-
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-    assert (reports.last.outcome.kind, reports.last.tries) == ("EXPIRED", 2)
-    assert psp.ends == [f"{OPERATION}-x"] * 2
-    assert psp.sends == 1
-
-
-async def test_a_cancel_that_was_not_written_is_unknown_and_not_called_not_sent(
-    make: MakeAgent, psp: TillServer, reports: Reports
-):
-    psp.says.append("challenged")
-    await make().handle(started())
-
-    await make(url="http://psp.invalid").handle(follow_up("cancel", psp_id="ch_1"))
-
-    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "dns_failed")
-    assert reports.last.source == "none"
-
-
-@pytest.mark.parametrize(
-    ("asking", "code"),
-    [
-        ({"psp_id": None}, "psp_id_unknown"),
-        ({"psp_id": "ch_1", "account": "elsewhere"}, "account_not_configured"),
-    ],
-)
-async def test_a_cancel_that_cannot_be_asked_for_is_unknown(
-    make: MakeAgent, psp: TillServer, reports: Reports, asking: dict[str, Any], code: str
-):
-    psp.says.append("challenged")
-    await make().handle(started())
-
-    await make().handle(follow_up("cancel", **asking))
-
-    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", code)
-    assert psp.ends == []
-
-
-async def test_a_cancel_waits_until_the_last_try_can_only_have_ended(
-    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
-):
-    psp.says.append("lost")
-    await make().handle(started())
-    age(environment, 5 + 10 - 2)
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-    assert (reports.last.outcome.kind, reports.last.outcome.code) == ("UNKNOWN", "call_under_way")
-    assert psp.ends == []
-
-    age(environment, 3)
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-    assert reports.last.outcome.kind == "EXPIRED"
-    assert psp.sends == 1
-
-
-async def test_a_money_call_is_never_sent_behind_its_cancel(
-    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
-):
-    psp.says.append("lost")
-    psp.says_to_end.append("gone")
-    await make().handle(started())
-    age(environment, 20)
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-
-    await make().handle(started())
-    await make().handle(follow_up("repeat"))
-
-    assert {report.source for report in reports.outcomes[2:]} == {"query", "stored"}
-    assert psp.sends == 1
-
-
-async def test_a_cancel_may_be_sent_again_when_its_key_is_over_for_it_moves_no_money(
-    make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
-):
-    psp.says.append("challenged")
-    psp.says_to_end.append("lost")
-    await make().handle(started())
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-    age(environment, 3601)
-
-    await make().handle(follow_up("cancel", psp_id="ch_1"))
-
-    assert (reports.last.outcome.kind, reports.last.source) == ("EXPIRED", "call")
-    assert len(psp.ends) == 2
-
-
-async def test_a_cancel_may_be_sent_when_the_payment_has_expired(
-    make: MakeAgent, psp: TillServer, reports: Reports
-):
-    psp.says.append("challenged")
-    await make().handle(started())
-
-    over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
-    await make().handle(follow_up("cancel", psp_id="ch_1", expires_at=over))
-
-    assert reports.last.outcome.kind == "EXPIRED"
-
-
-@pytest.mark.parametrize(
-    ("record", "code", "path"),
-    [
-        (
-            Record("r", 0, 1, PAYMENT.encode(), b"{", {"ce_type": b"operation.started.v1"}, 0),
-            "field_invalid",
-            None,
-        ),
-        (
-            Record("r", 0, 1, PAYMENT.encode(), None, {"ce_type": b"operation.started.v1"}, 0),
-            "value_missing",
-            None,
-        ),
-        (
-            Record("r", 0, 1, PAYMENT.encode(), b"{}", {"ce_type": b"payment.requested.v1"}, 0),
-            "type_unknown",
-            "ce_type",
-        ),
-        (Record("r", 0, 1, PAYMENT.encode(), b"{}", {}, 0), "type_unknown", "ce_type"),
-        (started(amount_minor="many"), "field_invalid", "amount_minor"),
-        (started(operation_id="no-operation"), "field_invalid", "operation_id"),
-        (started(operation_id=OPERATION.replace("c", "d")), "wrong_key", None),
-        (request("operation.follow_up_requested.v1", {}), "field_missing", "how"),
-        (started(kind="payout"), "field_invalid", "kind"),
-        (started(step="x"), "field_invalid", "step"),
-        (started(step="2"), "field_invalid", "step"),
-        (follow_up("repeat", step="x"), "field_invalid", "step"),
-        (follow_up("cancel", kind="capture"), "field_invalid", "how"),
-        (started(stored_credential={"use": "sell"}), "field_invalid", "stored_credential.use"),
-    ],
-)
-async def test_a_request_that_cannot_be_read_becomes_a_dead_letter(
-    make: MakeAgent, reports: Reports, record: Record, code: str, path: str | None
-):
-    await make().handle(record)
-
-    (letter,) = reports.letters
-    assert (letter.code, letter.path, letter.topic, letter.offset) == (
-        code,
-        path,
-        record.topic,
-        record.offset,
-    )
-    assert reports.outcomes == []

@@ -1,21 +1,17 @@
 """What is made of an answer to a charge or an authorization: each row of Braintree's tables."""
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
-from commands.messages import Balances, Move, Outcome
-from gateways.braintree import codes, transactions
-from gateways.braintree.adapter import Braintree
-from gateways.contract import Call, Gateway
+from commands.messages import Balances, Outcome
+from gateways.braintree import codes
 from tests.gateways.braintree.payloads import (
     AUTHORIZE,
     CALL,
     CAPTURE,
-    REFERENCE,
     TRANSACTION_ID,
-    answer,
     authorized,
     by_id,
     charged,
@@ -24,27 +20,13 @@ from tests.gateways.braintree.payloads import (
     failed,
     held,
     money,
-    node,
     rejected,
     search,
     transaction,
 )
+from tests.gateways.braintree.reading import KNOWN, found, kinds, outcome
 
-BRAINTREE: Gateway = Braintree()
-KNOWN = replace(CALL, psp_id=TRANSACTION_ID)
 KNOWN_AUTHORIZE = replace(AUTHORIZE, psp_id=TRANSACTION_ID)
-
-
-def outcome(body: Any, call: Call = CALL, status: int = 200) -> Outcome:
-    return BRAINTREE.outcome(call, answer(body, status))
-
-
-def found(body: Any, call: Call = CALL) -> Outcome | None:
-    return BRAINTREE.found(call, answer(body))
-
-
-def kinds(said: Outcome) -> tuple[str, str | None, str | None]:
-    return said.kind, said.code, said.hint
 
 
 @pytest.mark.parametrize(
@@ -81,46 +63,6 @@ def test_an_authorization_that_was_captured_since_is_approved_by_what_was_held(s
     assert outcome(authorized(held(status, "10.99")), AUTHORIZE).code == "captured_unrequested"
     without = held(status, "4.00", statusHistory=[])
     assert (found(by_id(without), KNOWN_AUTHORIZE) or CALL).kind == "UNKNOWN"
-
-
-@pytest.mark.parametrize(
-    ("shown", "balances"),
-    [
-        (transaction("AUTHORIZED"), Balances(captured_minor=0, held_minor=1099)),
-        (transaction("SETTLED", refunds=[]), Balances(captured_minor=1099, refunded_minor=0, held_minor=0)),
-        (
-            transaction("SETTLEMENT_DECLINED", refunds=[]),
-            Balances(captured_minor=0, refunded_minor=0, held_minor=0),
-        ),
-        (
-            transaction(
-                "SETTLED",
-                refunds=[
-                    {"id": "cmVmdW5kXzE", "status": "SETTLED", "amount": money("4.00")},
-                    {"id": "cmVmdW5kXzI", "status": "PROCESSOR_DECLINED", "amount": money("2.00")},
-                ],
-            ),
-            Balances(
-                captured_minor=1099,
-                refunded_minor=400,
-                held_minor=0,
-                moves=(Move(kind="refund", psp_id="cmVmdW5kXzE", amount_minor=400),),
-            ),
-        ),
-        (transaction("VOIDED"), Balances(captured_minor=0, refunded_minor=0, held_minor=0)),
-        # Voided before its settlement: what was taken was given back.
-        (
-            transaction(
-                "VOIDED", statusHistory=[{"status": "VOIDED"}, {"status": "SUBMITTED_FOR_SETTLEMENT"}]
-            ),
-            Balances(captured_minor=1099, refunded_minor=1099, held_minor=0),
-        ),
-        (transaction("AUTHORIZING"), None),
-        (transaction("SETTLED", amount=None), None),
-    ],
-)
-def test_a_transaction_shows_who_ever_moved_its_money(shown: dict[str, Any], balances: Balances | None):
-    assert transactions.balances(shown) == balances
 
 
 @pytest.mark.parametrize("status", ["VOIDED", "AUTHORIZATION_EXPIRED"])
@@ -244,29 +186,6 @@ def test_a_reason_that_is_new_is_a_soft_decline_and_named():
     said = outcome(charged(rejected("MOON_PHASE")))
 
     assert (said.kind, said.code, said.unlisted) == ("DECLINED_SOFT", "MOON_PHASE", True)
-
-
-def test_a_look_up_ends_what_the_account_was_not_set_up_for():
-    said = found(search(rejected("APPLICATION_INCOMPLETE")))
-
-    assert said is not None
-    assert kinds(said) == ("DECLINED_SOFT", "APPLICATION_INCOMPLETE", "CONFIG")
-
-
-@pytest.mark.parametrize(
-    ("earlier", "adopted"),
-    [
-        ({"id": "dHJhbnNhY3Rpb25fb25l", "orderId": REFERENCE}, "dHJhbnNhY3Rpb25fb25l"),
-        ({"id": "dHJhbnNhY3Rpb25fb25l", "orderId": "another"}, None),
-        (None, None),
-    ],
-)
-def test_a_duplicate_is_looked_up_by_the_id_of_the_earlier_one_if_that_is_ours(
-    earlier: Any, adopted: str | None
-):
-    said = outcome(charged(rejected("DUPLICATE", duplicateOf=earlier)))
-
-    assert (said.kind, said.repeat_is_useless, said.psp_id) == ("UNKNOWN", True, adopted)
 
 
 @pytest.mark.parametrize(
@@ -431,115 +350,6 @@ def test_a_part_of_the_amount_is_not_approved():
     said = outcome(authorized(held(amount=money("5.00"))), AUTHORIZE)
 
     assert (said.kind, said.code, said.amount_minor) == ("UNKNOWN", "amount_mismatch", 500)
-
-
-def test_the_search_that_finds_nothing_is_none():
-    assert found(search()) is None
-
-
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (search(transaction(), transaction(id="b")), "found_twice"),
-        (search(declined(), declined()), "found_several"),
-        (search(transaction(orderId="another")), "reference_mismatch"),
-        (search(more=True), "found_several"),
-        (search(None), "unreadable_response"),
-        ({"data": {"search": None}}, "unreadable_response"),
-        ({"data": {"search": {"transactions": {"edges": []}}}}, "unreadable_response"),
-        (failed(error("AUTHENTICATION")), "look_up_refused"),
-        (failed(error("INTERNAL"), data=search()["data"]), "look_up_refused"),
-    ],
-)
-def test_a_search_that_does_not_tell_is_unknown(body: Any, code: str):
-    said = found(body)
-
-    assert said is not None
-    assert (said.kind, said.code) == ("UNKNOWN", code)
-
-
-def test_the_one_that_took_money_is_found_among_those_that_did_not():
-    said = found(search(rejected("DUPLICATE"), transaction(id="b"), declined()))
-
-    assert said is not None
-    assert (said.kind, said.psp_id) == ("APPROVED", "b")
-
-
-def test_a_duplicate_without_the_one_before_it_is_searched_for_further():
-    said = found(search(rejected("DUPLICATE")))
-
-    assert said is not None
-    assert said.kind == "UNKNOWN"
-
-
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        ({"data": {"node": None}}, "psp_id_not_found"),
-        (failed(error("NOT_FOUND"), data={"node": None}), "look_up_refused"),
-        (node("Refund", transaction()), "unreadable_response"),
-        (by_id(transaction(id="b")), "psp_id_mismatch"),
-        (node("Transaction", transaction()), "unreadable_response"),
-        (by_id(transaction(), transaction(id="b", orderId="another")), "reference_mismatch"),
-        (by_id(transaction(), more=True), "found_several"),
-    ],
-)
-def test_a_node_that_is_not_ours_or_does_not_tell_is_unknown(body: Any, code: str):
-    said = found(body, KNOWN)
-
-    assert said is not None
-    assert (said.kind, said.code) == ("UNKNOWN", code)
-
-
-SECOND: Final = transaction("SETTLED", id="c2Vjb25k")
-GIVEN_BACK: Final = {"id": "cmVmdW5kXzE", "status": "SETTLED", "amount": money()}
-
-
-@pytest.mark.parametrize(
-    "others",
-    [
-        (),
-        (rejected("DUPLICATE"),),
-        (transaction("VOIDED", id="b"),),
-        (SECOND | {"refunds": [GIVEN_BACK]},),
-    ],
-)
-def test_beside_what_took_nothing_or_gave_all_of_it_back_ours_is_read(others: tuple[Any, ...]):
-    said = found(by_id(transaction("SETTLED"), *others), KNOWN)
-
-    assert said is not None
-    assert (said.kind, said.psp_id) == ("APPROVED", TRANSACTION_ID)
-
-
-@pytest.mark.parametrize("other", [SECOND, SECOND | {"refunds": [GIVEN_BACK | {"amount": money("4.00")}]}])
-@pytest.mark.parametrize("ours", [transaction("SETTLED"), declined()])
-def test_a_second_charge_under_one_order_id_is_told_by_its_own_id(ours: Any, other: Any):
-    said = found(by_id(ours, other), KNOWN)
-
-    assert said is not None
-    assert (said.kind, said.psp_id, said.amount_minor) == ("APPROVED", "c2Vjb25k", 1099)
-
-
-@pytest.mark.parametrize(
-    "shown",
-    [
-        by_id(transaction("SETTLEMENT_PENDING"), SECOND),
-        by_id(declined(), SECOND, transaction(id="dGhpcmQ")),
-    ],
-)
-def test_of_several_charges_none_is_picked(shown: Any):
-    said = found(shown, KNOWN)
-
-    assert said is not None
-    assert (said.kind, said.code) == ("UNKNOWN", "found_twice")
-    assert "c2Vjb25k" in (said.detail or "")
-
-
-def test_no_secret_or_card_number_of_an_answer_is_kept():
-    said = outcome(charged(declined("2000", message="card 4111 1111 1111 1111, key sk_live_PLANTED")))
-
-    assert "4111" not in (said.detail or "")
-    assert "PLANTED" not in repr(said)
 
 
 def test_a_capture_that_the_state_does_not_allow_may_have_been_done():

@@ -18,9 +18,9 @@ from infra.settings import ApiSettings, KafkaSettings
 from infra.tools.local.kafka import Kafka, new_cluster_id
 from infra.tools.local.subprocesses import Child
 from projections import batch
-from tests.support import controls, ports
+from tests.support import builders, ports
 from tests.support.api import served
-from tests.support.controls import NOW
+from tests.support.builders import NOW
 from tests.support.event_stories import event_of, put_into_store, read_models_connection, stored
 
 pytestmark = pytest.mark.stack
@@ -168,13 +168,13 @@ async def project(environment, payment) -> None:
 
 def made_by(command):
     """The payment that this command makes, captured."""
-    request = controls.payment_request(
+    request = builders.payment_request(
         merchant_id=command.merchant_id, idempotency_key=command.idempotency_key
     )
-    cause = controls.cause(command_id=command.command_id, fingerprint=fingerprint(command))
-    payment = attempts.request(command.payment_id, request, controls.ROUTE, cause)
-    report = controls.report(controls.operation_of(payment))
-    outcomes.take(payment, report, controls.ROUTE, controls.cause(command_id=uuid4()))
+    cause = builders.cause(command_id=command.command_id, fingerprint=fingerprint(command))
+    payment = attempts.request(command.payment_id, request, builders.ROUTE, cause)
+    report = builders.report(builders.operation_of(payment))
+    outcomes.take(payment, report, builders.ROUTE, builders.cause(command_id=uuid4()))
     return payment
 
 

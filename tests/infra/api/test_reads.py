@@ -8,7 +8,7 @@ import pytest
 from aggregates import disputes, merchant_commands, outcomes
 from infra.api import schemas
 from projections import batch
-from tests.support.controls import NOW, ROUTE, cause, operation_of, report, word
+from tests.support.builders import NOW, ROUTE, cause, operation_of, report, word
 from tests.support.event_stories import (
     captured,
     doubtful,

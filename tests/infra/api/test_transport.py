@@ -8,7 +8,7 @@ import http.client
 import pytest
 
 from projections import batch
-from tests.support.controls import NOW
+from tests.support.builders import NOW
 from tests.support.event_stories import captured, event_of, put_into_store, read_models_connection
 
 pytestmark = pytest.mark.stack

@@ -19,7 +19,7 @@ from infra.errors import Misconfigured
 from infra.postgres.connections import connect
 from infra.postgres.event_store import EventMapper, PaymentStore, Recorder, repository
 from infra.settings import DatabaseSettings
-from tests.support.controls import NOW, PSP, ROUTE, cause, operation_of, payment_request, report
+from tests.support.builders import NOW, PSP, ROUTE, cause, operation_of, payment_request, report
 
 pytestmark = pytest.mark.stack
 

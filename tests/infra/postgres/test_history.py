@@ -8,7 +8,7 @@ from infra.postgres.connections import connect
 from infra.postgres.event_store import PaymentStore, Recorder
 from infra.postgres.history import history
 from infra.settings import DatabaseSettings
-from tests.support.controls import NOW, ROUTE, cause, operation_of, payment, report
+from tests.support.builders import NOW, ROUTE, cause, operation_of, payment, report
 
 pytestmark = pytest.mark.stack
 

@@ -30,7 +30,7 @@ from infra.psp.webhook_confirmation import CONFIRMED, Confirming
 from infra.settings import ApiSettings, InboxSettings
 from relay.inbox import TRIED_FOR_S, UNMATCHED, Inbox
 from tests.relay.history import records_of
-from tests.support.controls import create_payment, operation_of
+from tests.support.builders import create_payment, operation_of
 from tests.support.decider_harness import DeciderHarness
 from tests.support.environment import Environment
 from tests.support.listening import listening

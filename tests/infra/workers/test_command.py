@@ -16,7 +16,7 @@ from infra.postgres.event_store import PaymentStore, Recorder
 from infra.psp.accounts import Accounts
 from infra.settings import DatabaseSettings, KafkaSettings
 from infra.workers.command import CommandWorker, TooManyParked
-from tests.support.controls import NOW, create_payment
+from tests.support.builders import NOW, create_payment
 
 pytestmark = pytest.mark.stack
 

@@ -20,8 +20,8 @@ from infra.process.runtime import Process
 from infra.settings import ReadModelSettings
 from infra.workers.read_models import InDoubtGauges, PaymentReadModel, Sweep
 from projections import batch
-from tests.support import controls, event_stories
-from tests.support.controls import NOW
+from tests.support import builders, event_stories
+from tests.support.builders import NOW
 from tests.support.environment import Environment
 from tests.support.event_stories import (
     captured,
@@ -139,8 +139,8 @@ async def test_the_figures_of_what_is_in_doubt_go_up_and_down(environment, true_
             metric("in_doubt_amount_minor", gateway="stripe", currency="EUR"),
         ]
         oldest_s, manual = metric("in_doubt_oldest_seconds"), metric("manual_queue_payments")
-        said = controls.report(controls.operation_of(payment))
-        outcomes.take(payment, said, controls.ROUTE, controls.cause(NOW, uuid4()))
+        said = builders.report(builders.operation_of(payment))
+        outcomes.take(payment, said, builders.ROUTE, builders.cause(NOW, uuid4()))
         await batch.apply(conn, map(event_of, stored(payment)), {}, NOW)
         await gauges.run_once()
         fallen = [

@@ -9,7 +9,7 @@ from aggregates.operation import OperationState
 from commands.messages import CapturePayment, CreatePayment, RefundPayment
 from infra.tools.audit.facts import Facts, Parked
 from tests.infra.tools.audit.truth import Truth, change_commands, held, sent, sold, verdict
-from tests.support.controls import create_payment
+from tests.support.builders import create_payment
 
 S = OperationState
 

@@ -20,7 +20,7 @@ from tests.infra.tools.audit.truth import (
     sold,
     verdict,
 )
-from tests.support.controls import NOW, cause
+from tests.support.builders import NOW, cause
 
 S = OperationState
 

@@ -12,7 +12,7 @@ from aggregates.operation import OperationState
 from commands.messages import RefundPayment, VoidPayment
 from infra.tools.audit.facts import Parked, Recorded
 from tests.infra.tools.audit.truth import Truth, change, doubts, held, lived, name, sold, verdict, without
-from tests.support.controls import NOW, cause
+from tests.support.builders import NOW, cause
 
 S = OperationState
 

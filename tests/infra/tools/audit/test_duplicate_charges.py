@@ -10,7 +10,7 @@ from aggregates import disputes, outcomes, resolution
 from aggregates.operation import OperationState
 from aggregates.status import DisputeState
 from tests.infra.tools.audit.truth import TAKEN, Truth, bank, doubts, name, verdict
-from tests.support.controls import NOW, TWO_ACCOUNTS, cause, payment, report, word
+from tests.support.builders import NOW, TWO_ACCOUNTS, cause, payment, report, word
 
 S = OperationState
 

@@ -20,7 +20,7 @@ from infra.tools.audit import money as judged
 from infra.tools.audit.facts import Facts, Finding, Recorded
 from tests.gateways.conformance.books import CASEBOOKS
 from tests.gateways.conformance.shop import shop_at
-from tests.support.controls import ROUTE, cause, operation_of, payment, report
+from tests.support.builders import ROUTE, cause, operation_of, payment, report
 
 Plant = Callable[[pytest.MonkeyPatch, str, int], None]
 

@@ -7,7 +7,7 @@ from commands.messages import RefundPayment
 from gateways.simulator.core.ledger import Open
 from infra.tools.audit.facts import Facts
 from tests.infra.tools.audit.truth import Truth, name, sold, verdict
-from tests.support.controls import TWO_ACCOUNTS, payment
+from tests.support.builders import TWO_ACCOUNTS, payment
 
 S = OperationState
 

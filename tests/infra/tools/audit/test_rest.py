@@ -10,7 +10,7 @@ from aggregates import timers
 from aggregates.operation import Balances, OperationState
 from commands.messages import CapturePayment, RefundPayment, VoidPayment
 from tests.infra.tools.audit.truth import Truth, held, movement, name, sold, verdict
-from tests.support.controls import NOW, ORDERS, cause, payment
+from tests.support.builders import NOW, ORDERS, cause, payment
 
 S = OperationState
 

@@ -26,7 +26,7 @@ from gateways.simulator.core.ledger import Disputed, Movement
 from infra.tools.audit.facts import Command, CommandKey, Facts, Finding, Recorded, SentCommands, Shown
 from infra.tools.audit.judge import judge
 from infra.tools.audit.read_models import columns, operation_columns
-from tests.support.controls import (
+from tests.support.builders import (
     MULTICAPTURE,
     NOW,
     ROUTE,

@@ -16,7 +16,7 @@ from commands.reply import Reply
 from infra.kafka import topics
 from infra.postgres.event_store import EventMapper
 from infra.tools.docs import asyncapi
-from tests.support import controls
+from tests.support import builders
 from tests.support.payment_stories import STORIES, play
 
 
@@ -76,7 +76,7 @@ def test_what_producers_may_send_has_an_example_that_passes_both_the_schema_and_
 
 
 def test_an_outcome_as_it_is_sent_passes_its_schema(document):
-    message = dump(controls.record_outcome(controls.payment()))
+    message = dump(builders.record_outcome(builders.payment()))
 
     parse_outcome(message)
     _validate(document, "RecordOutcome", orjson.loads(message))
@@ -101,8 +101,8 @@ def test_a_reply_as_it_is_sent_passes_its_schema(document):
 @given(STORIES)
 def test_events_as_they_are_stored_pass_their_schemas(document, story):
     names = {message["name"]: name for name, message in document["components"]["messages"].items()}
-    payment = controls.payment(controls.TWO_ACCOUNTS, capture="manual")
-    play(payment, story, controls.TWO_ACCOUNTS)
+    payment = builders.payment(builders.TWO_ACCOUNTS, capture="manual")
+    play(payment, story, builders.TWO_ACCOUNTS)
 
     for event in payment.collect_events():
         stored = EventMapper().to_stored_event(event)

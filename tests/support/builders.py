@@ -30,7 +30,7 @@ SECOND_PSP = replace(PSP, account="sim-us", multicapture=True)
 ROUTE = Route((PSP,), RetryPolicy())
 TWO_ACCOUNTS = Route((PSP, SECOND_PSP), RetryPolicy())
 MULTICAPTURE = Route((SECOND_PSP,), RetryPolicy())
-TOLD = Route((replace(PSP, gateway="adyen", account="ady", limits=frozenset({"no_lookup"})),))
+WEBHOOK_ONLY = Route((replace(PSP, gateway="adyen", account="ady", limits=frozenset({"no_lookup"})),))
 """A PSP that cannot be asked: its webhooks are the truth."""
 ORDERS = Route(
     (
