@@ -30,7 +30,7 @@ _ORDER: Final[dict[DisputeState, int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class DisputeReport:
     """A PSP's report of a dispute. `reported_at`: by the PSP's clock; None: it names no time.
     `signed_before`: as in `Report`."""
 
@@ -51,65 +51,71 @@ class Word:
         return self.observed_at if self.reported_at is None else min(self.reported_at, self.observed_at)
 
 
-def take(payment: Payment, word: Word, cause: Cause) -> None:
+def take(payment: Payment, report: DisputeReport, cause: Cause) -> None:
     """Records a PSP's report of a dispute that is later than what is known, once."""
-    before = payment.disputes.get(word.dispute_id)
-    if before is not None and not _is_newer(before, word):
+    before = payment.disputes.get(report.dispute_id)
+    if before is not None and not _is_newer(before, report):
         return
     if str(cause.command_id) in payment.causes:
         return
-    if word.signed_before:
-        _doubt(payment, before, word, cause)
+    if report.signed_before:
+        _doubt(payment, before, report, cause)
         return
     payment.trigger_event(
         events.DisputeChanged,
-        dispute_id=word.dispute_id,
-        operation_id=word.operation_id,
-        state=word.state,
-        amount_minor=word.amount_minor,
-        currency=word.currency,
-        reason=word.reason,
-        respond_by=word.respond_by,
-        reported_at=word.at.isoformat(),
-        observed_at=word.observed_at.isoformat(),
+        dispute_id=report.dispute_id,
+        operation_id=report.operation_id,
+        state=report.state,
+        amount_minor=report.amount_minor,
+        currency=report.currency,
+        reason=report.reason,
+        respond_by=report.respond_by,
+        reported_at=report.at.isoformat(),
+        observed_at=report.observed_at.isoformat(),
         **cause.fields(),
     )
-    _after(payment, word.dispute_id, cause)
+    _after(payment, report.dispute_id, cause)
 
 
-def _doubt(payment: Payment, before: Dispute | None, word: Word, cause: Cause) -> None:
+def _doubt(payment: Payment, before: Dispute | None, report: DisputeReport, cause: Cause) -> None:
     """Changes neither the dispute nor the time of its last report by a webhook that may be an old one, sent
     again by anybody with a later date. An operator decides how the dispute stands."""
-    if before is not None and (word.state, word.amount_minor, word.currency) == before.content[:3]:
+    if before is not None and (report.state, report.amount_minor, report.currency) == before.content[:3]:
         return
-    why = (
-        f"a webhook reports again that dispute {word.dispute_id} is {word.state}, signed as one before it: nobody vouches for "
+    reason = (
+        f"a webhook reports again that dispute {report.dispute_id} is {report.state}, signed as one before it: nobody vouches for "
         "its date; look at the PSP and resolve the dispute"
     )
-    operation = payment.operations.get(word.operation_id)
-    report = Report(
-        operation_id=word.operation_id,
+    operation = payment.operations.get(report.operation_id)
+    contradicting = Report(
+        operation_id=report.operation_id,
         step=FIRST_STEP if operation is None else operation.step,
         state=OperationState.UNKNOWN,
         psp_id=None if operation is None else operation.psp_id,
-        amount_minor=word.amount_minor,
-        currency=word.currency,
-        code=f"dispute_{word.state}",
+        amount_minor=report.amount_minor,
+        currency=report.currency,
+        code=f"dispute_{report.state}",
         source="webhook",
-        observed_at=word.observed_at,
+        observed_at=report.observed_at,
     )
-    payment.contradict(report, why, cause, about=_doubted(word.dispute_id))
+    payment.contradict(contradicting, reason, cause, about=_doubted(report.dispute_id))
 
 
 def _doubted(dispute_id: str) -> str:
     return f"dispute {dispute_id}"
 
 
-def _is_newer(before: Dispute, word: Word) -> bool:
+def _is_newer(before: Dispute, report: DisputeReport) -> bool:
     """True also for a later report with the same content: it moves the time before which older reports no
     longer count."""
-    reported, known = (word.at, _ORDER[word.state]), (before.at, _ORDER[before.state])
-    same = (word.state, word.amount_minor, word.currency, word.reason, word.respond_by) == before.content
+    reported, known = (report.at, _ORDER[report.state]), (before.at, _ORDER[before.state])
+    same = (
+        report.state,
+        report.amount_minor,
+        report.currency,
+        report.reason,
+        report.respond_by,
+    ) == before.content
     return reported > known or (reported == known and not same)
 
 

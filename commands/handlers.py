@@ -306,7 +306,7 @@ def record_dispute(message: RecordDispute, payment: Payment, context: Context) -
     cause = context.cause(message.command_id, payment.correlation_id)
     before, version = payment.status, payment.version
     dispute = message.dispute
-    word = disputes.Word(
+    report = disputes.DisputeReport(
         dispute_id=dispute.dispute_id,
         operation_id=message.operation_id,
         state=dispute.state,
@@ -319,7 +319,7 @@ def record_dispute(message: RecordDispute, payment: Payment, context: Context) -
         signed_before=message.signed_before,
     )
     waiting = list(payment.retries)
-    disputes.take(payment, word, cause)
+    disputes.take(payment, report, cause)
     decided = _changed(payment, context.now)
     decided.replies += replies.settled_update(payment, message.command_id, before, version)
     for name in waiting:

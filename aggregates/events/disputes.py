@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from aggregates.payment_state import PaymentState
 
 
-class _DisputeWord(Event):
-    TOPIC: ClassVar[str] = "payment.dispute_word"
+class _DisputeFields(Event):
+    TOPIC: ClassVar[str] = "payment.dispute_fields"
     dispute_id: str
     operation_id: str
     state: DisputeState
@@ -41,14 +41,14 @@ class _DisputeWord(Event):
         )
 
 
-class DisputeChanged(_DisputeWord):
+class DisputeChanged(_DisputeFields):
     """The PSP's report. `reported_at`: by the PSP's clock, or by ours where the PSP names no time or one that
     is ahead."""
 
     TOPIC: ClassVar[str] = "payment.dispute_changed.v1"
 
 
-class DisputeResolved(_DisputeWord):
+class DisputeResolved(_DisputeFields):
     """An operator's decision, which stands until the PSP reports something later."""
 
     TOPIC: ClassVar[str] = "payment.dispute_resolved.v1"

@@ -11,7 +11,7 @@ from gateways.adyen import amounts, codes
 from gateways.contract import Call, HttpResponse
 from gateways.wire import redaction
 from gateways.wire.json import is_int
-from gateways.wire.outcomes import Hint, Meaning, Worded, hint_of_status
+from gateways.wire.outcomes import DetailedOutcomes, Hint, Meaning, hint_of_status
 
 _PSP_REFERENCE: Final = re.compile(r"[A-Za-z0-9]{16}")
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
@@ -33,8 +33,8 @@ def detail(response: HttpResponse, body: Mapping[str, Any]) -> str | None:
     )
 
 
-_WORDED: Final = Worded(detail)
-unknown, of_another = _WORDED.unknown, _WORDED.of_another
+_OUTCOMES: Final = DetailedOutcomes(detail)
+unknown, of_another = _OUTCOMES.unknown, _OUTCOMES.of_another
 
 
 def refused(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:

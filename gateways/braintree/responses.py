@@ -13,7 +13,7 @@ from gateways.braintree import amounts, codes
 from gateways.contract import Call, HttpResponse
 from gateways.wire import redaction
 from gateways.wire.json import object_of
-from gateways.wire.outcomes import Meaning, Worded, hint_of_status, status_text
+from gateways.wire.outcomes import DetailedOutcomes, Meaning, hint_of_status, status_text
 
 Source = Literal["call", "query"]
 
@@ -56,8 +56,8 @@ def detail(response: HttpResponse, body: Mapping[str, Any], about: str | None = 
     )
 
 
-_WORDED: Final = Worded(detail)
-unknown, not_sent, of_another = _WORDED.unknown, _WORDED.not_sent, _WORDED.of_another
+_OUTCOMES: Final = DetailedOutcomes(detail)
+unknown, not_sent, of_another = _OUTCOMES.unknown, _OUTCOMES.not_sent, _OUTCOMES.of_another
 
 
 def refused(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:

@@ -9,7 +9,7 @@ from gateways.contract import Call, HttpResponse
 from gateways.paypal import amounts, codes, names
 from gateways.wire import redaction
 from gateways.wire.json import object_of
-from gateways.wire.outcomes import Worded, hint_of_status
+from gateways.wire.outcomes import DetailedOutcomes, hint_of_status
 
 Source = Literal["call", "query", "webhook"]
 LAST_STEP: Final = "4"
@@ -28,8 +28,8 @@ def detail(response: HttpResponse, body: Mapping[str, Any]) -> str | None:
     )
 
 
-_WORDED: Final = Worded(detail)
-unknown, of_another, _not_sent = _WORDED.unknown, _WORDED.of_another, _WORDED.not_sent
+_OUTCOMES: Final = DetailedOutcomes(detail)
+unknown, of_another, _not_sent = _OUTCOMES.unknown, _OUTCOMES.of_another, _OUTCOMES.not_sent
 
 
 def refused(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:

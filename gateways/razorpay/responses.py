@@ -9,7 +9,7 @@ from gateways.contract import Call, HttpResponse
 from gateways.razorpay import amounts, codes
 from gateways.wire import redaction
 from gateways.wire.json import is_int, object_of
-from gateways.wire.outcomes import Hint, Meaning, Worded, hint_of_status
+from gateways.wire.outcomes import DetailedOutcomes, Hint, Meaning, hint_of_status
 
 Prefix = Literal["order_", "pay_", "rfnd_", "disp_"]
 
@@ -30,8 +30,8 @@ def detail(response: HttpResponse, error: Mapping[str, Any]) -> str | None:
     )
 
 
-_WORDED: Final = Worded(detail)
-unknown, not_sent, of_another = _WORDED.unknown, _WORDED.not_sent, _WORDED.of_another
+_OUTCOMES: Final = DetailedOutcomes(detail)
+unknown, not_sent, of_another = _OUTCOMES.unknown, _OUTCOMES.not_sent, _OUTCOMES.of_another
 
 
 def refused(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:

@@ -9,7 +9,7 @@ from gateways.contract import Call, HttpResponse
 from gateways.stripe import amounts, codes
 from gateways.wire import redaction
 from gateways.wire.json import is_int, object_of, text
-from gateways.wire.outcomes import Worded, hint_of_status, move
+from gateways.wire.outcomes import DetailedOutcomes, hint_of_status, move
 from gateways.wire.outcomes import balances as of_money
 
 Source = Literal["call", "query"]
@@ -33,8 +33,8 @@ def detail(response: HttpResponse, error: Mapping[str, Any]) -> str | None:
     )
 
 
-_WORDED: Final = Worded(detail)
-not_sent, of_another = _WORDED.not_sent, _WORDED.of_another
+_OUTCOMES: Final = DetailedOutcomes(detail)
+not_sent, of_another = _OUTCOMES.not_sent, _OUTCOMES.of_another
 
 
 def refused(call: Call, body: Mapping[str, Any], response: HttpResponse, read: Refusal) -> Outcome:
@@ -100,7 +100,7 @@ def unknown(
         response.headers.get("idempotent-replayed") == "true"
         or response.headers.get("stripe-should-retry") == "false"
     )
-    return _WORDED.unknown(response, code, error, repeat_is_useless=repeat_is_useless or stored, **known)
+    return _OUTCOMES.unknown(response, code, error, repeat_is_useless=repeat_is_useless or stored, **known)
 
 
 def is_new_status(intent: Mapping[str, Any]) -> bool:

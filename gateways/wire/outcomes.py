@@ -49,7 +49,7 @@ class Meaning:
 
 
 @dataclass(frozen=True, slots=True)
-class Worded:
+class DetailedOutcomes:
     """Builds the outcomes that prove no execution, with a detail in the PSP's words.
 
     `detail(response, quoted)`: the words for an operator, redacted; `quoted` is the PSP's error, or its whole

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from aggregates import attempts, outcomes
 from aggregates.decision import Cause, PaymentRequest
-from aggregates.disputes import Word
+from aggregates.disputes import DisputeReport
 from aggregates.money import Money
 from aggregates.operation import OperationState, Report
 from aggregates.payment import Payment
@@ -63,7 +63,9 @@ def create_payment(**other: Any) -> CreatePayment:
     return CreatePayment(**fields)
 
 
-def word(payment: Payment, state: DisputeState = "opened", amount_minor: int = 1099, **other: Any) -> Word:
+def word(
+    payment: Payment, state: DisputeState = "opened", amount_minor: int = 1099, **other: Any
+) -> DisputeReport:
     """What a PSP says of a dispute of the payment's first operation."""
     fields: dict[str, Any] = {
         "dispute_id": "dp_1",
@@ -74,7 +76,7 @@ def word(payment: Payment, state: DisputeState = "opened", amount_minor: int = 1
         "reported_at": None,
         "observed_at": NOW,
     }
-    return Word(state=state, amount_minor=amount_minor, **fields | other)
+    return DisputeReport(state=state, amount_minor=amount_minor, **fields | other)
 
 
 def cause(

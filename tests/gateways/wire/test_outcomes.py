@@ -3,9 +3,9 @@
 import pytest
 
 from gateways.contract import HttpResponse
-from gateways.wire.outcomes import Worded, balances, hint_of_status, move
+from gateways.wire.outcomes import DetailedOutcomes, balances, hint_of_status, move
 
-WORDED = Worded(lambda response, said: f"{said.get('message', 'no words')}, HTTP {response.status}")
+WORDED = DetailedOutcomes(lambda response, said: f"{said.get('message', 'no words')}, HTTP {response.status}")
 RESPONSE = HttpResponse(500, {}, b"")
 
 
