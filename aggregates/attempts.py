@@ -132,8 +132,8 @@ def _next_attempt(payment: Payment, operation: Operation, report: Report, route:
     if expired or cause.now >= payment.expires_at:
         payment.end_attempts("expired", f"its time is over: {report.code or report.state}", cause)
         return
-    if (why := _final_refusal(operation, report)) is not None:
-        payment.end_attempts("failed", why, cause)
+    if (reason := _final_refusal(operation, report)) is not None:
+        payment.end_attempts("failed", reason, cause)
         return
     if operation.was_attempt and operation.attempt >= route.retry.attempts_max:
         payment.end_attempts("failed", f"{operation.attempt} were made", cause)
@@ -234,16 +234,16 @@ def _same_again(payment: Payment, operation: Operation, report: Report, route: R
         )
         return
     ended = f"its time is over ({report.code})" if over else f"it ended as {report.state} ({report.code})"
-    why = f"{operation.attempt} were made, and {ended}" if retryable and not final else ended
-    payment.end_retries(operation, why, cause)
+    reason = f"{operation.attempt} were made, and {ended}" if retryable and not final else ended
+    payment.end_retries(operation, reason, cause)
     query_after_refusal(payment, operation, report, cause)
     if operation.duplicate_charge:
-        payment.contradict(report, f"a duplicate charge could not be given back: {why}", cause)
+        payment.contradict(report, f"a duplicate charge could not be given back: {reason}", cause)
     elif payment.cancel_requested and operation.kind != "capture":
-        text = f"what was taken of a cancelled payment could not be given back: {why}"
+        text = f"what was taken of a cancelled payment could not be given back: {reason}"
         payment.contradict(report, text, cause, until="given_back")
     elif operation.timed and not operation.psp.looks_up:
-        text = f"the authorization's time is over, and its hold could not be released: {why}"
+        text = f"the authorization's time is over, and its hold could not be released: {reason}"
         payment.contradict(report, text, cause, until="hold_released")
 
 

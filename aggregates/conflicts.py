@@ -18,11 +18,11 @@ S = OperationState
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A way in which a report contradicts the record. `why`: for the operator who looks at it."""
+    """A way in which a report contradicts the record. `reason`: for the operator who looks at it."""
 
     name: str
     applies: Callable[[Received], bool]
-    why: Callable[[Received], str]
+    reason: Callable[[Received], str]
 
 
 def find_conflict(received: Received) -> Conflict | None:

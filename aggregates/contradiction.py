@@ -29,7 +29,7 @@ same report."""
 class Contradiction:
     """`observed_at`: of the report. `until`: None: only an operator ends it."""
 
-    why: str
+    reason: str
     until: Until | None
     observed_at: datetime
     open: bool = True

@@ -58,5 +58,5 @@ def record(payment: Payment, operation: Operation, psp_id: str, report: Report, 
             observed_at=cause.now,
             reason=f"the PSP executed {operation.id} twice, as an operator decided",
         )
-    if (why := broken_sum(payment)) is not None:
-        payment.contradict(report, why, cause, about=why, until="sums_hold")
+    if (reason := broken_sum(payment)) is not None:
+        payment.contradict(report, reason, cause, about=reason, until="sums_hold")

@@ -139,8 +139,8 @@ def take_move_of(payment: Payment, operation: Operation, report: Report, cause: 
         if one.psp_id not in {kept.psp_id for kept in operation.kept}:
             payment.keep_move(operation, one, report.observed_at, cause)
     if not operation.open or not report.balances.moves:
-        why = f"money moved at the PSP ({report.code}), and {operation.id} is {operation.state}"
-        payment.contradict(report, why, cause, about=why)
+        reason = f"money moved at the PSP ({report.code}), and {operation.id} is {operation.state}"
+        payment.contradict(report, reason, cause, about=reason)
 
 
 def record_kept(payment: Payment, operation: Operation, report: Report, cause: Cause) -> None:
@@ -215,14 +215,14 @@ class _Shown:
         if reported_minor is None:
             return True
         if reported_minor < recorded:
-            why = f"the PSP shows {reported_minor} as {_DONE[kind]} in all, and {recorded} is recorded"
-            return self._lack(kind, recorded - reported_minor, why) or not under_way
+            reason = f"the PSP shows {reported_minor} as {_DONE[kind]} in all, and {recorded} is recorded"
+            return self._lack(kind, recorded - reported_minor, reason) or not under_way
         if reported_minor > recorded + under_way:
             self._record(kind, reported_minor - recorded - under_way)
         # Where what is recorded may have failed, what is under way may stand in its place.
         return not under_way or (reported_minor == recorded and not self.approved.doubted)
 
-    def _lack(self, kind: MoveKind, minor: int, why: str) -> bool:
+    def _lack(self, kind: MoveKind, minor: int, reason: str) -> bool:
         """Takes back external moves, where no operation of ours can be what the PSP's total lacks; else
         freezes the payment by the one that may be. True: an operator has to look."""
         shown = {one.psp_id for one in self.balances.moves if one.kind == kind}
@@ -243,12 +243,12 @@ class _Shown:
                 amount_minor=subject.approved_minor,
             )
             until: Until = "captured_agrees" if kind == "capture" else "refunded_agrees"
-            self.payment.contradict(report, why, self.cause, about=why, until=until)
+            self.payment.contradict(report, reason, self.cause, about=reason, until=until)
             return True
         for move in [o for o in theirs if o.approved_minor == minor][:1] or theirs:
             part = min(minor, move.approved_minor)
             if part:
-                _take_back(self.payment, move, part, self.report, self.cause, reason=why)
+                _take_back(self.payment, move, part, self.report, self.cause, reason=reason)
             minor -= part
         return False
 
@@ -297,8 +297,8 @@ class _Shown:
         if impossible is not None:
             self.contradict(*impossible)
 
-    def contradict(self, why: str, until: Until | None = None) -> None:
-        self.payment.contradict(self.report, why, self.cause, about=why, until=until)
+    def contradict(self, reason: str, until: Until | None = None) -> None:
+        self.payment.contradict(self.report, reason, self.cause, about=reason, until=until)
 
     def _impossible_refund(self) -> tuple[str, Until] | None:
         """Returns why a refund that the PSP has made, and that is therefore recorded, needs an operator, and
@@ -316,8 +316,8 @@ class _Shown:
         if total.released:
             return f"captured {minor} externally of what was recorded as released", None
         if total.captured + minor > most:
-            why = f"captured {total.captured + minor} in all, and only {total.authorized} was authorized"
-            return why, "sums_hold"
+            reason = f"captured {total.captured + minor} in all, and only {total.authorized} was authorized"
+            return reason, "sums_hold"
         if self.payment.cancel_requested:
             return "captured externally, although the payment was cancelled", "given_back"
         return None
@@ -327,11 +327,13 @@ def _take_back(
     payment: Payment, move: Operation, minor: int, report: Report, cause: Cause, *, reason: str
 ) -> None:
     payment.take_back(move, minor, report.observed_at, reason, cause)
-    if (why := broken_sum(payment)) is not None:
-        payment.contradict(report, why, cause, about=why, until="sums_hold")
+    if (text := broken_sum(payment)) is not None:
+        payment.contradict(report, text, cause, about=text, until="sums_hold")
     if payment.cancel_requested and not may_give_back(payment):
-        why = f"what was given back externally of a cancelled payment has failed ({move.id}), and so had ours"
-        payment.contradict(report, why, cause, about=why, until="given_back")
+        text = (
+            f"what was given back externally of a cancelled payment has failed ({move.id}), and so had ours"
+        )
+        payment.contradict(report, text, cause, about=text, until="given_back")
 
 
 def may_give_back(payment: Payment) -> bool:

@@ -69,10 +69,10 @@ def refund(payment: Payment, amount_minor: int | None, cause: Cause, *, reason: 
         raise Refused("refund_exceeds_captured", text, amounts(payment, requested))
     targets = _refundable_targets(payment, approved, requested)
     for number, (target, minor) in enumerate(targets, 1):
-        why = f"the merchant refunds {requested} of {total.refundable}"
-        why += f", part {number} of {len(targets)}" if len(targets) > 1 else ""
-        why += f": {reason}" if reason else ""
-        payment.start("refund", approved.psp, minor, cause, reason=why, target=target)
+        text = f"the merchant refunds {requested} of {total.refundable}"
+        text += f", part {number} of {len(targets)}" if len(targets) > 1 else ""
+        text += f": {reason}" if reason else ""
+        payment.start("refund", approved.psp, minor, cause, reason=text, target=target)
 
 
 def _refundable_targets(payment: Payment, approved: Operation, requested: int) -> list[tuple[Operation, int]]:

@@ -78,11 +78,11 @@ def _doubt_signature(received: Received) -> None:
     ]
     if (report.state in ENDED and not _is_as_recorded(received)) or undone:
         claim = "that it was executed" if undone else report.state
-        why = (
+        reason = (
             f"a webhook reports {claim} again, signed as one before it: nobody vouches for its date, so it may be the old one "
             "or the PSP's second report; look at the PSP"
         )
-        payment.contradict(report, why, received.cause, about=_SIGNED_BEFORE)
+        payment.contradict(report, reason, received.cause, about=_SIGNED_BEFORE)
 
 
 def _is_as_recorded(received: Received) -> bool:
@@ -122,7 +122,7 @@ def _contradict(received: Received) -> None:
     assert conflict is not None
     received.payment.contradict(
         received.report,
-        conflict.why(received),
+        conflict.reason(received),
         received.cause,
         late_approval=is_late_approval(received),
         until=until(received),
@@ -158,8 +158,10 @@ def _take_confirmation(received: Received) -> None:
     denied = operation.doubted and report.state is S.APPROVED and not explained
     payment.confirm(report, cause)
     if denied:
-        why = "a webhook reports that it failed since, and a lookup that it stands"
-        payment.contradict(report, why, cause, about=report.observed_at.isoformat(), until="received_again")
+        reason = "a webhook reports that it failed since, and a lookup that it stands"
+        payment.contradict(
+            report, reason, cause, about=report.observed_at.isoformat(), until="received_again"
+        )
     if received.is_lapse:
         external_moves.release(payment, operation, cause, reason=_as_reported(report))
     elif report.state is S.APPROVED and received.is_of_approved_attempt:
@@ -196,8 +198,8 @@ def _as_reported(report: Report) -> str:
 def _doubt_approval(received: Received) -> None:
     payment, operation, report = received.payment, received.operation, received.report
     if not operation.psp.looks_up:
-        why = f"{report.state} at the PSP, after it was approved"
-        payment.contradict(report, why, received.cause, until="stands")
+        text = f"{report.state} at the PSP, after it was approved"
+        payment.contradict(report, text, received.cause, until="stands")
     elif not operation.confirming:
         reason = f"a webhook reports {report.state} ({report.code}) of what the PSP approved: the PSP has to confirm it"
         payment.request_follow_up("confirm", operation, received.cause, reason, doubted=True)
@@ -233,11 +235,11 @@ def _progress(received: Received) -> None:
     if report.state is S.APPROVED:
         external_moves.take_response_to_refund(payment, operation, report, cause)
         external_moves.record_kept(payment, operation, report, cause)
-        if (why := broken_sum(payment)) is not None:
-            payment.contradict(report, why, cause, until="sums_hold")
+        if (reason := broken_sum(payment)) is not None:
+            payment.contradict(report, reason, cause, until="sums_hold")
     elif report.state in NOT_EXECUTED and operation.kept:
-        why = f"money moved externally at the PSP, and {operation.id} is {operation.state}"
-        payment.contradict(report, why, cause, about=why)
+        reason = f"money moved externally at the PSP, and {operation.id} is {operation.state}"
+        payment.contradict(report, reason, cause, about=reason)
     compare_charges(payment, cause)
 
 

@@ -235,7 +235,7 @@ class Payment(PaymentState, Aggregate):
     def contradict(
         self,
         report: Report,
-        why: str,
+        reason: str,
         cause: Cause,
         *,
         late_approval: bool = False,
@@ -251,7 +251,7 @@ class Payment(PaymentState, Aggregate):
             report,
             cause,
             reported=report.state.value,
-            why=why,
+            reason=reason,
             late_approval=late_approval,
             about=about,
             until=until,
@@ -261,7 +261,7 @@ class Payment(PaymentState, Aggregate):
         """Ends a contradiction that a later report of the PSP has settled."""
         name, reported, psp_id, about = key
         others = [
-            one.why for at, one in self.contradictions.items() if one.open and at[0] == name and at != key
+            one.reason for at, one in self.contradictions.items() if one.open and at[0] == name and at != key
         ]
         self.trigger_event(
             events.ContradictionSettled,

@@ -93,7 +93,7 @@ class PaymentState:
         """Returns why the operation's reports contradict the record after an operator's decision on it. None:
         they do not."""
         left = [
-            one.why
+            one.reason
             for key, one in self.contradictions.items()
             if one.open and key[0] == operation_id and not one.ends_by(key[2], other_psp_id)
         ]

@@ -302,12 +302,12 @@ def _after_operator(payment: Payment, operation: Operation, cause: Cause) -> Non
             _return_duplicate(payment, operation, others[0], "operator", cause)
     if payment.ended is None and not any(o.open for o in payment.attempts):
         charged = operation.state is OperationState.APPROVED
-        why = (
+        reason = (
             "an operator decided that the customer was charged"
             if charged
             else "an operator decided that nothing was charged"
         )
-        payment.end_attempts("canceled" if payment.cancel_requested else "failed", why, cause)
+        payment.end_attempts("canceled" if payment.cancel_requested else "failed", reason, cause)
 
 
 def compare_charges(payment: Payment, cause: Cause) -> None:
@@ -318,8 +318,8 @@ def compare_charges(payment: Payment, cause: Cause) -> None:
         return
     if late.confirmed and first.confirmed:
         if late.late_approval is not None and _is_disputed(payment, late):
-            why = f"a duplicate charge, beside {first.id}, that a dispute has taken: a refund would give it back twice"
-            payment.contradict(late.late_approval, why, cause, about="disputed duplicate charge")
+            text = f"a duplicate charge, beside {first.id}, that a dispute has taken: a refund would give it back twice"
+            payment.contradict(late.late_approval, text, cause, about="disputed duplicate charge")
         else:
             _return_duplicate(payment, late, first, "psp", cause)
         return

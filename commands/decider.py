@@ -181,10 +181,10 @@ class Decider:
             result.writes.parked.append(Parking(payment_id, reason))
         for work in works:
             if isinstance(work.message, RetryParked):
-                why = InvalidMessage(
+                refusal = InvalidMessage(
                     "still_parked", None, f"it fails as before: {reason}", work.message.command_id
                 )
-                reply = refused(why, payment_id, work.record.header("correlation_id"))
+                reply = refused(refusal, payment_id, work.record.header("correlation_id"))
                 assert reply is not None
                 result.replies.append(reply)
         return result

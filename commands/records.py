@@ -94,10 +94,10 @@ class DeadLetter:
     timestamp_ms: int  # names the record, with its place; a hash would give a short value away
 
     @classmethod
-    def of(cls, record: Record, why: InvalidMessage) -> "DeadLetter":
+    def of(cls, record: Record, invalid: InvalidMessage) -> "DeadLetter":
         """Makes the dead letter of a record that is no valid message."""
         place = (record.topic, record.partition, record.offset)
-        return cls(*place, why.code, why.path, why.detail, record.timestamp_ms)
+        return cls(*place, invalid.code, invalid.path, invalid.detail, record.timestamp_ms)
 
 
 class DeadLetters(Protocol):

@@ -342,4 +342,4 @@ class WebhookRefused:
     """Why a webhook is not believed. `stale`: rightly signed, but older than the PSP's tolerance.
     `second_body`: another body came under its transmission id."""
 
-    why: Literal["unsigned", "forged", "stale", "malformed", "certificate", "second_body"]
+    reason: Literal["unsigned", "forged", "stale", "malformed", "certificate", "second_body"]

@@ -142,7 +142,7 @@ class Contradicted:
     amount_minor: BigInt | None
     currency: Text | None
     reported: Text
-    why: Text
+    reason: Text
     late_approval: bool
 
 

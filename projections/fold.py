@@ -42,7 +42,7 @@ def apply(payment: PaymentRow, event: Event) -> None:
         case events.ContradictionSettled():
             earlier = _thaw(payment, body.operation_id)
             if earlier is not None and body.still is not None:
-                payment.contradictions.append(earlier | {"why": body.still})
+                payment.contradictions.append(earlier | {"reason": body.still})
         case events.DuplicateChargeConfirmed():
             _duplicate_confirmed(payment, body)
         case events.Resolved():
@@ -190,7 +190,7 @@ def _contradicted(payment: PaymentRow, body: events.Contradicted) -> None:
         {
             "operation_id": body.operation_id,
             "since": body.timestamp.isoformat(),
-            "why": body.why,
+            "reason": body.reason,
             "reported": body.reported,
             "amount_minor": amount_minor if amount_minor is not None else payment.amount_minor,
             "currency": currency if currency is not None else payment.currency,
@@ -232,7 +232,7 @@ def _duplicate_confirmed(payment: PaymentRow, body: events.DuplicateChargeConfir
 def _resolved(payment: PaymentRow, body: events.Resolved) -> None:
     earlier = _thaw(payment, body.operation_id)
     if earlier is not None and body.still is not None:
-        payment.contradictions.append(earlier | {"why": body.still})
+        payment.contradictions.append(earlier | {"reason": body.still})
     operation = _touch(payment, body.operation_id, body)
     if operation is None or body.other_psp_id is not None:
         return

@@ -52,7 +52,7 @@ class Contradiction(TypedDict):
 
     operation_id: str
     since: str
-    why: str
+    reason: str
     reported: str
     amount_minor: int
     currency: str
@@ -188,7 +188,7 @@ def _contradictions(payment: PaymentRow, disputed: str | None) -> list[Contradic
     new: Contradiction = {
         "operation_id": dispute["operation_id"],
         "since": dispute["observed_at"],
-        "why": disputed,
+        "reason": disputed,
         "reported": f"dispute {dispute['state']}",
         "amount_minor": dispute["amount_minor"],
         "currency": dispute["currency"],

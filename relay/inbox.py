@@ -43,13 +43,13 @@ _BATCH: Final = 200
 _BROKER_MAX_S: Final = 10.0
 
 Reason = Missing | Literal["not_valid", "not_confirmed"]
-"""Why no report was made of a webhook: column `why` of webhooks_in."""
+"""Why no report was made of a webhook: column `reason` of webhooks_in."""
 
 MATCHED = Counter("aegispay_inbox_matched", "Webhooks whose report the broker has acknowledged", ["gateway"])
 UNMATCHED = Counter(
     "aegispay_inbox_unmatched",
     "Webhooks that need an operator: no command was made of them",
-    ["account", "why"],
+    ["account", "reason"],
 )
 FOREIGN = Counter(
     "aegispay_inbox_foreign",
@@ -71,7 +71,7 @@ _MARK: Final = _SQL["mark"]
 class _Mark:
     id: int
     state: Literal["waiting", "done", "unmatched"]
-    why: Reason | None = None
+    reason: Reason | None = None
     payment_id: UUID | None = None
     tries: int = 0
     wait_s: int | None = None  # None: it is not tried again by itself
@@ -167,13 +167,13 @@ class Inbox:
         mark, first = decided.mark, not row["unmatched"]
         if first and mark.state != "waiting" and decided.notice is not None:
             self._count(row["gateway"], decided.notice)
-        if mark.state == "done" and mark.why == "no_payment":
+        if mark.state == "done" and mark.reason == "no_payment":
             FOREIGN.labels(row["account"]).inc()
         if mark.state == "unmatched":
             if first:
-                UNMATCHED.labels(row["account"], mark.why).inc()
+                UNMATCHED.labels(row["account"], mark.reason).inc()
                 self._log.error(
-                    "a webhook needs an operator", id=mark.id, account=row["account"], why=mark.why
+                    "a webhook needs an operator", id=mark.id, account=row["account"], reason=mark.reason
                 )
         elif mark.payment_id is not None:
             MATCHED.labels(row["gateway"]).inc()
@@ -215,12 +215,12 @@ def _marked(received: ReceivedNotice, subject: Subject | Missing) -> tuple[_Mark
     return _Mark(received.id, "done", None, subject.payment_id, received.tries), made
 
 
-def _not_yet(received: ReceivedNotice, why: Reason) -> _Mark:
+def _not_yet(received: ReceivedNotice, reason: Reason) -> _Mark:
     """Waits for the next try; after the last one an operator has to look."""
     if received.last_try:
-        return _Mark(received.id, "unmatched", why, None, received.tries, _AGAIN_AFTER_S)
+        return _Mark(received.id, "unmatched", reason, None, received.tries, _AGAIN_AFTER_S)
     wait_s = TRY_AFTER_S[min(received.tries, len(TRY_AFTER_S) - 1)]
-    return _Mark(received.id, "waiting", why, None, received.tries + 1, wait_s)
+    return _Mark(received.id, "waiting", reason, None, received.tries + 1, wait_s)
 
 
 def reports(received: ReceivedNotice, subject: Subject) -> list[AnyReport]:

@@ -19,7 +19,7 @@ class Contradicted(Reported):
 
     TOPIC: ClassVar[str] = "payment.contradicted.v1"
     reported: str
-    why: str
+    reason: str
     late_approval: bool
     about: str = field(default="", kw_only=True)
     until: Until | None = field(default=None, kw_only=True)
@@ -29,7 +29,7 @@ class Contradicted(Reported):
         charges."""
         key = (self.operation_id, self.reported, self.psp_id, self.about)
         payment.contradictions[key] = Contradiction(
-            self.why, self.until, datetime.fromisoformat(self.observed_at)
+            self.reason, self.until, datetime.fromisoformat(self.observed_at)
         )
         if self.late_approval:
             payment.operations[self.operation_id].late_approval = self.report(OperationState(self.reported))

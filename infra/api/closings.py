@@ -26,7 +26,7 @@ class WebhookClosed(BaseModel):
     account: str
     event_id: str = Field(description="The PSP's event id, or what its repeats have in common")
     who: str
-    why: str
+    reason: str
     evidence: str
     closed_at: AwareDatetime
 
@@ -54,7 +54,7 @@ router = APIRouter(prefix="/v1", tags=["payments"])
         CloseWebhook,
         {
             "webhook_id": 7,
-            "why": "a dispute without an amount: resolved by hand as lost",
+            "reason": "a dispute without an amount: resolved by hand as lost",
             "evidence": "case PP-D-4012 in PayPal's resolution centre",
             "who": "Kim",
         },

@@ -92,7 +92,7 @@ class Contradiction(_Shape):
 
     operation_id: str
     since: AwareDatetime
-    why: str
+    reason: str
     reported: str
     amount_minor: int
     currency: str

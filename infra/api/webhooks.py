@@ -125,7 +125,7 @@ async def receive(request: Request, gateway: _Gateway, account: _Account) -> Res
         REFUSED.labels(gateway, account, "certificate_unavailable").inc()
         raise Problem("certificate_unavailable", "send it again", headers={"Retry-After": "10"}) from None
     if isinstance(read, WebhookRefused):
-        raise _refused(gateway, account, read.why)
+        raise _refused(gateway, account, read.reason)
     if not all(0 < len(notice.event_id) <= _EVENT_ID_MAX for notice in read):
         raise _refused(gateway, account, "malformed")
     counting = [notice for notice in read if notice.tells]
@@ -177,10 +177,10 @@ async def check_address(request: Request, gateway: _Gateway, account: _Account) 
     return PlainTextResponse(response)
 
 
-def _refused(gateway: str, account: str, why: str) -> Problem:
+def _refused(gateway: str, account: str, reason: str) -> Problem:
     """Returns a problem without the reason, which only the metric has: a forger learns nothing."""
-    REFUSED.labels(gateway, account, why).inc()
-    return Problem("webhook_unreadable" if why == "malformed" else "webhook_refused", None)
+    REFUSED.labels(gateway, account, reason).inc()
+    return Problem("webhook_unreadable" if reason == "malformed" else "webhook_refused", None)
 
 
 async def _store(

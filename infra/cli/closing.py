@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def close_webhook(
     id_: Id,
     *,
-    why: Annotated[str, typer.Option(help="What the webhook reports, and what was done about it.")],
+    reason: Annotated[str, typer.Option(help="What the webhook reports, and what was done about it.")],
     evidence: Evidence,
     who: Who,
     yes: Yes = False,
@@ -34,13 +34,13 @@ def close_webhook(
 
     signed = f"{who} (aegispay doubt close-webhook)"
     try:
-        request = read({"webhook_id": id_, "why": why, "evidence": evidence, "who": signed})
+        request = read({"webhook_id": id_, "reason": reason, "evidence": evidence, "who": signed})
     except InvalidMessage as invalid:
         raise Mistyped(f"--{invalid.path} cannot be recorded", invalid.detail) from None
     require_yes(yes=yes, as_json=json)
     if not yes:
         say(f"webhook {id_}")
-        say(f"  why:      {why}")
+        say(f"  reason:   {reason}")
         say(f"  evidence: {evidence}")
         say(f"  who:      {who}")
         typer.confirm("Record this?", abort=True)
@@ -52,7 +52,9 @@ def close_webhook(
     if json:
         write_json(asdict(closing))
     else:
-        say(f"Webhook {id_} is closed: {closing.why} ({closing.who}, {closing.closed_at:%Y-%m-%d %H:%M} UTC)")
+        say(
+            f"Webhook {id_} is closed: {closing.reason} ({closing.who}, {closing.closed_at:%Y-%m-%d %H:%M} UTC)"
+        )
 
 
 async def _close(request: "CloseWebhook", data: Path | None) -> "Closing | None":

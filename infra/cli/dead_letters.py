@@ -60,8 +60,8 @@ def dead_letters_send(
 
     try:
         topic, partition, offset = asyncio.run(run())
-    except NotSent as why:
-        raise NotDone(f"{place} was not sent again", str(why)) from None
+    except NotSent as error:
+        raise NotDone(f"{place} was not sent again", str(error)) from None
     sent = f"{topic}/{partition}/{offset}"
     if json:
         write_json({"sent": sent, "original": place})

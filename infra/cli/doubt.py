@@ -72,10 +72,10 @@ def list_(
     for one in doubts:
         what = f"{one.operation_id} {one.kind}" if one.operation_id else str(one.payment_id)
         mark = "  MANUAL" if one.manual else ""
-        why = ", ".join(filter(None, (one.reason, one.code, one.detail)))
+        reason = ", ".join(filter(None, (one.reason, one.code, one.detail)))
         age = _age((now - one.since).total_seconds())
         say(
-            f"{what}  {money(one.amount_minor, one.currency)}  {age}  queried {one.queries} times  {why}{mark}"
+            f"{what}  {money(one.amount_minor, one.currency)}  {age}  queried {one.queries} times  {reason}{mark}"
         )
     say(f"{len(doubts)} shown" if doubts else "Nothing is in doubt.")
     for dispute in found.disputes:
@@ -88,7 +88,7 @@ def list_(
         )
     for webhook in found.webhooks:
         age = _age((now - webhook.received_at).total_seconds())
-        what = f"{webhook.account} {webhook.event_type}, {webhook.why}, {age}"
+        what = f"{webhook.account} {webhook.event_type}, {webhook.reason}, {age}"
         say(f"webhook {webhook.id} of {webhook.payment_id}: {what}  MANUAL")
         say(
             f"  aegispay webhooks show {webhook.id}; once dealt with, aegispay doubt close-webhook {webhook.id} …"
@@ -362,11 +362,10 @@ def _line_of(event: dict[str, Any]) -> str:
             "captured_minor",
             "refunded_minor",
             "held_minor",
-            "why",
+            "reason",
             "decision",
             "who",
             "evidence",
-            "reason",
         )
         if data.get(name) is not None
     ]

@@ -87,15 +87,15 @@ def _of_postgres(error: Any) -> LocalProblem | None:
         )
     if not isinstance(error, psycopg.OperationalError):
         return None
-    why = reason(error)
-    if re.search("authentication failed|does not exist|pg_hba.conf|no password supplied", why):
+    text = reason(error)
+    if re.search("authentication failed|does not exist|pg_hba.conf|no password supplied", text):
         return Miswritten(
-            f"PostgreSQL at {at} refuses to be used: {why}",
+            f"PostgreSQL at {at} refuses to be used: {text}",
             "Check AEGISPAY_DATABASE_URL, and run `aegispay migrate` where it is new",
             at,
         )
     return LocalProblem(
-        f"PostgreSQL at {at} does not answer: {why}", f"Check AEGISPAY_DATABASE_URL; {_STACK}", at
+        f"PostgreSQL at {at} does not answer: {text}", f"Check AEGISPAY_DATABASE_URL; {_STACK}", at
     )
 
 

@@ -86,7 +86,6 @@ def tell_state(record: dict[str, Any]) -> None:
         "reason",
         "detail",
         "correlation_id",
-        "why",
     ):
         if record.get(name) is not None:
             say(f"  {name}: {record[name]}")
@@ -105,7 +104,7 @@ def tell_state(record: dict[str, Any]) -> None:
 
 
 def _gist(data: dict[str, Any]) -> str:
-    names = ("code", "how", "psp_id", "retry_at", "reported", "why", "decision", "who", "evidence")
+    names = ("code", "how", "psp_id", "retry_at", "reported", "decision", "who", "evidence")
     record = ", ".join(f"{name} {data[name]}" for name in names if data.get(name))
     words = f" ({data['detail']})" if data.get("detail") else ""
     return record + words + (f": {data['reason']}" if data.get("reason") else "")

@@ -55,8 +55,8 @@ def show(verdict: Verdict, console: Console) -> None:
         for name, count in numbers:
             console.print(f"{name}: {count}", highlight=False)
     for kind, payments in verdict.found.items():
-        for payment_id, whys in list(payments.items())[:_LISTED_MAX]:
-            console.print(f"{kind}: {payment_id}: {'; '.join(whys)}", highlight=False, soft_wrap=True)
+        for payment_id, reasons in list(payments.items())[:_LISTED_MAX]:
+            console.print(f"{kind}: {payment_id}: {'; '.join(reasons)}", highlight=False, soft_wrap=True)
         if len(payments) > _LISTED_MAX:
             console.print(f"{kind}: and {len(payments) - _LISTED_MAX} more: --json lists them all")
     if verdict.settled_s is None:

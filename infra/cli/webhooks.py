@@ -39,7 +39,7 @@ def webhooks_list(
         return
     for row in rows:
         say(
-            f"{row['id']}  {row['state']} ({row['why'] or 'new'})  {row['age_s']} s old  {row['tries']} tries  "
+            f"{row['id']}  {row['state']} ({row['reason'] or 'new'})  {row['age_s']} s old  {row['tries']} tries  "
             f"{row['account']}  {row['event_type']}"
         )
     say(f"{len(rows)} shown" if rows else "Every webhook has found its payment.")

@@ -27,7 +27,7 @@ class CloseWebhook(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     webhook_id: int = Field(strict=True, ge=1, le=2**63 - 1, description="As `aegispay doubt list` shows it")
-    why: Text = Field(description="What it said, and what was done about it")
+    reason: Text = Field(description="What it said, and what was done about it")
     evidence: Evidence = Field(description="What that rests on: the PSP's record, a ticket")
     who: Text
 
@@ -41,7 +41,7 @@ class Closing:
     account: str
     event_id: str
     who: str
-    why: str
+    reason: str
     evidence: str
     closed_at: datetime
 

@@ -60,7 +60,7 @@ def _state(stored: Sequence[StoredEvent]) -> dict[str, Any]:
     except UNDECIDABLE as error:
         return {
             "status": "UNREADABLE",
-            "why": f"{type(error).__name__} at version {event.originator_version}",
+            "reason": f"{type(error).__name__} at version {event.originator_version}",
         }
     if payment is None:
         return {"status": "NOT_DECIDED"}

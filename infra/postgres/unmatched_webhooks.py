@@ -21,13 +21,13 @@ NAMED: Final = statements(__file__)["named"]
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """One such webhook; `why` as the inbox wrote it."""
+    """One such webhook; `reason` as the inbox wrote it."""
 
     id: int
     payment_id: UUID
     gateway: str
     account: str
-    why: str
+    reason: str
     event_type: str
     received_at: datetime
 

@@ -48,13 +48,13 @@ class Process:
         """Makes /ready answer 200: the process takes work."""
         self._turn("ready")
 
-    def not_ready(self, why: str) -> None:
-        """Makes /ready answer 503 with the reason `why`."""
-        self._turn(why)
+    def not_ready(self, reason: str) -> None:
+        """Makes /ready answer 503 with `reason`."""
+        self._turn(reason)
 
     def _turn(self, state: str) -> None:
         if state != self.state:
-            self.log.info("ready" if state == "ready" else "not ready", why=state)
+            self.log.info("ready" if state == "ready" else "not ready", reason=state)
         self.state = state
         READY.set(state == "ready")
 

@@ -71,6 +71,8 @@ class RemovedAccounts:
             OPEN.labels(one.account, "operations").set(one.operations)
             OPEN.labels(one.account, "webhooks").set(one.webhooks)
         for name in found.keys() - self._reported.keys():
-            self._log.error("an account with something open was removed", why=found[name].text, remedy=REMEDY)
+            self._log.error(
+                "an account with something open was removed", reason=found[name].text, remedy=REMEDY
+            )
         self._reported = found
         return len(found)

@@ -88,10 +88,10 @@ class PaymentReadModel:
         for record in records:
             try:
                 arrived.append(events.from_record(record))
-            except InvalidMessage as why:
+            except InvalidMessage as invalid:
                 DEAD.inc()
-                self._log.warning("not an event", place=record.place, code=why.code, path=why.path)
-                await self._dead_letters.send(DeadLetter.of(record, why))
+                self._log.warning("not an event", place=record.place, code=invalid.code, path=invalid.path)
+                await self._dead_letters.send(DeadLetter.of(record, invalid))
         done = await batch.apply(self._conn, arrived, {}, clock.now())
         BATCH_RECORDS.observe(len(records))
         now = clock.now()
@@ -174,7 +174,7 @@ def _count(done: batch.BatchResult, log: Any) -> None:
         log.error("payment is stale: a version is in no topic and not in the store", payment_id=payment_id)
     for alarm, payment_id in done.alarms:
         ALARMS[alarm].inc()
-        log.error("money needs a look", why=alarm, payment_id=payment_id)
+        log.error("money needs a look", reason=alarm, payment_id=payment_id)
 
 
 async def connect(settings: ReadModelSettings, process: Process) -> psycopg.AsyncConnection:

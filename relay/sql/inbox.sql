@@ -21,8 +21,8 @@ RETURNING w.id, w.gateway, w.account, w.event_id, w.received_at, w.notice, w.tri
 -- perhaps meanwhile, stays closed until a report was made of it.
 UPDATE webhooks_in AS w SET
     state = CASE WHEN w.state = 'closed' AND (m.state, m.payment_id IS NULL) <> ('done', false) THEN 'closed' ELSE m.state END,
-    why = m.why, payment_id = m.payment_id, tries = m.tries,
+    reason = m.reason, payment_id = m.payment_id, tries = m.tries,
     next_try_at = coalesce(now() + m.wait_s * interval '1 second', 'infinity')
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::smallint[], %s::int[])
-    AS m (id, state, why, payment_id, tries, wait_s)
+    AS m (id, state, reason, payment_id, tries, wait_s)
 WHERE w.id = m.id AND w.state <> 'done'

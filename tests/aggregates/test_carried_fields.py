@@ -39,7 +39,7 @@ def test_the_example_report_differs_from_every_default():
 def test_an_event_made_from_a_report_carries_each_of_its_fields(record: str):
     made = payment()
     said = full_report(operation_of(made))
-    more = {"why": "w"} if record == "contradict" else {}
+    more = {"reason": "w"} if record == "contradict" else {}
     getattr(made, record)(said, cause=cause(NOW + timedelta(seconds=2)), **more)
 
     event = made.pending_events[-1]

@@ -75,7 +75,7 @@ def test_a_first_success_that_anybody_may_have_sent_again_ends_no_freeze_and_say
 
     assert made.frozen
     assert ends(made) == []
-    assert any("nobody vouches for its date" in one.why for one in made.contradictions.values())
+    assert any("nobody vouches for its date" in one.reason for one in made.contradictions.values())
     resolution.resolve(
         made,
         name,

@@ -359,8 +359,8 @@ def test_an_old_word_that_is_sent_again_with_a_later_date_gives_nothing_back_and
     assert (made.disputes["dp_1"].state, made.totals.disputed, made.frozen) == ("lost", 1099, True)
     assert refused(refund, made, 1).code == "payment_frozen"
     (freeze,) = made.contradictions.values()
-    assert "dispute dp_1 is won" in freeze.why
-    assert "nobody vouches for its date" in freeze.why
+    assert "dispute dp_1 is won" in freeze.reason
+    assert "nobody vouches for its date" in freeze.reason
 
 
 @pytest.mark.parametrize(

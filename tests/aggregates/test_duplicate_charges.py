@@ -150,7 +150,7 @@ def test_a_duplicate_charge_that_cannot_be_given_back_freezes_the_payment():
     say(made, operation_of(made), S.DECLINED_HARD, code="refused")
 
     assert made.frozen
-    assert made.pending_events[-1].why.endswith(
+    assert made.pending_events[-1].reason.endswith(
         "could not be given back: it ended as DECLINED_HARD (refused)"
     )
 

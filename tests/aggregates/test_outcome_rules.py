@@ -242,4 +242,4 @@ def test_a_conflict_is_named_before_the_later_ones_that_hold_too(name: str):
     assert conflict is not None
     assert conflict.name == name
     assert [one.name for one in CONFLICTS if one.applies(example)] == [name, *later]
-    assert conflict.why(example)
+    assert conflict.reason(example)

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from commands.client import Client, ClientError, NoAnswer, Refused
+from commands.client import Client, ClientError, NoReply, Refused
 from infra.kafka import topics
 from tests.commands.client_orders import ORDER, refused_by
 from tests.support import ports
@@ -41,9 +41,9 @@ async def test_a_card_number_is_refused_before_it_leaves_the_process(environment
 
 async def test_without_an_answer_it_says_that_sending_again_is_safe_and_the_command_stands(environment):
     async with Client(
-        environment.kafka, merchant_id="demo", topic_prefix=environment.prefix, answer_timeout_s=1
+        environment.kafka, merchant_id="demo", topic_prefix=environment.prefix, reply_timeout_s=1
     ) as client:
-        with pytest.raises(NoAnswer, match="safe to send it again with the same key"):
+        with pytest.raises(NoReply, match="safe to send it again with the same key"):
             await client.create_payment(
                 idempotency_key="order-1", correlation_id="c-1", traceparent="00-1-2-01", **ORDER
             )
@@ -62,8 +62,8 @@ async def test_closing_the_client_ends_every_wait(environment):
         await asyncio.sleep(0)
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert [type(outcome) for outcome in outcomes] == [NoAnswer] * 3
-    with pytest.raises(NoAnswer, match="open a new client"):
+    assert [type(outcome) for outcome in outcomes] == [NoReply] * 3
+    with pytest.raises(NoReply, match="open a new client"):
         await client.create_payment(idempotency_key="order-9", **ORDER)
 
 

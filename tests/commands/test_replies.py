@@ -13,13 +13,13 @@ def test_a_capture_of_a_part_says_what_it_releases_where_the_account_captures_on
     made, command = authorized(), uuid4()
     merchant_commands.capture(made, 500, cause(NOW, command, fingerprint="f"), final=final)
 
-    reply = replies.answer(command, made, None)
+    reply = replies.decision(command, made, None)
 
     assert (reply.result, reply.code, reply.amounts) == ("accepted", "rest_released", {"released_minor": 599})
     assert reply.detail == "sim-eu captures an authorization once: the rest of it is released"
 
     outcomes.take(made, report(operation_of(made), amount_minor=500), ROUTE, cause())
-    again = replies.answer(command, made, None)
+    again = replies.decision(command, made, None)
     assert (again.code, again.detail, again.amounts) == (reply.code, reply.detail, reply.amounts)
     assert made.totals.released == 599
 
@@ -47,7 +47,7 @@ def test_a_capture_that_failed_is_not_said_to_have_released_anything():
     outcomes.take(made, failed, ROUTE, cause(NOW, message))
 
     (reply,) = replies.operation_update(made, message, capture, before)
-    again = replies.answer(command, made, None)
+    again = replies.decision(command, made, None)
 
     assert (reply.code, reply.amounts) == ("expired_card", None)
     assert (again.operation_state, again.code, again.amounts) == ("DECLINED_HARD", None, None)
@@ -58,6 +58,6 @@ def test_a_capture_that_releases_nothing_says_nothing_of_it(route, amount_minor)
     made, command = authorized(route), uuid4()
     merchant_commands.capture(made, amount_minor, cause(NOW, command, fingerprint="f"), final=False)
 
-    reply = replies.answer(command, made, None)
+    reply = replies.decision(command, made, None)
 
     assert (reply.code, reply.detail, reply.amounts) == (None, None, None)

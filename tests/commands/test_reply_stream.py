@@ -96,11 +96,11 @@ async def test_it_starts_at_the_end_of_every_partition(queue):
 async def test_the_answer_to_the_command_ends_the_wait_and_anothers_does_not(queue, listener):
     with listener.expect(REFUND) as pending:
         await queue.send(answer(command_id=uuid4()), answer(fingerprint="of other content"))
-        assert not pending.answer.done()
+        assert not pending.decision.done()
 
         await queue.send(answer(code="first"), answer(code="again"))
 
-    assert pending.answer.result() == answer(code="first")
+    assert pending.decision.result() == answer(code="first")
 
 
 async def test_a_refusal_that_names_neither_payment_nor_content_is_an_answer(queue, listener):
@@ -110,7 +110,7 @@ async def test_a_refusal_that_names_neither_payment_nor_content_is_an_answer(que
     with listener.expect(REFUND) as pending:
         await queue.send(refused)
 
-    assert pending.answer.result() == refused
+    assert pending.decision.result() == refused
 
 
 async def test_two_who_wait_for_one_command_both_have_its_answer(queue, listener):
@@ -167,7 +167,7 @@ async def test_what_is_no_reply_of_this_version_is_passed_over(queue, listener, 
     with listener.expect(REFUND) as pending:
         await queue.send(raw, answer())
 
-    assert pending.answer.result() == answer()
+    assert pending.decision.result() == answer()
 
 
 async def test_a_receiver_has_each_reply_once_and_none_after_it_is_removed(queue, listener):
@@ -197,7 +197,7 @@ async def test_stopping_ends_every_wait_with_none_now_and_later(listener):
 
         listener.stop_waiting()
 
-        assert (await pending.answer, await waiting) == (None, None)
+        assert (await pending.decision, await waiting) == (None, None)
     with listener.expect(REFUND) as late:
         assert await late.answer is None
 
@@ -212,15 +212,15 @@ async def test_nobody_waits_on_once_the_replies_cannot_be_read(queue):
         with pytest.raises(ConnectionError):
             await listener.receive()
 
-        assert await pending.answer is None
+        assert await pending.decision is None
 
 
 async def test_a_wait_that_was_given_up_does_not_hinder_the_next_reply():
     pending = PendingReply(REFUND)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
-            await pending.answer
+            await pending.decision
 
     pending.receive(answer())
 
-    assert await pending.until(lambda reply: reply.kind == "answer") == answer()
+    assert await pending.until(lambda reply: reply.kind == "decision") == answer()

@@ -86,7 +86,7 @@ def assert_equal(row: PaymentRow, payment: Payment) -> None:
     assert row.frozen == payment.frozen
     by_operations = [one for one in row.contradictions if one["dispute_id"] is None]
     assert {one["operation_id"] for one in by_operations} == payment.frozen_by
-    by_disputes = [one["why"] for one in row.contradictions if one["dispute_id"] is not None]
+    by_disputes = [one["reason"] for one in row.contradictions if one["dispute_id"] is not None]
     assert by_disputes == ([] if payment.dispute_contradicts is None else [payment.dispute_contradicts])
     assert row.reason == payment.reason
     assert row.ended == payment.ended
@@ -185,7 +185,7 @@ def test_a_contradiction_has_its_reason_and_the_reported_amount():
         "EUR",
         "APPROVED",
     )
-    assert contradiction["why"].startswith("executed twice")
+    assert contradiction["reason"].startswith("executed twice")
 
 
 def test_a_word_on_one_id_of_what_was_executed_twice_leaves_the_payment_frozen_by_the_other():

@@ -77,7 +77,7 @@ def start_payment(harness: DeciderHarness, key: str = "order-1") -> tuple[UUID, 
 
 
 def stored(owner: psycopg.Connection) -> list[tuple[str, str | None, UUID | None]]:
-    return owner.execute("SELECT state, why, payment_id FROM webhooks_in ORDER BY id").fetchall()
+    return owner.execute("SELECT state, reason, payment_id FROM webhooks_in ORDER BY id").fetchall()
 
 
 def make_due(owner: psycopg.Connection) -> None:

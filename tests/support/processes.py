@@ -16,7 +16,7 @@ from uuid import UUID
 
 import psycopg
 
-from commands.client import Client, NoAnswer
+from commands.client import Client, NoReply
 from gateways.simulator.core.ledger import Movement, read_movements
 from infra.tools.audit.verify import Verdict, VerifySettings, verify
 from infra.tools.local.subprocesses import Child, Program
@@ -164,12 +164,12 @@ class Running:
     async def stop(self) -> None:
         await asyncio.gather(*(child.stop() for child in self.children.values()))
 
-    def client(self, answer_timeout_s: float = 10, merchant_id: str = "demo") -> Client:
+    def client(self, reply_timeout_s: float = 10, merchant_id: str = "demo") -> Client:
         return Client(
             self.environment.kafka,
             merchant_id=merchant_id,
             topic_prefix=self.environment.prefix,
-            answer_timeout_s=answer_timeout_s,
+            reply_timeout_s=reply_timeout_s,
         )
 
     async def verdict(self, settle_s: float = 120.0) -> Verdict:
@@ -239,7 +239,7 @@ async def _order(client: Client, order: Order) -> None:
     while True:
         try:
             await client.create_payment(idempotency_key=order.idempotency_key, **order.content)
-        except NoAnswer:
+        except NoReply:
             continue
         return
 

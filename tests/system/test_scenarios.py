@@ -201,7 +201,7 @@ async def _send(stack: Running, command: RefundPayment, times: int) -> list[Repl
         async with asyncio.timeout(60):
             async for record in replies:
                 reply = Reply.model_validate_json(record.value)
-                if reply.command_id == command.command_id and reply.kind == "answer":
+                if reply.command_id == command.command_id and reply.kind == "decision":
                     answers.append(reply)
                 if len(answers) == times:
                     return answers
@@ -326,7 +326,7 @@ async def test_10_state_and_outgoing_event_are_both_there_or_neither_when_killed
     stack, tmp_path, point
 ):
     payment = payment_id("demo", point)
-    async with stack.client(answer_timeout_s=60) as client:
+    async with stack.client(reply_timeout_s=60) as client:
         async with stack.without("command"):
             await stack.start("command", failpoints=f"{point}:kill", failpoint_marks=tmp_path)
             asking = asyncio.create_task(client.create_payment(idempotency_key=point, **CARD))

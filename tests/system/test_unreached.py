@@ -19,7 +19,7 @@ TRIES_OF_ONE = 4
 async def test_a_psp_that_is_away_under_load_fails_no_payment_and_captures_and_refunds_each_once(
     environment, tmp_path
 ):
-    async with running(environment, tmp_path) as stack, stack.client(answer_timeout_s=60) as client:
+    async with running(environment, tmp_path) as stack, stack.client(reply_timeout_s=60) as client:
         card = {"amount_minor": 1099, "currency": "EUR", "payment_method": "pm_card_visa"}
         before = await client.pay(idempotency_key="before", **card)
         waits = await client.pay(idempotency_key="waits", capture="manual", **card)

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.partitioner import murmur2
 
-from commands.client import NoAnswer
+from commands.client import NoReply
 from commands.ids import payment_id
 from commands.messages import RefundPayment, dump
 from commands.reply import Reply
@@ -64,14 +64,14 @@ async def test_twelve_partitions_and_three_command_workers_one_of_them_killed(wi
 async def test_new_payments_wait_while_the_gateway_is_behind_and_none_fails_for_that(environment, tmp_path):
     async with running(environment, tmp_path, "simulator", "relay", "timers", "read-models") as stack:
         await stack.start("command", pause_when_requests_wait_s=1)
-        async with stack.client(answer_timeout_s=4) as client:
+        async with stack.client(reply_timeout_s=4) as client:
             first = await client.create_payment(**_order("order-1"))
 
             async def held_back() -> bool:
                 return "held back" in (tmp_path / "command.log").read_text()
 
             await until(held_back, "new payments held back")
-            with pytest.raises(NoAnswer):
+            with pytest.raises(NoReply):
                 await client.create_payment(**_order("order-2"))
             assert (await stack.rows("SELECT count(DISTINCT originator_id) FROM payment_events")) == [(1,)]
 
@@ -164,4 +164,4 @@ async def _answers(environment: Environment) -> list[Reply]:
         while any([await consumer.position(one) < end for one, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 found += [Reply.model_validate_json(record.value) for record in records]
-    return [reply for reply in found if reply.kind == "answer"]
+    return [reply for reply in found if reply.kind == "decision"]

@@ -90,10 +90,10 @@ CREATE VIEW {read}.in_doubt AS
     WHERE o.in_doubt_since IS NOT NULL
     UNION ALL
     SELECT p.merchant_id, p.payment_id, c.operation_id, o.kind, coalesce(o.gateway, p.gateway), o.account,
-        c.amount_minor, c.currency, c.since, o.code, c.why, coalesce(o.queries, 0), false, 'contradiction'
+        c.amount_minor, c.currency, c.since, o.code, c.reason, coalesce(o.queries, 0), false, 'contradiction'
     FROM {read}.payments p
     CROSS JOIN LATERAL jsonb_to_recordset(p.contradictions)
-        AS c (operation_id text, since timestamptz, why text, amount_minor bigint, currency text)
+        AS c (operation_id text, since timestamptz, reason text, amount_minor bigint, currency text)
     -- The limit keeps it a lookup by key: nobody can estimate how many are frozen.
     LEFT JOIN LATERAL (SELECT * FROM {read}.operations WHERE operation_id = c.operation_id LIMIT 1) o ON true
     WHERE p.frozen AND o.in_doubt_since IS NULL

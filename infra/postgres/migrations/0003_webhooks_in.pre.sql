@@ -30,13 +30,13 @@ CREATE TABLE {schema}.webhooks_in (
     state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'done', 'unmatched', 'closed')),
     next_try_at timestamptz NOT NULL DEFAULT clock_timestamp(),  -- until it is done; a worker that has it puts it off
     tries smallint NOT NULL DEFAULT 0,         -- that found no payment
-    why text,                                  -- it is unmatched, or still waits
+    reason text,                               -- it is unmatched, or still waits
     payment_id uuid,                           -- whose command it became
     UNIQUE (account, event_id)
 );
 CREATE INDEX webhooks_in_due ON {schema}.webhooks_in (next_try_at) WHERE state IN ('waiting', 'unmatched', 'closed');
 CREATE INDEX webhooks_in_unmatched ON {schema}.webhooks_in (id) WHERE state = 'unmatched';
-CREATE INDEX webhooks_in_closed ON {schema}.webhooks_in (id) WHERE state = 'closed' AND why = 'no_payment';
+CREATE INDEX webhooks_in_closed ON {schema}.webhooks_in (id) WHERE state = 'closed' AND reason = 'no_payment';
 CREATE INDEX webhooks_in_old ON {schema}.webhooks_in (received_at) WHERE state IN ('done', 'closed');
 CREATE INDEX webhooks_in_signed ON {schema}.webhooks_in (account, (notice ->> 'signed_as'), id)
     WHERE notice ->> 'signed_as' IS NOT NULL;
@@ -51,7 +51,7 @@ CREATE TABLE {schema}.webhook_closings (
     account text NOT NULL,
     event_id text NOT NULL,
     who text NOT NULL,
-    why text NOT NULL,                         -- nothing is left to do about it
+    reason text NOT NULL,                      -- nothing is left to do about it
     evidence text NOT NULL,
     closed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
@@ -64,7 +64,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
 -- Closes an unmatched webhook, the only way to do so, and returns its closing; of one that is closed already,
 -- the first closing. No row: no webhook of this id is unmatched or closed, or it is not about that payment
 -- (null: any payment).
-CREATE FUNCTION {schema}.close_webhook(webhook bigint, about uuid, who text, why text, evidence text)
+CREATE FUNCTION {schema}.close_webhook(webhook bigint, about uuid, who text, reason text, evidence text)
 RETURNS SETOF {schema}.webhook_closings
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -78,8 +78,8 @@ BEGIN
     END IF;
     IF one.state = 'unmatched' THEN
         UPDATE {schema}.webhooks_in w SET state = 'closed' WHERE w.id = webhook;
-        INSERT INTO {schema}.webhook_closings (webhook_id, payment_id, account, event_id, who, why, evidence)
-        VALUES (webhook, named, one.account, one.event_id, close_webhook.who, close_webhook.why, close_webhook.evidence);
+        INSERT INTO {schema}.webhook_closings (webhook_id, payment_id, account, event_id, who, reason, evidence)
+        VALUES (webhook, named, one.account, one.event_id, close_webhook.who, close_webhook.reason, close_webhook.evidence);
     END IF;
     RETURN QUERY SELECT c.* FROM {schema}.webhook_closings c WHERE c.webhook_id = webhook ORDER BY c.closing_id DESC LIMIT 1;
 END

@@ -25,7 +25,7 @@ GRANT INSERT ON {schema}.webhook_deliveries, {schema}.webhooks_in TO aegispay_ap
 GRANT SELECT, INSERT ON {schema}.webhook_transmissions TO aegispay_api;
 GRANT SELECT (delivery_id) ON {schema}.webhook_deliveries TO aegispay_api;
 GRANT SELECT (account, event_id) ON {schema}.webhooks_in TO aegispay_api;
-GRANT SELECT, UPDATE (state, next_try_at, tries, why, payment_id) ON {schema}.webhooks_in TO aegispay_inbox;
+GRANT SELECT, UPDATE (state, next_try_at, tries, reason, payment_id) ON {schema}.webhooks_in TO aegispay_inbox;
 GRANT EXECUTE ON FUNCTION {schema}.forget_webhooks(interval, integer) TO aegispay_inbox;
 GRANT EXECUTE ON FUNCTION {schema}.received_again(text, text[]) TO aegispay_api;
 GRANT EXECUTE ON FUNCTION {schema}.close_webhook(bigint, uuid, text, text, text) TO aegispay_api;

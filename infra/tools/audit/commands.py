@@ -28,8 +28,8 @@ def _no_stream(facts: Facts) -> Iterator[Finding]:
     creates = [one for one in facts.requested.creates.values() if not one.put_aside]
     done = [one for one in creates if one.read]
     if done:
-        why = f"its command at {done[0].place} was acknowledged, and there is no stream"
-        yield Finding("lost_payments", why)
+        reason = f"its command at {done[0].place} was acknowledged, and there is no stream"
+        yield Finding("lost_payments", reason)
     elif creates:
         yield _not_read(creates[0])
 
@@ -42,11 +42,11 @@ def _as_requested(create: Command, payment: Payment) -> Iterator[Finding]:
     recorded = payment.amount
     if (create.amount_minor, create.currency) != (recorded.minor, recorded.currency):
         requested = f"{create.amount_minor} {create.currency}"
-        why = f"requested {requested}, recorded {recorded.minor} {recorded.currency}"
-        yield Finding("amount_mismatches", why)
+        reason = f"requested {requested}, recorded {recorded.minor} {recorded.currency}"
+        yield Finding("amount_mismatches", reason)
     elif create.fingerprint != payment.fingerprint:
-        why = f"the command at {create.place}, which made it, has other content"
-        yield Finding("content_mismatches", why)
+        reason = f"the command at {create.place}, which made it, has other content"
+        yield Finding("content_mismatches", reason)
 
 
 def _commands(facts: Facts, payment: Payment | None) -> Iterator[Finding]:
@@ -77,8 +77,8 @@ def _refused(same: Sequence[Command], facts: Facts, payment: Payment | None) -> 
         if not command.read:
             yield _not_read(command)
         elif not _accounted_for(command, facts):
-            why = "was acknowledged, and left no event, no refusal and no dead letter"
-            yield Finding("lost_payments", f"its {command.type} at {command.place} {why}")
+            reason = "was acknowledged, and left no event, no refusal and no dead letter"
+            yield Finding("lost_payments", f"its {command.type} at {command.place} {reason}")
 
 
 def _accounted_for(command: Command, facts: Facts) -> bool:
@@ -91,11 +91,11 @@ def _done_as_requested(same: Sequence[Command], given: str, payment: Payment) ->
     one counts."""
     command = next((one for one in same if one.fingerprint == given), same[0])
     if given != command.fingerprint:
-        why = f"the {command.type} at {command.place} has other content than what was recorded of it"
-        yield Finding("content_mismatches", why)
+        reason = f"the {command.type} at {command.place} has other content than what was recorded of it"
+        yield Finding("content_mismatches", reason)
     if command.amount_minor is None or command.type in {"resolve_payment.v1", "resolve_dispute.v1"}:
         return
     for operation in payment.operations.values():
         if operation.command_id == str(command.command_id) and operation.amount.minor != command.amount_minor:
-            why = f"{command.type} is for {command.amount_minor}, and {operation.id} is {operation.amount.minor}"
-            yield Finding("amount_mismatches", why)
+            reason = f"{command.type} is for {command.amount_minor}, and {operation.id} is {operation.amount.minor}"
+            yield Finding("amount_mismatches", reason)

@@ -18,14 +18,16 @@ def judge(facts: Facts) -> Iterator[Finding]:
         dispute = recorded.pop(one.dispute_id, None)
         if dispute is None:
             if one.taken or payment is not None:
-                why = f"the bank has taken {one.taken} by {one.dispute_id}, and no event records that dispute"
-                yield Finding("dispute_mismatches", why)
+                reason = (
+                    f"the bank has taken {one.taken} by {one.dispute_id}, and no event records that dispute"
+                )
+                yield Finding("dispute_mismatches", reason)
         elif dispute.who is None and _taken(dispute) != (one.taken, one.currency):
-            why = (
+            reason = (
                 f"{one.dispute_id} is recorded as {dispute.state} of {dispute.amount_minor} {dispute.currency}, "
                 f"and the bank has taken {one.taken} {one.currency}"
             )
-            yield Finding("dispute_mismatches", why)
+            yield Finding("dispute_mismatches", reason)
     yield from _unknown_there(recorded, payment)
 
 

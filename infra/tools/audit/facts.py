@@ -132,5 +132,5 @@ class Finding:
     """One finding. `doubt`: the sort of doubt, where `kind` is in_doubt."""
 
     kind: Kind
-    why: str
+    reason: str
     doubt: Doubt | None = None

@@ -24,7 +24,7 @@ def judge(facts: Facts) -> list[Finding]:
         found.append(Finding("lost_payments", f"its stream cannot be replayed: {recorded.broken}"))
     unsettled = []
     if recorded is not None and recorded.payment is not None and facts.parked is None:
-        unsettled = [Finding("unsettled", why) for why in _unsettled(recorded.payment)]
+        unsettled = [Finding("unsettled", reason) for reason in _unsettled(recorded.payment)]
     found += disputes.judge(facts) if facts.parked is None else ()
     return [*found, *money.judge(facts), *unsettled, *read_models.judge(facts, goes_on=bool(unsettled))]
 
@@ -33,31 +33,31 @@ def _doubt(facts: Facts) -> Iterator[Finding]:
     if facts.parked is not None:
         yield Finding("in_doubt", f"parked: {facts.parked.reason}", "parked")
     for one in facts.unmatched:
-        why = f"webhook {one.id} ({one.account} {one.event_type}) could not be used: {one.why}"
-        yield Finding("in_doubt", why, "webhook")
+        reason = f"webhook {one.id} ({one.account} {one.event_type}) could not be used: {one.reason}"
+        yield Finding("in_doubt", reason, "webhook")
     if facts.recorded is not None and facts.recorded.payment is not None:
         yield from _doubts_of(facts.recorded, facts.recorded.payment)
 
 
 def _doubts_of(recorded: Recorded, payment: Payment) -> Iterator[Finding]:
     for name in sorted(payment.frozen_by):
-        why = recorded.contradictions.get(name, "what the PSP reported contradicts what is recorded")
-        yield Finding("in_doubt", f"frozen by {name}, an operator has to look: {why}", "frozen")
+        reason = recorded.contradictions.get(name, "what the PSP reported contradicts what is recorded")
+        yield Finding("in_doubt", f"frozen by {name}, an operator has to look: {reason}", "frozen")
     if payment.dispute_contradicts is not None:
         yield Finding("in_doubt", f"frozen, an operator has to look: {payment.dispute_contradicts}", "frozen")
     for name, dispute in payment.disputes.items():
         if dispute.state == "unclear":
-            why = f"dispute {name} of {dispute.amount_minor} has ended, and the PSP does not say how"
-            yield Finding("in_doubt", why, "dispute")
+            reason = f"dispute {name} of {dispute.amount_minor} has ended, and the PSP does not say how"
+            yield Finding("in_doubt", reason, "dispute")
     for operation in payment.operations.values():
         if operation.state is not S.UNKNOWN:
             continue
         code = recorded.codes.get(operation.id)
-        why = f"the outcome of {operation.id} is not known yet" + (f" ({code})" if code else "")
+        reason = f"the outcome of {operation.id} is not known yet" + (f" ({code})" if code else "")
         if operation.escalated:
-            yield Finding("in_doubt", f"{why}; it stands in the manual queue", "manual_queue")
+            yield Finding("in_doubt", f"{reason}; it stands in the manual queue", "manual_queue")
         else:
-            yield Finding("in_doubt", why, "unknown")
+            yield Finding("in_doubt", reason, "unknown")
 
 
 def _unsettled(payment: Payment) -> Iterator[str]:

@@ -98,11 +98,11 @@ def _limits(intents: Sequence[Intent], facts: Facts) -> Iterator[Finding]:
         authorized, captured, refunded = (intent.sum(kind) for kind in ("authorized", "captured", "refunded"))
         allowed = authorized + authorized * _overcapture_percent(intent, facts) / 100
         if authorized and captured > allowed:
-            why = f"{intent.psp_id}: captured {captured}, and only {authorized} was authorized"
-            yield Finding("double_charges", why)
+            reason = f"{intent.psp_id}: captured {captured}, and only {authorized} was authorized"
+            yield Finding("double_charges", reason)
         if refunded > captured:
-            why = f"{intent.psp_id}: refunded {refunded}, and only {captured} was captured"
-            yield Finding("double_charges", why)
+            reason = f"{intent.psp_id}: refunded {refunded}, and only {captured} was captured"
+            yield Finding("double_charges", reason)
 
 
 def _twice(intents: Sequence[Intent]) -> Iterator[Finding]:
@@ -120,9 +120,9 @@ def _able_later(facts: Facts) -> Iterator[Finding]:
         return  # that it cannot be replayed is a finding of its own
     payment = facts.recorded.payment if facts.recorded is not None else None
     for one in facts.still_open:
-        why = _not_waited_for(facts, payment, one)
-        if why is not None:
-            yield Finding("able_to_charge_later", f"{one.psp_id} is {one.status} at the PSP, and {why}")
+        reason = _not_waited_for(facts, payment, one)
+        if reason is not None:
+            yield Finding("able_to_charge_later", f"{one.psp_id} is {one.status} at the PSP, and {reason}")
 
 
 def _not_waited_for(facts: Facts, payment: Payment | None, one: Open) -> str | None:
@@ -185,9 +185,11 @@ def _attempts(payment: Payment, intents: Sequence[Intent], main: Intent | None) 
                 how = "was lost to a dispute" if lost else "was given back"
                 yield Finding("duplicate_charges_returned", f"{intent.psp_id} for {intent.reference} {how}")
         elif known and operation is not None and (held or _being_returned(payment, operation)):
-            why = f"{intent.psp_id} for {intent.reference} is a duplicate charge that is not given back yet"
+            reason = (
+                f"{intent.psp_id} for {intent.reference} is a duplicate charge that is not given back yet"
+            )
             # Of a payment that goes on, `unsettled` names the operation that gives it back.
-            yield Finding("in_doubt", why, "duplicate_charge")
+            yield Finding("in_doubt", reason, "duplicate_charge")
         elif main is None:
             yield Finding("double_charges", f"{intent.psp_id} for {intent.reference} besides what was paid")
         else:
@@ -221,18 +223,18 @@ def _movements(
                     _is_recorded(facts, payment, intent, one) or _is_doubted(facts, one)
                 )
                 if not known and (intent is main or not _by_hand(payment, intent, one)):
-                    why = f"{one.kind} {one.psp_id} is for {one.reference or 'no operation'}"
-                    yield Finding("lost_payments", f"{why}, which no event records")
+                    reason = f"{one.kind} {one.psp_id} is for {one.reference or 'no operation'}"
+                    yield Finding("lost_payments", f"{reason}, which no event records")
             elif one.kind == "authorized" and operation.state in NOT_EXECUTED and intent.kept > 0:
                 if not _in_doubt(facts, payment, operation):
-                    why = f"{operation.id} is {operation.state}, and the PSP holds {intent.kept} of {one.psp_id}"
-                    yield Finding("lost_payments", why)
+                    reason = f"{operation.id} is {operation.state}, and the PSP holds {intent.kept} of {one.psp_id}"
+                    yield Finding("lost_payments", reason)
             elif _MOVES[operation.kind] == one.kind:
                 if not _in_doubt(facts, payment, operation):
                     yield from _as_recorded(payment, operation, intent, one)
             elif not (_follows(payment, operation, one) or _may_be_its_end(facts, payment, operation, one)):
-                why = f"the PSP {one.kind} {one.amount} for {operation.id}, which is a {operation.kind}"
-                yield Finding("lost_payments", why)
+                reason = f"the PSP {one.kind} {one.amount} for {operation.id}, which is a {operation.kind}"
+                yield Finding("lost_payments", reason)
 
 
 def _is_recorded(facts: Facts, payment: Payment, intent: Intent, one: Movement) -> bool:
@@ -326,20 +328,22 @@ def _follows(payment: Payment, operation: Operation, one: Movement) -> bool:
 def _as_recorded(payment: Payment, operation: Operation, intent: Intent, one: Movement) -> Iterator[Finding]:
     if operation.state in ENDED - {S.APPROVED}:
         if not operation.is_charge_attempt or intent.kept > 0:
-            why = f"{operation.id} is {operation.state}, and the PSP {one.kind} {one.psp_id}"
-            yield Finding("lost_payments", why)
+            reason = f"{operation.id} is {operation.state}, and the PSP {one.kind} {one.psp_id}"
+            yield Finding("lost_payments", reason)
         return
     target = None if operation.target is None else payment.operations[operation.target]
     if target is not None and one.intent_reference not in {target.id, target.target}:
-        why = f"{operation.id} is about {target.id}, and the PSP did it to {one.intent_reference}"
-        yield Finding("content_mismatches", why)
+        reason = f"{operation.id} is about {target.id}, and the PSP did it to {one.intent_reference}"
+        yield Finding("content_mismatches", reason)
     currency = operation.amount.currency
     minor = operation.approved_minor if operation.state is S.APPROVED else operation.amount.minor
     recorded = human(minor, currency)
     less = operation.open and one.amount <= recorded
     if one.currency != currency or (one.amount != recorded and not less):
-        why = f"{operation.id} is {recorded} {currency}, and the PSP {one.kind} {one.amount} {one.currency}"
-        yield Finding("amount_mismatches", why)
+        reason = (
+            f"{operation.id} is {recorded} {currency}, and the PSP {one.kind} {one.amount} {one.currency}"
+        )
+        yield Finding("amount_mismatches", reason)
 
 
 def _operations(facts: Facts, payment: Payment, intents: Sequence[Intent]) -> Iterator[Finding]:
@@ -358,8 +362,8 @@ def _operations(facts: Facts, payment: Payment, intents: Sequence[Intent]) -> It
             yield from _done(operation, done)
         # What was taken twice is a double charge, whatever the payment records of it.
         if len(done) > 1 and _MOVES[operation.kind] in {"released", "refunded"}:
-            why = f"{operation.id} was {done[0].kind} {len(done)} times at the PSP"
-            yield Finding("amount_mismatches", why)
+            reason = f"{operation.id} was {done[0].kind} {len(done)} times at the PSP"
+            yield Finding("amount_mismatches", reason)
 
 
 def _stands_for(facts: Facts, payment: Payment, intent: Intent, operation: Operation) -> bool:
@@ -373,13 +377,13 @@ def _stands_for(facts: Facts, payment: Payment, intent: Intent, operation: Opera
 
 def _done(operation: Operation, done: Sequence[Movement]) -> Iterator[Finding]:
     if not done:
-        why = f"recorded as {_MOVES[operation.kind]} by {operation.id}, and the PSP has nothing of it"
-        yield Finding("lost_payments", why)
+        reason = f"recorded as {_MOVES[operation.kind]} by {operation.id}, and the PSP has nothing of it"
+        yield Finding("lost_payments", reason)
     elif operation.psp_id is not None and (operation.is_charge_attempt or operation.kind == "refund"):
         names = {one.intent_id if operation.is_charge_attempt else one.psp_id for one in done}
         if operation.psp_id not in names:
-            why = f"{operation.id} is recorded as {operation.psp_id}, and at the PSP it is {', '.join(sorted(names))}"
-            yield Finding("content_mismatches", why)
+            reason = f"{operation.id} is recorded as {operation.psp_id}, and at the PSP it is {', '.join(sorted(names))}"
+            yield Finding("content_mismatches", reason)
 
 
 def _sums(facts: Facts, payment: Payment, main: Intent | None) -> Iterator[Finding]:

@@ -73,7 +73,7 @@ def _replayed(mapper: EventMapper, stored: list[StoredEvent]) -> Recorded:
                 case Requested():
                     customer_id = event.customer_id
                 case Contradicted():
-                    contradictions[event.operation_id] = event.why
+                    contradictions[event.operation_id] = event.reason
                 case ContradictionSettled(still=str(still)):
                     contradictions[event.operation_id] = still
                 case OutcomeReported() if event.code is not None:

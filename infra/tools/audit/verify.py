@@ -83,7 +83,7 @@ class Verdict:
         self.movements.update(one.kind for one in facts.movements)
         findings = judge(facts)
         for finding in findings:
-            self.found[finding.kind].setdefault(str(payment_id), []).append(finding.why)
+            self.found[finding.kind].setdefault(str(payment_id), []).append(finding.reason)
         self.doubts.update({finding.doubt for finding in findings if finding.doubt is not None})
 
     def as_json(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Verdict:
             **{kind: len(payments) for kind, payments in self.found.items()},
             "in_doubt_by": {doubt: self.doubts[doubt] for doubt in get_args(Doubt)},
             "found": {
-                kind: [{"payment_id": name, "why": whys} for name, whys in payments.items()]
+                kind: [{"payment_id": name, "reasons": reasons} for name, reasons in payments.items()]
                 for kind, payments in self.found.items()
                 if payments
             },

@@ -78,8 +78,8 @@ class Chaos:
     def still_in_doubt(self) -> list[dict[str, str]]:
         """The payments whose outcome is unknown at the end, with the reasons."""
         return [
-            {"payment_id": name, "reason": "; ".join(whys)}
-            for name, whys in self.verdict.found["in_doubt"].items()
+            {"payment_id": name, "reason": "; ".join(reasons)}
+            for name, reasons in self.verdict.found["in_doubt"].items()
         ]
 
     @property
@@ -164,8 +164,8 @@ async def _one(
     try:
         async with asyncio.timeout_at(give_up_s if waits else None):
             injected.detail = await inject(fault, testbed)
-    except NotDone as why:
-        injected.missed = str(why)
+    except NotDone as error:
+        injected.missed = str(error)
     except TimeoutError:
         injected.missed = "its turn never came"
     injected.over_s = time.monotonic() - first_s

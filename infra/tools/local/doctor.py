@@ -84,14 +84,14 @@ def _accounts(running: StackState) -> Finding:
 
 
 def _process(one: ProcessState) -> Finding:
-    why = f", ended last {one.ended}" if one.ended else ""
+    reason = f", ended last {one.ended}" if one.ended else ""
     waits = _waits(one)
     remedy = (
         None
         if one.state == "ready" and not waits
         else f"`aegispay logs {one.name}` has the rest, and {one.log}"
     )
-    return Finding(one.name, f"{one.state}{one.again}{why}{waits}", remedy)
+    return Finding(one.name, f"{one.state}{one.again}{reason}{waits}", remedy)
 
 
 def _waits(one: ProcessState) -> str:

@@ -121,7 +121,7 @@ class Child:
             self.signal(signal.SIGKILL)
         return await self.ended()
 
-    def why(self) -> str | None:
+    def reason(self) -> str | None:
         """Returns why the program ended, from its log: the error of the last line that has one, or else
         its last line where that is not one of our log lines, such as an interpreter's or a server's own.
         None: the log gives no reason."""
@@ -130,8 +130,8 @@ class Child:
             lines = log.read().decode(errors="replace").split("\n")
         written = [line.strip() for line in lines if line.strip()]
         errors = (error for line in reversed(written) if (error := _error_in(line)))
-        why = next(errors, written[-1] if written and not written[-1].startswith("{") else None)
-        return why and why[:_LINE_MAX]
+        reason = next(errors, written[-1] if written and not written[-1].startswith("{") else None)
+        return reason and reason[:_LINE_MAX]
 
     def last_words(self) -> str:
         """Returns the end of the log, with a heading."""

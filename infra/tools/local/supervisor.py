@@ -132,5 +132,5 @@ def _how(one: Watched, exit_code: int) -> str:
     """Returns the exit code or the signal, and the reason as far as the log has one."""
     if exit_code < 0:
         return f"by {signal.Signals(-exit_code).name}"  # a killed process writes no reason
-    why = one.child.why()
-    return f"with {exit_code}: {why}" if why else f"with {exit_code}"
+    reason = one.child.reason()
+    return f"with {exit_code}: {reason}" if reason else f"with {exit_code}"

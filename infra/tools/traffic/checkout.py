@@ -53,8 +53,8 @@ class Checkout:
                     key = f"{life.order.idempotency_key}-{number}"
                     change = self._change_by_http if by_http else self._change_by_kafka
                     status = await change(payment_id, step, key)
-        except Stopped as why:
-            return str(why)
+        except Stopped as stopped:
+            return str(stopped)
         except Refused as refused:
             return f"refused: {refused.code}"
         except NoAnswer:

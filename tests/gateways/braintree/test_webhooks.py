@@ -46,7 +46,7 @@ def notice(given: Webhook, keys: WebhookKeys = KEYS) -> Notice:
 def why(given: Webhook, keys: WebhookKeys = KEYS) -> str:
     refused = read(given, keys)
     assert isinstance(refused, WebhookRefused)
-    return refused.why
+    return refused.reason
 
 
 def disputed(event: str = "dispute_opened", /, **more: str | None) -> str:

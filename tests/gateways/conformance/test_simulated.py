@@ -170,7 +170,7 @@ async def test_webhooks_that_come_twice_early_and_beside_forged_ones_tell_the_sa
 
     await until(lambda: heard() and min(heard().values()) > 1, "each webhook comes twice")
     assert shop.refused
-    assert {refused.why for refused in shop.refused} == {"forged"}
+    assert {refused.reason for refused in shop.refused} == {"forged"}
     payment = call.reference.partition("-")[0]
     assert {(notice.reference or payment).partition("-")[0] for notice in shop.told} == {payment}
     outcomes = [notice.outcome for notice in shop.told if notice.outcome is not None]

@@ -28,7 +28,7 @@ EVENT: dict[str, Any] = {
 
 def why(webhook: Webhook, known: WebhookKeys | None = None) -> str | None:
     read = PAYPAL.read_webhook(webhook, known or keys(), NOW)
-    return read.why if isinstance(read, WebhookRefused) else None
+    return read.reason if isinstance(read, WebhookRefused) else None
 
 
 def test_a_webhook_that_is_signed_for_us_is_read():

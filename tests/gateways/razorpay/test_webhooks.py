@@ -42,7 +42,7 @@ def read(said: Webhook, keys: WebhookKeys = KEYS) -> Notice:
 
 def why(said: Webhook, keys: WebhookKeys = KEYS) -> str | None:
     refused = RAZORPAY.read_webhook(said, keys, NOW)
-    return refused.why if isinstance(refused, WebhookRefused) else None
+    return refused.reason if isinstance(refused, WebhookRefused) else None
 
 
 def test_a_rightly_signed_event_is_read():

@@ -20,7 +20,7 @@ from tests.support.event_stories import captured, put_into_store
 pytestmark = pytest.mark.stack
 
 WORDS = {
-    "why": "a dispute without an amount: resolved by hand",
+    "reason": "a dispute without an amount: resolved by hand",
     "evidence": "case PP-D-4012, ticket 7",
     "who": "Kim",
 }
@@ -43,7 +43,7 @@ def stored(environment: Environment) -> Stored:
             await webhooks._store(connection, "stripe", "sim-eu", Webhook({}, event_id.encode()), (notice,))
         with environment.connect("admin") as owner:
             row = owner.execute(
-                "UPDATE webhooks_in SET state = %s, why = 'not_valid' WHERE event_id = %s RETURNING id",
+                "UPDATE webhooks_in SET state = %s, reason = 'not_valid' WHERE event_id = %s RETURNING id",
                 (state, event_id),
             ).fetchone()
         assert row is not None
@@ -64,7 +64,7 @@ async def named(environment: Environment) -> list[int]:
 def closings(environment: Environment) -> list[tuple[Any, ...]]:
     with environment.connect("audit") as connection:
         return connection.execute(
-            "SELECT webhook_id, payment_id, who, why, evidence FROM webhook_closings"
+            "SELECT webhook_id, payment_id, who, reason, evidence FROM webhook_closings"
         ).fetchall()
 
 
@@ -84,14 +84,14 @@ async def test_a_closed_webhook_is_listed_no_longer_and_its_operator_is_kept(
         who,
     )
     assert await named(environment) == [other]
-    assert closings(environment) == [(dealt_with, payment, who, WORDS["why"], WORDS["evidence"])]
+    assert closings(environment) == [(dealt_with, payment, who, WORDS["reason"], WORDS["evidence"])]
 
 
 async def test_a_second_close_changes_nothing_and_returns_the_first_record(api, environment, payment, stored):
     body = {"webhook_id": await stored(f"{payment.hex}-s1")} | WORDS
     first = await api.change(payment, "close-webhook", body)
 
-    again = await api.change(payment, "close-webhook", body | {"who": "Ada", "why": "nothing"})
+    again = await api.change(payment, "close-webhook", body | {"who": "Ada", "reason": "nothing"})
 
     assert (again.status, again.body) == (200, first.body)
     assert len(closings(environment)) == 1
@@ -135,7 +135,7 @@ async def test_nobody_closes_the_webhook_of_another_payment_or_merchant(
     [
         ("evidence", None, "field_missing"),
         ("webhook_id", "7", "field_invalid"),
-        ("why", "card 4242 4242 4242 4242", "sensitive_data"),
+        ("reason", "card 4242 4242 4242 4242", "sensitive_data"),
         ("reason", "-", "field_unknown"),
     ],
 )

@@ -41,7 +41,7 @@ async def test_what_has_not_found_its_payment_is_listed_with_age_account_and_typ
     listed = json.loads(run("webhooks", "list", "--json", **env).stdout)
     told = run("webhooks", "list", **env).stdout
 
-    assert [(one["id"], one["state"], one["why"]) for one in listed] == [
+    assert [(one["id"], one["state"], one["reason"]) for one in listed] == [
         (ids["evt_waits"], "waiting", None),
         (ids["evt_lost"], "unmatched", "no_way"),
     ]
@@ -76,7 +76,7 @@ async def test_one_that_takes_an_operator_is_tried_again_and_one_that_is_done_is
 async def test_one_that_names_nothing_of_ours_is_closed_with_who_why_and_evidence(environment, stored):
     owner, ids = stored
     lost = str(ids["evt_lost"])
-    words = ("--why", "another shop's", "--evidence", "the PSP's page", "--yes", "--json")
+    words = ("--reason", "another shop's", "--evidence", "the PSP's page", "--yes", "--json")
 
     closed = run("doubt", "close-webhook", lost, *words, "--who", "Kim", **environment.env("admin"))
     again = run("doubt", "close-webhook", lost, *words, "--who", "Ada", **environment.env("admin"))
@@ -90,7 +90,7 @@ async def test_one_that_names_nothing_of_ours_is_closed_with_who_why_and_evidenc
     assert json.loads(again.stdout) == json.loads(closed.stdout)
     assert (done.returncode, "No webhook" in done.stderr) == (1, True)
     assert [one["id"] for one in listed] == [ids["evt_waits"]]
-    assert (shown["closed_by"], shown["closed_since"], shown["evidence"]) == (
+    assert (shown["closed_by"], shown["closed_reason"], shown["evidence"]) == (
         "Kim (aegispay doubt close-webhook)",
         "another shop's",
         "the PSP's page",

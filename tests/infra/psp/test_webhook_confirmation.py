@@ -137,7 +137,7 @@ async def _reports(environment: Environment) -> list[Any]:
 
 
 def _row(owner: psycopg.Connection) -> Any:
-    return owner.execute("SELECT state, why, tries FROM webhooks_in").fetchone()
+    return owner.execute("SELECT state, reason, tries FROM webhooks_in").fetchone()
 
 
 async def test_a_dispute_is_taken_as_paypal_shows_it_and_not_as_it_was_delivered(

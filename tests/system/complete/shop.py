@@ -57,7 +57,7 @@ class Shop:
                 self.state.kafka,
                 merchant_id=MERCHANT,
                 topic_prefix=self.state.topic_prefix,
-                answer_timeout_s=_PATIENCE_S,
+                reply_timeout_s=_PATIENCE_S,
             ) as client,
             aiohttp.ClientSession(base_url=self.state.api_url, headers=headers) as http,
         ):

@@ -155,7 +155,7 @@ class Story:
 def _client(shop: Shop) -> Client:
     state = shop.state
     return Client(
-        state.kafka, merchant_id=MERCHANT, topic_prefix=state.topic_prefix, answer_timeout_s=_PATIENCE_S
+        state.kafka, merchant_id=MERCHANT, topic_prefix=state.topic_prefix, reply_timeout_s=_PATIENCE_S
     )
 
 

@@ -130,7 +130,7 @@ async def test_a_forged_webhook_is_refused_and_the_true_one_follows(merchant: Me
 
     read_ones = [RAZORPAY.read_webhook(webhook, KEYS, datetime.now(UTC)) for webhook in received.webhooks]
 
-    assert [one.why for one in read_ones if isinstance(one, WebhookRefused)] == ["forged"]
+    assert [one.reason for one in read_ones if isinstance(one, WebhookRefused)] == ["forged"]
     assert any(not isinstance(one, WebhookRefused) for one in read_ones)
 
 

@@ -68,13 +68,13 @@ def test_a_dispute_that_ended_nobody_says_how_is_in_doubt():
     (found,) = doubts(beside_the_bank("unclear"))
 
     assert found.doubt == "dispute"
-    assert "dp_1" in found.why
+    assert "dp_1" in found.reason
 
 
 def test_a_payment_that_is_disputed_beyond_what_was_paid_is_frozen_and_named():
     (found,) = doubts(beside_the_bank("opened", 2000, "20.00"))
 
-    assert (found.doubt, "disputed 2000" in found.why) == ("frozen", True)
+    assert (found.doubt, "disputed 2000" in found.reason) == ("frozen", True)
 
 
 def test_a_webhook_that_names_a_payment_and_was_not_taken_is_in_doubt():
@@ -84,4 +84,4 @@ def test_a_webhook_that_names_a_payment_and_was_not_taken_is_in_doubt():
     )
 
     (found,) = doubts(facts)
-    assert (found.doubt, "webhook 7" in found.why) == ("webhook", True)
+    assert (found.doubt, "webhook 7" in found.reason) == ("webhook", True)

@@ -26,7 +26,7 @@ def test_an_unknown_outcome_is_in_doubt_with_its_code_whether_or_not_the_psp_did
     facts.recorded = replace(facts.recorded, codes={name("r2"): "read_timeout"})
 
     (found,) = doubts(facts)
-    assert found.why == f"the outcome of {name('r2')} is not known yet (read_timeout)"
+    assert found.reason == f"the outcome of {name('r2')} is not known yet (read_timeout)"
     assert set(verdict(facts)) == {"in_doubt"}
     truth.move(name("r2"))
     assert set(verdict(truth.facts)) == {"in_doubt"}
@@ -71,7 +71,7 @@ def test_a_contradiction_is_in_doubt_and_says_why():
     (found,) = doubts(facts)
 
     assert found.doubt == "frozen"
-    assert "approved for another amount" in found.why
+    assert "approved for another amount" in found.reason
     assert set(verdict(truth.facts)) == {"in_doubt"}
 
 

@@ -60,7 +60,7 @@ async def test_four_sources_that_agree_are_clean_and_what_is_in_doubt_is_named(w
         "webhook": 0,
     }
     assert shown["found"]["in_doubt"] == [
-        {"payment_id": str(IN_DOUBT), "why": [f"the outcome of {IN_DOUBT.hex}-s1 is not known yet"]}
+        {"payment_id": str(IN_DOUBT), "reasons": [f"the outcome of {IN_DOUBT.hex}-s1 is not known yet"]}
     ]
 
 

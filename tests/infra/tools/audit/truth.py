@@ -204,7 +204,7 @@ def name(short: str) -> str:
 def verdict(facts: Facts) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for finding in judge(facts):
-        found.setdefault(finding.kind, []).append(finding.why)
+        found.setdefault(finding.kind, []).append(finding.reason)
     return found
 
 

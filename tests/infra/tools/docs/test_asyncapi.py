@@ -92,7 +92,7 @@ def test_a_command_without_its_type_or_with_another_field_fails_the_schema(docum
 
 
 def test_a_reply_as_it_is_sent_passes_its_schema(document):
-    reply = Reply(kind="answer", command_id=uuid4(), payment_id=None, result="refused", code="not_json")
+    reply = Reply(kind="decision", command_id=uuid4(), payment_id=None, result="refused", code="not_json")
 
     _validate(document, "Reply", orjson.loads(dump(reply)))
 
