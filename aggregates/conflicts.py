@@ -1,4 +1,5 @@
-"""Which report contradicts the record, and why: `CONFLICTS`, read from the top. Pure.
+"""The rules by which a report contradicts the record, with the reason of each: `CONFLICTS`, read from the
+top. Pure.
 
 The order matters where two hold at once: the one that names the money at stake comes before the one that
 names a state. A report that no rule of the table names contradicts nothing.
@@ -74,7 +75,7 @@ def _is_under_way_after_absence(received: Received) -> bool:
 
 def _is_approval_gone(received: Received) -> bool:
     operation, report = received.operation, received.report
-    # Of two reported charges one may prove to be none: resolution.compare_charges decides that.
+    # One of two reported charges may prove to be none: resolution.compare_charges decides that.
     compared = operation.confirming and any(o.late_approval is not None for o in received.payment.attempts)
     gone = operation.state is S.APPROVED and report.source == "query" and report.state in NOT_EXECUTED
     return gone and not compared and received.is_later and not received.is_lapse_or_release

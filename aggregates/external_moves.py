@@ -219,7 +219,7 @@ class _Shown:
             return self._lack(kind, recorded - reported_minor, reason) or not under_way
         if reported_minor > recorded + under_way:
             self._record(kind, reported_minor - recorded - under_way)
-        # Where what is recorded may have failed, what is under way may stand in its place.
+        # A recorded move may have failed; then one that is under way may stand in its place.
         return not under_way or (reported_minor == recorded and not self.approved.doubted)
 
     def _lack(self, kind: MoveKind, minor: int, reason: str) -> bool:

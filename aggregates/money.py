@@ -27,8 +27,8 @@ class Withdrawal:
     successor: str
 
 
-# By the amendments of ISO 4217: 174 (HRK), 176 (ANG), 177 (ZWL), 178 (CUC), those about Sierra Leone up to
-# 175 (SLL), and Bulgaria's, in the list of 2026-01-01 (BGN). All had two decimals.
+# The amendments of ISO 4217: 174 (HRK), 176 (ANG), 177 (ZWL), 178 (CUC), those about Sierra Leone up to 175
+# (SLL), and Bulgaria's, in the list of 2026-01-01 (BGN). All had two decimals.
 WITHDRAWN: Final[Mapping[str, Withdrawal]] = {
     "ANG": Withdrawal(date(2025, 3, 31), "XCG"),
     "BGN": Withdrawal(date(2026, 1, 1), "EUR"),

@@ -139,7 +139,7 @@ def _take_query_result(received: Received) -> None:
     if report.state in ENDED:
         _take_confirmation(received)
     else:
-        received.payment.answer(report, received.cause)
+        received.payment.report_status(report, received.cause)
 
 
 def _take_confirmation(received: Received) -> None:
@@ -151,7 +151,7 @@ def _take_confirmation(received: Received) -> None:
     )
     before, frozen_by = payment.totals, payment.frozen_by
     if not _is_compared(received):
-        payment.answer(report, cause)
+        payment.report_status(report, cause)
         return
     less = payment.totals.captured < before.captured or payment.totals.refunded < before.refunded
     explained = less or payment.frozen_by != frozen_by

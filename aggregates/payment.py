@@ -215,7 +215,7 @@ class Payment(PaymentState, Aggregate):
             reason=reason,
         )
 
-    def answer(self, report: Report, cause: Cause) -> None:
+    def report_status(self, report: Report, cause: Cause) -> None:
         """Records the PSP's response to a query that stays open, with the balances that it shows."""
         shown = report.balances or Balances()
         self._reported(

@@ -64,7 +64,7 @@ class PaymentState:
         self.authorization_expired = False
         self.lapsed = False  # of the authorization, by our clock: what is left of it is being released
 
-    # What it is
+    # The payment's own fields
 
     @property
     def frozen_by(self) -> set[str]:

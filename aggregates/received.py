@@ -99,7 +99,7 @@ class Received:
         if self.report.source != "webhook" or not self.operation.psp.looks_up:
             return False
         if self.report.state is S.APPROVED:
-            # Where several calls make one payment, the PSP has to name it as the one that we began.
+            # If several calls make one payment, the PSP has to name it as the one that we began.
             own_id = self.operation.psp_id in {None, self.report.psp_id}
             return self.operation.open and not (self.operation.psp.final_call_by == "psp" and own_id)
         return self.report.state in NOT_EXECUTED or self.report.state is S.UNKNOWN

@@ -88,7 +88,7 @@ BY_OPERATOR: Final[dict[Status, frozenset[Status]]] = {
         status: TRANSITIONS[status] | {T.AUTHORIZED, *_TAKEN, *_OVER}
         for status in (T.PARTIALLY_CAPTURED, T.CAPTURED, T.DISPUTED)
     },
-    # What was given back had been taken: no decision undoes that.
+    # Money that was given back had been taken: no decision undoes that.
     **{status: TRANSITIONS[status] | _TAKEN for status in sorted(_GIVEN_BACK)},
 }
 """The statuses that an operator's decision about an operation in doubt, or a contradiction, may lead to
@@ -253,7 +253,7 @@ def status(parts: Iterable[OperationAmounts], flags: Flags) -> Status:
     if total.captured:
         return _taken(total)
     if total.authorized:
-        # What is under way may still take, or release, what it was sent for before the end.
+        # An operation under way may still take, or release, what it was sent for before the end.
         if flags.authorization_expired and not total.capturing and not total.voiding:
             return Status.EXPIRED
         return Status.VOIDED if any(_approved(part, "void") for part in parts) else Status.AUTHORIZED

@@ -1,6 +1,6 @@
 """The public names of the distribution `aegispay-client`, in which this file is the package's `__init__`."""
 
-from .client import ENDED, SETTLED, Client, ClientError, NoAnswer, NotSettled, Refused
+from .client import ENDED, SETTLED, Client, ClientError, NoReply, NotSettled, Refused
 from .reply import Reply
 
-__all__ = ["ENDED", "SETTLED", "Client", "ClientError", "NoAnswer", "NotSettled", "Refused", "Reply"]
+__all__ = ["ENDED", "SETTLED", "Client", "ClientError", "NoReply", "NotSettled", "Refused", "Reply"]

@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 
 from .card_data import holds_card_data
-from .connection import ClientError, Connection, NoAnswer, NotSettled, Refused
+from .connection import ClientError, Connection, NoReply, NotSettled, Refused
 from .ids import command_id, payment_id
 from .messages import SENSITIVE, CreatePayment, InvalidMessage, MerchantCommand
 from .parsing import parse_command
@@ -25,7 +25,7 @@ __all__ = [
     "SETTLED",
     "Client",
     "ClientError",
-    "NoAnswer",
+    "NoReply",
     "NotSettled",
     "Refused",
     "Tracing",
@@ -67,8 +67,8 @@ class Client:
     """Sends one merchant's commands. A process needs one; any number of its tasks may use it at once.
 
     `bootstrap`: Kafka's addresses, host:port, with commas. `kafka`: further settings of aiokafka for both
-    connections, e.g. security_protocol and ssl_context. `answer_timeout_s` bounds each command, from its send
-    to its answer.
+    connections, e.g. security_protocol and ssl_context. `reply_timeout_s` bounds each command, from its send
+    to the decision on it.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Client:
         *,
         merchant_id: str,
         topic_prefix: str = "",
-        answer_timeout_s: float = 10.0,
+        reply_timeout_s: float = 10.0,
         kafka: Mapping[str, Any] | None = None,
     ) -> None:
         self._merchant_id = merchant_id
-        self._kafka = Connection(bootstrap, topic_prefix, answer_timeout_s, kafka or {})
+        self._kafka = Connection(bootstrap, topic_prefix, reply_timeout_s, kafka or {})
 
     async def __aenter__(self) -> Self:
         await self._kafka.start()
@@ -111,7 +111,7 @@ class Client:
         **tracing: Unpack[Tracing],
     ) -> Reply:
         """Creates a payment. Returns once it is decided; the money moves after that (`wait_settled`). Raises
-        `Refused`, `NoAnswer`.
+        `Refused`, `NoReply`.
 
         One key names one payment for ever: a repeat returns that payment's present status. `payment_method`
         is a PSP's token. AegisPay sends no call that moves money later than `expires_in` from now.
@@ -152,13 +152,13 @@ class Client:
         """Captures `amount_minor`, or all that is left; `final` releases what is then left.
 
         Like every method below it returns once AegisPay has decided, and `wait` returns the end; a repeat
-        with the same key gets the first answer. Raises `Refused`, `NoAnswer`.
+        with the same key gets the first decision. Raises `Refused`, `NoReply`.
         """
         content = {"amount_minor": amount_minor, "final": final}
         return await self._change(payment, "capture_payment", idempotency_key, content, tracing)
 
     async def void(self, payment: UUID, *, idempotency_key: str, **tracing: Unpack[Tracing]) -> Reply:
-        """Releases the amount that is authorized and not captured. Raises `Refused`, `NoAnswer`."""
+        """Releases the amount that is authorized and not captured. Raises `Refused`, `NoReply`."""
         return await self._change(payment, "void_payment", idempotency_key, {}, tracing)
 
     async def refund(
@@ -171,13 +171,13 @@ class Client:
         **tracing: Unpack[Tracing],
     ) -> Reply:
         """Refunds `amount_minor`, or all that is captured and not refunded yet. Raises `Refused`,
-        `NoAnswer`."""
+        `NoReply`."""
         content = {"amount_minor": amount_minor, "reason": reason}
         return await self._change(payment, "refund_payment", idempotency_key, content, tracing)
 
     async def cancel(self, payment: UUID, *, idempotency_key: str, **tracing: Unpack[Tracing]) -> Reply:
         """Cancels the payment, so that nothing is taken; refused once anything was captured. Raises
-        `Refused`, `NoAnswer`."""
+        `Refused`, `NoReply`."""
         return await self._change(payment, "cancel_payment", idempotency_key, {}, tracing)
 
     async def complete_action(
@@ -189,7 +189,7 @@ class Client:
         **tracing: Unpack[Tracing],
     ) -> Reply:
         """Lets AegisPay query the PSP once the customer is back from a challenge or a redirect.
-        `operation_id`: None for the newest one that sent the customer away. Raises `Refused`, `NoAnswer`."""
+        `operation_id`: None for the newest one that sent the customer away. Raises `Refused`, `NoReply`."""
         content = {"operation_id": operation_id}
         return await self._change(payment, "complete_action", idempotency_key, content, tracing)
 
@@ -202,7 +202,7 @@ class Client:
         **tracing: Unpack[Tracing],
     ) -> Reply:
         """Lets AegisPay query the PSP now, ahead of its schedule. `operation_id`: None for all operations
-        without an outcome. Raises `Refused`, `NoAnswer`."""
+        without an outcome. Raises `Refused`, `NoReply`."""
         content = {"operation_id": operation_id}
         return await self._change(payment, "retry_status_query", idempotency_key, content, tracing)
 
@@ -221,7 +221,7 @@ class Client:
     ) -> Reply:
         """Records an operator's decision about an operation in doubt. `who`: the operator. `amount_minor`:
         the amount that the PSP executed, if not the requested one. `psp_id`: the PSP's id of the operation
-        that is meant, if the PSP executed it twice. Raises `Refused`, `NoAnswer`."""
+        that is meant, if the PSP executed it twice. Raises `Refused`, `NoReply`."""
         content = {
             "operation_id": operation_id,
             "decision": decision,
@@ -245,7 +245,7 @@ class Client:
         **tracing: Unpack[Tracing],
     ) -> Reply:
         """Records an operator's decision on a dispute; a later report of the PSP replaces it. `amount_minor`:
-        what the bank took, in the payment's currency. Raises `Refused`, `NoAnswer`."""
+        what the bank took, in the payment's currency. Raises `Refused`, `NoReply`."""
         content = {
             "dispute_id": dispute_id,
             "decision": decision,
@@ -257,12 +257,12 @@ class Client:
 
     async def wait_settled(self, reply: Reply, timeout_s: float = 30.0) -> Reply:
         """Returns the reply with a status of `SETTLED`. Raises `NotSettled` after `timeout_s`, and
-        `NoAnswer`."""
+        `NoReply`."""
         return await self._kafka.until(reply, timeout_s, lambda later: later.status in SETTLED)
 
     async def wait(self, reply: Reply, timeout_s: float = 30.0) -> Reply:
         """Returns the reply that ends what the command of `reply` started, see `is_end`. Raises `NotSettled`
-        after `timeout_s`, and `NoAnswer`."""
+        after `timeout_s`, and `NoReply`."""
         return await self._kafka.until(reply, timeout_s, lambda later: is_end(reply, later))
 
     async def pay(self, *, timeout_s: float = 30.0, **create: Any) -> Reply:
@@ -302,10 +302,10 @@ class Client:
         return reply
 
 
-def is_end(answer: Reply, reply: Reply) -> bool:
-    """True if `reply` ends what the accepted command of `answer` started: a capture, void or refund is in one
-    of `ENDED`; anything else ends when the payment is in one of `SETTLED` and waits for no customer."""
-    kind = (answer.operation_id or "").partition("-")[2][:1]
+def is_end(decision: Reply, reply: Reply) -> bool:
+    """True if `reply` ends what the accepted command of `decision` started: a capture, void or refund is in
+    one of `ENDED`; anything else ends when the payment is in one of `SETTLED` and waits for no customer."""
+    kind = (decision.operation_id or "").partition("-")[2][:1]
     if kind in {"c", "v", "r"}:
-        return reply.command_id == answer.command_id and reply.operation_state in ENDED
+        return reply.command_id == decision.command_id and reply.operation_state in ENDED
     return reply.status in SETTLED - {"REQUIRES_ACTION"}

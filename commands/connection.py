@@ -45,8 +45,8 @@ class Refused(ClientError):
         self.amounts = dict((reply.amounts if reply is not None else None) or {})
 
 
-class NoAnswer(ClientError):
-    """No answer came, so AegisPay may have the command or not. Sending it again with the same key is safe."""
+class NoReply(ClientError):
+    """No reply came, so AegisPay may have the command or not. Sending it again with the same key is safe."""
 
 
 class NotSettled(ClientError):
@@ -62,13 +62,13 @@ class NotSettled(ClientError):
 
 
 class _Watch(Receiver):
-    """What this client has received about one payment. `asking`: how many of its commands wait for their
-    answer."""
+    """The replies that this client has received about one payment. `pending`: how many of its commands wait
+    for their decision."""
 
     def __init__(self) -> None:
         super().__init__()
         self.last: Reply | None = None
-        self.asking = 0
+        self.pending = 0
         self._ended: dict[UUID, Reply] = {}  # ends of operations, by the command that started them
 
     def receive(self, reply: Reply) -> None:
@@ -90,12 +90,12 @@ class Connection:
     """One producer, and one consumer of all replies."""
 
     def __init__(
-        self, bootstrap: str, topic_prefix: str, answer_timeout_s: float, kafka: Mapping[str, Any]
+        self, bootstrap: str, topic_prefix: str, reply_timeout_s: float, kafka: Mapping[str, Any]
     ) -> None:
         self._bootstrap = bootstrap
         self._commands = topic_prefix + COMMANDS
         self._replies = topic_prefix + REPLIES
-        self._answer_timeout_s = answer_timeout_s
+        self._reply_timeout_s = reply_timeout_s
         self._kafka = dict(kafka)
         self._watches: OrderedDict[UUID, _Watch] = OrderedDict()
 
@@ -134,7 +134,7 @@ class Connection:
         except (KafkaError, OSError) as error:
             await self._disconnect()
             raise ClientError(
-                f"Kafka at {self._bootstrap} does not answer: {error}. Nothing was sent"
+                f"Kafka at {self._bootstrap} does not respond: {error}. Nothing was sent"
             ) from error
         self._reader = asyncio.create_task(self._listener.receive())
 
@@ -148,31 +148,31 @@ class Connection:
     async def ask(
         self, command: CreatePayment | MerchantCommand, raw: bytes, headers: list[tuple[str, bytes]]
     ) -> Reply:
-        """Sends `raw`, the JSON of `command`, and returns its answer, accepted or refused. Raises
-        `NoAnswer`."""
+        """Sends `raw`, the JSON of `command`, and returns the decision on it, accepted or refused. Raises
+        `NoReply`."""
         watch = self._watch(command.payment_id)
-        watch.asking += 1
+        watch.pending += 1
         again = "It is safe to send it again with the same key and content"
         try:
             with self._listener.expect(command) as pending:
-                async with asyncio.timeout(self._answer_timeout_s):
-                    await self._send(command, raw, headers, pending.answer)
-                    await asyncio.wait({pending.answer})
+                async with asyncio.timeout(self._reply_timeout_s):
+                    await self._send(command, raw, headers, pending.decision)
+                    await asyncio.wait({pending.decision})
         except TimeoutError:
-            waited = f"no answer within {self._answer_timeout_s:g} s about payment {command.payment_id}"
-            raise NoAnswer(f"{waited}. {again}") from None
+            waited = f"no reply within {self._reply_timeout_s:g} s about payment {command.payment_id}"
+            raise NoReply(f"{waited}. {again}") from None
         except KafkaError as error:
-            raise NoAnswer(f"Kafka did not acknowledge the command: {error}. {again}") from error
+            raise NoReply(f"Kafka did not acknowledge the command: {error}. {again}") from error
         finally:
-            watch.asking -= 1
-        answer = pending.answer.result()
-        if answer is None:
-            raise NoAnswer(f"{self._lost()}. {again}")
-        return answer
+            watch.pending -= 1
+        decision = pending.decision.result()
+        if decision is None:
+            raise NoReply(f"{self._lost()}. {again}")
+        return decision
 
     async def until(self, reply: Reply, timeout_s: float, ended: Callable[[Reply], bool]) -> Reply:
         """Returns the first reply about the payment, `reply` included, for which `ended` holds. Raises
-        `NotSettled` after `timeout_s`, and `NoAnswer` when the client cannot receive it any more."""
+        `NotSettled` after `timeout_s`, and `NoReply` when the client cannot receive it any more."""
         assert reply.payment_id is not None, "only an accepted reply has a payment to wait for"
         if ended(reply):
             return reply
@@ -183,7 +183,7 @@ class Connection:
         except TimeoutError:
             raise NotSettled(watch.last or reply, timeout_s) from None
         if end is None:
-            raise NoAnswer(f"{self._lost()}; send it again with the same key to get its status")
+            raise NoReply(f"{self._lost()}; send it again with the same key to get its status")
         return end
 
     async def _send(
@@ -191,16 +191,16 @@ class Connection:
         command: CreatePayment | MerchantCommand,
         raw: bytes,
         headers: list[tuple[str, bytes]],
-        answer: "asyncio.Future[Reply | None]",
+        decision: "asyncio.Future[Reply | None]",
     ) -> None:
-        """Returns when the broker has it, or `answer` is done: a producer that was stopped never
+        """Returns when the broker has it, or `decision` is done: a producer that was stopped never
         acknowledges."""
         key = str(command.payment_id).encode()
         sending = asyncio.create_task(
             self._producer.send_and_wait(self._commands, raw, key=key, headers=headers)
         )
         try:
-            await asyncio.wait({sending, answer}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, decision}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
         finally:
@@ -209,13 +209,13 @@ class Connection:
     def _watch(self, payment: UUID) -> _Watch:
         """Returns the payment's watch, and forgets the oldest idle one where there are too many."""
         if self._reader.done():
-            raise NoAnswer(f"{self._lost()}; open a new client")
+            raise NoReply(f"{self._lost()}; open a new client")
         watch = self._watches.get(payment)
         if watch is None:
             watch = self._watches[payment] = _Watch()
             self._listener.add(str(payment), watch)
             if len(self._watches) > _WATCHED_MAX:
-                idle = next(name for name, other in self._watches.items() if not other.asking)
+                idle = next(name for name, other in self._watches.items() if not other.pending)
                 evicted = self._watches.pop(idle)
                 self._listener.remove(str(idle), evicted)
                 evicted.stop()

@@ -21,8 +21,8 @@ from commands.records import DeadLetter, Record
 from commands.replies import refused
 from commands.reply import Reply
 
-# What a broken stream or a bug of ours raises in a decision. Any other error is the infrastructure's and ends
-# the process.
+# Errors that a broken stream or a bug of ours raises in a decision. Any other error is the infrastructure's
+# and ends the process.
 UNDECIDABLE: Final = (
     ArithmeticError,
     AssertionError,
@@ -49,7 +49,7 @@ class Work:
 
 @dataclass(slots=True)
 class Result:
-    """What a batch writes, and the replies and dead letters that are sent once the writes are committed."""
+    """The writes of a batch, and the replies and dead letters that are sent once the writes are committed."""
 
     writes: Writes = field(default_factory=Writes)
     replies: list[Reply] = field(default_factory=list)
@@ -134,7 +134,7 @@ class Decider:
 
     def _with_refusals(self, payment_id: UUID, loaded: Loaded, works: Sequence[Work]) -> Loaded:
         """Adds the refusals of the queued commands: one refused before its stream was parked keeps its
-        answer."""
+        decision."""
         ids = [work.message.command_id for work in works]
         return replace(
             loaded,
@@ -191,8 +191,8 @@ class Decider:
 
 
 def _queued(payment_id: UUID, works: Sequence[Work]) -> Result:
-    # As parsed, not as sent: if a JSON name is repeated, the producer's bytes hold more than was searched for
-    # card data.
+    # Parks the parsed message, not the bytes sent: if a JSON name is repeated, the producer's bytes hold more
+    # than was searched for card data.
     records = [replace(work.record, value=dump(work.message)) for work in works]
     return Result(Writes(queued=[(payment_id, record) for record in records]))
 

@@ -45,7 +45,7 @@ def _not_a_number(value: object) -> object:
 
 
 Time = Annotated[AwareDatetime, BeforeValidator(_not_a_number)]
-# Of this century: PostgreSQL and Python disagree about the years at the ends.
+# Limited to this century: PostgreSQL and Python disagree about the years at the ends.
 Moment = Annotated[
     AwareDatetime,
     Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2100, 1, 1, tzinfo=UTC)),

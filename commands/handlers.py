@@ -1,4 +1,4 @@
-"""One function per message: check, decide, answer. No I/O: each returns what is to be saved and sent."""
+"""One function per message: check, decide, reply. No I/O: each returns what is to be saved and sent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -77,7 +77,7 @@ class Context:
 
 @dataclass(slots=True)
 class Decided:
-    """What one message leads to. `payment`: the stream afterwards, with its new events pending. `timer`: the
+    """The result of one message. `payment`: the stream afterwards, with its new events pending. `timer`: the
     payment's row from now on; None leaves it alone."""
 
     payment: Payment
@@ -148,7 +148,7 @@ def handle(message: Message, payment: Payment | None, context: Context) -> Decid
 
 
 def create_payment(command: CreatePayment, payment: Payment | None, context: Context) -> Decided:
-    """Starts the payment, repeats its answer, or refuses the key with other content.
+    """Starts the payment, repeats the decision on it, or refuses the key with other content.
 
     Raises `InvalidMessage` for a token that names no PSP.
     """
@@ -167,7 +167,7 @@ def create_payment(command: CreatePayment, payment: Payment | None, context: Con
         return Decided(payment, [reply], refusal=refusal)
     else:
         decided = Decided(payment)
-    decided.replies.append(replies.create_answer(command.command_id, decided.payment, cause.correlation_id))
+    decided.replies.append(replies.create_decision(command.command_id, decided.payment, cause.correlation_id))
     return decided
 
 
@@ -180,7 +180,7 @@ def _payment_request(command: CreatePayment) -> PaymentRequest:
 
 
 def merchant_command(command: MerchantCommand, payment: Payment, context: Context) -> Decided:
-    """Repeats an earlier answer, or decides. Raises `InvalidMessage` for another merchant's payment, as for
+    """Repeats an earlier decision, or decides. Raises `InvalidMessage` for another merchant's payment, as for
     one that does not exist."""
     if command.merchant_id != payment.merchant_id:
         raise InvalidMessage("payment_not_found", "payment_id", _NOT_FOUND, command.command_id)
@@ -196,14 +196,14 @@ def merchant_command(command: MerchantCommand, payment: Payment, context: Contex
         refusal = Refusal(payment.id, command.command_id, given, dump(reply))
         return Decided(payment, [reply], refusal=refusal)
     decided = _changed(payment, context.now)
-    decided.replies.append(replies.answer(command.command_id, payment, cause.correlation_id, given))
+    decided.replies.append(replies.decision(command.command_id, payment, cause.correlation_id, given))
     if payment.status is not before and payment.status in SETTLED:
         decided.replies.append(replies.update(payment))
     return decided
 
 
 def _repeated(command_id: UUID, given: str, payment: Payment, context: Context, cause: Cause) -> Reply | None:
-    """Returns the answer that the command had, with the present state. None: the command is new."""
+    """Returns the decision that was made on the command, with the present state. None: the command is new."""
     refusal = context.refusals.get(command_id)
     first = refusal.fingerprint if refusal else payment.commands.get(str(command_id))
     if first is None:
@@ -212,7 +212,7 @@ def _repeated(command_id: UUID, given: str, payment: Payment, context: Context, 
         detail = "this command_id was used before, for another command; the first one stands"
         return replies.mismatch(command_id, payment, "command_id", detail, cause)
     if refusal is None:
-        return replies.answer(command_id, payment, cause.correlation_id, given)
+        return replies.decision(command_id, payment, cause.correlation_id, given)
     stored = parse_reply(refusal.reply)
     return stored.model_copy(update={"status": payment.status, "version": payment.version})
 
@@ -339,9 +339,9 @@ def wake(message: Wake, payment: Payment, context: Context) -> Decided:
 
 
 def retry_parked(message: RetryParked, payment: Payment, context: Context) -> Decided:
-    """Answers that the stream can be read again: the decider has decided what waited behind it before."""
+    """Replies that the stream can be read again: the decider has decided what waited behind it before."""
     decided = _changed(payment, context.now)
-    decided.replies.append(replies.answer(message.command_id, payment, context.correlation_id))
+    decided.replies.append(replies.decision(message.command_id, payment, context.correlation_id))
     return decided
 
 

@@ -47,9 +47,9 @@ OutcomeKind = Literal[
     "EXPIRED",
 ]
 DisputeState = Literal["inquiry", "opened", "unclear", "won", "lost", "closed"]
-"""How a dispute stands, and what the bank takes. `inquiry`: the bank only inquires, and takes nothing.
-`opened`: it takes the amount until the end. `unclear`: it has ended, and the PSP does not report how. `lost`:
-it keeps the amount. `won`, `closed` (of an inquiry): it takes nothing."""
+"""The state of a dispute, and the money that the bank takes. `inquiry`: the bank only inquires, and takes
+nothing. `opened`: it takes the amount until the end. `unclear`: it has ended, and the PSP does not report
+how. `lost`: it keeps the amount. `won`, `closed` (of an inquiry): it takes nothing."""
 
 
 class Message(BaseModel):
@@ -59,7 +59,7 @@ class Message(BaseModel):
 
 
 class StoredCredential(Message):
-    """How a payment uses a card that is, or will be, kept for later payments."""
+    """The way in which a payment uses a card that is, or will be, kept for later payments."""
 
     use: Literal["store", "reuse"]
     initiator: Literal["customer", "merchant"]
@@ -256,7 +256,7 @@ class Balances(Message):
 
 
 class Outcome(Message):
-    """What is known about one step of one operation. Amounts are the PSP's, in our minor units."""
+    """The findings about one step of one operation. Amounts are the PSP's, in our minor units."""
 
     kind: OutcomeKind
     psp_id: Token | None = None

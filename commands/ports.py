@@ -1,4 +1,4 @@
-"""What the decider needs from outside, as protocols, and the rows that it reads and writes. The decider calls
+"""Protocols of what the decider needs from outside, and the rows that it reads and writes. The decider calls
 them, so it owns these interfaces."""
 
 from collections.abc import Collection, Mapping, Sequence

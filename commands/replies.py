@@ -1,5 +1,5 @@
-"""Builds the replies to a command's sender: the answer now, and an update when what it started has ended. No
-I/O."""
+"""Builds the replies to a command's sender: the decision now, and an update when what it started has ended.
+No I/O."""
 
 from typing import Final
 from uuid import UUID
@@ -23,7 +23,7 @@ def refused(invalid: InvalidMessage, payment: UUID | None, correlation_id: str |
     if invalid.command_id is None:
         return None
     return Reply(
-        kind="answer",
+        kind="decision",
         command_id=invalid.command_id,
         payment_id=payment,
         result="refused",
@@ -38,7 +38,7 @@ def mismatch(command_id: UUID, payment: Payment, path: str, detail: str, cause: 
     """Refuses a command whose key or id was used before with other content. `path`: the field that
     repeats."""
     return Reply(
-        kind="answer",
+        kind="decision",
         command_id=command_id,
         payment_id=payment.id,
         result="refused",
@@ -55,7 +55,7 @@ def mismatch(command_id: UUID, payment: Payment, path: str, detail: str, cause: 
 def refused_by_rule(command_id: UUID, payment: Payment, cause: Cause, refusal: Refused) -> Reply:
     """Refuses a command that a rule of the payment forbids."""
     return Reply(
-        kind="answer",
+        kind="decision",
         command_id=command_id,
         payment_id=payment.id,
         result="refused",
@@ -69,8 +69,11 @@ def refused_by_rule(command_id: UUID, payment: Payment, cause: Cause, refusal: R
     )
 
 
-def answer(command_id: UUID, payment: Payment, correlation_id: str | None, given: str | None = None) -> Reply:
-    """Answers a decided command with the present state of the payment and of what the command started.
+def decision(
+    command_id: UUID, payment: Payment, correlation_id: str | None, given: str | None = None
+) -> Reply:
+    """Builds the reply to a decided command, with the present state of the payment and of what the command
+    started.
 
     `given`: the command's fingerprint; None for a create.
     """
@@ -79,7 +82,7 @@ def answer(command_id: UUID, payment: Payment, correlation_id: str | None, given
     # One that waits for its next attempt has not ended, whatever became of the last.
     state = OperationState.STARTED if started and started.id in payment.retries else started and started.state
     reply = Reply(
-        kind="answer",
+        kind="decision",
         command_id=command_id,
         payment_id=payment.id,
         result="refused" if rejected else "accepted",
@@ -107,10 +110,10 @@ def _with_released(reply: Reply, capture: Operation, payment: Payment) -> Reply:
     return reply.model_copy(update=released)
 
 
-def create_answer(command_id: UUID, payment: Payment, correlation_id: str | None) -> Reply:
-    """Answers a create. If the payment has settled already, the reply gives the reason, and where the
-    customer goes."""
-    reply = answer(command_id, payment, correlation_id)
+def create_decision(command_id: UUID, payment: Payment, correlation_id: str | None) -> Reply:
+    """Builds the reply to a create. If the payment has settled already, the reply gives the reason, and where
+    the customer goes."""
+    reply = decision(command_id, payment, correlation_id)
     if payment.status not in SETTLED:
         return reply
     outcome = {"code": payment.reason, "detail": payment.detail, "action_url": _action_url(payment)}

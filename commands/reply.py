@@ -14,14 +14,14 @@ from .messages import Message
 class Reply(Message):
     """Tells the sender of `command_id`, on `payments.replies`, what became of the command.
 
-    `answer`: the command was decided; a repeat of the command gets the same result again, beside the present
-    state. `update`: the payment that this command created has since settled in another status, or the
+    `decision`: the command was decided; a repeat of the command gets the same result again, beside the
+    present state. `update`: the payment that this command created has since settled in another status, or the
     operation that it started has ended. An update is sent once; after a crash the same one (command_id,
     version) may come again.
     """
 
     type: Literal["reply.v1"] = "reply.v1"
-    kind: Literal["answer", "update"]
+    kind: Literal["decision", "update"]
     command_id: UUID
     payment_id: UUID | None
     result: Literal["accepted", "refused"]
@@ -47,8 +47,8 @@ class Reply(Message):
     correlation_id: str | None = None
     fingerprint: str | None = Field(
         default=None,
-        description="Hash of the request, in the answer to a command about a payment: two commands with one command_id "
-        "and different content each get an answer",
+        description="Hash of the request, in the decision on a command about a payment: two commands with one "
+        "command_id and different content each get a decision",
     )
     hint: str | None = Field(
         default=None,

@@ -21,14 +21,14 @@ from .messages import CreatePayment, MerchantCommand, RetryParked
 from .parsing import parse_reply
 from .reply import Reply
 
-AnsweredCommand = CreatePayment | MerchantCommand | RetryParked
-"""The commands to which the command worker replies with an answer."""
+DecidedCommand = CreatePayment | MerchantCommand | RetryParked
+"""The commands to which the command worker replies with a decision."""
 
 _POLL_MS: Final = 1_000
 
 
 class Consumer(Protocol):
-    """What the listener needs of aiokafka's `AIOKafkaConsumer`."""
+    """The part of aiokafka's `AIOKafkaConsumer` that the listener uses."""
 
     def assignment(self) -> Collection[Any]: ...
 
@@ -74,38 +74,38 @@ class Receiver(ABC):
 class PendingReply(Receiver):
     """The replies to one command, and the updates of its payment.
 
-    `answer` has the decision as its result, or None once no reply comes any more. One task awaits it: a
-    cancelled wait cancels the future.
+    `decision` has the reply of this kind as its result, or None once no reply comes any more. One task awaits
+    it: a cancelled wait cancels the future.
     """
 
-    def __init__(self, command: AnsweredCommand) -> None:
+    def __init__(self, command: DecidedCommand) -> None:
         super().__init__()
         self._command = command
         self._received: list[Reply] = []
-        self.answer: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        self.decision: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
 
     def receive(self, reply: Reply) -> None:
-        """Keeps the answer to this command, and every update of its payment.
+        """Keeps the decision on this command, and every update of its payment.
 
         An update may be for another's command with the same key; it counts once this command was accepted
         too.
         """
-        if reply.kind == "answer":
+        if reply.kind == "decision":
             if not self._is_ours(reply):
                 return
-            if not self.answer.done():
-                self.answer.set_result(reply)
+            if not self.decision.done():
+                self.decision.set_result(reply)
         self._received.append(reply)
         self.wake()
 
     def stop(self) -> None:
         """Ends every wait, with None."""
-        if not self.answer.done():
-            self.answer.set_result(None)
+        if not self.decision.done():
+            self.decision.set_result(None)
         super().stop()
 
     async def until(self, ended: Callable[[Reply], bool]) -> Reply | None:
-        """Returns the newest reply for which `ended` holds, those before the answer included. None: it
+        """Returns the newest reply for which `ended` holds, those before the decision included. None: it
         stopped first."""
         return await self.first(lambda: next(filter(ended, reversed(self._received)), None))
 
@@ -135,10 +135,10 @@ class ReplyListener:
             self._consumer.seek(partition, end)
 
     @contextmanager
-    def expect(self, command: AnsweredCommand) -> Iterator[PendingReply]:
+    def expect(self, command: DecidedCommand) -> Iterator[PendingReply]:
         """Collects the replies to a command. Enter it before the command is sent."""
         pending = PendingReply(command)
-        # An answer to a command that could not be decided names no payment.
+        # A refusal of a command that could not be read names no payment.
         ids = (str(command.command_id), str(command.payment_id))
         for id_ in ids:
             self.add(id_, pending)

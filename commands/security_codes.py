@@ -13,7 +13,7 @@ _NAME: Final = (
     "cvv|ccv|cvc|cvn|cvd|cvx|pvv|cvp2|cav2|cryptogram|securitycode|(?<!social)securitynumber|(?<!gift)cardcode"
     "|cardcv2|cardcheck|cardverification|verification(?:value|code|number)"
 )
-# What customers read beside the field: Adyen's Web components 5.72.0 and Braintree's drop-in 1.48.0 (npm)
+# Customers read these beside the field: Adyen's Web components 5.72.0 and Braintree's drop-in 1.48.0 (npm)
 # have them in these languages; "Prüfziffer" is Zen Cart's.
 _PHRASES: Final = (
     "Sicherheitscode",

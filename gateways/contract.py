@@ -31,8 +31,8 @@ RESPONSE_BYTES_MAX: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """How the call uses a kept payment method. `store`: keep it for later. `reuse`: it was kept before.
-    `initiator`: who begins this payment."""
+    """The way in which the call uses a kept payment method. `store`: keep it for later. `reuse`: it was kept
+    before. `initiator`: who begins this payment."""
 
     use: Literal["store", "reuse"]
     initiator: Literal["customer", "merchant"]
@@ -119,8 +119,8 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the PSP can do and how it behaves. The router and the handlers read it before anything starts, and
-    docs/gateways.md prints it.
+    """The abilities and the behaviour of a PSP. The router and the handlers read them before anything starts,
+    and docs/gateways.md prints them.
 
     `currencies`: those in which an amount can be written, by upper-case code. `switched`: those of them
     that an account takes only where its option of this name is `true`. `partial_capture`: less than was
@@ -327,8 +327,8 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class WebhookKeys:
-    """What a webhook is verified with. `secrets`: one, or two while they are exchanged. `options`: of the
-    account. `certificate`: the PEM at `certificate_url`, with the rest of its chain. `logins`: each
+    """The keys that a webhook is verified with. `secrets`: one, or two while they are exchanged. `options`:
+    of the account. `certificate`: the PEM at `certificate_url`, with the rest of its chain. `logins`: each
     `user:password` that the PSP may send as well (RFC 7617); empty: it sends none."""
 
     secrets: tuple[str, ...] = field(repr=False)
@@ -339,7 +339,7 @@ class WebhookKeys:
 
 @dataclass(frozen=True, slots=True)
 class WebhookRefused:
-    """Why a webhook is not believed. `stale`: rightly signed, but older than the PSP's tolerance.
-    `second_body`: another body came under its transmission id."""
+    """A webhook that is not believed, and the reason. `stale`: rightly signed, but older than the PSP's
+    tolerance. `second_body`: another body came under its transmission id."""
 
     reason: Literal["unsigned", "forged", "stale", "malformed", "certificate", "second_body"]

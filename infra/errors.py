@@ -29,7 +29,7 @@ class LocalProblem(Exception):
 
 
 class NotDone(LocalProblem):
-    """What was named does not exist, or is not in a state in which this can be done."""
+    """Raised when what was named does not exist, or is not in a state in which this can be done."""
 
     exit_code = 1
 

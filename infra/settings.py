@@ -59,13 +59,13 @@ class _Settings(BaseSettings):
 
 
 class EnvironmentSettings(_Settings):
-    """Which kind of installation this is: `production` refuses weak servers, `test` allows failpoints."""
+    """The kind of this installation: `production` refuses weak servers, `test` allows failpoints."""
 
     environment: Literal["production", "development", "test"] = "production"
 
 
 class ProcessSettings(EnvironmentSettings):
-    """What every long-running process reads."""
+    """Settings of every long-running process."""
 
     log_format: Literal["json", "pretty"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -117,7 +117,7 @@ class KafkaSettings(EnvironmentSettings):
 
     @property
     def heartbeat_every_s(self) -> float:
-        """How often a consumer tells its group that it lives, in s: six times a session."""
+        """The interval between a consumer's heartbeats to its group, in s: six in a session."""
         return self.session_timeout_s / 6
 
     @property
@@ -140,7 +140,7 @@ class DatabaseSettings(_Settings):
 
 
 class CommandWorkerSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
-    """What `infra.workers.command` reads."""
+    """Settings of `infra.workers.command`."""
 
     batch_max: int = Field(default=500, ge=1, le=5000, description="Records decided in one transaction")
     accounts_file: Path = Field(description="The PSP accounts of each merchant, TOML")
@@ -150,18 +150,18 @@ class CommandWorkerSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
 
 
 class RelaySettings(ProcessSettings, KafkaSettings, DatabaseSettings):
-    """What `infra.workers.relay` reads. `page`: how many events it publishes at once, at most."""
+    """Settings of `infra.workers.relay`. `page`: how many events it publishes at once, at most."""
 
     page: int = Field(default=500, ge=1, le=5000)
 
 
 class TimersSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
-    """What `infra.workers.timers` reads."""
+    """Settings of `infra.workers.timers`."""
 
 
 class ReturnSettings(_Settings):
-    """How customers come back from a PSP: the same in the gateway worker, which sends them there, and in
-    the API."""
+    """Settings of the way back from a PSP: the same in the gateway worker, which sends customers there, and
+    in the API."""
 
     public_url: HttpUrl | None = Field(
         default=None,
@@ -181,7 +181,7 @@ class ReturnSettings(_Settings):
 
 
 class GatewayWorkerSettings(ReturnSettings, ProcessSettings, KafkaSettings, DatabaseSettings):
-    """What `infra.workers.gateway` reads."""
+    """Settings of `infra.workers.gateway`."""
 
     accounts_file: Path = Field(description="The PSP accounts, TOML")
     gateway: str = Field(description="Whose requests this worker reads, as gateways/registry.py names it")
@@ -189,11 +189,11 @@ class GatewayWorkerSettings(ReturnSettings, ProcessSettings, KafkaSettings, Data
 
 
 class ReadModelSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
-    """What `infra.workers.read_models` reads."""
+    """Settings of `infra.workers.read_models`."""
 
 
 class InboxSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
-    """What `infra.workers.inbox` reads."""
+    """Settings of `infra.workers.inbox`."""
 
     accounts_file: Path = Field(
         description="The PSP accounts: some PSPs' webhooks are confirmed at the PSP before they are taken"
@@ -204,7 +204,7 @@ class InboxSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
 
 
 class ApiSettings(ReturnSettings, ProcessSettings, KafkaSettings, DatabaseSettings):
-    """What `infra.workers.api` reads."""
+    """Settings of `infra.workers.api`."""
 
     accounts_file: Path | None = Field(
         default=None,
@@ -216,7 +216,7 @@ class ApiSettings(ReturnSettings, ProcessSettings, KafkaSettings, DatabaseSettin
 
 
 class SimulatorSettings(ProcessSettings):
-    """What `infra.workers.simulator` reads: the simulated PSPs, which need neither Kafka nor PostgreSQL."""
+    """Settings of `infra.workers.simulator`: the simulated PSPs, which need neither Kafka nor PostgreSQL."""
 
     simulator_host: str = "127.0.0.1"
     simulator_port: int = Field(default=8200, ge=0, le=65535)

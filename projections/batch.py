@@ -28,7 +28,7 @@ Alarm = Literal["duplicate_charge", "contradiction", "escalated"]
 
 @dataclass(slots=True)
 class BatchResult:
-    """What a batch changed. `applied` and `skipped` count events, `filled` those read from the event store.
+    """The changes of a batch. `applied` and `skipped` count events, `filled` those read from the event store.
     `alarms`: what an operator has to look at, with the payment's id. `stale`: payments that became stale in
     this batch."""
 

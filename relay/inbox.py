@@ -28,7 +28,7 @@ from relay.matching import Missing, ReceivedNotice, Subject, subjects
 from relay.ports import Log, WebhookConfirmation
 
 TRIED_FOR_S: Final = 3 * 24 * 3600
-"""For how long a webhook that matches nothing is tried, from when it was received."""
+"""Seconds for which a webhook that matches nothing is tried, from when it was received."""
 TRY_AFTER_S: Final = (1, 5, 30, 120, 600, 3600)
 """The pauses between the tries; the last one again and again."""
 CONFIRMED_BATCH: Final = 50
@@ -43,7 +43,7 @@ _BATCH: Final = 200
 _BROKER_MAX_S: Final = 10.0
 
 Reason = Missing | Literal["not_valid", "not_confirmed"]
-"""Why no report was made of a webhook: column `reason` of webhooks_in."""
+"""The reason why no report was made of a webhook: column `reason` of webhooks_in."""
 
 MATCHED = Counter("aegispay_inbox_matched", "Webhooks whose report the broker has acknowledged", ["gateway"])
 UNMATCHED = Counter(
@@ -79,7 +79,7 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """What becomes of a row. `notice`: the notice, as the PSP shows it where it confirms them; None: it
+    """The decision on a row. `notice`: the notice, as the PSP shows it where it confirms them; None: it
     cannot be read."""
 
     mark: _Mark
@@ -241,7 +241,7 @@ def reports(received: ReceivedNotice, subject: Subject) -> list[AnyReport]:
                 source="webhook",
                 tries=0,
                 first_try_at=None,
-                # By our clock: the PSP's may be any, and some do not sign it.
+                # Our clock's time: the PSP's may be any, and some do not sign it.
                 observed_at=received.received_at,
                 signed_before=received.signed_before,
             )

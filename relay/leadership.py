@@ -20,7 +20,8 @@ async def limit_silence(connection: AsyncConnection) -> None:
     """Lets the server end this session after 5 s of silence, and commits moves of the cursor without
     waiting for the disk."""
     await connection.execute(f"SET idle_session_timeout = '{SILENCE_MAX_S}s'")
-    # For a reader stopped in the middle of a page: its session is not idle, the server waits to write.
+    # The limit for a reader stopped in the middle of a page: its session is not idle, the server waits to
+    # write.
     await connection.execute(f"SET tcp_user_timeout = '{SILENCE_MAX_S}s'")
     # A lost move of the cursor costs duplicates only.
     await connection.execute("SET synchronous_commit = off")

@@ -14,7 +14,7 @@ from commands.sql import statements
 
 
 class Position(NamedTuple):
-    """Where an event stands in the log. `tx` is PostgreSQL's text of an xid8: only the server compares it."""
+    """The place of an event in the log. `tx` is PostgreSQL's text of an xid8: only the server compares it."""
 
     generation: int
     tx: str
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
     @property
     def position(self) -> Position:
-        """Where this event stands, as the cursor names it."""
+        """The place of this event, as the cursor names it."""
         return Position(self.generation, self.tx, self.notification_id)
 
 
@@ -71,7 +71,7 @@ async def move_cursor(connection: AsyncConnection, old: Position, new: Position)
 
 
 class Waiting(NamedTuple):
-    """Why the end of the log is not published yet."""
+    """The reason why the end of the log is not published yet."""
 
     oldest_tx: str | None  # the oldest transaction id that is still running
     oldest_state: bytes | None  # of the first event that is committed and not yet published

@@ -18,8 +18,8 @@ from relay.publish import Ack, Publisher
 
 _BROKER_MAX_S: Final = 10.0
 _STAY_EVERY_S: Final = SILENCE_MAX_S / 5
-# How much a killed relay's successor publishes again, at most. To save after each small page would cost as
-# much as reading it.
+# Seconds of publishing that a killed relay's successor repeats, at most. To save after each small page would
+# cost as much as reading it.
 _SAVE_EVERY_S: Final = 0.05
 
 RECORDS = Counter("aegispay_relay_records", "Records that the broker acknowledged")

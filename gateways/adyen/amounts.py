@@ -1,4 +1,4 @@
-"""How Adyen writes an amount. Invariant: nothing is rounded; what cannot be written exactly is refused.
+"""Writes amounts as Adyen does. Invariant: nothing is rounded; what cannot be written exactly is refused.
 
 Source: docs.adyen.com/development-resources/currency-codes, whose decimals are not always those of ISO 4217.
 """
@@ -25,6 +25,6 @@ _AMOUNTS: Final = IntegerAmounts(
     },
 )
 CURRENCIES: Final = frozenset(_AMOUNTS.decimals)
-"""By upper-case code."""
+"""The upper-case codes of the currencies in which Adyen takes an amount."""
 
 to_wire, from_wire, sent = _AMOUNTS.to_wire, _AMOUNTS.from_wire, _AMOUNTS.sent

@@ -1,5 +1,5 @@
-"""What Adyen's refusals mean for us. Source: docs.adyen.com/development-resources/refusal-reasons; the
-classes are ours."""
+"""The meanings of Adyen's refusals. Source: docs.adyen.com/development-resources/refusal-reasons; the classes
+are ours."""
 
 from typing import Final
 

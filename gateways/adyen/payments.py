@@ -42,7 +42,7 @@ def answered(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Out
         return _unknown(response, code, body, known)
     if result in {"Refused", "Cancelled"}:
         if call.step != FIRST_STEP and "merchantReference" not in body:
-            # What the customer's browser brought back may be of another payment, which was declined.
+            # The customer's browser may have brought back the result of another payment, which was declined.
             return _unknown(response, "not_echoed", body, known)
         return _declined(body, response, known)
     if result in _CHALLENGES:

@@ -59,7 +59,7 @@ def refused(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outc
         case 429:
             return _provably_not_done(call, response, "rate_limited", body)
         case status if status >= 500 and is_transient(response):
-            # By Adyen's own sign nothing was done. `configuration` is the account's fault, and no absence:
+            # Adyen's own sign that nothing was done. `configuration` is the account's fault, and no absence:
             # 905, say.
             if body.get("errorType") == "configuration":
                 return _provably_not_done(call, response, code, body)
@@ -129,7 +129,7 @@ def money(amount: Any) -> dict[str, Any]:
 
 
 def money_mismatch(call: Call, amount: Any) -> str | None:
-    """Why an amount of Adyen's is not the call's. None: it is."""
+    """Returns the code for an amount of Adyen's that is not the call's. None: it is the call's."""
     if not isinstance(amount, dict) or amount.get("currency") != call.currency:
         return "currency_mismatch"
     value = amount.get("value")

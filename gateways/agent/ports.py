@@ -15,8 +15,8 @@ FINAL: Final[frozenset[OutcomeKind]] = frozenset(
 """A step that was closed with one of these has ended: it is neither sent nor looked up again."""
 
 Source = Literal["call", "query", "stored", "none"]
-"""Where a result comes from: the PSP's response to the step itself, its response to a query, the claim's
-stored result, or none of them, where nothing was sent."""
+"""The source of a result: the PSP's response to the step itself, its response to a query, the claim's stored
+result, or none of them, where nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

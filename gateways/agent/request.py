@@ -24,7 +24,7 @@ FOLLOW_UP: Final = "operation.follow_up_requested.v1"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the agent is to do with one step. `how` None: send it for the first time.
+    """The task of the agent for one step. `how` None: send it for the first time.
 
     `expires_at`: no try is sent later. `key_life_s`: as recorded when the operation started; None: it was
     not. `ends_unreached`: the step is closed where nobody could be reached, for another account waits for the

@@ -37,7 +37,7 @@ What = Literal["send", "query", "cancel"]
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What one call came to.
+    """The result of one call.
 
     `outcome` None: a lookup found nothing. `call_ms` None: nothing was written. `unavailable`: the PSP
     responded that it is not available as a whole. `away`: so it did, or it did not respond, or could not be

@@ -30,7 +30,7 @@ from gateways.wire.outcomes import hint_of_status, not_expressible
 
 
 class _Reads(Protocol):
-    """What the modules of transactions, targets and refunds have in common."""
+    """The functions that the modules of transactions, targets and refunds have in common."""
 
     def answered(
         self, call: Call, payload: Mapping[str, Any], response: HttpResponse, body: Mapping[str, Any], /

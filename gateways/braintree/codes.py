@@ -1,4 +1,4 @@
-"""What Braintree's reasons mean for us.
+"""The meanings of Braintree's reasons.
 
 Sources: the GraphQL schema's enums; the pages on processor responses, gateway rejections and errors; the
 codes of validation errors of its Python library. The classes are ours.
@@ -46,14 +46,14 @@ _PROCESSOR: Final = {
 }
 
 NOT_SETTLED_YET: Final = frozenset({"91506", "91574"})
-"""Of a refused refund: the transaction is not settled, or is just being."""
+"""Errors of a refused refund: the transaction is not settled, or is just being."""
 
 MAY_BE_DONE: Final = frozenset({"91504", "91507", "91512"})
-"""Of a refused capture, void or refund: what the transaction's state does not allow, perhaps because it
+"""Errors of a refused capture, void or refund: the transaction's state does not allow it, perhaps because it
 was done."""
 
 MORE_THAN_IS_LEFT: Final = "91521"
-"""Of a refused refund: the transaction has less left to give back than was asked for."""
+"""The error of a refused refund: the transaction has less left to give back than was requested."""
 
 TOKEN_IS_SPENT: Final = frozenset(
     """91564 91565 91566 91731 91732 91733 92907 92908 92909 93102 93107 93108 93109 93504 93505 93506
@@ -63,13 +63,13 @@ TOKEN_IS_SPENT: Final = frozenset(
 
 
 def of_rejection(reason: str | None) -> Meaning:
-    """What the reason of a gateway rejection means (GraphQL schema, `GatewayRejectionReason`)."""
+    """Returns the meaning of a gateway rejection's reason (GraphQL schema, `GatewayRejectionReason`)."""
     return _REASONS.get(reason or "", _NEW)
 
 
 def of_processor(code: str | None, decline_type: str | None) -> Meaning:
-    """What a decline means. Braintree's own split into soft and hard goes before the table's, but only the
-    code can say a hint or a duplicate. Source:
+    """Returns the meaning of a decline. Braintree's own split into soft and hard goes before the table's, but
+    only the code can give a hint or show a duplicate. Source:
     developer.paypal.com/braintree/docs/reference/general/processor-responses."""
     listed = _PROCESSOR.get(code or "", _NEW)
     if listed.verdict in {"DUPLICATE", "APPROVED"}:
@@ -100,5 +100,5 @@ _ERRORS: Final[dict[str, ErrorVerdict]] = {
 
 
 def of_error(error_class: str | None) -> tuple[ErrorVerdict, bool]:
-    """What an error's class means, and whether it is in the table, as no class at all is."""
+    """Returns the meaning of an error's class, and whether it is in the table, as no class at all is."""
     return _ERRORS.get(error_class or "UNKNOWN", "UNKNOWN"), (error_class or "UNKNOWN") in _ERRORS

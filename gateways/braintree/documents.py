@@ -21,7 +21,7 @@ fragment Returned on Refund {{
   refundedTransaction {{ id }}
   {_HISTORY}
 }}"""
-# What was captured and given back in all, by whomever.
+# The sums that were captured and given back, by anybody.
 _STANDING: Final = f"""
 fragment Standing on Transaction {{
   status {_MONEY}

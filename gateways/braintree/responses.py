@@ -205,7 +205,7 @@ def legacy(value: Any) -> tuple[str, ...]:
 
 
 def mismatch(call: Call, amount: Any) -> str | None:
-    """Why a `MonetaryAmount` is not the call's. None: it is."""
+    """Returns the code for a `MonetaryAmount` that is not the call's. None: it is the call's."""
     money = object_of(amount)
     if money.get("currencyCode") != call.currency:
         return "currency_mismatch"

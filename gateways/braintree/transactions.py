@@ -162,7 +162,7 @@ def _wrong(call: Call, transaction: Mapping[str, Any], status: str, source: resp
         return responses.mismatch(call, transaction.get("amount"))
     if source == "call":
         return "captured_unrequested"
-    # By now our own capture may have changed the amount.
+    # Our own capture may have changed the amount since.
     return responses.mismatch(call, responses.authorized_amount(transaction))
 
 

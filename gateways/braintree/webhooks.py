@@ -50,7 +50,7 @@ _DISPUTES: Final[Mapping[str, DisputeState]] = {
     "dispute_auto_accepted": "lost",
     "dispute_expired": "lost",
 }
-# Of a retrieval, in which the bank asks for the papers and takes nothing.
+# A retrieval is an inquiry: the bank wants the papers and takes nothing.
 _OF_RETRIEVAL: Final[Mapping[DisputeState, DisputeState]] = {
     "opened": "inquiry",
     "won": "closed",
@@ -146,7 +146,7 @@ def _notice(notification: Element, event_id: str) -> Notice | None:
     disputes = kind.startswith("dispute_")
     about = _text(notification, _DISPUTED if disputes else _TRANSACTION)
     if about is not None and kind_of(about) is None:
-        # Of another system on the same account: each of ours has its order id.
+        # Another system on the same account made it: each of ours has its order id.
         return Notice(event_id, kind, at=at)
     if disputes:
         state = _DISPUTES.get(kind)

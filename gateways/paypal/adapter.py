@@ -38,7 +38,7 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
 class _Reads(Protocol):
-    """What the modules of orders and of payments have in common."""
+    """The functions that the modules of orders and of payments have in common."""
 
     def answered(self, call: Call, body: Mapping[str, Any], response: HttpResponse, /) -> Outcome: ...
 

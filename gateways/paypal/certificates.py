@@ -27,7 +27,7 @@ _PATH: Final = re.compile(r"/[A-Za-z0-9/_.-]{1,400}")
 _NAME: Final = re.compile(r"(?:[a-z0-9-]{1,63}\.){1,5}paypal\.com")
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _CHAIN_MAX: Final = 5
-# Where Python's own default names no file.
+# Tried if Python's own default names no file.
 _BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",

@@ -1,4 +1,4 @@
-"""What PayPal's issues and its processors' codes mean for us. Sources: OpenAPI of Orders 2.13 and Payments
+"""The meanings of PayPal's issues and of its processors' codes. Sources: OpenAPI of Orders 2.13 and Payments
 2.5; the classes are ours."""
 
 # ruff: noqa: SIM905 - a table of codes reads better as a paragraph
@@ -112,15 +112,16 @@ _BY_ADVICE: Final = {
 
 
 def of_issue(issue: str) -> Meaning:
-    """What an issue of a 422 means. A new one is a refusal of the request before anything was done."""
+    """Returns the meaning of a 422's issue. A new one is a refusal of the request before anything was
+    done."""
     if issue.startswith(_SETUP) and issue not in _BY_ISSUE:
         return _CONFIG
     return _BY_ISSUE.get(issue, Meaning("REFUSED", listed=False))
 
 
 def of_processor(code: str | None, advice: str | None) -> Meaning:
-    """What the codes of a decline mean. The card network's advice goes before the processor's code, but not
-    before a code that blames us."""
+    """Returns the meaning of a decline's codes. The card network's advice goes before the processor's code,
+    but not before a code that blames us."""
     meaning = _BY_PROCESSOR.get(code or "")
     if meaning is not None and meaning.verdict in {"DUPLICATE", "CONFIG"}:
         return meaning

@@ -32,8 +32,8 @@ OURS: Final = ("CHECKOUT.ORDER.", "PAYMENT.AUTHORIZATION.", "PAYMENT.CAPTURE.", 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What an event says: the fields of a `Notice` that tell of an operation or a dispute. All None:
-    nothing."""
+    """The fields of a `Notice` about an operation or a dispute, as read from an event. All None: it is about
+    neither."""
 
     reference: str | None = None
     psp_id: str | None = None

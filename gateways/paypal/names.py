@@ -1,4 +1,4 @@
-"""How this adapter names what PayPal keeps: `orders/<order>`, and below it what was done.
+"""Names what PayPal keeps: `orders/<order>`, and below it what was done.
 
 An order that awaits its payer is `orders/<order>/waiting/<step>`, by the step that was answered so: with
 it a lookup tells an order that waits from one whose last call never arrived. A webhook may know a capture,

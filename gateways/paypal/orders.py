@@ -56,7 +56,7 @@ def _of_order(
             return responses.unknown(response, "found_twice", repeat_is_useless=True)
         found = of_payment(call, order_id, (alive or rows)[-1], response, source=source)
         return found if source == "call" else _with_balances(found, unit, order_id)
-    # What is held or taken would be so for the order's amount.
+    # Money that is held or taken would be so for the order's amount.
     if (code := responses.mismatch(call, unit.get("amount"))) is not None:
         return responses.unknown(response, code, repeat_is_useless=True)
     return _without_payment(call, order, order_id, response, source=source)

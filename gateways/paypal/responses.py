@@ -142,7 +142,7 @@ def unlisted_status(payment: Mapping[str, Any], response: HttpResponse, **known:
 
 
 def mismatch(call: Call, money: Any) -> str | None:
-    """Why PayPal's amount is not the call's. None: it is."""
+    """Returns the code for an amount of PayPal's that is not the call's. None: it is the call's."""
     moved = amounts.from_wire(money)
     if moved is None:
         return "amount_unreadable"

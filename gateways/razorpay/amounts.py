@@ -32,7 +32,7 @@ _AMOUNTS: Final = IntegerAmounts(
     least={"INR": 100},
 )
 CURRENCIES: Final = frozenset(_AMOUNTS.decimals)
-"""By upper-case code."""
+"""The upper-case codes of the currencies in which Razorpay takes an amount."""
 
 to_wire, sent = _AMOUNTS.to_wire, _AMOUNTS.sent
 

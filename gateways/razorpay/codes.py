@@ -1,4 +1,4 @@
-"""What Razorpay's error reasons mean for us. Source: its page on error codes; the classes are ours.
+"""The meanings of Razorpay's error reasons. Source: its page on error codes; the classes are ours.
 
 `code` says little: a card's decline and a wrong API key are both BAD_REQUEST_ERROR. So the reason decides;
 without one, whether a payment is named; without that, the words of the description.
@@ -40,7 +40,7 @@ _BY_REASON: Final[dict[str, Meaning]] = {
     **dict.fromkeys("input_validation_failed order_amount_mismatch".split(), REFUSED),
 }
 
-# Of these refusals the words say more than any reason. Source: Razorpay's pages on errors of captures and
+# The words of these refusals are clearer than any reason. Source: Razorpay's pages on errors of captures and
 # refunds.
 _BUSY: Final = (("another payment operation is in progress", Meaning("BUSY")),)
 _OF_REFUNDS: Final = (
@@ -56,7 +56,8 @@ _BY_WORDS: Final = (
 
 
 def of_reason(reason: str | None) -> Meaning | None:
-    """What an error's reason means. None: it is new, or there is none. Source: razorpay.com/docs/errors."""
+    """Returns the meaning of an error's reason. None: it is new, or there is none. Source:
+    razorpay.com/docs/errors."""
     if reason is None:
         return None
     if reason in _BY_REASON:
@@ -67,7 +68,7 @@ def of_reason(reason: str | None) -> Meaning | None:
 
 
 def of_words(description: object) -> Meaning | None:
-    """What an error's description means. None: it says nothing that is known."""
+    """Returns the meaning of an error's description. None: it contains nothing that is known."""
     return _said(_BY_WORDS, description)
 
 

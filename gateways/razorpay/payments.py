@@ -85,7 +85,7 @@ def of_attempt(call: Call, payment: Mapping[str, Any], response: HttpResponse) -
     known = {"psp_id": payment_id(payment), **responses.money(payment)}
     status = payment["status"]
     if status == "captured" or _was_captured(payment):
-        # Of an authorize only what it is known by already may have been captured: by a capture of ours.
+        # A capture of ours can have taken only an authorized payment whose id is known already.
         if call.kind == "authorize" and call.psp_id != known["psp_id"]:
             return _unknown(response, "captured_unrequested", payment)
         return Outcome(kind="APPROVED", balances=balances(payment), **known)

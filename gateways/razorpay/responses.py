@@ -185,7 +185,7 @@ def is_of(entity: Mapping[str, Any], reference: str | None) -> bool:
 
 
 def mismatch(call: Call, entity: Mapping[str, Any]) -> str | None:
-    """Why an entity's amount is not the call's. None: it is."""
+    """Returns the code for an entity's amount that is not the call's. None: it is the call's."""
     if entity.get("currency") != call.currency:
         return "currency_mismatch"
     amount = entity.get("amount")

@@ -29,7 +29,7 @@ from gateways.wire.outcomes import not_expressible
 
 
 class _Reads(Protocol):
-    """What each kind of object has a module for."""
+    """The functions that the module of each kind of object has."""
 
     def answered(self, call: Call, body: Mapping[str, Any], response: HttpResponse, /) -> Outcome: ...
 

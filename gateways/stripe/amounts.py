@@ -1,4 +1,4 @@
-"""How Stripe writes an amount. Invariant: nothing is rounded; what cannot be written exactly is refused.
+"""Writes amounts as Stripe does. Invariant: nothing is rounded; what cannot be written exactly is refused.
 
 Source: docs.stripe.com/currencies (zero-decimal list, three-decimal list, special cases, largest amounts).
 """
@@ -33,6 +33,6 @@ _AMOUNTS: Final = IntegerAmounts(
     largest_of_all=99_999_999,
 )
 CURRENCIES: Final = frozenset(_AMOUNTS.decimals)
-"""By upper-case code."""
+"""The upper-case codes of the currencies in which Stripe takes an amount."""
 
 to_wire, from_wire, sent = _AMOUNTS.to_wire, _AMOUNTS.from_wire, _AMOUNTS.sent

@@ -1,4 +1,4 @@
-"""What Stripe's decline codes mean for us. Source: docs.stripe.com/declines/codes; the classes are ours."""
+"""The meanings of Stripe's decline codes. Source: docs.stripe.com/declines/codes; the classes are ours."""
 
 # ruff: noqa: SIM905 - a table of codes reads better as a paragraph
 
@@ -54,8 +54,8 @@ AUTHORIZATION_IS_OVER: Final = frozenset(
 
 
 def meaning(*, advice_code: str | None, decline_code: str | None, code: str | None) -> Meaning:
-    """What the codes of a decline mean. The issuer's advice goes before its reason, and that before Stripe's
-    code. A reason that is new is soft."""
+    """Returns the meaning of a decline's codes. The issuer's advice goes before its reason, and that before
+    Stripe's code. A reason that is new is soft."""
     if advice_code in _BY_ADVICE:
         return _BY_ADVICE[advice_code]
     return _BY_CODE.get(decline_code or code or "", _NEW)

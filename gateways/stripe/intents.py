@@ -179,8 +179,8 @@ def _mismatch(call: Call, intent: Mapping[str, Any], status: str, source: respon
     received = intent.get("amount_received")
     if call.kind == "sale":
         return None if responses.is_amount(received, wire) else "amount_mismatch"
-    # How much of an authorization was captured, by whomever, is in the outcome's balances; by its own call
-    # nothing was.
+    # The outcome's balances have what was captured of an authorization, by anybody; its own call captured
+    # nothing.
     if not is_int(received) or (source == "call" and (received or status != "requires_capture")):
         return "captured_unrequested" if status == "succeeded" else "amount_mismatch"
     if status != "requires_capture":

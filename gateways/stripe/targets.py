@@ -68,7 +68,7 @@ def _capture(call: Call, intent: Mapping[str, Any], response: HttpResponse) -> O
     wire, received = amounts.sent(call), intent.get("amount_received")
     if tag != str(wire) or not responses.is_amount(received, intents.captured_by_us(intent)):
         return _unknown(call, response, "amount_mismatch", intent)
-    # What is left after a capture that is not the last one may since have been captured or released.
+    # Money that is left after a capture that is not the last one may since have been captured or released.
     more_may_follow = call.multicapture and not call.final
     if status == "succeeded" or (more_may_follow and status in ("requires_capture", "canceled")):
         return Outcome(kind="APPROVED", amount_minor=call.amount_minor, currency=call.currency)

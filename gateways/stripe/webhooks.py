@@ -23,7 +23,7 @@ from gateways.wire.signatures import hmac_hex, is_any
 _TOLERANCE_S: Final = 300  # of age; Stripe's own libraries take any time in the future
 _SIGNATURES_MAX: Final = 20
 _TIME: Final = re.compile(r"[0-9]{1,12}")
-# Of an inquiry (`warning_`) no money is taken, nor of a dispute that was prevented.
+# An inquiry (`warning_`) takes no money, nor does a dispute that was prevented.
 _DISPUTES: Final[Mapping[str, DisputeState]] = {
     "warning_needs_response": "inquiry",
     "warning_under_review": "inquiry",
@@ -74,7 +74,7 @@ def _notices(event: Mapping[str, Any]) -> tuple[Notice, ...] | WebhookRefused:
         if not isinstance(entity, dict):
             return WebhookRefused("malformed")
         fields = {} if _is_foreign(entity) else read(kind, entity)
-    # Of other events nothing is read: a thin one has no object at all.
+    # The adapter reads nothing of other events: a thin one has no object at all.
     return (Notice(event_id=event_id, event_type=kind, at=moment_of_unix(event.get("created")), **fields),)
 
 
@@ -102,7 +102,7 @@ def _intent(kind: str, intent: Mapping[str, Any]) -> dict[str, Any]:
     known = {"psp_id": psp_id, **responses.money(intent.get("amount"), intent.get("currency"))}
     known["known_as"] = responses.charge_of(intent, "latest_charge")
     if authorizes and kind == "payment_intent.succeeded":
-        # By us or externally: the sums show it, or a lookup.
+        # We did it, or somebody did externally: the sums show it, or a lookup.
         return {
             "reference": _last_capture(reference, intent),
             "outcome": _unknown("captured", balances=balances),

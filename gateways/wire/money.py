@@ -78,7 +78,7 @@ class IntegerAmounts:
             return None
 
     def _ratio(self, currency: str) -> tuple[int, int]:
-        """By what our minor units are multiplied, and divided, to become the PSP's."""
+        """Returns the factor and the divisor that turn our minor units into the PSP's."""
         theirs, ours = self.decimals[currency], money.exponent(currency)
         return 10 ** max(theirs - ours, 0), 10 ** max(ours - theirs, 0)
 

@@ -32,7 +32,7 @@ UNAVAILABLE: Final = frozenset({502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a PSP's code means for us.
+    """The meaning of a PSP's code.
 
     `verdict`: SOFT and HARD are declines, after which another attempt may succeed or never does. DUPLICATE:
     an earlier execution may exist. CONFIG: the account is not set up for the call. REFUSED: the request is at

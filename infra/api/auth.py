@@ -11,7 +11,7 @@ from infra.postgres import api_keys
 from infra.postgres.api_keys import Presented, Scope
 
 _REMEMBERED_S: Final = 5.0
-"""How long a key is cached, s: a revoked one works no longer than this."""
+"""Seconds for which a key is cached: a revoked one works no longer than this."""
 _REMEMBERED_MAX: Final = 10_000
 
 

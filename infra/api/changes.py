@@ -231,7 +231,7 @@ async def _send_change(request: Request, change: _Change, payment_id: str, princ
         headers["Preference-Applied"] = f"wait={wait_s}"
     with context.bus.replies.expect(command) as pending:
         await send(context, command, request)
-        decided = await by_deadline(began + max(wait_s or 0, _DECIDED_WITHIN_S), pending.answer)
+        decided = await by_deadline(began + max(wait_s or 0, _DECIDED_WITHIN_S), pending.decision)
         if decided is None:
             return accepted(command, headers)
         if decided.result == "refused":

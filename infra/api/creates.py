@@ -118,7 +118,7 @@ async def _require_fit(context: ApiContext, command: CreatePayment) -> None:
 
 async def _settled(pending: PendingReply) -> Reply | None:
     """Waits for the reply with a settled status, or the refusal. None: this process stops before it comes."""
-    decided = await pending.answer
+    decided = await pending.decision
     if decided is None or decided.result == "refused" or decided.status in SETTLED:
         return decided
     return await pending.until(lambda update: update.status in SETTLED)

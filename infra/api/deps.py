@@ -1,5 +1,5 @@
-"""What the routes share: the process's connections, the caller's rights, the parts of a request, and sending
-a command.
+"""The parts that all routes share: the process's connections, the caller's rights, the parts of a request,
+and sending a command.
 
 Invariant: what a route takes from a request is bounded in bytes and in time, and a command leaves only with
 the fields that the API key, the path and the Idempotency-Key determine, whatever the body holds.

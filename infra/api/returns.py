@@ -47,7 +47,7 @@ _QUERY_EVERY_S: Final = 4.0
 _AT_ONCE_MAX: Final = 200
 _RETURNED: Final = re.compile(r"[\x20-\x7e]{1,8000}")
 _REMEMBERED_S: Final = 2.0
-"""How long the result of an ended operation is kept for a page that is opened again, s."""
+"""Seconds for which the result of an ended operation is kept for a page that is opened again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ async def _result(context: ApiContext, command: CompleteAction, pending: Pending
         await context.bus.send(command, ())
     except Unreachable:
         return None  # a timer queries the PSP anyway
-    decided = await pending.answer
+    decided = await pending.decision
     if decided is None:
         return None
     last = decided if _has_ended(decided) else await pending.until(_has_ended)

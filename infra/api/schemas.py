@@ -34,7 +34,7 @@ class State(_Shape):
 
 
 class Lag(_Shape):
-    """How far the read model is behind the event store."""
+    """The lag of the read model behind the event store."""
 
     lag_ms: float = Field(
         description="Age of the oldest event that is stored but not shown yet, ms; measured within the last second"
@@ -42,7 +42,7 @@ class Lag(_Shape):
 
 
 class PaymentLag(Lag):
-    """How far the read model is behind, in all and for this payment."""
+    """The lag of the read model, in all and for this payment."""
 
     events_behind: int = Field(description="How many of the payment's stored events this response lacks")
     stale_since: AwareDatetime | None = Field(

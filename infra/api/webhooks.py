@@ -51,7 +51,7 @@ REFUSED = Counter("aegispay_webhooks_refused", "Webhooks refused", ["gateway", "
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """What this process verifies webhooks with."""
+    """The adapters, accounts and certificates with which this process verifies webhooks."""
 
     adapters: Mapping[str, Gateway]
     accounts: Watched[dict[str, WebhookAccount]] | None  # None: no webhooks are received

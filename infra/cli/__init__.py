@@ -117,7 +117,7 @@ def main() -> None:
     """Runs the command and ends the process with its exit code."""
     as_json = "--json" in sys.argv
     try:
-        # With --json the reason is a document, which click would not print.
+        # The reason is a document with --json, which click would not print.
         code = app(standalone_mode=False)
     except TyperException as error:
         code = _mistyped(error, as_json=as_json)

@@ -1,4 +1,4 @@
-"""Why a command could not do its work: in words, or with --json as its one document.
+"""Reports why a command could not do its work: in words, or with --json as its one document.
 
 Invariant: nothing here shows a password, which the address of a database may hold.
 """

@@ -26,7 +26,7 @@ AsJson = Annotated[
     typer.Option("--json", help="Print JSON on standard output instead; all else goes to standard error."),
 ]
 NOT_ABOVE_0 = ("The amount has to be above 0", "amount", "Write e.g. 10.99")
-"""What, where and what to do."""
+"""The problem, the field and the remedy."""
 PaymentName = Annotated[
     str, typer.Argument(metavar="PAYMENT", help="A payment's id, or the id of one of its operations.")
 ]

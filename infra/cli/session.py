@@ -31,7 +31,7 @@ def send(
 
     `key`: the idempotency key; None: a new one, which is printed.
     """
-    from commands.client import Client, ClientError, NoAnswer, NotSettled, Refused
+    from commands.client import Client, ClientError, NoReply, NotSettled, Refused
     from infra.cli.target import settings_of
     from infra.settings import KafkaSettings
 
@@ -48,7 +48,7 @@ def send(
         if isinstance(error, Refused):
             code = Mistyped.exit_code if error.reply is None else 1
         else:
-            code = 1 if isinstance(error, (NoAnswer, NotSettled)) else LocalProblem.exit_code
+            code = 1 if isinstance(error, (NoReply, NotSettled)) else LocalProblem.exit_code
         tell_error(error, chosen, code, as_json=as_json)
         raise typer.Exit(code) from None
     tell_reply(reply, chosen, amount=amount, as_json=as_json)

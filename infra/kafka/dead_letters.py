@@ -29,7 +29,7 @@ class Letter:
 
     @property
     def place(self) -> str:
-        """Where the original stands: topic/partition/offset."""
+        """The place of the original: topic/partition/offset."""
         return f"{self.letter.topic}/{self.letter.partition}/{self.letter.offset}"
 
 
@@ -61,7 +61,7 @@ async def send_again(settings: KafkaSettings, letter: DeadLetter) -> tuple[int, 
     unreadable = letter.code == "unreadable"
     if unreadable and original.value is None:
         raise NotSent("the Kafka client cannot read it now either")
-    # What could not be read then had no time of its own.
+    # A record that could not be read then had no time of its own.
     if not unreadable and original.timestamp != letter.timestamp_ms:
         raise NotSent("what stands at that place is not what the letter was written about: its time differs")
     async with producing(settings, "operator") as broker:

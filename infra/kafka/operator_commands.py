@@ -35,7 +35,7 @@ async def ask(
         try:
             with ExitStack() as expected:
                 answers = {
-                    command.payment_id: expected.enter_context(listener.expect(command)).answer
+                    command.payment_id: expected.enter_context(listener.expect(command)).decision
                     for command in commands
                 }
                 for command in commands:

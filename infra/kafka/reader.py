@@ -45,8 +45,8 @@ _ERRORS: Final = (
     OverflowError,
 )
 _FETCHED_MAX: Final = 3
-"""How often the reader fetches a batch with a wrong checksum before it gives up: the network may have
-broken it."""
+"""The number of times that the reader fetches a batch with a wrong checksum before it gives up: the network
+may have broken it."""
 _REMEMBERED_MAX: Final = 1000
 # A broken batch may claim any number of records.
 _RECORDS_MAX: Final = 100_000
@@ -159,7 +159,7 @@ async def record_at(bootstrap: str, place: TopicPartition, offset: int) -> Any |
 
 
 _BACK_MAX: Final = 1000
-"""So many records at a partition's end may be strangers'."""
+"""The number of records at a partition's end that may be strangers'."""
 
 
 async def last_records(
@@ -287,7 +287,7 @@ class _Batch:
 
 
 def _record(buffer: bytearray, start: int) -> tuple[int, int]:
-    """How far behind the batch's first the record stands, and where it ends. Raises `ValueError` or
+    """Returns how far the record stands behind the batch's first, and where it ends. Raises `ValueError` or
     `IndexError`."""
     length, at = decode_varint(buffer, start)
     _, time_end = decode_varint(buffer, at + 1)  # its attributes are one byte

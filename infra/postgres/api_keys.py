@@ -18,7 +18,7 @@ import psycopg
 from commands.sql import statements
 
 Scope = Literal["payments:read", "payments:write", "refunds:write", "doubt:resolve"]
-"""What a key may do: read; take payments, capture, void, cancel, complete and ask the PSP again; give
+"""The rights of a key: read; take payments, capture, void, cancel, complete and query the PSP again; give
 money back; decide for an operator what became of an operation in doubt."""
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 

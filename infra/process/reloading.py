@@ -50,7 +50,7 @@ class Watched(Generic[T]):
         return self._value
 
     def _look(self) -> None:
-        # What could not be used is tried again: what it named may have come since.
+        # A file that could not be used is read again: what it names may have come since.
         if self._complaint is None and self._stamp == _stamp(frozenset(self._stamp)):
             return
         try:

@@ -103,7 +103,8 @@ def run(
         sys.stderr.write(f"aegispay {name}: AEGISPAY_FAILPOINTS or AEGISPAY_CLOCK_OFFSET_S: {bad}\n")
         sys.exit(EXIT_MISCONFIGURED)
     configure_logs(chosen.log_format, chosen.log_level)
-    # What a start has made lives as long as the process: the collector need not look at it again and again.
+    # The objects of the start live as long as the process: the collector need not look at them again and
+    # again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -33,7 +33,7 @@ QUERY: Final = statements(__file__)["open"]
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What is open at one account: operations without an end, and webhooks that wait."""
+    """The open work at one account: operations without an end, and webhooks that wait."""
 
     account: str
     operations: int

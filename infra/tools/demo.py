@@ -14,7 +14,7 @@ from commands.client import Client
 from infra.tools.audit.verify import Verdict, VerifySettings, verify
 from infra.tools.local.state import StackState
 from infra.tools.local.target import MERCHANT, of_stack
-from infra.tools.traffic.checkout import ANSWER_WITHIN_S, PATIENCE_S, Checkout, Late
+from infra.tools.traffic.checkout import PATIENCE_S, REPLY_WITHIN_S, Checkout, Late
 from infra.tools.traffic.lifecycles import OrderLifecycle, lifecycles
 from infra.tools.traffic.orders import orders, run_name
 
@@ -71,7 +71,7 @@ async def run_demo(
             stack.kafka,
             merchant_id=MERCHANT,
             topic_prefix=stack.topic_prefix,
-            answer_timeout_s=ANSWER_WITHIN_S,
+            reply_timeout_s=REPLY_WITHIN_S,
         ) as client,
         aiohttp.ClientSession(
             base_url=stack.api_url, headers={"Authorization": f"Bearer {stack.api_key}"}

@@ -197,7 +197,7 @@ class CommandWorker:
         sends = [
             await self._send(
                 reply.model_copy(update={"hint": "wrong_partition"})
-                if reply.command_id in misplaced and reply.kind == "answer"
+                if reply.command_id in misplaced and reply.kind == "decision"
                 else reply
             )
             for reply in result.replies

@@ -147,7 +147,7 @@ class InDoubtGauges:
         IN_DOUBT.set(figures.payments)
         IN_DOUBT_OLDEST_S.set(figures.oldest_s)
         MANUAL_QUEUE.set(figures.manual)
-        # What is over is set to 0: a series that only ends would keep its last value.
+        # A series whose payments are settled is set to 0: one that only ends would keep its last value.
         for gateway, currency in self._known - figures.amounts.keys():
             IN_DOUBT_AMOUNT.labels(gateway, currency).set(0)
         for (gateway, currency), minor in figures.amounts.items():

@@ -13,7 +13,7 @@ ON CONFLICT (system_identifier) DO UPDATE SET generation = excluded.generation, 
 RETURNING generation
 
 -- name: sessions
--- How many sessions of the relay and of command workers this database has.
+-- The number of sessions of the relay and of command workers that this database has.
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND usename IN ('aegispay_command', 'aegispay_relay')
 

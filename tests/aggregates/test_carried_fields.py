@@ -35,7 +35,7 @@ def test_the_example_report_differs_from_every_default():
     assert [one.name for one in fields(ReportFields) if getattr(example, one.name) == one.default] == []
 
 
-@pytest.mark.parametrize("record", ["outcome", "answer", "confirm", "contradict"])
+@pytest.mark.parametrize("record", ["outcome", "report_status", "confirm", "contradict"])
 def test_an_event_made_from_a_report_carries_each_of_its_fields(record: str):
     made = payment()
     said = full_report(operation_of(made))

@@ -25,7 +25,12 @@ def test_a_create_is_accepted_and_starts_its_operation(harness):
     result = harness.run(harness.record(command))
 
     reply = result.replies[0]
-    assert (reply.kind, reply.result, reply.status, reply.version) == ("answer", "accepted", "PROCESSING", 2)
+    assert (reply.kind, reply.result, reply.status, reply.version) == (
+        "decision",
+        "accepted",
+        "PROCESSING",
+        2,
+    )
     assert reply.command_id == command.command_id
     assert harness.payment(command.payment_id).status is Status.PROCESSING
 
@@ -325,8 +330,8 @@ def test_a_parked_stream_is_retried_in_order_and_once(harness, database):
     assert [reply.code for reply in still] == ["still_parked"]
     assert [(reply.kind, reply.status) for reply in drained] == [
         ("update", "CAPTURED"),
-        ("answer", "CAPTURED"),
-        ("answer", "CAPTURED"),
+        ("decision", "CAPTURED"),
+        ("decision", "CAPTURED"),
     ]
     assert [reply.command_id for reply in drained[1:]] == [repeat.command_id, retry.command_id]
     topics = "SELECT topic FROM payment_events ORDER BY originator_version"

@@ -122,7 +122,7 @@ def test_a_command_is_accepted_and_its_events_carry_its_id(harness, stands, acce
 
     reply = harness.run(harness.record(command)).replies[0]
 
-    assert (reply.kind, reply.result, reply.command_id) == ("answer", "accepted", command.command_id)
+    assert (reply.kind, reply.result, reply.command_id) == ("decision", "accepted", command.command_id)
     assert reply.version == harness.payment(payment).version > before
     assert str(command.command_id) in harness.payment(payment).commands
 

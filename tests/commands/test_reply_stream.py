@@ -18,7 +18,7 @@ CREATE = uuid4()
 
 
 def answer(**other) -> Reply:
-    fields = {"kind": "answer", "command_id": REFUND.command_id, "payment_id": REFUND.payment_id}
+    fields = {"kind": "decision", "command_id": REFUND.command_id, "payment_id": REFUND.payment_id}
     return Reply(**fields | {"result": "accepted", "fingerprint": fingerprint(REFUND)} | other)
 
 
@@ -117,7 +117,7 @@ async def test_two_who_wait_for_one_command_both_have_its_answer(queue, listener
     with listener.expect(REFUND) as one, listener.expect(REFUND) as other:
         await queue.send(answer())
 
-    assert one.answer.result() == other.answer.result() == answer()
+    assert one.decision.result() == other.decision.result() == answer()
 
 
 async def test_an_update_before_the_answer_counts_and_the_newest_one_is_returned(queue, listener):
@@ -199,7 +199,7 @@ async def test_stopping_ends_every_wait_with_none_now_and_later(listener):
 
         assert (await pending.decision, await waiting) == (None, None)
     with listener.expect(REFUND) as late:
-        assert await late.answer is None
+        assert await late.decision is None
 
 
 async def test_nobody_waits_on_once_the_replies_cannot_be_read(queue):

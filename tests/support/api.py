@@ -121,7 +121,7 @@ class Worker:
 
     async def reply(self, command: CreatePayment | MerchantCommand, **other: Any) -> None:
         fields: dict[str, Any] = {
-            "kind": "answer",
+            "kind": "decision",
             "command_id": command.command_id,
             "payment_id": command.payment_id,
             "result": "accepted",

@@ -23,7 +23,7 @@ _SIGNED: Final = ("pspReference", "originalReference", "merchantAccountCode", "m
 
 
 class Event(NamedTuple):
-    """What a webhook reports. `psp_id`: of its object; `reference`: None: the payment's. `failure`: why it
+    """The content of a webhook. `psp_id`: of its object; `reference`: None: the payment's. `failure`: why it
     was not done; None: success."""
 
     event: str

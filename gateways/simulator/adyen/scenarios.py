@@ -25,10 +25,10 @@ TestError = Literal["no_connection", "io_exception"]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How a payment goes. `challenge`: a page of 3-D Secure comes first. `later`: Adyen answers Received, and
-    decides some time after. `code`: of the refusal; `declines`: the attempts that it refuses. `held`: the
-    result is Error, and the money is held all the same. `fault`: what goes wrong with one kind of call about
-    it. `dispute`: the events of the one that follows its capture."""
+    """The course of a payment. `challenge`: a page of 3-D Secure comes first. `later`: Adyen responds with
+    Received, and decides some time after. `code`: of the refusal; `declines`: the attempts that it refuses.
+    `held`: the result is Error, and the money is held all the same. `fault`: what goes wrong with one kind of
+    call about it. `dispute`: the events of the one that follows its capture."""
 
     ends: Ends = "Authorised"
     code: str | None = None

@@ -1,4 +1,4 @@
-"""Whether a processor's decline is final. Source: Braintree's page on authorization responses, whose table
+"""The processor's declines that are final. Source: Braintree's page on authorization responses, whose table
 has a decline type beside each code; a code that it does not list is soft.
 """
 

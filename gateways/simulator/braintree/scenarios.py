@@ -17,9 +17,9 @@ Fate = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How a transaction goes, and the fault that hits one kind of call about it. `code`: of the processor,
-    the reason of a rejection, or of the validation error that refuses the nonce. `declines`: the attempts
-    that are refused. `unlisted_s`: so long a search does not find the transaction."""
+    """The course of a transaction, and the fault that hits one kind of call about it. `code`: of the
+    processor, the reason of a rejection, or of the validation error that refuses the nonce. `declines`: the
+    attempts that are refused. `unlisted_s`: so long a search does not find the transaction."""
 
     fate: Fate = "approved"
     code: str = ""

@@ -29,7 +29,7 @@ class Account:
     webhook_secret: str = field(default="", repr=False)
 
     def flag(self, option: str) -> bool:
-        """Whether a `true|false` option is on; it is off where the account does not set it."""
+        """True if a `true|false` option is on; it is off where the account does not set it."""
         return self.options.get(option) == "true"
 
     def number(self, option: str, default: int = 0) -> int:
@@ -98,7 +98,7 @@ class Accounts:
         return next((one for one in self.of(gateway) if one.name == name), None)
 
     def is_first(self, account: Account) -> bool:
-        """Whether the account is the one that the file names first for its PSP."""
+        """True if the account is the one that the file names first for its PSP."""
         return self.of(account.gateway)[0] == account
 
 

@@ -33,10 +33,10 @@ class Lognormal(BaseModel):
 
 
 class Behaviour(BaseModel):
-    """How webhooks are sent from now on; each share from 0 to 1, drawn from the seed and from what the
-    webhook is and is about. `delay_s`: every webhook comes that much later. `repeat`: twice. `out_of_order`:
-    later than those that come after it. `forged`: a copy with a wrong signature goes before. `lost`: never
-    sent. `before_response`: before the response of the call that it is about."""
+    """The way in which webhooks are sent from now on; each share from 0 to 1, drawn from the seed and from
+    what the webhook is and is about. `delay_s`: every webhook comes that much later. `repeat`: twice.
+    `out_of_order`: later than those that come after it. `forged`: a copy with a wrong signature goes before.
+    `lost`: never sent. `before_response`: before the response of the call that it is about."""
 
     model_config = _STRICT
     seed: int = 0
@@ -50,7 +50,7 @@ class Behaviour(BaseModel):
     def draws(
         self, what: Literal["repeat", "out_of_order", "forged", "lost", "before_response"], webhook: str
     ) -> bool:
-        """Whether this happens to the webhook: by its share, and always the same for one seed and one
+        """True if this happens to the webhook: by its share, and always the same for one seed and one
         webhook."""
         share: float = getattr(self, what)
         if not share:

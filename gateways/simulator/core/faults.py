@@ -151,8 +151,8 @@ class TokenNames:
 
 @dataclass(frozen=True, slots=True)
 class Declines:
-    """Which attempts a declining token declines: the first `attempts` at one payment (None: all), or those at
-    the account that is named first alone."""
+    """The attempts that a declining token declines: the first `attempts` at one payment (None: all), or those
+    at the account that is named first alone."""
 
     attempts: int | None = None
     first_account_only: bool = False
@@ -191,7 +191,7 @@ class HitCounts:
         return declines.attempts is None or self._take(payment, declines.attempts)
 
     def _take(self, name: str | None, times: int) -> bool:
-        """Whether this is among the first so many calls of its name. A call without a name looks like its own
+        """True if this is among the first so many calls of its name. A call without a name looks like its own
         repeat, so it always is."""
         if name is None:
             return True
@@ -226,7 +226,7 @@ class FaultRule(BaseModel):
         return self
 
     def draws(self, call: str) -> bool:
-        """Whether the call belongs to the rule's share."""
+        """True if the call belongs to the rule's share."""
         drawn = blake2b(f"{self.seed}/{self.on}/{self.do}/{call}".encode(), digest_size=8).digest()
         return int.from_bytes(drawn, "big") < (self.share or 0) * 2**64
 

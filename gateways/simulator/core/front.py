@@ -178,7 +178,7 @@ class Front:
             done = await self._first_time(request, on, plan, keyed, keyed.name, fault=fault)
         finally:
             self._running.discard(mark)
-        # Of what hangs nothing was done and the key is free: a repeat of it gets through.
+        # A call that hangs did nothing and leaves the key free: a repeat of it gets through.
         return await self._hang(request, done) if isinstance(done, Fault) else done
 
     async def _first_time(
@@ -274,8 +274,8 @@ class Front:
         return f"/{self.gateway}{request.path_qs.removeprefix(request.app[PREFIX])}"
 
     def _origin(self, request: web.Request) -> str:
-        """Where the simulator's pages are for this client. Never the PSP's own host, which has no page of the
-        simulator."""
+        """Returns the origin of the simulator's pages for this client. Never the PSP's own host, which has no
+        page of the simulator."""
         origin = request.url.origin()
         if origin.host in self.hosts and request.transport is not None:
             host, port = request.transport.get_extra_info("sockname")[:2]

@@ -44,7 +44,7 @@ class Currencies:
         return int(MILLS // 10 ** self.decimals[currency])
 
     def step(self, currency: str) -> int:
-        """What each of the PSP's integers in this currency is a multiple of."""
+        """Returns the number of which each of the PSP's integers in this currency is a multiple."""
         return self.steps.get(currency, 1)
 
     def mills(self, integer: int, currency: str) -> int:

@@ -87,7 +87,7 @@ def _refusal(status: str, text: str) -> bytes:
 
 
 async def _pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    """Until the source ends; then the target ends too."""
+    """Passes bytes on until the source ends, then ends the target too."""
     try:
         while chunk := await source.read(_CHUNK):
             target.write(chunk)

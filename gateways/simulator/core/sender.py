@@ -19,7 +19,7 @@ from gateways.simulator.core.rows import Webhook
 FIRST_GAP_S: Final = 0.5
 TRIES: Final = 10
 _AT_ONCE: Final = 32
-_ANSWER_WITHIN_S: Final = 10.0
+_REPLY_WITHIN_S: Final = 10.0
 _AGAIN_AFTER_S: Final = 0.2  # of one that is to come twice
 _FIRST_WITHIN_S: Final = 5.0  # an answer waits no longer for its webhooks
 
@@ -40,7 +40,7 @@ class Sender:
     _loop: "asyncio.Task[None] | None" = None
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
+        timeout = aiohttp.ClientTimeout(total=_REPLY_WITHIN_S)
         self._http = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
         self.ledger.on_webhooks = self._woken.set
         self._loop = asyncio.create_task(self._run())
@@ -72,7 +72,7 @@ class Sender:
             await self._pause()
 
     async def _pause(self) -> None:
-        """Until there is something to do again."""
+        """Waits until there is something to do again."""
         full = len(self._posting) >= _AT_ONCE
         due = None if full else webhooks.next_due(self.ledger, self._posting)
         wait_s = None if due is None else max(due - time.time(), 0.001)
@@ -112,7 +112,7 @@ class Sender:
             webhooks.failed(self.ledger, webhook, again_at)
 
     async def _post(self, webhook: Webhook, account: Account, *, forged: bool) -> bool:
-        """Whether it was taken."""
+        """Posts a webhook. True: the receiver took it."""
         assert self._http is not None
         assert account.webhook_url is not None
         signed = self.dialects[webhook.gateway].sign(webhook, account, time.time(), forged=forged)

@@ -54,8 +54,8 @@ class Webhooks:
 
 
 def waiting(ledger: Ledger, now: float, posting: Collection[int], limit: int) -> list[Webhook]:
-    """At most `limit` webhooks that are due at `now` (Unix seconds) and are not being posted, the oldest
-    first. `posting`: their `seq`."""
+    """Returns at most `limit` webhooks that are due at `now` (Unix seconds) and are not being posted, the
+    oldest first. `posting`: their `seq`."""
     condition = f"WHERE state = 'waiting' AND due <= ? AND {_not_in(posting)} ORDER BY due, seq LIMIT ?"
     return _select(ledger, condition, now, *posting, limit)
 

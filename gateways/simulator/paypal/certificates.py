@@ -85,7 +85,7 @@ class Signer:
         return base64.b64encode(self.leaf()[1].sign(text, padding.PKCS1v15(), hashes.SHA256())).decode()
 
     def verifies(self, signature: str, transmission_id: str, at: str, webhook_id: str, body: bytes) -> bool:
-        """Whether the signature is one of `sign` for the same values."""
+        """True if the signature is one of `sign` for the same values."""
         text = _signed_text(transmission_id, at, webhook_id, body)
         try:
             raw = base64.b64decode(signature, validate=True)

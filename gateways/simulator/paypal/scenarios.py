@@ -21,7 +21,7 @@ RefundFate = Literal["pending", "pending_fails", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How an order is taken, and the fault that hits one kind of call about it. `issue`: PayPal refuses it
+    """The course of an order, and the fault that hits one kind of call about it. `issue`: PayPal refuses it
     with 422; `processor`: PayPal takes it, and the processor declines it with this code. `declines`: the
     attempts that either refuses."""
 
@@ -85,7 +85,7 @@ TOKENS: Final[dict[str, Scenario]] = {
     **NAMES,
 }
 
-# With these the order is taken as with sim_ok.
+# Tokens with which the order is taken as with sim_ok.
 LATER_TOKENS: Final[dict[str, Scenario]] = {
     **{token: Scenario(fault=fault) for token, fault in _NAMES.at_later().items()},
     "sim_refund_pending": Scenario(refund="pending"),

@@ -40,7 +40,7 @@ def sign(webhook: Webhook, account: Account, now: float, signer: Signer, *, forg
 
 
 def verifies(raw: bytes, signer: Signer) -> bool:
-    """Whether the call's signature is right. PayPal compares the event byte by byte, so it is taken as it was
+    """True if the call's signature is right. PayPal compares the event byte by byte, so it is taken as it was
     sent."""
     try:
         params: Any = orjson.loads(raw)

@@ -82,7 +82,7 @@ class Bank:
 
 
 def _refused(form: Mapping[str, str]) -> str | None:
-    """Why the customer did not pass."""
+    """Returns the reason why the customer did not pass. None: the customer passed."""
     if form.get("result") == "fail":
         return "payment_cancelled"
     otp = form.get("otp", "")

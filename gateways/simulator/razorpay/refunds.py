@@ -67,7 +67,7 @@ class Refunds:
             self._process(refund, payment, now)
 
     def _process(self, refund: Object, payment: Object, now: float) -> None:
-        """It was taken off what can be refunded already."""
+        """Processes a refund, whose amount was taken off what can be refunded already."""
         all_of_it = payment.refunded == payment.captured
         payment = self.payments.front.ledger.move(
             payment._replace(status="refunded" if all_of_it else payment.status),

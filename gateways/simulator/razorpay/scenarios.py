@@ -56,8 +56,8 @@ RefundFate = Literal["pending", "pending_fails", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How a payment goes, and the fault that hits one kind of call about it. `challenge`: the bank wants an
-    OTP first. `failure`: a key of `FAILURES`; `declines`: the attempts that it refuses. `late`: the bank
+    """The course of a payment, and the fault that hits one kind of call about it. `challenge`: the bank wants
+    an OTP first. `failure`: a key of `FAILURES`; `declines`: the attempts that it refuses. `late`: the bank
     authorizes what has failed after all. `dispute`: how the one ends that follows the capture."""
 
     challenge: bool = False

@@ -11,7 +11,7 @@ from gateways.simulator.stripe.scenarios import DECLINES, Decline
 from gateways.simulator.stripe.tables import Intent, Refund
 
 REFUNDS_SHOWN: Final = 10
-"""How many refunds a charge shows that is read with them."""
+"""The number of refunds that a charge shows when it is read with them."""
 
 
 def new_id(prefix: str, now: float) -> str:

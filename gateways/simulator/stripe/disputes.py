@@ -19,7 +19,7 @@ from gateways.simulator.stripe.tables import GATEWAY, Intent
 
 KIND: Final = "dispute"
 _COMING: Final = "coming"
-_ANSWER_WITHIN_S: Final = 7 * 24 * 3600
+_REPLY_WITHIN_S: Final = 7 * 24 * 3600
 _EVIDENCE: Final = {"winning_evidence": "won", "losing_evidence": "lost"}
 _OPEN: Final = frozenset({"needs_response", "warning_needs_response"})
 
@@ -124,7 +124,7 @@ def shown(one: Object) -> dict[str, Any]:
         "created": int(one.created),
         "currency": one.currency.lower(),
         "evidence_details": {
-            "due_by": int(one.created) + _ANSWER_WITHIN_S,
+            "due_by": int(one.created) + _REPLY_WITHIN_S,
             "has_evidence": False,
             "past_due": False,
             "submission_count": 0,

@@ -71,7 +71,8 @@ def released(
 
 
 def amount_to_capture(intent: Intent, params: forms.Capture) -> int:
-    """How much a capture takes, as Stripe's integer. Raises `Refusal` (400) for what cannot be captured."""
+    """Returns the amount that a capture takes, as Stripe's integer. Raises `Refusal` (400) for what cannot be
+    captured."""
     if intent.status == "succeeded":
         text = "The remaining amount on this PaymentIntent could not be captured because the remainder of the authorized amount has been released."
         raise unfit(text, intent)

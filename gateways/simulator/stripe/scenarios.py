@@ -72,9 +72,9 @@ class DisputeFate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How a payment goes, and the fault that hits one kind of call about it. `decline`: the reason, a key of
-    `DECLINES`; `declines`: the attempts that it refuses. `unlisted_s`: so long a search does not find the
-    payment."""
+    """The course of a payment, and the fault that hits one kind of call about it. `decline`: the reason, a
+    key of `DECLINES`; `declines`: the attempts that it refuses. `unlisted_s`: so long a search does not find
+    the payment."""
 
     status: Literal["succeeded", "requires_payment_method", "requires_action", "processing"] = "succeeded"
     decline: str | None = None
@@ -123,7 +123,7 @@ _STRIPE_OWN: Final = {
     "threeDSecure2Required": Scenario("requires_action"),
 }
 
-# Of Stripe's declining tokens some are written with the brand and some without; both are taken for each.
+# Some of Stripe's declining tokens are written with the brand and some without; both are taken for each.
 TOKENS: Final[dict[str, Scenario]] = {
     **{f"pm_card_{name}": scenario for name, scenario in _STRIPE_OWN.items()},
     **{f"pm_card_visa_{name}": _STRIPE_OWN[name] for name in _STRIPE_OWN if name.startswith("charge")},

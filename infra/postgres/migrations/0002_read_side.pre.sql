@@ -1,4 +1,4 @@
--- What the query API reads. Rebuilt by replay; written by the read-model worker alone.
+-- The tables that the query API reads. Rebuilt by replay; written by the read-model worker alone.
 
 CREATE TABLE {read}.payments (
     payment_id uuid PRIMARY KEY,

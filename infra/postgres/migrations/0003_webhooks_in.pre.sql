@@ -10,7 +10,7 @@ CREATE TABLE {schema}.webhook_deliveries (
 -- The same bytes are the same delivery, whatever id the headers give, which not every PSP signs.
 CREATE UNIQUE INDEX webhook_deliveries_once ON {schema}.webhook_deliveries (account, sha256(body));
 
--- Of PSPs that sign a checksum instead of the body: the one body of each signed delivery.
+-- The one body of each signed delivery of the PSPs that sign a checksum instead of the body.
 CREATE TABLE {schema}.webhook_transmissions (
     account text NOT NULL,
     transmission text NOT NULL,                -- as the PSP has signed it

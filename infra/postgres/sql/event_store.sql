@@ -18,7 +18,7 @@ SELECT topic, partition, record_offset, correlation_id, traceparent, message FRO
 WHERE payment_id = %s ORDER BY place
 
 -- name: count_newly_parked
--- How many streams were parked within the last minute.
+-- The number of streams that were parked within the last minute.
 SELECT count(*) FROM parked_streams WHERE since > clock_timestamp() - interval '1 minute'
 
 -- name: insert_events

@@ -17,5 +17,5 @@ SELECT wake_at, leased_until, leases, stuck_since, suspended FROM payment_timers
 SELECT reason, since FROM parked_streams WHERE payment_id = %s
 
 -- name: read_model
--- How far the payment's read model is.
+-- The place in the log up to which the payment's read model is.
 SELECT version, status, stale_since, action_url FROM payments WHERE payment_id = %s

@@ -1,4 +1,5 @@
-"""What each of the four sources has of one payment, in the same terms, so that they can be compared."""
+"""The facts of each of the four sources about one payment, in the same terms, so that they can be
+compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

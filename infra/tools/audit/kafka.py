@@ -83,8 +83,8 @@ class _Reading:
 
     def take(self, record: Any) -> None:
         try:
-            # What no dead letter is about was found free of card numbers: looking for them again takes
-            # longest.
+            # A record that no dead letter is about was found free of card numbers: looking for them again
+            # takes longest.
             aside = _place(record) in self.letters.places
             raw = record.value or b""
             command: AnyCommand = parse_command(raw) if aside else _COMMAND.validate_json(raw)

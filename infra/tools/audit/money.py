@@ -23,7 +23,7 @@ _MOVES: Final[dict[Kind, Moved]] = {
     "void": "released",
     "refund": "refunded",
 }
-# What may have moved for no operation of ours at the PSP while the outcome of one of ours is not known.
+# Moves that the PSP may have made for no operation of ours while the outcome of one of ours is not known.
 _BESIDE: Final[dict[Kind, frozenset[Moved]]] = {
     "authorize": frozenset({"captured", "released", "refunded"}),
     "sale": frozenset({"captured", "released", "refunded"}),
@@ -185,11 +185,9 @@ def _attempts(payment: Payment, intents: Sequence[Intent], main: Intent | None) 
                 how = "was lost to a dispute" if lost else "was given back"
                 yield Finding("duplicate_charges_returned", f"{intent.psp_id} for {intent.reference} {how}")
         elif known and operation is not None and (held or _being_returned(payment, operation)):
-            reason = (
-                f"{intent.psp_id} for {intent.reference} is a duplicate charge that is not given back yet"
-            )
-            # Of a payment that goes on, `unsettled` names the operation that gives it back.
-            yield Finding("in_doubt", reason, "duplicate_charge")
+            text = f"{intent.psp_id} for {intent.reference} is a duplicate charge that is not given back yet"
+            # If the payment goes on, `unsettled` names the operation that gives it back.
+            yield Finding("in_doubt", text, "duplicate_charge")
         elif main is None:
             yield Finding("double_charges", f"{intent.psp_id} for {intent.reference} besides what was paid")
         else:
@@ -340,10 +338,8 @@ def _as_recorded(payment: Payment, operation: Operation, intent: Intent, one: Mo
     recorded = human(minor, currency)
     less = operation.open and one.amount <= recorded
     if one.currency != currency or (one.amount != recorded and not less):
-        reason = (
-            f"{operation.id} is {recorded} {currency}, and the PSP {one.kind} {one.amount} {one.currency}"
-        )
-        yield Finding("amount_mismatches", reason)
+        text = f"{operation.id} is {recorded} {currency}, and the PSP {one.kind} {one.amount} {one.currency}"
+        yield Finding("amount_mismatches", text)
 
 
 def _operations(facts: Facts, payment: Payment, intents: Sequence[Intent]) -> Iterator[Finding]:
@@ -360,7 +356,7 @@ def _operations(facts: Facts, payment: Payment, intents: Sequence[Intent]) -> It
         by_another = any(_stands_for(facts, payment, intent, operation) for intent in intents)
         if operation.state is S.APPROVED and not by_another and not _in_doubt(facts, payment, operation):
             yield from _done(operation, done)
-        # What was taken twice is a double charge, whatever the payment records of it.
+        # Money that was taken twice is a double charge, whatever the payment records of it.
         if len(done) > 1 and _MOVES[operation.kind] in {"released", "refunded"}:
             reason = f"{operation.id} was {done[0].kind} {len(done)} times at the PSP"
             yield Finding("amount_mismatches", reason)

@@ -30,7 +30,7 @@ COLUMNS: Final = (
     "cancel_requested",
     "frozen",
 )
-"""Of `payments`, that are compared."""
+"""The columns of `payments` that are compared."""
 
 OPERATION_COLUMNS: Final = (
     "kind",

@@ -30,7 +30,7 @@ from infra.tools.audit.facts import Doubt, Facts, Kind, Parked, Recorded, Refusa
 from infra.tools.audit.judge import judge
 
 NO_FAULTS: Final = frozenset({"in_doubt", "duplicate_charges_returned"})
-"""What AegisPay knows of itself, and names."""
+"""Findings that AegisPay itself knows and reports."""
 _POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 # A request that has no answer yet has its timer set this far ahead at the most.
 _TIMERS_AHEAD_S: Final = 60.0
@@ -67,7 +67,7 @@ class Verdict:
 
     @property
     def gateway_charges(self) -> int:
-        """How often money was taken, by sales and captures."""
+        """The number of times that money was taken, by sales and captures."""
         return self.movements["captured"]
 
     def add(self, payment_id: UUID, facts: Facts) -> None:

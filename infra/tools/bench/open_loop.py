@@ -114,8 +114,8 @@ def _next(step: str, payment: UUID, merchant_id: str) -> Next:
 
 @dataclass(slots=True)
 class _Lived:
-    """How far a payment is. `step`, `command`: which one's end is waited for; the create's has no command
-    here."""
+    """The progress of a payment. `step`, `command`: which one's end is waited for; the create's has no
+    command here."""
 
     due_at: float
     since: float

@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from psycopg import sql
 
-from commands.client import SETTLED, Client, ClientError, NoAnswer, Refused
+from commands.client import SETTLED, Client, ClientError, NoReply, Refused
 from infra.kafka import reader, topics
 from infra.tools.local.state import StackState
 from infra.tools.local.target import MERCHANT
@@ -28,7 +28,7 @@ from infra.tools.traffic.chaos_orders import COURSES, ONE_IN_BY_HTTP, Refusal, S
 from infra.tools.traffic.orders import Order
 
 _AGAIN_AFTER_S: Final = 0.25
-_ANSWER_TIMEOUT_S: Final = 5.0
+_REPLY_TIMEOUT_S: Final = 5.0
 _LOST_AT_ONCE_S: Final = 0.5
 _LOOK_EVERY_S: Final = 0.1
 _AT_REST_WITHIN_S: Final = 60.0
@@ -51,7 +51,7 @@ class Load:
         self._http = aiohttp.ClientSession(
             base_url=self._stack.api_url,
             headers={"Authorization": f"Bearer {self._stack.api_key}"},
-            timeout=aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=_REPLY_TIMEOUT_S),
         )
         self._consumer = await self._reader()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._look())]
@@ -170,7 +170,7 @@ class Load:
             await command(client)
         except Refused as refused:
             return refused.code
-        except NoAnswer:
+        except NoReply:
             if time.monotonic() - asked_s < _LOST_AT_ONCE_S:
                 await self._reopen(client)
             return False
@@ -185,7 +185,7 @@ class Load:
                     self._stack.kafka,
                     merchant_id=MERCHANT,
                     topic_prefix=self._stack.topic_prefix,
-                    answer_timeout_s=_ANSWER_TIMEOUT_S,
+                    reply_timeout_s=_REPLY_TIMEOUT_S,
                 )
                 self._client = await client.__aenter__()
             return self._client

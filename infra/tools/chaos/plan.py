@@ -19,7 +19,7 @@ Workers = Annotated[int, Field(ge=1, le=9)]
 
 
 class StackPlan(BaseModel):
-    """How many processes of each kind run, and how they are set up."""
+    """The number of processes of each kind, and their settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -179,7 +179,7 @@ def _cut(chance: random.Random) -> dict[str, Any]:
 
 
 def _clock(chance: random.Random) -> dict[str, Any]:
-    # What a clock that is ahead has planned comes so much later: not after the run.
+    # Work that a fast clock has planned comes later by its offset: not after the run.
     step_s = chance.choice((-600.0, -60.0, 60.0, 120.0))
     # Two hours ahead is more than Kafka takes of a producer's own stamp; only what plans nothing is set so
     # far.

@@ -25,7 +25,8 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How long a fault was felt, in seconds. 0: it was not felt. None: it was still felt when the run ended.
+    """The time for which a fault was felt, in seconds. 0: it was not felt. None: it was still felt when the
+    run ended.
 
     `rate_back_s`: until the last second's throughput was 70 % of the average demand again.
     `nothing_overdue_s`: until no work was overdue.

@@ -26,7 +26,7 @@ _TURN_WITHIN_S: Final = 30.0
 
 @dataclass(slots=True)
 class InjectedFault:
-    """What became of one fault. `at_s` and `over_s` count from the first payment. `missed`: why it did not
+    """The end of one fault. `at_s` and `over_s` count from the first payment. `missed`: why it did not
     happen, or did not end."""
 
     fault: Fault

@@ -39,7 +39,7 @@ TOPICS: Final[Mapping[str, Topics]] = {
     "read_models": Topics((topics.EVENTS,), (topics.DEAD_LETTERS,)),
     "api": Topics((topics.REPLIES,), (topics.COMMANDS,)),
 }
-"""By the process's module in infra/workers."""
+"""Keyed by the process's module in infra/workers."""
 
 
 def roles() -> dict[str, str]:

@@ -118,8 +118,8 @@ def _vector() -> str:
 
 
 def _event_model(topic: str, event: type[Event]) -> type[BaseModel]:
-    """What the store holds of an event, and Kafka carries: its own fields, without the stream's id and
-    version."""
+    """Returns the model of an event as the store holds it and Kafka carries it: its own fields, without the
+    stream's id and version."""
     fields: dict[str, Any] = {}
     for name, hint in get_type_hints(event).items():
         if name not in _NOT_IN_THE_BODY and get_origin(hint) is not ClassVar:
@@ -165,7 +165,7 @@ def _operations() -> dict[str, Any]:
     """Returns the operations from AegisPay's side: it receives commands and sends the rest."""
     does: dict[str, tuple[str, str]] = {
         "takeCommands": ("receive", topics.COMMANDS),
-        "answer": ("send", topics.REPLIES),
+        "reply": ("send", topics.REPLIES),
         "publishEvents": ("send", topics.EVENTS),
         "reportUnusable": ("send", topics.DEAD_LETTERS),
     }

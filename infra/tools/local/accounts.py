@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _MERCHANTS: Final[Mapping[str, Sequence[str] | None]] = {"demo": None, "other": ("sim-eu",)}
-"""With the accounts that each has; None: all. Both have the first: what keeps merchants apart must not be
-the account."""
+"""Each merchant with its accounts; None: all. Both have the first: what keeps merchants apart must not be the
+account."""
 MERCHANTS: Final = tuple(_MERCHANTS)
 
 _CURRENCIES: Final = ("EUR", "USD", "GBP", "SEK", "JPY")

@@ -41,7 +41,7 @@ class DataFolder:
         self._take_lock()
         try:
             if fresh or not self._note().get("complete"):
-                # What never was complete holds nothing of value: its first start was interrupted.
+                # A folder that never was complete holds nothing of value: its first start was interrupted.
                 self._empty()
             self.id = str(self._note().get("id") or self._new())
             self._require_together()

@@ -1,4 +1,4 @@
-"""Where the local stack keeps files: a cache, which may be deleted at any time, and one folder of data."""
+"""The folders of the local stack: a cache, which may be deleted at any time, and one folder of data."""
 
 import os
 import pwd

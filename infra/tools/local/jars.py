@@ -22,8 +22,8 @@ _ENDPOINTS: Final = (
     "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5",  # without it Kafka logs nothing
 )
 _SCRATCH: Final = "maven"
-# What names a company's own authorities: the first two are read by requests itself, the third by pip, and the
-# last by OpenSSL, which pip asks where it uses the system's trust.
+# Variables that name a company's own authorities: requests itself reads the first two, pip the third, and
+# OpenSSL the last, which pip uses where it takes the system's trust.
 _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "SSL_CERT_FILE")
 _LIST: Final = Path(__file__).with_name("jars.sha256")
 

@@ -102,7 +102,7 @@ class Kafka:
             "transaction.state.log.num.partitions": 1,
             "transaction.state.log.replication.factor": 1,
             "transaction.state.log.min.isr": 1,
-            # What clients ask for by default. For so long a forgotten transaction holds back every command
+            # The default of Kafka's clients. For so long a forgotten transaction holds back every command
             # behind it.
             "transaction.max.timeout.ms": 60_000,
             "share.coordinator.state.topic.num.partitions": 1,

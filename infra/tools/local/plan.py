@@ -1,4 +1,4 @@
-"""Where everything of one stack is and how it is started, decided before anything starts."""
+"""The places and the start of everything in one stack, decided before anything starts."""
 
 import json
 import secrets

@@ -27,7 +27,7 @@ class ProcessState(BaseModel):
 
     @property
     def again(self) -> str:
-        """How often it was restarted, as a phrase to append; empty if never."""
+        """The number of restarts, as a phrase to append; empty if none."""
         match self.restarts:
             case 0:
                 return ""

@@ -38,7 +38,7 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     user: pwd.struct_passwd | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    # What it gets when its parent was killed. Nothing waits for it then, so it must be sure to end it.
+    # The signal for a child whose parent was killed. Nothing waits for it then, so it must be sure to end it.
     orphan_signal: signal.Signals = signal.SIGKILL
 
 

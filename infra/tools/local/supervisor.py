@@ -15,7 +15,7 @@ from infra.errors import EXIT_MISCONFIGURED, LocalProblem
 from infra.process import clock
 from infra.tools.local.subprocesses import Child, Program
 
-# What infra.process.runtime ends with when no waiting would help.
+# The exit code of infra.process.runtime when no waiting would help.
 _BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
 # A program that was up this long starts again with the shortest pause.
 _SOUND_AFTER_S: Final = 30.0

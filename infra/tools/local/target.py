@@ -10,7 +10,7 @@ from infra.tools.local.settings import StackSettings
 from infra.tools.local.state import StackState
 
 MERCHANT: Final = "demo"
-"""Whose credential the local stack's API key is."""
+"""The merchant to whom the local stack's API key belongs."""
 
 S = TypeVar("S", bound=BaseSettings)
 

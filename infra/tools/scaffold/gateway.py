@@ -27,7 +27,8 @@ _CHANGED: Final = (ADAPTERS, SIMULATORS, BOOKS)
 
 
 def new(root: Path, name: str, title: str) -> list[Path]:
-    """What was written or changed, relative to `root`. Raises `Mistyped`."""
+    """Writes the skeleton, and returns the paths that were written or changed, relative to `root`. Raises
+    `Mistyped`."""
     _check(root, name, title)
     class_name = re.sub(r"[^A-Za-z0-9]", "", title)
     words = {"name": name, "title": title, "class_name": class_name}
@@ -89,7 +90,7 @@ def _check(root: Path, name: str, title: str) -> None:
 
 
 def _filled(template: str | None, words: Mapping[str, str]) -> str:
-    """With each run of imports in order, which depends on the name."""
+    """Fills a template and sorts each run of imports, whose order depends on the name."""
     if template is None:
         return ""
     text = Template((_TEMPLATES / template).read_text()).substitute(words)

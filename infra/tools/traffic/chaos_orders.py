@@ -37,7 +37,7 @@ COURSES: Final[dict[Course, int]] = {
     "refund": 6,
     "refund two parts": 6,
 }
-"""With their weights."""
+"""The courses of an order with their weights."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from uuid import UUID
 import aiohttp
 from yarl import URL
 
-from commands.client import ENDED, SETTLED, Client, NoAnswer, NotSettled, Refused
+from commands.client import ENDED, SETTLED, Client, NoReply, NotSettled, Refused
 from commands.reply import Reply
 from infra.tools.traffic.lifecycles import OrderLifecycle, Step
 
 PATIENCE_S: Final = 60.0
-ANSWER_WITHIN_S: Final = 15.0
+REPLY_WITHIN_S: Final = 15.0
 """The time that one try has, of several."""
 _ASK_AGAIN_S: Final = 0.25
 _LATER: Final = frozenset({429, 503})
@@ -57,7 +57,7 @@ class Checkout:
             return str(stopped)
         except Refused as refused:
             return f"refused: {refused.code}"
-        except NoAnswer:
+        except NoReply:
             raise Late("no answer") from None
         except NotSettled as late:
             raise Late(f"still {late.status}") from None
@@ -198,12 +198,12 @@ async def _patiently(
 
 
 async def _repeated(ask: Callable[[], Awaitable[Reply]]) -> Reply:
-    """Sends a command again, with its key, until a reply comes or the patience ends. Raises `NoAnswer`."""
+    """Sends a command again, with its key, until a reply comes or the patience ends. Raises `NoReply`."""
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
             return await ask()
-        except NoAnswer:
+        except NoReply:
             if time.monotonic() > until:
                 raise
 

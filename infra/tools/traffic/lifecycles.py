@@ -1,6 +1,6 @@
-"""What happens to a shop's orders beside plain sales: held until shipped, released, refunded, challenged
-by the customer's bank, paid through the second account. Derived from the orders, so the same orders have
-the same lifecycles."""
+"""The lifecycles of a shop's orders beside plain sales: held until shipped, released, refunded, challenged by
+the customer's bank, paid through the second account. Derived from the orders, so the same orders have the
+same lifecycles."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,8 @@ _SECOND_ACCOUNT: Final = "pm_sim_soft_here"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the shop, or in a challenge its customer, does next. `amount_minor`: None is all that is left."""
+    """The next step of the shop, or in a challenge of its customer. `amount_minor`: None is all that is
+    left."""
 
     verb: Verb
     amount_minor: int | None = None

@@ -133,8 +133,8 @@ def orders(
 
 
 def _price(chance: random.Random, market: _Market) -> int:
-    """In minor units, as price tags look: 24.99, 3,980 yen, 7.950 dinar (its last digit is 0: cards take
-    no other)."""
+    """Draws a price in minor units, as price tags look: 24.99, 3,980 yen, 7.950 dinar (its last digit is 0:
+    cards take no other)."""
     euros = min(chance.lognormvariate(3.4, 0.8), 900.0) + 2.0
     match exponent(market.currency):
         case 0:
