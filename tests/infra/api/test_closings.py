@@ -136,7 +136,7 @@ async def test_nobody_closes_the_webhook_of_another_payment_or_merchant(
         ("evidence", None, "field_missing"),
         ("webhook_id", "7", "field_invalid"),
         ("reason", "card 4242 4242 4242 4242", "sensitive_data"),
-        ("reason", "-", "field_unknown"),
+        ("note", "-", "field_unknown"),
     ],
 )
 async def test_words_that_cannot_be_recorded_are_named_by_their_field(api, payment, field, value, code):
