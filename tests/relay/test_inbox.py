@@ -162,7 +162,11 @@ async def test_what_no_report_can_say_stops_no_other(environment, harness, owner
     assert len(await reports(environment)) == 1
     async with await connect_async(environment.settings(DatabaseSettings, "audit"), "test") as connection:
         (left,) = await unmatched_webhooks.oldest(connection, 10)
-    assert (left.payment_id, left.reason, left.event_type) == (payment, "not_valid", "payment_intent.succeeded")
+    assert (left.payment_id, left.reason, left.event_type) == (
+        payment,
+        "not_valid",
+        "payment_intent.succeeded",
+    )
 
 
 async def test_killed_after_the_broker_has_the_report_it_is_sent_again_and_changes_nothing(
