@@ -21,6 +21,7 @@ from gateways.agent.ports import Closed, Ended, Granted, MayOnlyQuery, StepId
 from infra.postgres.prepared import PreparedStatements, Row
 from infra.settings import DatabaseSettings
 
+# Steps in one statement. The others wait for the next one, which begins as soon as this one has ended.
 _GROUP_MAX: Final = 200
 _NEVER_SENT: Final = dump(
     Outcome(kind="NOT_SENT", code="never_sent", detail="asked for before it was sent", unreached=True)
@@ -81,9 +82,13 @@ class _Groups(Generic[A, R]):
         self._serving: asyncio.Task[None] | None = None
 
     async def submit(self, request: A) -> R:
+        # Nothing waits for a group to fill: alone, a claim costs one round trip; under load a group grows by
+        # itself to what came during the round trip before it.
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         if self._serving is None:
+            # A task of its own: a requester that is cancelled cancels its future only, and never the
+            # statement, which would leave the connection in the middle of it.
             self._serving = asyncio.create_task(self._serve_all())
             self._serving.add_done_callback(self._ended)
         return await future
@@ -93,8 +98,12 @@ class _Groups(Generic[A, R]):
             self._group = self._next_group()
             results = await self._serve([request for request, _ in self._group.values()])
             for step, (_, future) in self._group.items():
+                # Cancelled while the statement ran: what that did stands. Its record was not acknowledged,
+                # and whoever reads it again finds the claim.
                 if not future.done():
                     future.set_result(results[step])
+        # No await since the loop's last look at `_waiting`: a request that came in between would find a task
+        # that serves nobody any more, and wait for ever.
         self._serving = None
 
     def _next_group(self) -> dict[StepId, tuple[A, "asyncio.Future[R]"]]:
@@ -113,6 +122,8 @@ class _Groups(Generic[A, R]):
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if task.cancelled() or (error := task.exception()) is None:
             return
+        # Nobody knows whether the statement was committed before its connection broke. So every requester
+        # gets the error: the process ends without acknowledging, and its successor finds what was done.
         self._serving = None
         for _, future in (*self._group.values(), *self._waiting):
             if not future.done():
@@ -178,8 +189,12 @@ class PostgresClaims:
 
     async def _claim_group(self, group: Sequence[_Claim]) -> dict[StepId, Granted | Closed | MayOnlyQuery]:
         results: dict[StepId, Granted | Closed | MayOnlyQuery] = {}
+        # The statement takes one life of a key for all its rows, so each life has a statement, and a
+        # transaction, of its own. The locks of one are gone before the next takes its own: the order by step
+        # holds all the same.
         for key_life_s in {request.key_life_s for request in group}:
             same = [
+                # PostgreSQL compares it with its own clock in the statement: ours may be minutes wrong.
                 _fields(request.step) | {"expires_at": request.expires_at or "infinity"}
                 for request in group
                 if request.key_life_s == key_life_s
@@ -193,6 +208,9 @@ class PostgresClaims:
                     if sent.state == b"open" and sent.first_try_at and sent.last_try_at
                     else _refused(sent)
                 )
+        # A row may be closed between the two statements, and is then seen as closed, which is never wrong.
+        # One that `withdraw` deletes in between is in no result: the KeyError in `_serve_all` ends the
+        # process, which reads its request again and claims it.
         if refused := [_fields(request.step) for request in group if request.step not in results]:
             for row in await self._claiming.run("read", [orjson.dumps(refused)]):
                 step, sent = _sent(row)
@@ -202,6 +220,7 @@ class PostgresClaims:
     async def _close_group(self, group: Sequence[_Result]) -> dict[StepId, bool]:
         results = [
             _fields(result.step)
+            # A fragment: the outcome is JSON already, and is not parsed to be written again.
             | {"tries_max": result.tries_max, "result": orjson.Fragment(dump(result.result))}
             for result in group
         ]
@@ -221,6 +240,7 @@ class PostgresClaims:
         results = {}
         for row in await self._ending.run("end", [steps, _NEVER_SENT]):
             step, sent = _sent(row)
+            # By the server's clock, as `last_try_at` is: `StatusQuery` proves absence by the difference.
             now = _time(row[7])
             assert now is not None
             results[step] = Ended(sent.result, sent.tries, sent.first_try_at, sent.last_try_at, now)
@@ -254,10 +274,13 @@ def _sent(row: Row) -> tuple[StepId, _Sent]:
 
 
 def _time(text: bytes | None) -> datetime | None:
+    # PostgreSQL's text in DateStyle ISO, `2026-11-30 14:48:13.5+00`: its offset needs Python 3.11.
     return None if text is None else datetime.fromisoformat(text.decode())
 
 
 def _refused(sent: _Sent) -> Closed | MayOnlyQuery:
+    # Closed without a result: a query came first, and brought no final one. Open: the key's life, or
+    # `expires_at`, is over, and a try may have been executed. Either way the PSP has to be queried.
     if sent.state == b"closed" and sent.result is not None:
         return Closed(sent.result, sent.tries, sent.first_try_at)
     return MayOnlyQuery()

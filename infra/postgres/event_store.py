@@ -68,6 +68,8 @@ class EventMapper(Mapper[UUID]):
         state["originator_version"] = stored_event.originator_version
         if issubclass(kind, Created):
             state["originator_topic"] = Payment.TOPIC
+        # As the library's own mapper makes it (eventsourcing 9.5.6): a stored fact is not validated again, so
+        # a rule that is tightened later leaves old streams readable.
         event = object.__new__(kind)
         event.__dict__.update(state)
         return event
@@ -103,6 +105,8 @@ class Recorder(AggregateRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> None:
         """Appends the events, in the caller's transaction or one of its own. Raises psycopg's
         `UniqueViolation`."""
+        # Two workers with the same streams insert into the primary key in one order: the second waits for the
+        # first and then gets the UniqueViolation, where another order could end in a deadlock.
         rows = sorted(stored_events, key=lambda event: (event.originator_id, event.originator_version))
         self.connection.execute(
             _INSERT_EVENTS,
@@ -171,6 +175,7 @@ class PaymentStore:
                 refusal = Refusal(payment_id, command_id, fingerprint, reply.encode())
                 refusals.setdefault(payment_id, {})[command_id] = refusal
         loaded = {payment_id: Loaded(parked=payment_id in parked) for payment_id in ids}
+        # groupby joins neighbours only: the statement has the rows in the order of their streams.
         for originator, stored in groupby(events, key=lambda event: event.originator_id):
             assert isinstance(originator, UUID)
             replayed = self._replay(list(stored), parked=originator in parked)
@@ -184,6 +189,7 @@ class PaymentStore:
                 payment = self._mapper.to_domain_event(row).mutate(payment)  # type: ignore[attr-defined]
         except UNDECIDABLE as error:
             version = row.originator_version
+            # The class alone: the error's own text may quote the event.
             return Loaded(broken=f"{type(error).__name__} at version {version}, {row.topic}", parked=parked)
         return Loaded(payment, parked=parked)
 
@@ -206,12 +212,17 @@ class PaymentStore:
     def save(self, writes: Writes) -> None:
         """Saves everything in one transaction. Raises `Conflict` where another writer has added a version
         meanwhile."""
+        # `collect_events` empties the aggregates. After a conflict they have nothing left to save: whoever
+        # tries again loads the streams and decides anew.
         events = [
             self._mapper.to_stored_event(event)
             for payment in writes.payments
             for event in payment.collect_events()
         ]
         try:
+            # The events first: the INSERT takes the transaction's id for `tx`, and with it the place in the
+            # log. All that follows commits with them or not at all. One round trip and one wait for the disk
+            # for the whole batch.
             with self._connection.pipeline(), self._connection.transaction():
                 if events:
                     self._recorder.insert_events(events)
@@ -219,6 +230,8 @@ class PaymentStore:
                     if columns := rows(writes):
                         self._connection.execute(insert, columns, prepare=True)
         except psycopg.errors.UniqueViolation as error:
+            # By the table: the others take a row that is there already as done (ON CONFLICT), so only a
+            # version can collide.
             if error.diag.table_name == "payment_events":
                 raise Conflict(error.diag.message_detail) from error
             raise
@@ -236,6 +249,8 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
 
 
 def _timers(writes: Writes) -> tuple[list[Any], ...]:
+    # Sorted: rows are locked in the order in which they are given, and two workers that lock the same ones in
+    # two orders would end in a deadlock.
     return _columns(sorted((timer.payment_id, timer.version, timer.wake_at) for timer in writes.timers))
 
 
@@ -274,6 +289,7 @@ def _unparked(writes: Writes) -> tuple[list[Any], ...]:
     return _columns(sorted(writes.unparked))
 
 
+# Timers before `park` and `unpark`, which mark their rows; parking before its records, which refer to it.
 _SIDE_WRITES: Final[tuple[tuple[str, Callable[[Writes], tuple[list[Any], ...]]], ...]] = (
     (_SQL["write_timers"], _timers),
     (_SQL["write_gateway_ids"], _gateway_ids),

@@ -1,6 +1,7 @@
 -- name: select_streams
 -- The events of these streams, in the order of (stream, version).
 SELECT originator_id, originator_version, topic, state FROM payment_events
+-- In the primary key's own order: nothing is sorted.
 WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version
 
 -- name: select_parked
@@ -19,11 +20,15 @@ WHERE payment_id = %s ORDER BY place
 
 -- name: count_newly_parked
 -- The number of streams that were parked within the last minute.
+-- Of all workers, by the server's clock: a process that ended for too many of them starts again and counts
+-- on.
 SELECT count(*) FROM parked_streams WHERE since > clock_timestamp() - interval '1 minute'
 
 -- name: insert_events
 -- Appends events of several streams, in the order given.
 INSERT INTO payment_events (originator_id, originator_version, topic, state, generation)
+-- The columns `tx` and `notification_id` come from their defaults. The primary key makes the second writer of
+-- a version wait for the first, and then fail: no other lock is needed for optimistic concurrency.
 SELECT e.id, e.version, e.topic, e.state, %s
 FROM unnest(%b::uuid[], %s::bigint[], %s::text[], %b::bytea[]) AS e (id, version, topic, state)
 
@@ -42,6 +47,7 @@ WHERE t.version <= excluded.version
 -- name: write_gateway_ids
 -- Notes by which id of the PSP an account knows an operation.
 INSERT INTO gateway_ids (account, psp_id, payment_id, operation_id)
+-- The first operation under an id keeps it: a capture may have no id at the PSP but its authorization's.
 SELECT * FROM unnest(%s::text[], %s::text[], %s::uuid[], %s::text[]) ON CONFLICT DO NOTHING
 
 -- name: write_refusals
@@ -53,12 +59,14 @@ SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::jsonb[]) ON CONFLIC
 -- Parks streams, and suspends their timers.
 WITH parked AS (
     INSERT INTO parked_streams (payment_id, reason) SELECT * FROM unnest(%s::uuid[], %s::text[])
+    -- A stream that another worker parked meanwhile keeps its reason; its timer is suspended already.
     ON CONFLICT DO NOTHING RETURNING payment_id
 )
 UPDATE payment_timers t SET suspended = true FROM parked WHERE t.payment_id = parked.payment_id
 
 -- name: queue
 -- Queues the records of parked streams, in order.
+-- A record that is read again, after a kill before its offset was committed, conflicts by its place in Kafka.
 INSERT INTO parked_records (payment_id, topic, partition, record_offset, correlation_id, traceparent, message)
 SELECT * FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::bigint[], %s::text[], %s::text[], %b::bytea[])
 ON CONFLICT DO NOTHING
