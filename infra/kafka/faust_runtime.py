@@ -51,7 +51,10 @@ OLDEST = Gauge("aegispay_agent_oldest_unacknowledged_seconds", "Since it was rea
 DRAIN_S: Final = 10.0
 """The deadline of a call (gateways.contract): whatever is in flight ends by itself within this time."""
 
+# From the beginning of the drain, and below the 15 s that compose.yaml gives a container. A call that takes
+# all of DRAIN_S leaves 1.5 s for the last commit; what that misses is read again.
 _EXIT_AFTER_S: Final = 11.5
+# Each commit is a record on Kafka. What was finished within this time is read again after a kill.
 _COMMIT_EVERY_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.5
 
@@ -95,6 +98,7 @@ class _Consumer(aiokafka_driver.Consumer):  # type: ignore[misc]
         if held_up:
             return await super().wait_first(*awaited, timeout=timeout)
         delivery, suspended = awaited
+        # A coroutine that nobody will await: closed, or Python warns of it.
         suspended.close()
         return WaitResults([delivery], [await delivery], stopped=False)
 
@@ -125,19 +129,25 @@ def _app(settings: KafkaSettings, group: str) -> Any:
         id=settings.topic_prefix + group,
         broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka.split(",")),
         store="memory://",
+        # Faust 0.15.3's default one starts a failed agent again behind the record that failed: it would be
+        # lost.
         agent_supervisor=CrashingSupervisor,
         key_serializer="raw",
         value_serializer="raw",
         stream_wait_empty=False,  # every record in flight may be repeated: the group need not wait for it
         stream_buffer_maxsize=4096,
+        # Faust's default is 60 s: for so long nobody would call the PSP for a killed worker's payments.
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.heartbeat_every_s,
         broker_max_poll_records=500,
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        # In s; Faust's default is 1200.
         producer_request_timeout=30.0,
         consumer_auto_offset_reset="earliest",
         topic_allow_declare=False,
         topic_disable_leader=True,
+        # There are no tables, yet with Faust's default of 1 the group would take the assignor that tables
+        # need.
         table_standby_replicas=0,
         web_enabled=False,
     )
@@ -164,6 +174,8 @@ class _Runtime:
                 work = BatchWork(agent.name, agent.mode, self._fail)
         self._works[topic] = work
         self._agent_of[topic] = agent.name
+        # Raw: a record that Faust could not decode would be acknowledged and dropped before a handler sees
+        # it. With acks=False it commits nothing of this topic (docs/adr/0005).
         source = self._app.topic(topic, key_serializer="raw", value_serializer="raw", acks=False)
         self._app.agent(source, name=agent.name, concurrency=1)(self._reader(work))
 
@@ -208,6 +220,8 @@ class _Runtime:
         return read
 
     async def _take(self, work: Work, message: Any) -> None:
+        # Read in an older assignment, and in Faust's buffer since: its partition may be another process's by
+        # now. What is dropped here was not acknowledged, and whoever has the partition reads it.
         if self._draining or message.generation_id != self._app.consumer_generation_id:
             return
         queue = self._queues.get(message.tp)
@@ -222,6 +236,8 @@ class _Runtime:
             first_headers(message.headers or ()),
             round(message.timestamp * 1000),
         )
+        # A gap has to be looked at, and not passed over: offsets behind it would be committed, and what was
+        # lost there would be a request that nobody sends, until the payment's timer finds it.
         gap = queue.skipped_before(record)
         if gap is not None and await committed_between(self._bootstrap, message.tp, *gap):
             self._fail(RecordsSkipped(f"{record.place} came where {gap[0]} was due"))
@@ -257,13 +273,20 @@ class _Runtime:
             self._committed.update(offsets)
 
     async def _on_revoked(self, app: Any, revoked: set[TP], **_: Any) -> None:
+        # All of them, not `revoked` alone: the classic protocol of aiokafka 0.14 takes every partition from
+        # every member in each rebalance, and gives back what stays as a new assignment.
         queues, self._queues = self._queues, {}
         finished = {tp: queue.next_offset for tp, queue in queues.items() if queue.next_offset is not None}
         for tp, queue in queues.items():
             queue.revoke()
+            # Faust 0.15.3 forgets no held partition in a rebalance, and no backlog is left to let go of it.
             app.consumer.on_buffer_drop(tp)
+        # Another member may commit these partitions before they come back: what was committed here says
+        # nothing then.
         self._committed.clear()
         if finished:
+            # The whole group waits for this. While Kafka is away, rather read again what was finished than
+            # hold it up.
             await asyncio.wait([asyncio.ensure_future(app.consumer._commit(finished))], timeout=2)
 
     async def _acknowledge(self) -> None:
@@ -318,11 +341,16 @@ class _Runtime:
         for work in self._works.values():
             work.stop()
             running |= work.running()
+        # Each call ends within DRAIN_S by its own deadline. One that is cut off here stays claimed and
+        # unacknowledged: its request is read again and repeated with the same key, or only queried.
         if running:
             await asyncio.wait(running, timeout=DRAIN_S)
         if not self._app.crashed:
             await asyncio.wait([asyncio.ensure_future(self._commit())], timeout=2)
+        # asyncio.wait, not wait_for: that would wait for the cancellation of `stop`, which Faust 0.15.3 may
+        # never grant.
         stopping = asyncio.ensure_future(self._app.stop())
         await asyncio.wait([stopping], timeout=2)
+        # Else it stays armed: the end of the event loop waits for Faust's tasks, maybe for ever.
         if stopping.done():
             watchdog.cancel()

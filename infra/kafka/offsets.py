@@ -25,6 +25,8 @@ class Progress:
 
     def finished(self, read: dict[TopicPartition, list[Any]]) -> None:
         """Takes note of a batch that was handled: `read` holds each partition's messages."""
+        # Kafka commits the next offset to read. A batch holds each partition's messages in order, so the last
+        # is enough.
         self._done |= {place: messages[-1].offset + 1 for place, messages in read.items()}
 
     async def commit_when_due(self) -> None:
@@ -56,6 +58,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Commits what is finished, and is not ready until partitions are assigned again."""
+        # aiokafka 0.14 awaits this before it joins the group again: the next owner begins behind this commit,
+        # and no batch of this worker runs beside its first one.
         async with self._busy:
             self._process.not_ready("rebalancing")
             await self._progress.commit()

@@ -24,7 +24,10 @@ SECONDS = Histogram(
 )
 IN_FLIGHT = Gauge("aegispay_agent_in_flight", "Records that a handler has at this moment", ["agent"])
 
+# Records of one partition, from its oldest unacknowledged one on. So many are read again after a kill beside
+# one stuck call; those that were handled mostly find their claims closed, at the cost of one statement each.
 AHEAD_MAX: Final = 200
+# Batches of records that wait behind the one that runs: more would only be read again after a kill.
 _HELD_BATCHES_MAX: Final = 2
 
 
@@ -65,6 +68,7 @@ class PartitionQueue:
         self.entries: deque[InFlight] = deque()
         self.backlog: deque[InFlight] = deque()  # read, but too far ahead of the oldest to begin
         self.next_offset: int | None = None  # what may be committed
+        # Never turned back: a partition that comes back to this process gets a queue of its own.
         self.revoked = False
         self._last_read: int | None = None
 
@@ -79,6 +83,8 @@ class PartitionQueue:
 
     def add(self, record: Record) -> InFlight | None:
         """Returns the record as in flight; None for one that this assignment has read already."""
+        # A consumer may go back within an assignment, as Faust does when a fetch meets a suspended flow. What
+        # was read before is in the queue still, or was handled.
         if self._last_read is not None and record.offset <= self._last_read:
             return None
         self._last_read = record.offset
@@ -87,6 +93,8 @@ class PartitionQueue:
     def finish(self, entry: InFlight) -> None:
         """Marks a record as handled, and moves `next_offset` behind all that were handled without a gap."""
         entry.done = True
+        # Kafka's committed offset is the next one to read, so it may not pass an entry that has not ended:
+        # after a restart nobody would read that record any more.
         while self.entries and self.entries[0].done:
             self.next_offset = self.entries.popleft().record.offset + 1
 
@@ -158,6 +166,9 @@ class KeyedWork:
     async def take(self, entry: InFlight) -> None:
         """Begins the record, or lets it wait for its key, for a slot, or for the oldest of its partition."""
         queue = entry.queue
+        # Behind an older one in the backlog, even where there is room by now: begun before it, it would break
+        # the order of its key. Nothing is awaited here: one stream carries all partitions, and one that is
+        # far ahead would hold the others up.
         if queue.backlog or len(queue.entries) >= self._mode.ahead_max:
             queue.backlog.append(entry)
             self._reading.hold(queue.topic, queue.partition)
@@ -174,6 +185,7 @@ class KeyedWork:
         return self._tasks
 
     def _admit(self, entry: InFlight) -> None:
+        # Before it may begin: an entry that is missing when a later one ends would be committed past.
         entry.queue.entries.append(entry)
         key = entry.record.key
         if key is not None and key in self._waiting:
@@ -186,6 +198,8 @@ class KeyedWork:
     def _begin(self) -> None:
         while self._ready and len(self._tasks) < self._mode.in_flight_max and not self._stopped:
             entry = self._ready.popleft()
+            # Its partition was given up, and the next owner reads it again. The key is freed for what came
+            # since.
             if entry.queue.revoked:
                 self._release(entry.record.key)
                 continue
@@ -195,6 +209,8 @@ class KeyedWork:
             self._in_flight.inc()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
+        # A callback, not the end of `_run`: the task is counted until it has ended, so at most
+        # `in_flight_max` run.
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
@@ -208,11 +224,15 @@ class KeyedWork:
         finally:
             self._in_flight.dec()
         self._seconds.observe(time.monotonic() - started)
+        # Where the handler raised, nothing from here on runs: its entry holds the partition's offset back,
+        # and its key admits nothing, until the process has ended. The record is read again.
         self._records.inc()
         queue = entry.queue
         queue.finish(entry)
         while queue.backlog and len(queue.entries) < self._mode.ahead_max:
             self._admit(queue.backlog.popleft())
+            # Fetched again only when the backlog is empty: until then `take` would put all that comes behind
+            # it.
             if not queue.backlog:
                 self._reading.resume(queue.topic, queue.partition)
         self._release(entry.record.key)
@@ -220,6 +240,9 @@ class KeyedWork:
     def _release(self, key: bytes | None) -> None:
         if key is None:
             return
+        # The next of the key may be of a newer assignment than the one that has just ended: a call in flight
+        # outlives the loss of its partition, and the same record, read again, waits for it here instead of
+        # running beside it.
         if waiting := self._waiting[key]:
             self._ready.append(waiting.popleft())
         else:
@@ -241,6 +264,9 @@ class BatchWork:
     async def take(self, entry: InFlight) -> None:
         """Puts the record into the next batch; waits while two batches are held."""
         while len(self._pending) >= _HELD_BATCHES_MAX * self._mode.most and not self._stopped:
+            # This wait is the back-pressure: the stream of the agent stands, its buffer in Faust fills, and
+            # Faust waits too. No await between the look and the clear, or the wake-up of a batch that begins
+            # in between would be lost.
             self._room.clear()
             await self._room.wait()
         if self._stopped or entry.queue.revoked:
@@ -266,6 +292,9 @@ class BatchWork:
             while self._pending and not self._stopped:
                 batch = [self._pending.popleft() for _ in range(min(len(self._pending), self._mode.most))]
                 self._room.set()
+                # Those of a lost partition are the next owner's. Where it is lost while the batch runs, both
+                # apply it, and what they write to has to make that harmless: the read models by each
+                # payment's version.
                 await self._handle([entry for entry in batch if not entry.queue.revoked])
         finally:
             self._tasks.clear()  # here, not in the callback: a record may come before that runs
