@@ -53,6 +53,8 @@ def request(payment_id: UUID, requested: PaymentRequest, route: Route, cause: Ca
         expires_at=requested.expires_at.isoformat(),
         **cause.fields(),
     )
+    # Expired first: a weekend's backlog of creates charges nobody on Monday, whatever else is wrong with
+    # them.
     gone = WITHDRAWN.get(requested.amount.currency)
     if cause.now >= requested.expires_at:
         detail = f"the command was read after its expires_at, {requested.expires_at.isoformat()}"
@@ -78,6 +80,9 @@ def moves_on(payment: Payment, psp: PspAccount, unreached: int, route: Route) ->
     nobody."""
     tried = {attempt.psp.account for attempt in payment.attempts}
     others = [account for account in route.accounts if account.account != psp.account]
+    # True for the last of its tries in turn, the one that is about to be sent, so that its claim is closed if
+    # it reaches nobody: only a closed claim proves that this attempt can never charge, and lets the next
+    # account begin.
     in_turn = unreached % _TRIES_IN_TURN == _TRIES_IN_TURN - 1
     return any(in_turn or account.account not in tried for account in others)
 
@@ -92,6 +97,7 @@ def wait_unreached(payment: Payment, operation: Operation, report: Report, cause
     what = "the PSP was not available" if report.source == "call" else "AegisPay reached nobody"
     reason = f"{what} ({report.code}): again after {delay_s:.3g} s"
     payment.wait_unreached(report, cause.now + timedelta(seconds=delay_s), reason, cause)
+    # The cancel came while it was on its way: its claim is closed now, and no try follows.
     if payment.cancel_requested and operation.is_charge_attempt:
         payment.follow_up(operation, cause)
 
@@ -120,6 +126,9 @@ def go_on(payment: Payment, operation: Operation, report: Report, route: Route, 
 
 
 def _next_attempt(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
+    # The order below: first whose word ends the payment whatever the report says, then its time, then what
+    # the report says of another try, and last how many were made. The reason that is recorded is the first
+    # that holds.
     if payment.ended is not None or payment.approved_attempt is not None:
         return
     if payment.cancel_requested:
@@ -135,6 +144,8 @@ def _next_attempt(payment: Payment, operation: Operation, report: Report, route:
     if (reason := _final_refusal(operation, report)) is not None:
         payment.end_attempts("failed", reason, cause)
         return
+    # One that reached nobody is no attempt (docs/adr/0021): it counts, and is bounded, by the payment's time
+    # alone.
     if operation.was_attempt and operation.attempt >= route.retry.attempts_max:
         payment.end_attempts("failed", f"{operation.attempt} were made", cause)
         return
@@ -156,6 +167,7 @@ def _final_refusal(operation: Operation, report: Report) -> str | None:
 def _choose(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
     account = operation.psp.account
     tried = {attempt.psp.account for attempt in payment.attempts}
+    # The issuer wants a challenge, and does so at any PSP: the same account makes it at once.
     with_3ds = report.hint == "RETRY_WITH_3DS"
     psp = route.named(account) if with_3ds else route.after(account, tried)
     elsewhere = psp is not None and psp.account not in tried
@@ -165,6 +177,9 @@ def _choose(payment: Payment, operation: Operation, report: Report, route: Route
         return
     number = operation.attempt + operation.was_attempt
     reason = f"attempt {number}: {operation.id} ended as {report.state} ({report.code})"
+    # At once, for this is another request. The same request at the same account would meet what refused it a
+    # moment ago, so it waits; and so does a frozen payment, which starts nothing: its retry is due after the
+    # thaw.
     if (elsewhere or with_3ds) and not payment.frozen:
         reason += "; 3-D Secure is demanded" if with_3ds else "; the next of the merchant's PSP accounts"
         start_next(payment, operation, psp, route, cause, reason=reason, three_ds=with_3ds)
@@ -215,6 +230,7 @@ def start_next(
 def _same_again(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
     """Repeats a capture, void or refund, at its payment's account only. What the PSP refuses for the moment
     is repeated until the operation's time is over."""
+    # Only what the PSP did not decide is tried again. A decline is its decision.
     retryable = report.state in {OperationState.NOT_SENT, OperationState.PROVEN_ABSENT}
     over = report.code == "expired" or cause.now >= operation.expires_at
     final = report.hint == "CONFIG" or report.code in _FINAL_REFUSALS or over
@@ -236,6 +252,7 @@ def _same_again(payment: Payment, operation: Operation, report: Report, route: R
     ended = f"its time is over ({report.code})" if over else f"it ended as {report.state} ({report.code})"
     reason = f"{operation.attempt} were made, and {ended}" if retryable and not final else ended
     payment.end_retries(operation, reason, cause)
+    # Recorded as ended first: what the query finds is compared with sums that no longer hold this operation.
     query_after_refusal(payment, operation, report, cause)
     if operation.duplicate_charge:
         payment.contradict(report, f"a duplicate charge could not be given back: {reason}", cause)
@@ -266,6 +283,7 @@ def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> No
             retry_of=failed,
         )
         return
+    # The merchant may have lost the account since the retry was planned.
     psp = route.named(planned.account) or next(iter(route.accounts), None)
     if cause.now >= payment.expires_at:
         payment.end_attempts("expired", "the payment has expired", cause)
@@ -281,6 +299,8 @@ def honour_cancel(payment: Payment, cause: Cause) -> None:
     approved = payment.approved_attempt
     if not payment.cancel_requested or payment.frozen or approved is None:
         return
+    # Less what voids and refunds under way reserve, so a second report of the same approval gives nothing
+    # back again.
     left = payment.totals.capturable if approved.kind == "authorize" else payment.totals.refundable
     if left and may_give_back(payment):
         give_back(

@@ -36,6 +36,7 @@ def until(received: Received) -> Until | None:
     """Returns what ends the contradiction by itself. None: only an operator does."""
     if is_second(received.operation, received.report):
         return "named"
+    # The PSP may say later that it stands after all. Every other one of this table waits for an operator.
     gone = received.operation.state is S.APPROVED and received.report.state in NOT_EXECUTED
     return "stands" if gone else None
 
@@ -43,6 +44,7 @@ def until(received: Received) -> Until | None:
 def is_late_approval(received: Received) -> bool:
     """True if the report approves an attempt that was not approved here: the customer may be charged for
     it."""
+    # One that does not fit is left to an operator: `compare_charges` could not say what to give back.
     approves = received.operation.is_charge_attempt and received.report.state is S.APPROVED and received.fits
     return approves and received.operation.state is not S.APPROVED
 
@@ -63,12 +65,14 @@ def _is_authorization_of_other_money(received: Received) -> bool:
 
 
 def _is_authorized_after_decline(received: Received) -> bool:
+    # An older report only came late: the decline ended what it reports.
     declined = received.operation.state in {S.DECLINED_SOFT, S.DECLINED_HARD}
     authorized = received.report.state is not S.APPROVED and received.report.next_step is not None
     return declined and authorized and received.is_later
 
 
 def _is_under_way_after_absence(received: Received) -> bool:
+    # A proof of absence was wrong, and the next attempt may have been started on the strength of it.
     absent = received.operation.state in {S.NOT_SENT, S.PROVEN_ABSENT}
     return absent and received.report.state in {S.ACTION_REQUIRED, S.PENDING} and received.is_later
 
@@ -88,23 +92,29 @@ def _is_approval_of_other_money(received: Received) -> bool:
 def _is_executed_twice(received: Received) -> bool:
     operation, report = received.operation, received.report
     approved_again = operation.state is S.APPROVED and report.state is S.APPROVED
+    # No repeat of ours makes a second one: it has the key of its step, and none is sent after the key's life.
+    # So the PSP failed to keep the key, or somebody else used our reference.
     return approved_again and report.psp_id not in {None, operation.psp_id}
 
 
 def _is_approved_again_otherwise(received: Received) -> bool:
     operation, report = received.operation, received.report
     approved_again = operation.state is S.APPROVED and report.state is S.APPROVED
+    # The PSP alone knows what a void released, so ours is recorded with the amount that was requested.
     return approved_again and operation.kind != "void" and report.amount_minor != operation.approved_minor
 
 
 def _is_approved_after_end(received: Received) -> bool:
     operation, report = received.operation, received.report
+    # Once: the late approval is kept beside the record, and a repeat of it adds nothing.
     approved = report.state is S.APPROVED and operation.late_approval is None
     return approved and operation.state in NOT_EXECUTED
 
 
 def _is_approved_beside(received: Received) -> bool:
     operation, approved = received.operation, received.payment.approved_attempt
+    # Two attempts that took the money. `Payment.start` lets none begin before every earlier one is proven not
+    # executed, so a proof was wrong, or an operator's decision was.
     new = operation.state is not S.APPROVED and operation.late_approval is None
     approves = received.report.state is S.APPROVED and operation.is_charge_attempt
     return new and approves and approved is not None

@@ -331,11 +331,14 @@ class Operation:
 
     def choose_follow_up(self, now: datetime, *, frozen: bool, canceled: bool) -> tuple[How, str]:
         """Returns the same call again while that gives the surest result, else a lookup; and why."""
+        # Read from the top. What may undo an approval comes first, then what sends nothing new, then the end
+        # of what a customer or a later step would complete, and last whether a repeat is surer than a lookup.
         if self.to_recheck:
             return "confirm", "the PSP approved it while AegisPay cancelled it: it may not stand any more"
         if self.confirming:
             return "confirm", "the PSP has to confirm what it reported after the operation had ended"
         if self.state is S.UNREACHED:
+            # A query closes the claim: the proof that no byte of it is sent later.
             if canceled or frozen or self.cancel_sent or self.queried:
                 return "query", "AegisPay sent no byte of it, and is to send none: it closes the step"
             # After its expiry too: the claim is refused then, and the hold of an earlier step is released.
@@ -382,6 +385,7 @@ class Operation:
             return "query", "the PSP repeats a stored response that decides nothing"
         if now >= self.expires_at:
             return "query", "the time in which AegisPay may send it is over"
+        # By our clock, so only a choice: by PostgreSQL's, the claim itself is refused when the life is over.
         key_from = self.first_try_at or self.started_at
         if now >= key_from + timedelta(seconds=self.psp.key_life_s):
             return "query", "the idempotency key is no longer sure to live at the PSP"

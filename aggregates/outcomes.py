@@ -40,10 +40,13 @@ def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
     """Records what the report changes. One on an operation that the payment lacks contradicts the record."""
     operation = payment.operations.get(report.operation_id)
     if operation is None:
+        # Our reference on an operation that no event of ours started: another system uses the account, or the
+        # store lost events. Nothing can be compared, so it is recorded for an operator.
         payment.contradict(report, "the payment has no such operation", cause)
         return
     rule = _apply(Received(payment, operation, report, route, cause))
     if rule.settles and contradictions.settle(payment, report, cause):
+        # These waited for the thaw: a frozen payment starts nothing that moves money.
         return_duplicates(payment, cause)
         honour_cancel(payment, cause)
 
@@ -59,7 +62,9 @@ def _apply(received: Received) -> Rule:
     if rule.finishes:
         payment, report, cause = received.payment, received.report, received.cause
         if report.source == "webhook":
+            # Its sums are the whole payment's, whatever operation it names: they may show an external move.
             external_moves.take_webhook(payment, received.operation, report, cause)
+        # The merchant may have cancelled while the approval was on its way: what it took is given back.
         if report.state is S.APPROVED:
             honour_cancel(payment, cause)
     return rule
@@ -89,6 +94,7 @@ def _is_as_recorded(received: Received) -> bool:
     payment, operation, report = received.payment, received.operation, received.report
     if operation.id in payment.frozen_by:
         return False
+    # Which of these ends it is makes no difference to the money.
     if report.state in NOT_EXECUTED and operation.state in NOT_EXECUTED:
         return True
     lapsed = report.state is S.EXPIRED and received.is_of_approved_attempt and payment.authorization_expired
@@ -133,6 +139,8 @@ def _contradict(received: Received) -> None:
 def _take_query_result(received: Received) -> None:
     """Records each response, whether it ends the query or not."""
     operation, report = received.operation, received.report
+    # A command worker that was killed before its commit of offsets reads the report again: a copy is no new
+    # result, and answers no query that was sent after it.
     repeated = operation.open_result_at is not None and report.observed_at <= operation.open_result_at
     if repeated or not received.is_later:
         return
@@ -149,12 +157,16 @@ def _take_confirmation(received: Received) -> None:
         received.report,
         received.cause,
     )
+    # Compared before `confirm` closes the query: where the sums prove nothing yet, it has to stay open.
     before, frozen_by = payment.totals, payment.frozen_by
     if not _is_compared(received):
         payment.report_status(report, cause)
         return
     less = payment.totals.captured < before.captured or payment.totals.refunded < before.refunded
+    # True where the comparison has found what failed, and has taken it back or frozen the payment for it.
     explained = less or payment.frozen_by != frozen_by
+    # A webhook reports a failure that neither the lookup nor the sums show: the lookup may be behind. A
+    # webhook that agrees with the lookup ends the contradiction.
     denied = operation.doubted and report.state is S.APPROVED and not explained
     payment.confirm(report, cause)
     if denied:
@@ -165,6 +177,8 @@ def _take_confirmation(received: Received) -> None:
     if received.is_lapse:
         external_moves.release(payment, operation, cause, reason=_as_reported(report))
     elif report.state is S.APPROVED and received.is_of_approved_attempt:
+        # If our clock had ended the authorization, the query was whether the PSP holds it still: it does, so
+        # it is voided.
         external_moves.void_left(payment, operation, cause)
     compare_charges(payment, cause)
 
@@ -175,6 +189,7 @@ def _is_compared(received: Received) -> bool:
     payment, report = received.payment, received.report
     if report.balances is None or not received.is_of_approved_attempt:
         return True
+    # The sums of one charge show nothing of the other, which may yet prove to be none.
     if any(o.late_approval is not None for o in payment.attempts):
         return True
     return external_moves.compare(payment, received.operation, report, received.cause)
@@ -186,6 +201,7 @@ def _take_lapse(received: Received) -> None:
     payment, operation, report = received.payment, received.operation, received.report
     if report.source != "webhook" or not operation.psp.looks_up:
         external_moves.release(payment, operation, received.cause, reason=_as_reported(report))
+    # The lookup that is under way answers this webhook too.
     elif not payment.totals.voiding and not operation.confirming:
         reason = "a webhook reports that the authorization is gone: the PSP has to confirm it"
         external_moves.query_balances(payment, operation, received.cause, reason)
@@ -208,6 +224,8 @@ def _doubt_approval(received: Received) -> None:
 def _query_instead(received: Received) -> None:
     operation = received.operation
     just_queried = operation.queries and operation.last_update_at == received.cause.now
+    # All reports of one moment lead to one query. An operation that has ended is not queried for a hint: what
+    # a webhook shows beyond the record is looked at when the rule has acted.
     if operation.open and not just_queried:
         received.payment.follow_up(operation, received.cause, only_query=True)
 
@@ -228,6 +246,8 @@ def _progress(received: Received) -> None:
         # The hold is released: the operation ends as its last step did.
         report = replace(report, state=refused.state, code=refused.code, hint=refused.hint)
     received = replace(received, report=report)
+    # Recorded before anything that follows from it: the lines below read the operation's new state and the
+    # new sums.
     payment.outcome(received.with_voided_amount(), cause)
     _follow(received)
     if report.source == "query" and report.balances is not None and received.is_of_approved_attempt:
@@ -235,6 +255,8 @@ def _progress(received: Received) -> None:
     if report.state is S.APPROVED:
         external_moves.take_response_to_refund(payment, operation, report, cause)
         external_moves.record_kept(payment, operation, report, cause)
+        # Each operation was possible when it was requested. An external move since may have used what this
+        # one took.
         if (reason := broken_sum(payment)) is not None:
             payment.contradict(report, reason, cause, until="sums_hold")
     elif report.state in NOT_EXECUTED and operation.kept:
@@ -246,6 +268,7 @@ def _progress(received: Received) -> None:
 def _release_hold(received: Received) -> None:
     operation, report, cause = received.operation, received.report, received.cause
     if operation.refused is None:
+        # Not ended yet: the next attempt would hold the customer's money a second time beside the first hold.
         received.payment.outcome(replace(report, state=S.UNKNOWN), cause, refused_as=report.state)
         reason = (
             f"the last step was not executed ({report.code}): AegisPay releases what the one before holds"
@@ -264,12 +287,14 @@ def _follow(received: Received) -> None:
     )
     if report.state in NOT_EXECUTED:
         go_on(payment, operation, report, received.route, cause)
+    # A frozen payment sends no further step by itself: the query schedule goes on, and an operator decides.
     elif report.state is S.PENDING and report.next_step is not None and not payment.frozen:
         payment.follow_up(operation, cause)
     elif report.state is S.ACTION_REQUIRED:
         over = payment.cancel_requested or operation.challenge_over(report.observed_at)
         if over and (operation.psp_id is not None or operation.next_step is not None):
             payment.follow_up(operation, cause)
+    # Our clock alone proves nothing: the authorization is recorded as expired now that the PSP has voided it.
     elif report.state is S.APPROVED and operation.timed:
         approved = payment.approved_attempt
         if approved is not None and not payment.authorization_expired:

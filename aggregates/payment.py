@@ -58,7 +58,8 @@ class Payment(PaymentState, Aggregate):
         """Starts an operation: the event is also the request to its gateway worker. `target`: the operation
         that it captures, voids or refunds; None: an attempt. `retry_of`: the operation that was not executed
         and that it takes the place of."""
-        ordinal, is_charge_attempt = len(self.operations) + 1, target is None
+        ordinal, is_charge_attempt = len(self.operations) + 1, target is None  # counted over all kinds
+        # AssertionError parks the stream (commands/decider.py): a bug in the rules charges nobody twice.
         assert not is_charge_attempt or all(o.state in NOT_EXECUTED for o in self.attempts), (
             "an attempt may only start when every earlier one is proven not executed"
         )
@@ -128,9 +129,9 @@ class Payment(PaymentState, Aggregate):
         )
         late = operation.late_approval
         # The first cancel, the first confirm and the end of a challenge restart the query schedule.
-        number = 1 if first or over else operation.queries + 1
+        number = 1 if first or over else operation.queries + 1  # of the gaps in QUERY_AFTER
         if how == "continue" or (how == "repeat" and operation.state is OperationState.UNREACHED):
-            number = 0
+            number = 0  # sent, not queried: the gaps begin anew
         self.trigger_event(
             events.OperationFollowUpRequested,
             how=how,

@@ -27,6 +27,9 @@ class Received:
     def is_later(self) -> bool:
         """True if the report is newer than everything known when the query was sent; a redelivered response
         confirms nothing."""
+        # The gateway worker's clock stamps what it received from a PSP, PostgreSQL's a webhook as it is
+        # stored, and no PSP's own is used. Clocks of ours that differ may swap two reports that came within
+        # that difference.
         late = self.operation.late_approval
         known = [self.operation.observed_at, late.observed_at if late is not None else None]
         return all(self.report.observed_at > at for at in known if at is not None)
@@ -41,6 +44,8 @@ class Received:
         """True once the operation has gone on: what it went on with holds what became of that step."""
         if self.report.next_step is not None:
             return self.report.next_step <= self.operation.step
+        # A webhook names no step (the inbox writes the first for all of them), and an approval has to be seen
+        # whichever step it is of: it may be money.
         gone_on = self.report.step != CANCEL_STEP and self.report.step < self.operation.step
         return gone_on and self.report.source != "webhook" and self.report.state is not S.APPROVED
 
@@ -73,6 +78,7 @@ class Received:
             self.is_of_approved_attempt
             and self.operation.kind == "authorize"
             and self.report.state is S.EXPIRED
+            # Under another id it was not the hold that is recorded.
             and self.report.psp_id in {None, self.operation.psp_id}
             and not self.payment.authorization_expired
             and (total.capturable > 0 or total.capturing > 0 or total.voiding)
@@ -96,6 +102,7 @@ class Received:
     def is_hint(self) -> bool:
         """True for a webhook that would end the operation, or approves another id than its own, where the PSP
         has a status API: AegisPay queries it instead of believing the webhook."""
+        # Without a status API there is nobody to ask: a signed webhook is believed (docs/adr/0014).
         if self.report.source != "webhook" or not self.operation.psp.looks_up:
             return False
         if self.report.state is S.APPROVED:
@@ -119,6 +126,7 @@ class Received:
         """True if the reported amount and currency are possible. The PSP may approve a part, but not of a
         refund; and it alone knows what a void released."""
         operation, report = self.operation, self.report
+        # Amounts of two currencies are not compared, and a foreign one never enters a sum.
         if report.currency != operation.amount.currency or report.amount_minor is None:
             return operation.kind == "void" and report.currency in {None, operation.amount.currency}
         if operation.kind == "void":
