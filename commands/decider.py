@@ -84,6 +84,8 @@ class Decider:
         the rest."""
         works: list[Work] = []
         unusable = Result()
+        # Outcomes first: with the approval taken, the capture behind it is decided instead of refused.
+        # sorted() is stable, so within a topic each partition keeps its order.
         for record in sorted(records, key=lambda record: record.topic != self._outcomes_topic):
             try:
                 works.append(self._work(record))
@@ -96,6 +98,7 @@ class Decider:
         by_payment: dict[UUID, list[Work]] = {}
         for work in works:
             by_payment.setdefault(work.payment_id, []).append(work)
+        # For their refusals. A create has none to look up: it is compared with the payment's own fingerprint.
         commands = [work.message.command_id for work in works if isinstance(work.message, MerchantCommand)]
         loaded = self._store.load(by_payment.keys(), commands)
         result = Result()
@@ -106,6 +109,8 @@ class Decider:
     def _work(self, record: Record) -> Work:
         raw = record.content()
         message: Message = parse_outcome(raw) if record.topic == self._outcomes_topic else parse_command(raw)
+        # Under another key it came to the worker of another partition, beside the one that decides this
+        # payment.
         if record.key != str(message.payment_id).encode():
             detail = "the record's key is not the payment's id: send payment_id as text for the key"
             raise InvalidMessage("payment_not_found", "payment_id", detail, message.command_id)
@@ -113,12 +118,15 @@ class Decider:
         return Work(record, message)
 
     def _decide_stream(self, payment_id: UUID, works: list[Work], loaded: Loaded) -> Result:
+        # A parked stream is tried again at an operator's command alone, once a release can decide it: until
+        # then each record would fail as the one before it.
         retries = [work for work in works if isinstance(work.message, RetryParked)]
         if loaded.parked and not retries:
             return _queued(payment_id, works)
         reason = loaded.broken
         if reason is None:
             try:
+                # What waited comes before what has just been read: the payment's order is that of the topics.
                 queue = self._store.queue_of(payment_id) if loaded.parked else ()
                 waiting = [self._work(record) for record in queue]
                 if waiting:
@@ -128,6 +136,8 @@ class Decider:
                 reason = f"{type(error).__name__} at {_innermost(error)}"
             else:
                 if loaded.parked:
+                    # With the count that was read: the statement leaves the stream parked where another
+                    # record has queued since.
                     result.writes.unparked.append((payment_id, len(queue)))
                 return result
         return self._parked(payment_id, works, reason, already=loaded.parked)
@@ -149,6 +159,7 @@ class Decider:
         timer: Timer | None = None
         for work in works:
             context = Context(
+                # Read once for each message: all that one decision compares with the time is of one moment.
                 now=self._clock(),
                 jitter=self._chance.random(),
                 correlation_id=work.record.header("correlation_id"),
@@ -164,6 +175,7 @@ class Decider:
             payment = decided.payment
             timer = decided.timer or timer
             if decided.refusal is not None:
+                # A repeat may stand in the same batch, before anything of it is saved.
                 refusals[decided.refusal.command_id] = decided.refusal
                 writes.refusals.append(decided.refusal)
             writes.gateway_ids += decided.gateway_ids
@@ -176,6 +188,9 @@ class Decider:
         return result
 
     def _parked(self, payment_id: UUID, works: list[Work], reason: str, *, already: bool) -> Result:
+        # The queue and the parking are written in one transaction, and the offsets are committed after it:
+        # whatever is killed in between, each record is in Kafka, in the queue, or both, and its place is
+        # unique in the queue.
         result = _queued(payment_id, [work for work in works if not isinstance(work.message, RetryParked)])
         if not already:
             result.writes.parked.append(Parking(payment_id, reason))
