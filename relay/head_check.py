@@ -32,12 +32,15 @@ async def check_heads(
 ) -> None:
     """Compares `heads`, the last record of a relay in each partition of `events_topic`, with the store.
     Raises `StoreDiffers`, also where a head is of no relay."""
+    # Before its first event the cursor stands at generation 0, and an empty topic is right.
     if not heads and cursor.generation > 0:
         raise StoreDiffers(
             f"{events_topic} is empty, though the relay has published up to {cursor}: Kafka lost its log, or this is "
             "another Kafka. Bring the topic back; or, to publish the whole log again, stop the relay and set "
             "relay_cursor to (0, 0, 0)"
         )
+    # The newest of each partition is enough. A store that was set back lacks what came last, or has decided
+    # anew since, with another command and another time in the event.
     for head in heads:
         place = f"{events_topic}/{head.partition}/{head.offset}"
         if (found := _ID.fullmatch(head.headers.get("ce_id", b""))) is None:

@@ -38,7 +38,10 @@ _AGAIN_AFTER_S: Final = 24 * 3600
 """After an operator was called, who may have closed it: its payment may still turn up, by the id of one in
 doubt, say."""
 _COMMANDS: Final = UUID("6d3f5b0e-94c2-4c0f-8f0b-0d5a3c6f4f1e")
+# For so long no other inbox takes a row. Longer than the broker may take for its report, `_BROKER_MAX_S`, or
+# two inboxes would report each row that a slow broker holds.
 _LEASE_S: Final = 30
+# Rows of one look; of a loop that confirms, CONFIRMED_BATCH.
 _BATCH: Final = 200
 _BROKER_MAX_S: Final = 10.0
 
@@ -122,7 +125,11 @@ class Inbox:
         if not rows:
             return 0
         decided = await self._decide([one for row in rows if (one := _read(row)) is not None])
+        # Published, then marked: killed in between, this inbox leaves rows whose lease runs out. Their
+        # reports are sent again, under the same command ids, and change nothing. The other order could lose a
+        # report for ever.
         await self._publish([report for one in decided for report in one.reports])
+        # `_decide` leaves out what cannot be read, and puts last what the PSP did not show.
         known = {one.mark.id: one for one in decided}
         of_all = [known.get(row["id"]) or _unreadable(row) for row in rows]
         await self._connection.execute(_MARK, _columns([one.mark for one in of_all]), prepare=True)
@@ -149,6 +156,7 @@ class Inbox:
         }
         values = {"lease_s": _LEASE_S, "tried_for_s": TRIED_FOR_S}
         await cursor.execute(_TAKE, which | values, prepare=True)
+        # UPDATE ... RETURNING has no order. Two webhooks about one payment go to Kafka as they were received.
         return sorted(await cursor.fetchall(), key=lambda row: int(row["id"]))
 
     async def _publish(self, reports: Sequence[AnyReport]) -> None:
@@ -177,6 +185,7 @@ class Inbox:
                 )
         elif mark.payment_id is not None:
             MATCHED.labels(row["gateway"]).inc()
+            # Of two clocks, PostgreSQL's and this one: never below 0.
             SECONDS.observe(max((self._now() - row["received_at"]).total_seconds(), 0.0))
 
 
@@ -201,6 +210,8 @@ def _marked(received: ReceivedNotice, subject: Subject | Missing) -> tuple[_Mark
     if not notice.tells:
         return _Mark(received.id, "done"), []
     if subject == "no_payment":
+        # Only a reference of ours makes a webhook ours: other systems may use the account, and their webhooks
+        # would call an operator each.
         if received.last_try and received.notice.reference is None:
             return _Mark(received.id, "done", "no_payment", None, received.tries), []
         return _not_yet(received, subject), []
@@ -219,6 +230,8 @@ def _not_yet(received: ReceivedNotice, reason: Reason) -> _Mark:
     """Waits for the next try; after the last one an operator has to look."""
     if received.last_try:
         return _Mark(received.id, "unmatched", reason, None, received.tries, _AGAIN_AFTER_S)
+    # A webhook may be faster than the response that gives the operation its id at the PSP, hence the short
+    # ones.
     wait_s = TRY_AFTER_S[min(received.tries, len(TRY_AFTER_S) - 1)]
     return _Mark(received.id, "waiting", reason, None, received.tries + 1, wait_s)
 
@@ -234,6 +247,7 @@ def reports(received: ReceivedNotice, subject: Subject) -> list[AnyReport]:
                 command_id=_command_id(received, "outcome"),
                 payment_id=subject.payment_id,
                 operation_id=subject.operation_id,
+                # No PSP names our step in a webhook; `aggregates.received` knows that this one says nothing.
                 step=FIRST_STEP,
                 gateway=received.gateway,
                 account=received.account,
@@ -262,6 +276,7 @@ def reports(received: ReceivedNotice, subject: Subject) -> list[AnyReport]:
 
 
 def _command_id(received: ReceivedNotice, kind: Literal["outcome", "dispute"]) -> UUID:
+    # From what repeats have in common: whoever reports a webhook again makes a repeat, and no second report.
     return uuid5(_COMMANDS, orjson.dumps([received.account, received.event_id, kind]).decode())
 
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from psycopg import AsyncConnection
 
+# How long a leader may be stopped: then the server ends its session, and a standby takes the lead. Whatever
+# takes longer without a statement on this connection has to call `stay` in between.
 SILENCE_MAX_S: Final = 5
 
 # Advisory locks are the database's own; several installations may live in it, each in its schema.
@@ -30,6 +32,8 @@ async def limit_silence(connection: AsyncConnection) -> None:
 async def try_to_lead(connection: AsyncConnection) -> bool:
     """Tries to take the lock, which is held until the connection ends. Returns whether this session has
     it."""
+    # A session's lock: it ends with the connection, whatever becomes of this process. A pooler that hands
+    # sessions on between transactions would leave it with another client.
     row = await (await connection.execute(f"SELECT pg_try_advisory_lock({LOCK})")).fetchone()
     return row is not None and bool(row[0])
 

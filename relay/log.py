@@ -52,6 +52,8 @@ _WAITING: Final = _SQL["waiting"]
 async def page(connection: AsyncConnection, after: Position, generation: int, limit: int) -> list[Entry]:
     """Returns the events after `after`, in order, as far as nothing can still appear in between; `limit`
     at most."""
+    # One statement, and so one snapshot: the bound and the rows are of the same moment. A bound taken after
+    # the rows would pass over those of a transaction that ended in between.
     rows = await connection.execute(_PAGE, (*after, generation, limit), prepare=True, binary=True)
     return [Entry(*row) for row in await rows.fetchall()]
 
@@ -66,6 +68,8 @@ async def load_cursor(connection: AsyncConnection) -> Position:
 async def move_cursor(connection: AsyncConnection, old: Position, new: Position) -> None:
     """Moves the cursor. Raises `CursorMoved` where it is no longer at `old`."""
     moved = await connection.execute(_MOVE, (*new, *old), prepare=True)
+    # The fence for a leader that was stopped: it finds its cursor moved, and ends. Until then it may have
+    # published again what the new one had, in the same order; readers drop that by payment and version.
     if moved.rowcount != 1:
         raise CursorMoved(f"the cursor was moved from {old} by another relay")
 
@@ -81,5 +85,6 @@ async def waiting(connection: AsyncConnection, after: Position) -> Waiting:
     """Looks what keeps the log from being read further than `after`."""
     row = await (await connection.execute(_WAITING, (*after,), prepare=True)).fetchone()
     assert row is not None, "a function's result is one row"
+    # `running` False: no transaction has an id, so the oldest one still to come bounds nothing.
     oldest_tx, running, oldest_state = row
     return Waiting(oldest_tx if running else None, oldest_state)

@@ -59,10 +59,15 @@ def _subject(
     received: ReceivedNotice, started: dict[str, tuple[str, str]], known: dict[tuple[str, str], Subject]
 ) -> Subject | Missing:
     reference, psp_id = received.notice.reference, received.notice.psp_id
+    # Our own reference comes first: it is in the request, while an id of the PSP is known only after the
+    # response.
     if reference is not None and reference in started:
+        # Whoever holds the key of one account could else settle operations of another, by naming their
+        # references.
         if started[reference] != (received.gateway, received.account):
             return "other_account"
         return Subject(payment_id_of(reference), reference)
+    # Only within the account: PSPs number what they have by account, and two may use one id.
     if psp_id is not None:
         return known.get((received.account, psp_id), "no_payment")
     return "no_way" if _payment(reference) is None else "no_payment"

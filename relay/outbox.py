@@ -16,7 +16,10 @@ from relay import log
 from relay.leadership import SILENCE_MAX_S, stay
 from relay.publish import Ack, Publisher
 
+# For the broker to acknowledge a page.
 _BROKER_MAX_S: Final = 10.0
+# While Kafka is awaited the session sends nothing, and the server ends one that is silent for SILENCE_MAX_S:
+# a slow broker would cost this relay the lead.
 _STAY_EVERY_S: Final = SILENCE_MAX_S / 5
 # Seconds of publishing that a killed relay's successor repeats, at most. To save after each small page would
 # cost as much as reading it.
@@ -71,11 +74,15 @@ class Relay:
         reached("relay.before_send")
         try:
             async with asyncio.timeout(_BROKER_MAX_S):
+                # One page at a time: the next one is read when this is acknowledged, so no record passes one
+                # before it.
                 records, acks = await self._publisher.send(entries)
                 await self._acknowledged(acks)
         except TimeoutError as error:
             raise BrokerSilent(f"Kafka has not taken a page within {_BROKER_MAX_S:.0f} s") from error
         reached("relay.after_send")
+        # Killed before the save: the successor publishes the page again from the saved cursor. Readers drop
+        # it by payment and version, and a gateway's agent finds its claims.
         self._published = entries[-1].position
         if began - self._saved_at > _SAVE_EVERY_S:
             await self.save()
@@ -97,6 +104,8 @@ class Relay:
                 waiting, timeout=_STAY_EVERY_S, return_when=asyncio.FIRST_EXCEPTION
             )
             for ack in done:
+                # Any error ends the process. To go on would leave a hole in a payment's events that no cursor
+                # shows.
                 ack.result()
             if waiting:
                 await stay(self._connection)
@@ -107,6 +116,7 @@ class Relay:
         waiting = await log.waiting(self._connection, self._published)
         LAG.set(0 if waiting.oldest_state is None else _age_s(waiting.oldest_state))
         # Other roles can see that a transaction runs, but not its owner or start time.
+        # So the age counts from when this relay first saw the transaction, by this process's monotonic clock.
         if waiting.oldest_tx is None or waiting.oldest_tx != self._held_by[0]:
             self._held_by = (waiting.oldest_tx, time.monotonic())
         age_s = 0.0 if waiting.oldest_tx is None else time.monotonic() - self._held_by[1]
@@ -115,5 +125,6 @@ class Relay:
 
 
 def _age_s(state: bytes) -> float:
+    # Of two clocks: the command worker's, which is in the event, and this machine's.
     decided_at = datetime.fromisoformat(orjson.loads(state)["timestamp"])
     return max(0.0, (datetime.now(UTC) - decided_at).total_seconds())

@@ -77,6 +77,8 @@ class Publisher:
                 targets.append(self._requests_topic(content["gateway"]))
             for topic in targets:
                 place = (topic, partition(entry.payment_id, await self._count(topic)))
+                # A batch that is full is dispatched before the next one of its partition begins: they go out
+                # in this order.
                 batch = batches.get(place)
                 if batch is None or not self._append(batch, entry, made):
                     if batch is not None:
@@ -92,6 +94,7 @@ class Publisher:
     @staticmethod
     def _append(batch: Any, entry: Entry, made: list[Header]) -> bool:
         key = entry.payment_id.encode()
+        # timestamp None: the library takes its own clock, and the broker replaces it (LogAppendTime).
         return batch.append(timestamp=None, key=key, value=entry.state, headers=made) is not None
 
     async def _dispatch(self, place: tuple[str, int], batch: Any) -> Ack:
@@ -100,6 +103,8 @@ class Publisher:
         return ack
 
     async def _count(self, topic: str) -> int:
+        # Kept as long as the process lives: the order per payment rests on a count that never changes, and
+        # each start checks it (infra/kafka/topic_admin.py).
         count = self._partitions.get(topic)
         if count is None:
             count = self._partitions[topic] = len(await self._producer.partitions_for(topic))

@@ -10,6 +10,7 @@ from commands.sql import statements
 
 FORGET_MAX: Final = 1000
 """The most webhooks that one batch deletes; the next batch follows a full one at once."""
+# The pause after a batch that was not full.
 EVERY_S: Final = 600.0
 
 _FORGET: Final = statements(__file__)["forget"]

@@ -52,9 +52,13 @@ class StuckTimers:
         """Marks the timers that the letters since the last call name, and returns how many. Never waits
         for letters."""
         marked = 0
+        # What the library has fetched by now: it fetches in the background, and due timers must not wait for
+        # letters.
         read = await self._letters.getmany(timeout_ms=0)
         for letters in read.values():
             for letter in letters:
+                # Marked, then committed: killed in between, the letter is read again, and finds its timer
+                # marked.
                 marked += await self._mark(letter.value)
         if read:
             # Partitions that were lost: another process reads these letters again, and marks nothing twice.
@@ -76,6 +80,7 @@ class StuckTimers:
         # Under another key it is not one that a timers process sent.
         if record.key != str(wake.payment_id).encode():
             return 0
+        # By the time that the wake was sent for: a row that the handler has moved since is another timer.
         done = await self._connection.execute(_MARK, (wake.payment_id, wake.due_at))
         if done.rowcount:
             self._log.error(

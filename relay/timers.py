@@ -21,10 +21,13 @@ from commands.messages import Wake, dump
 from commands.sql import statements
 from relay.ports import Log
 
+# Wakes without effect before a timer is stuck.
 LEASES_MAX: Final = 10
+# Doubled with each wake without effect: a payment that cannot be decided does not fill the commands' topic.
 _LEASE_FIRST_S: Final = 30
 _LEASE_MAX_S: Final = 3600
 _BATCH: Final = 500
+# The pause between two looks, in s. A row that is written meanwhile, and due before, waits for the most.
 _PAUSE_MAX_S: Final = 1.0
 _PAUSE_MIN_S: Final = 0.005
 _BROKER_MAX_S: Final = 10.0
@@ -74,6 +77,8 @@ class Timers:
         """Wakes one batch of what is due, and returns how many rows were due. Raises `TimeoutError` where
         the broker does not acknowledge the wakes within 10 s."""
         cursor = self._connection.cursor(row_factory=class_row(Leased))
+        # Leased, then published: killed in between, the row is leased again after 30 s or more. The other
+        # order would send a wake from each timers process that looks at the same time.
         await cursor.execute(_LEASE, _LEASE_VALUES, prepare=True)
         due = await cursor.fetchall()
         LATE.set(max((row.late_s for row in due), default=0))

@@ -2,6 +2,7 @@
 -- Leases a batch of due webhooks of the named gateways, or of all but the named ones.
 -- A lease, not a lock that is held: a transaction that waits for the broker would hold back the relay.
 WITH due AS (
+    -- The states are those of the partial index webhooks_in_due, so that the planner uses it.
     SELECT id FROM webhooks_in WHERE state IN ('waiting', 'unmatched', 'closed') AND next_try_at <= now()
         AND (gateway = ANY(%(gateways)s)) = %(named)s
     ORDER BY next_try_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
@@ -11,6 +12,7 @@ FROM due WHERE w.id = due.id
 RETURNING w.id, w.gateway, w.account, w.event_id, w.received_at, w.notice, w.tries,
     EXISTS (
         SELECT FROM webhooks_in b
+        -- By the index webhooks_in_signed, which holds only the webhooks that have such a signature.
         WHERE b.account = w.account AND b.notice ->> 'signed_as' = w.notice ->> 'signed_as' AND b.id < w.id
     ) AS signed_before,
     w.received_at < now() - %(tried_for_s)s * interval '1 second' AS last_try, w.state <> 'waiting' AS unmatched
