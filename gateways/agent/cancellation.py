@@ -40,10 +40,14 @@ class Cancellation:
         later = [request.of_step(step) for step in self._gateway.steps_we_send(call) if step > call.step]
         # Only a later step of ours takes money, so closing its claim before the first send cancels the
         # operation.
+        # In the order of the steps: one that was sent may have taken the money, and then a query shows what
+        # became of it.
         for following in later:
             closed = await self._claims.close_for_query(following.step)
             if closed.tries:
                 return await self._status_query.query(following)
+        # A try of before the close may be on its way still. A cancel that overtakes it would find nothing to
+        # cancel, and the call would then succeed: the payment comes back with the next query of its schedule.
         if ended.under_way_until is not None and ended.now < ended.under_way_until:
             return _under_way(ended)
         if later and (self._awaits_our_step(ended.stored) or not self._gateway.moves_money(call)):
@@ -51,6 +55,8 @@ class Cancellation:
         result = await self._cancel_at_psp(request)
         if result is None:
             return await self._status_query.query(request)
+        # The cancel's own claim is closed by then. Killed in between, the cancel is read again, finds its
+        # stored result there, and comes here once more.
         if result.outcome.kind in _ENDS:
             await self._claims.close(request.step, result.outcome, only_try=False)
         return result
@@ -82,6 +88,7 @@ class Cancellation:
         """Sends the cancel under a claim of its own. None: it may not be sent any more."""
         cancel = request.of_step(CANCEL_STEP)
         reached("gateway.before_claim")
+        # Before the claim, as for a step that moves money.
         first_byte_before = time.monotonic() + FIRST_BYTE_WITHIN_S
         # A cancel moves no money, so it may be repeated at any time, with a key or without.
         claim = await self._claims.claim(cancel.step, None, None)

@@ -83,8 +83,11 @@ class Agent:
             request = read(record, self._return_url_of)
         except InvalidMessage as invalid:
             metrics.LETTERS.labels(invalid.code).inc()
+            # It cannot be claimed or reported under any payment. The payment's timer finds that its outcome
+            # is missing.
             await self._letters.send(DeadLetter.of(record, invalid))
             return
+        # Waited for before the claim: from there the first byte has 5 s, which a queue would use up.
         async with self._calls.slot(request.account):
             result = await self._perform(request)
         reached("gateway.after_close")
@@ -108,6 +111,9 @@ class Agent:
 
     async def _send(self, request: Request) -> StepResult:
         reached("gateway.before_claim")
+        # Before the statement, so the 5 s hold whatever the statement takes: a process that is stopped for
+        # longer in between writes nothing. A lookup of another worker may by then have proven the step
+        # absent.
         before_claim = time.monotonic()
         claim = await self._claims.claim(request.step, request.expires_at, self._key_life_s(request))
         match claim:
@@ -131,6 +137,9 @@ class Agent:
             first_byte_before=before_claim + min(FIRST_BYTE_WITHIN_S, left_s),
         )
         reached("gateway.after_response")
+        # Closed, then reported: killed in between, the stored result is reported when the request is read
+        # again. The other way round an open claim would let a redelivered request call the PSP for what the
+        # payment has recorded.
         outcome = await self._settle(request, self._sent(request.call, exchange))
         source: Source = "none" if exchange.call_ms is None else "call"
         # A try that was withdrawn is none.
@@ -159,8 +168,12 @@ class Agent:
         if outcome.kind != "NOT_SENT":
             return outcome
         if outcome.unreached and not request.ends_unreached:
+            # Withdrawn, not closed, so that the same step may be sent later. A second claim in between leaves
+            # it UNKNOWN: its try may reach the PSP.
             withdrawn = await self._claims.withdraw(request.step)
             return outcome.model_copy(update={"kind": "UNREACHED" if withdrawn else "UNKNOWN"})
+        # One statement decides: a second claim may come at any moment, from a worker that has the request
+        # once more.
         if await self._claims.close(request.step, outcome, only_try=True):
             return outcome
         # An earlier try may have been executed, whatever became of this one.
@@ -172,6 +185,8 @@ class Agent:
         credentials = self._credentials_of(request.account)
         if credentials is None:
             return request.key_life_s or 0
+        # An account's settings may have become shorter since the start; a longer life now is not one that the
+        # PSP had promised to the first try.
         declared = self._gateway.key_life_s(request.call, credentials)
         return declared if request.key_life_s is None else min(request.key_life_s, declared)
 
@@ -180,6 +195,8 @@ class Agent:
     async def _report(self, record: Record, request: Request, result: StepResult) -> None:
         outcome = result.outcome
         message = RecordOutcome(
+            # The same request with the same outcome is a repeat; with another outcome it is news. `ce_id`
+            # names the event that requested the call.
             command_id=uuid5(NAMESPACE_URL, f"{record.header('ce_id')}#{dump(outcome).decode()}"),
             payment_id=request.payment_id,
             operation_id=request.call.reference,
@@ -190,6 +207,7 @@ class Agent:
             source=result.source,
             tries=result.tries,
             first_try_at=result.first_try_at,
+            # This process's clock, after the response: `aggregates.received` orders reports by it.
             observed_at=self._now(),
             call_ms=result.call_ms,
         )

@@ -112,6 +112,8 @@ def read(record: Record, return_url_of: ReturnUrlOf) -> Request:
         payment_id = payment_id_of(event.operation_id)
     except ValueError:
         raise InvalidMessage("field_invalid", "operation_id", "not an operation's id") from None
+    # The window keeps one key's requests in order: under another key this one would run beside its payment's
+    # others.
     if record.key != str(payment_id).encode():
         raise InvalidMessage("wrong_key", None, "the record's key is not the payment's id")
     return Request(
@@ -128,6 +130,7 @@ def read(record: Record, return_url_of: ReturnUrlOf) -> Request:
 def _check_how(follows_up: bool, event: _Event) -> None:
     if follows_up and event.how is None:
         raise InvalidMessage("field_missing", "how", wording.REQUIRED)
+    # A capture, void or refund that was sent cannot be called back at any PSP.
     if event.how in {"cancel", "release"} and event.kind not in CHARGE_ATTEMPTS:
         raise InvalidMessage("field_invalid", "how", "only an authorize or a sale can be cancelled")
     if event.how is None and event.step != FIRST_STEP:

@@ -67,6 +67,7 @@ class _Slots:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
+        # In line behind those that wait already: with a free slot too, nobody overtakes.
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(given)
         self._hand_out()
@@ -89,6 +90,8 @@ class _Slots:
         while self._waiting and self._taken < self._most():
             given = self._waiting.popleft()
             if not given.done():  # cancelled
+                # Counted when it is given, not when its task goes on: between the two another one would take
+                # it as well.
                 self._taken += 1
                 given.set_result(None)
 
@@ -154,6 +157,8 @@ class Calls:
         sign in, or `build` knows that the PSP's interface cannot express the call."""
         result = await self._once(what, account, build, first_byte_before)
         if self._signs_in is not None and isinstance(result, Responded) and result.response.status == 401:
+            # The PSP has ended the token before its time. One more sign-in, and the second 401 is the
+            # response.
             self._kept.pop(account, None)
             return await self._once(what, account, build, first_byte_before)
         return result
@@ -181,13 +186,19 @@ class Calls:
     async def _access(
         self, gateway: SignsIn, account: str, credentials: Credentials
     ) -> Access | Outcome | NotWritten:
+        # All that wait for a token wait here for one sign-in. What of their 5 s this takes is missed in
+        # `send`: a request that is too late writes nothing.
         async with self._signing_in[account]:
             kept = self._kept.get(account)
+            # By the monotonic clock: the wall clock may be set while the token lives.
             if kept is not None and kept.of == credentials and time.monotonic() < kept.until:
                 return kept.access
+            # It moves no money, so it may be sent at any time.
             result = await self._http.send(credentials.base_url, gateway.sign_in(credentials), None)
             metrics.called(self._gateway.facts.name, "sign_in", result)
             if not isinstance(result, Responded):
+                # A sign-in without a response says nothing about the call: that was not written, and may be
+                # tried again.
                 unreached = result.unreached if isinstance(result, NotWritten) else True
                 return NotWritten(f"sign_in_{result.code}", unreached)
             access = gateway.signed_in(result.response)

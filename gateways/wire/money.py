@@ -12,9 +12,12 @@ from typing import Final, Literal
 from aggregates import money
 from gateways.contract import Call
 
+# Up to here a reader of JSON that has only doubles still tells every two amounts apart.
 MINOR_MAX: Final = 2**53
 """The largest amount that an `Outcome` holds, in minor units."""
 
+# Bounded, since it may come from a webhook: twelve digits before the point, and none of our currencies has
+# more than three behind it.
 _DECIMAL: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,3}))?")
 
 
@@ -51,6 +54,8 @@ class IntegerAmounts:
         if currency not in self.decimals:
             raise NotExpressible("currency_not_supported", f"{self.title} takes no payment in {currency}")
         up, down = self._ratio(currency)
+        # A PSP may count in fewer decimals than ISO 4217 does. What it cannot write exactly is refused, never
+        # rounded: a sum that differs by a unit would freeze the payment as an approval of other money.
         wire, lost = divmod(amount_minor * up, down)
         multiple, least = self.multiples.get(currency, 1), self.least.get(currency, 1)
         largest = self.largest.get(currency, self.largest_of_all)
@@ -98,6 +103,8 @@ def from_decimal_text(value: object, currency: str, *, decimals_max: int) -> int
         return None
     whole, part = written[1], written[2] or ""
     decimals = money.exponent(currency)
+    # Zeros behind the currency's decimals change nothing: 10.990 is EUR 10.99. Anything else there is no
+    # whole minor unit.
     if len(part) > decimals_max or part[decimals:].strip("0"):
         return None
     return int(whole + part[:decimals].ljust(decimals, "0"))
