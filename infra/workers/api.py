@@ -33,8 +33,10 @@ from infra.settings import ApiSettings
 from infra.workers.startup import ready_to_start
 
 _LOOK_EVERY_S: Final = 2.0
+# Below the 15 s that compose.yaml gives a container.
 _DRAINED_WITHIN_S: Final = 8
 _CONNECTIONS_MAX: Final = 10
+# How long a request waits for a connection of the pool. Behind that it fails, and the client may try again.
 _CONNECTION_WITHIN_S: Final = 2.0
 
 
@@ -53,6 +55,8 @@ async def main(process: Process, settings: ApiSettings) -> None:
     file = settings.accounts_file
     accounts = None if file is None else Watched("accounts", file, routes)
     webhook_keys = None if file is None else Watched("webhook keys", file, webhook_accounts)
+    # Bound before Kafka is read, so that a port that is taken ends the start at once. Connections wait in its
+    # backlog until `_serve` accepts them: by then the replies are being read.
     listening = _listen(settings)
     bus = CommandBus(settings, process.name)
     await bus.start()
@@ -94,6 +98,8 @@ async def _serve(process: Process, app: FastAPI, listening: socket.socket) -> No
         stop_requested.cancel()
         watching.cancel()
         process.not_ready("stopping")
+        # First: requests that wait for a reply are answered with what is known, and the server need not wait
+        # for them.
         context.bus.replies.stop_waiting()
         server.should_exit = True
         await serving
@@ -136,6 +142,7 @@ def _pool(settings: ApiSettings, process: Process) -> Pool:
         min_size=2,
         max_size=_CONNECTIONS_MAX,
         timeout=_CONNECTION_WITHIN_S,
+        # psycopg_pool 3.3 gives a lost connection up after 5 minutes by default, and the pool shrinks.
         reconnect_timeout=float("inf"),
         configure=configure,
         open=False,

@@ -39,10 +39,15 @@ from infra.settings import CommandWorkerSettings
 from infra.workers.request_age import Backlog
 from infra.workers.startup import ready_to_start
 
+# Streams, of all workers together.
 _PARKED_A_MINUTE_MAX: Final = 20
+# Tries of one payment by itself, with a pause before each next one: at random up to _PAUSE_S, doubled each
+# time.
 _ALONE_MAX: Final = 5
 _PAUSE_S: Final = 0.005
+# Between rounds for payments that are overtaken each time. The partitions stand still for so long.
 _WAIT_S: Final = (0.1, 0.5)
+# Merchants that the log names once: any producer may make up more, and memory is not to grow by that.
 _WARNED_MAX: Final = 1000
 
 RECORDS = Counter("aegispay_command_records", "Records read", ["topic"])
@@ -113,10 +118,15 @@ class CommandWorker:
         misplaced = self._misplaced(works)
         while True:
             with SECONDS.labels("decide_and_save").time():
+                # The store is synchronous (docs/adr/0002). In a thread, the loop goes on with heartbeats to
+                # Kafka meanwhile.
                 decided, works = await asyncio.to_thread(self._decide_and_save, works)
             result.add(decided)
             self._count(result)
             with SECONDS.labels("publish").time():
+                # Only what is committed is replied to. A worker that is killed here has saved and not
+                # replied: it reads the batch again, each message is a repeat, and its reply is made anew from
+                # the events or the stored refusal.
                 await self._publish(result, misplaced)
             if not works:
                 break
@@ -152,6 +162,7 @@ class CommandWorker:
                 return self._save(group)
             except Conflict:
                 CONFLICTS_ALONE.inc()
+                # At random: two writers that wait for equally long would meet again.
                 time.sleep(self._chance.uniform(0, _PAUSE_S * 2**number))
         return None
 
@@ -184,7 +195,10 @@ class CommandWorker:
 
     def _save(self, works: Sequence[Work]) -> Result:
         decided = self._decider.decide(works)
+        # Before the save: parked streams need an operator one by one, while a process that ends is repaired
+        # by the release before.
         self._refuse_to_park_many(len(decided.writes.parked))
+        # Read before the save, which empties the aggregates.
         kinds = [get_topic(type(e)) for payment in decided.writes.payments for e in payment.pending_events]
         reached("command.before_save")
         self._store.save(decided.writes)
@@ -194,6 +208,7 @@ class CommandWorker:
         return decided
 
     async def _publish(self, result: Result, misplaced: Collection[UUID]) -> None:
+        # All are on their way before the first acknowledgement is awaited: one round trip for the batch.
         sends = [
             await self._send(
                 reply.model_copy(update={"hint": "wrong_partition"})
@@ -250,6 +265,8 @@ async def consume(
 ) -> None:
     """Reads and handles batches until the process is asked to stop. `gateways`: those to which payments
     may go."""
+    # Held from a batch's first decision to its last reply: `Ownership` waits for it before partitions are
+    # given up.
     busy = asyncio.Lock()
     commands = settings.topic_prefix + topics.COMMANDS
     outcomes = settings.topic_prefix + topics.OUTCOMES
@@ -260,8 +277,11 @@ async def consume(
     transactions = OpenTransactions(consumer, process)
     try:
         while not process.stop.is_set():
+            # Raises what the watch raised: without the requests' ages, nothing would hold new payments back
+            # any more.
             if watching.done():
                 watching.result()
+            # Before each read, and not once: a rebalance forgets what was paused.
             _hold_back(process, consumer, commands, hold=backlog.too_old)
             read = await consumer.getmany(timeout_ms=200, max_records=settings.batch_max)
             transactions.look()
@@ -315,9 +335,13 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
         client_id="aegispay-command",
         group_id=settings.topic_prefix + topics.COMMAND_GROUP,
         auto_offset_reset="earliest",
+        # It gives partition n of both topics, which have equally many, to one member; round robin would part
+        # a payment's commands from its outcomes, and two workers would decide about it and conflict.
         partition_assignment_strategy=[RangePartitionAssignor],
         session_timeout_ms=round(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=round(settings.heartbeat_every_s * 1000),
+        # A worker whose batch takes longer than this, in ms, leaves the group: another one reads its
+        # partitions.
         max_poll_interval_ms=60_000,
         max_poll_records=settings.batch_max,
     )

@@ -25,6 +25,9 @@ from infra.psp.return_token import ReturnPages
 from infra.settings import GatewayWorkerSettings, KafkaSettings
 from infra.workers.startup import ready_to_start
 
+# Longer than a drain: a worker that ends before its outcome is acknowledged loses nothing. A definite outcome
+# is stored in the closed claim, and published from there when the request is read again; any other leaves the
+# claim open, and the step is repeated or queried.
 _PUBLISH_WITHIN_S: Final = 60.0
 
 
@@ -72,6 +75,7 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
             http=http,
             outcomes=KafkaOutcomes(producer, settings),
             letters=KafkaDeadLetters(producer, settings),
+            # Looked up for each call: a key that was changed in the file is used without a restart.
             credentials_of=lambda account: accounts.now().get(account),
             return_url_of=pages.url if pages is not None else _no_page,
             now=clock.now,
@@ -84,6 +88,8 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
                 Agent(
                     topics.gateway_group(gateway.facts.name),
                     topics.requests(gateway.facts.name),
+                    # One request of a payment at a time, in order: in this worker no cancel runs beside the
+                    # call that it cancels. Across workers the claims see to it.
                     KeyedConcurrency(agent.handle, in_flight_max=settings.calls_max),
                 )
             ],

@@ -30,6 +30,7 @@ from relay.inbox import CONFIRMED_BATCH, Inbox
 from relay.retention import EVERY_S, FORGET_MAX, Retention
 
 CONFIRMING: Final = {name: one for name, one in ADAPTERS.items() if isinstance(one, Confirms)}
+# The pause between two looks, in s: doubled from the least to the most while nothing is due.
 _PAUSE_MIN_S: Final = 0.01
 _PAUSE_MAX_S: Final = 0.25
 
@@ -51,6 +52,8 @@ async def main(process: Process, settings: InboxSettings) -> None:
         confirming = [
             Confirming(one, http, partial(_credentials, accounts[name])) for name, one in CONFIRMING.items()
         ]
+        # Each loop has a connection of its own: one at a time uses it, and a PSP that is slow holds only its
+        # own.
         for one in (None, *confirming):
             connection = await connections.enter_async_context(await connect_async(settings, "inbox"))
             inbox = Inbox(
@@ -75,6 +78,7 @@ async def main(process: Process, settings: InboxSettings) -> None:
 
 async def _forget(retention: Retention, process: Process) -> None:
     while not process.stop.is_set():
+        # A full batch may not have been all: the next follows at once.
         if await retention.run_once() < FORGET_MAX:
             await process.stopped_within(EVERY_S)
 

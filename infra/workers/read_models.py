@@ -25,9 +25,11 @@ from infra.settings import ReadModelSettings
 from infra.workers.startup import ready_to_start
 from projections import batch, events, in_doubt, sweep
 
+# Records in one transaction.
 _BATCH_MAX: Final = 500
 _IN_DOUBT_EVERY_S: Final = 5.0
 _SWEEP_EVERY_S: Final = 60.0
+# Events of the log in one transaction of the sweep, which locks the rows that it repairs.
 _SWEEP_PAGE: Final = 2000
 
 APPLIED = Counter("aegispay_read_model_events_applied", "Events applied to the read models")
@@ -91,11 +93,16 @@ class PaymentReadModel:
             except InvalidMessage as invalid:
                 DEAD.inc()
                 self._log.warning("not an event", place=record.place, code=invalid.code, path=invalid.path)
+                # Before the batch is applied, and so before its acknowledgement: a kill in between sends the
+                # letter twice.
                 await self._dead_letters.send(DeadLetter.of(record, invalid))
+        # A kill between this commit and the acknowledgement brings the events once more: their versions are
+        # in the rows by then, and they count as skipped.
         done = await batch.apply(self._conn, arrived, {}, clock.now())
         BATCH_RECORDS.observe(len(records))
         now = clock.now()
         for event in arrived:
+            # Of two clocks: the command worker's, which the event has, and this one.
             LAG_SECONDS.observe((now - event.body.timestamp).total_seconds())
         _count(done, self._log)
 
@@ -112,9 +119,12 @@ class Sweep:
     async def run_once(self) -> int:
         """Repairs what was lost below the horizon of the last call, and returns how many payments had lost
         events."""
+        # One sweep's distance of a minute: what the relay has just published would else be taken for lost.
         below, self._horizon = self._horizon, await sweep.horizon(self._conn)
         lost = 0
         while below is not None:
+            # `batch.apply` opens a savepoint in this transaction: what it applies commits with the sweep's
+            # place.
             async with self._conn.transaction():
                 heads = await sweep.lost_heads(self._conn, below, _SWEEP_PAGE)
                 if heads is None:
@@ -194,6 +204,7 @@ async def main(process: Process, settings: ReadModelSettings) -> None:
     await producer.start()
     try:
         async with (
+            # One each: a sweep or a query of the gauges that takes long does not hold the events up.
             await connect(settings, process) as agents_own,
             await connections.connect_async(settings, process.name) as sweeps_own,
             await connections.connect_async(settings, process.name) as gauges_own,

@@ -24,10 +24,13 @@ from relay.outbox import Relay
 from relay.publish import Publisher
 
 _TRY_TO_LEAD_EVERY_S: Final = 1.0
+# The pause between two looks into the log, in s: doubled from the least to the most while nothing is found.
 _POLL_MIN_S: Final = 0.001
 _POLL_MAX_S: Final = 0.050
 _WATCH_EVERY_S: Final = 1.0
+# Well below the silence that the server allows, `relay.leadership.SILENCE_MAX_S`.
 _STAY_EVERY_S: Final = 1.0
+# Nothing above a running transaction's id is published, so an open one delays every payment.
 _TRANSACTION_ALARM_S: Final = 30.0
 
 LEADS = Gauge("aegispay_relay_leads", "1 in the relay that publishes, 0 in one that stands by")
@@ -49,8 +52,11 @@ async def main(process: Process, settings: RelaySettings) -> None:
             if not await _lead(process, connection):
                 return
             current = await generation.current(connection)
+            # Only now: while this relay stood by, another one moved the cursor.
             cursor = await load_cursor(connection)
             events = settings.topic_prefix + topics.EVENTS
+            # By the leader, and before its first record: a standby would see heads that the other one is
+            # still moving.
             heads = await _heads(connection, settings)
             await check_heads(connection, heads, events, cursor)
         except (generation.LogMoved, StoreDiffers) as error:
@@ -100,6 +106,7 @@ async def _publish(process: Process, relay: Relay) -> None:
             if (age_s := await relay.watch()) > _TRANSACTION_ALARM_S:
                 process.log.error("a transaction that stays open holds the relay up", age_s=round(age_s))
         await process.stopped_within(pause_s)
+    # On the way out, so that the next leader publishes nothing twice.
     await relay.save()
 
 

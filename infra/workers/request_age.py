@@ -17,6 +17,7 @@ from infra.process import clock
 from infra.process.runtime import Process
 from infra.settings import CommandWorkerSettings
 
+# A gateway that falls behind is noticed this much later.
 _LOOK_EVERY_S: Final = 2.0
 _READ_MAX_S: Final = 1.0
 
@@ -58,12 +59,15 @@ class Backlog:
 
     async def _look_on(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka)
+        # One record of each partition is enough: not the default of 1 MiB.
         consumer = reader.consumer(self._settings.kafka, max_partition_fetch_bytes=65536)
         try:
             await admin.start()
             await consumer.start()
             while not self._process.stop.is_set():
                 ages = [await self._age_s(gateway, admin, consumer) for gateway in self._gateways]
+                # The least of all: one gateway that keeps up is enough for new payments to go on
+                # (docs/adr/0016).
                 self.too_old = min(ages, default=0.0) > self._settings.pause_when_requests_wait_s
                 await self._process.stopped_within(_LOOK_EVERY_S)
         finally:
@@ -74,6 +78,7 @@ class Backlog:
         places = reader.partitions_of(self._settings, topics.requests(gateway))
         ends = await consumer.end_offsets(places)
         group = self._settings.topic_prefix + topics.gateway_group(gateway)
+        # From the group itself, which need not have a member: a dead worker's requests grow old just so.
         committed = await admin.list_consumer_group_offsets(group)
         firsts = {
             place: max(committed[place].offset, 0) if place in committed else 0  # -1: nothing acknowledged
@@ -91,6 +96,7 @@ class Backlog:
         stamps: list[int] = []
         give_up_at = time.monotonic() + _READ_MAX_S
         async for records in reader.read_between(consumer, firsts, ends, poll_ms=200, first_only=True):
+            # The oldest in its partition: offsets and the broker's stamps grow together.
             stamps += [record.timestamp for record in records[:1]]
             if time.monotonic() > give_up_at:
                 break

@@ -61,6 +61,8 @@ async def _postgres_answers(process: Process, conninfo: str) -> bool:
             async with await psycopg.AsyncConnection.connect(conninfo, connect_timeout=5):
                 return True
         except psycopg.OperationalError as error:
+            # libpq gives no SQLSTATE for a connection that failed, so this reads the server's English. Of a
+            # server with other messages it only takes longer to notice: the process waits, and says for what.
             if "authentication failed" in str(error) or "does not exist" in str(error):
                 text = f"PostgreSQL refuses {process.name}: check AEGISPAY_DATABASE_URL and run `aegispay migrate`"
                 raise Misconfigured(text) from error
@@ -92,6 +94,8 @@ async def _refuse_weak_server(conn: psycopg.AsyncConnection, *, production: bool
         assert row
         return str(row[0])
 
+    # A prepared transaction keeps its id running without any session, so pg_snapshot_xmin stands still, and
+    # with it the relay; restarts do not end it.
     if await shown("max_prepared_transactions") != "0":
         raise Misconfigured(
             "PostgreSQL has max_prepared_transactions above 0: a forgotten prepared transaction would stop the relay. "
@@ -99,6 +103,7 @@ async def _refuse_weak_server(conn: psycopg.AsyncConnection, *, production: bool
         )
     if not production:
         return
+    # Without these a crash of the server may forget a claim, and the step is sent as if for the first time.
     for name, safe in (
         ("synchronous_commit", ("on", "remote_apply")),
         ("fsync", ("on",)),

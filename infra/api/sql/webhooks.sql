@@ -13,6 +13,8 @@ WITH received AS (
 )
 INSERT INTO webhooks_in (gateway, account, event_id, delivery_id, notice)
 SELECT %(gateway)s, %(account)s, fresh.event_id, delivery.delivery_id, fresh.notice FROM fresh, delivery
+-- Two deliveries of the same events insert them in one order: the second waits for the first, and for none in
+-- a circle.
 ORDER BY fresh.event_id
 ON CONFLICT (account, event_id) DO NOTHING RETURNING event_id
 
