@@ -50,12 +50,16 @@ async def apply(
     for event in batch:
         known[event.payment_id][event.version] = event
         arrived += 1
+    # The topic may bring version 7 before 6 was seen, when a relay or this group lost a record: then `_fill`
+    # reads what lies between from the store, and nothing waits.
     wanted = {payment_id: max(versions) for payment_id, versions in known.items()}
     for payment_id, head in heads.items():
         wanted[payment_id] = max(head, wanted.get(payment_id, 0))
     if not wanted:
         return BatchResult()
     result = BatchResult()
+    # Another process that has the same payments waits in `lock` until this commits, and then reads the
+    # versions that this wrote: so what both have is applied once.
     async with conn.pipeline(), conn.transaction():
         rows = await payments.lock(conn, sorted(wanted))
         result.filled = await _fill(conn, rows, known, wanted)
@@ -84,6 +88,7 @@ async def _fill(
     filled = 0
     cursor = await conn.execute(_SQL["gaps"], list(map(list, zip(*gaps, strict=True))))
     for payment_id, version, topic, state in await cursor.fetchall():
+        # The batch has it already: the same event, but counted as one that arrived.
         if version in known[payment_id]:
             continue
         try:
@@ -106,6 +111,7 @@ def _fold(
     operations: list[OperationRow] = []
     for payment_id, row in rows.items():
         before, was_stale, was_disputed = row.version, row.stale_since, _disputed_beyond_record(row)
+        # Only the very next version: a gap ends it, and a version that the row has is passed over.
         while (event := known[payment_id].get(row.version + 1)) is not None:
             fold.apply(row, event)
             result.applied += 1
@@ -121,6 +127,7 @@ def _fold(
             result.stale.append(payment_id)
         if row.version > before:
             operations.extend(row.operations[name] for name in row.touched)
+        # A row that did not change is not written, though it is locked: a batch of repeats costs no update.
         if row.version > before or row.stale_since != was_stale:
             changed.append(row)
     return changed, operations

@@ -38,6 +38,7 @@ async def lost_heads(conn: psycopg.AsyncConnection, below: Horizon, limit: int) 
     events.
     """
     cursor = await (await conn.execute(_SQL["cursor"])).fetchone()
+    # Another process has the row locked (SKIP LOCKED): it sweeps, and one is enough.
     if cursor is None:
         return None
     bounds: dict[str, Any] = dict(zip(("generation", "tx", "notification_id"), cursor, strict=True))
@@ -46,5 +47,7 @@ async def lost_heads(conn: psycopg.AsyncConnection, below: Horizon, limit: int) 
     if found is None:
         return None
     *reached, payment_ids, heads = found
+    # Before what is lost was applied, but in the same transaction: if applying fails, the place goes back as
+    # well.
     await conn.execute(_SQL["advance"], reached)
     return dict(zip(payment_ids, heads, strict=True))

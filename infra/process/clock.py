@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+# Seconds that are added to the true time. `time.monotonic` is never moved: deadlines and fences count by it.
 _offset_s: Callable[[], float] | None = None
 
 
@@ -26,6 +27,8 @@ def set_offset(spec: str) -> None:
     elif (fixed := _seconds(spec)) is not None:
         _offset_s = lambda: fixed  # noqa: E731
     elif (file := Path(spec)).is_file():
+        # Read at each call, so a test moves the clock of a running process; what is no number, a half-written
+        # file say, is the true time.
         _offset_s = lambda: _seconds(file.read_text()) or 0.0  # noqa: E731
     else:
         raise ValueError("neither a number of seconds nor a file that holds one")
@@ -36,4 +39,5 @@ def _seconds(text: str) -> float | None:
         seconds = float(text)
     except ValueError:
         return None
+    # float() also reads "nan" and "inf", which no timedelta takes.
     return seconds if math.isfinite(seconds) else None

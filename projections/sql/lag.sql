@@ -3,6 +3,7 @@
 -- Of the newest 500 only: a lower bound where more than those are missing, and never a long query.
 WITH newest AS (
     SELECT originator_id, originator_version, state FROM payment_events
+    -- The order of the index payment_events_log, read from its end.
     ORDER BY generation DESC, tx DESC, notification_id DESC LIMIT 500
 )
 SELECT min((convert_from(state, 'UTF8')::json ->> 'timestamp')::timestamptz)
