@@ -140,7 +140,7 @@ def _take_query_result(received: Received) -> None:
     """Records each response, whether it ends the query or not."""
     operation, report = received.operation, received.report
     # A command worker that was killed before its commit of offsets reads the report again: a copy is no new
-    # result, and answers no query that was sent after it.
+    # result, and ends no query that was sent after it.
     repeated = operation.open_result_at is not None and report.observed_at <= operation.open_result_at
     if repeated or not received.is_later:
         return

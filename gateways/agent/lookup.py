@@ -22,7 +22,7 @@ class StatusQuery:
     async def query(self, request: Request) -> StepResult:
         """Closes the step and returns its stored result; without a final one it asks the PSP."""
         step = request.step
-        # First, whatever follows: a try that begins after the question would make its answer untrue.
+        # First, whatever follows: a try that begins after the query would make its response untrue.
         ended = await self._claims.close_for_query(step)
         if ended.result is not None:
             return StepResult.stored(step, ended.result, ended)

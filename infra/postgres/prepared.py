@@ -63,7 +63,7 @@ class PreparedStatements:
 
     async def _flushed(self) -> None:
         # Never blocks: psycopg 3.3 sets its asynchronous connections to libpq's nonblocking mode. The reader
-        # stays registered meanwhile, or a server that waits to write its answer would not read on.
+        # stays registered meanwhile, or a server that waits to write a result would not read on.
         while self._pgconn.flush():
             writable = self._loop.create_future()
             self._loop.add_writer(self._socket, writable.set_result, None)
