@@ -38,14 +38,17 @@ def require_free(name: str, port: int) -> None:
 
 def choose(wanted: Mapping[str, int], remembered: Mapping[str, int]) -> dict[str, int]:
     """Returns a port for each name: the wanted one, which has to be free; where that is 0, the remembered
-    one if it is still free, or any free one. Raises `LocalProblem`."""
+    one if it is still free and `AEGISPAY_PORTS`, where it is set, has it; or any free one. Raises
+    `LocalProblem`."""
     for name, port in wanted.items():
         if port:
             require_free(name, port)
     chosen = {name: port for name, port in wanted.items() if port}
+    # Without the setting a folder keeps the ports of its last start, of whatever range they are.
+    allowed = span() if os.environ.get(_VARIABLE) else range(1, 0x10000)
     for name in wanted.keys() - chosen.keys():
         port = remembered.get(name, 0)
-        if port and port not in chosen.values() and is_free(port):
+        if port in allowed and port not in chosen.values() and is_free(port):
             chosen[name] = port
     open_names = sorted(wanted.keys() - chosen.keys())
     new = (port for port in free(len(open_names) + len(chosen)) if port not in chosen.values())

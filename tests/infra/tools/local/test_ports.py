@@ -27,6 +27,21 @@ def test_a_remembered_port_that_is_taken_now_gives_way():
         assert ports.choose({"kafka": 0}, {"kafka": port})["kafka"] != port
 
 
+def test_a_remembered_port_outside_a_range_that_is_set_gives_way_to_one_of_the_range(monkeypatch):
+    (port,) = ports.free(1)
+    monkeypatch.setenv("AEGISPAY_PORTS", "32000-32009")
+
+    assert ports.choose({"kafka": 0}, {"kafka": port})["kafka"] in range(32_000, 32_010)
+
+
+def test_a_remembered_port_of_another_range_is_kept_while_none_is_set(monkeypatch):
+    monkeypatch.setenv("AEGISPAY_PORTS", "32000-32009")
+    (port,) = ports.free(1)
+    monkeypatch.delenv("AEGISPAY_PORTS")
+
+    assert ports.choose({"kafka": 0}, {"kafka": port}) == {"kafka": port}
+
+
 def test_no_port_is_given_twice():
     (port,) = ports.free(1)
 
