@@ -147,9 +147,13 @@ def _next_attempt(payment: Payment, operation: Operation, report: Report, route:
     # One that reached nobody is no attempt (docs/adr/0021): it counts, and is bounded, by the payment's time
     # alone.
     if operation.was_attempt and operation.attempt >= route.retry.attempts_max:
-        payment.end_attempts("failed", f"{operation.attempt} were made", cause)
+        payment.end_attempts("failed", _made(operation.attempt), cause)
         return
     _choose(payment, operation, report, route, cause)
+
+
+def _made(attempts: int) -> str:
+    return f"{attempts} {'was' if attempts == 1 else 'were'} made"
 
 
 def _final_refusal(operation: Operation, report: Report) -> str | None:
@@ -250,7 +254,7 @@ def _same_again(payment: Payment, operation: Operation, report: Report, route: R
         )
         return
     ended = f"its time is over ({report.code})" if over else f"it ended as {report.state} ({report.code})"
-    reason = f"{operation.attempt} were made, and {ended}" if retryable and not final else ended
+    reason = f"{_made(operation.attempt)}, and {ended}" if retryable and not final else ended
     payment.end_retries(operation, reason, cause)
     # Recorded as ended first: what the query finds is compared with sums that no longer hold this operation.
     query_after_refusal(payment, operation, report, cause)

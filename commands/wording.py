@@ -91,10 +91,10 @@ _BOUNDS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "less_than_equal": lambda of: f"must be {_shown(of['le'])} or less",
     "literal_error": lambda of: f"must be {of['expected']}",
     "string_pattern_mismatch": lambda of: PATTERNS.get(of["pattern"], f"must match {of['pattern']}"),
-    "string_too_long": lambda of: f"may have at most {_count(of['max_length'], 'character')}",
-    "string_too_short": lambda of: f"must have at least {_count(of['min_length'], 'character')}",
-    "too_long": lambda of: f"may have at most {_count(of['max_length'], 'entry', 'entries')}",
-    "too_short": lambda of: f"must have at least {_count(of['min_length'], 'entry', 'entries')}",
+    "string_too_long": lambda of: f"may have at most {counted(of['max_length'], 'character')}",
+    "string_too_short": lambda of: f"must have at least {counted(of['min_length'], 'character')}",
+    "too_long": lambda of: f"may have at most {counted(of['max_length'], 'entry', 'entries')}",
+    "too_short": lambda of: f"must have at least {counted(of['min_length'], 'entry', 'entries')}",
     "union_tag_invalid": lambda of: f"must be one of {of['expected_tags']}",
     "union_tag_not_found": lambda of: f"{of['discriminator']} is missing: add it",
     "url_scheme": lambda of: f"must be an address that opens with {of['expected_schemes']}",
@@ -119,9 +119,11 @@ def no_such_field(name: object, names: Iterable[str]) -> str:
     )
 
 
+def counted(number: int, one: str, more: str | None = None) -> str:
+    """Returns the number with its noun: `1 payment`, `2 payments`. `more`: the plural, where it is not
+    `one` with an s."""
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
 def _shown(bound: object) -> str:
     return bound.isoformat() if isinstance(bound, datetime) else str(bound)
-
-
-def _count(number: int, one: str, more: str | None = None) -> str:
-    return f"{number} {one if number == 1 else more or one + 's'}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from commands.wording import counted
 from infra.cli.options import AsJson
 from infra.cli.output import write_json
 from infra.errors import Mistyped
@@ -72,7 +73,8 @@ def _run(chosen: "Plan", console: Console, *, keep: bool) -> "Chaos":
     folder = Path(tempfile.mkdtemp(prefix="aegispay-chaos-"))
     folder_for_all(folder)
     console.print(
-        f"Seed {chosen.seed}: {chosen.payments} payments, {len(chosen.faults)} faults, in {folder}",
+        f"Seed {chosen.seed}: {counted(chosen.payments, 'payment')}, {counted(len(chosen.faults), 'fault')}, "
+        f"in {folder}",
         highlight=False,
     )
     clean = False
@@ -121,9 +123,9 @@ def _tell(result: "Chaos", console: Console) -> None:
     for one in content["still_in_doubt"]:
         say(f"still in doubt: {one['payment_id']}: {one['reason']}")
     if result.missed:
-        say(f"{len(result.missed)} of {len(result.injected)} faults did not happen")
+        say(f"{len(result.missed)} of {counted(len(result.injected), 'fault')} did not happen")
     if result.not_taken:
-        say(f"{result.not_taken} orders were never taken: NOT CLEAN")
+        say(f"{counted(result.not_taken, 'order')} never taken: NOT CLEAN")
 
 
 def _s(seconds: float | None) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from commands.wording import counted
 from infra.cli.options import AsJson, Data
 from infra.cli.output import write_json
 
@@ -50,7 +51,9 @@ def demo(
         console.print(f"surprise: {surprise}")
     for late in result.late:
         console.print(f"late: {late}")
-    console.print(f"{result.orders} orders in {result.seconds:.1f} s, {result.by_http} of them by HTTP")
+    console.print(
+        f"{counted(result.orders, 'order')} in {result.seconds:.1f} s, {result.by_http} of them by HTTP"
+    )
     console.print(
         f"Payments, logs and keys are kept in {folder}; --fresh starts with none, --data DIR uses another folder",
         highlight=False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from commands.wording import counted
 from infra.cli.options import (
     AsJson,
     Data,
@@ -65,8 +66,7 @@ def list_(
         where = f"{cell.gateway}/{cell.account}" if cell.gateway else "no PSP yet"
         by_hand = f", {cell.manual} for an operator" if cell.manual else ""
         amount = money(cell.amount_minor, cell.currency)
-        count = "1 payment" if cell.payments == 1 else f"{cell.payments} payments"
-        say(f"{where}: {amount} in {count} {_AGES[cell.age]}{by_hand}")
+        say(f"{where}: {amount} in {counted(cell.payments, 'payment')} {_AGES[cell.age]}{by_hand}")
     if found.totals:
         say("")
     for one in doubts:
@@ -74,9 +74,8 @@ def list_(
         mark = "  MANUAL" if one.manual else ""
         reason = ", ".join(filter(None, (one.reason, one.code, one.detail)))
         age = _age((now - one.since).total_seconds())
-        say(
-            f"{what}  {money(one.amount_minor, one.currency)}  {age}  queried {one.queries} times  {reason}{mark}"
-        )
+        amount, queried = money(one.amount_minor, one.currency), counted(one.queries, "time")
+        say(f"{what}  {amount}  {age}  queried {queried}  {reason}{mark}")
     say(f"{len(doubts)} shown" if doubts else "Nothing is in doubt.")
     for dispute in found.disputes:
         until = f", answer until {dispute.respond_by:%Y-%m-%d %H:%M} UTC" if dispute.respond_by else ""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from commands.sql import statements
+from commands.wording import counted
 from infra.cli.options import AsJson, Data, PaymentName, payment_of
 from infra.cli.output import money, reason_of, say, write_json
 from infra.errors import NotDone
@@ -100,7 +101,8 @@ def tell_state(record: dict[str, Any]) -> None:
             f"{reason_of(operation['code'], operation['detail'])}"
         )
     for claim in record["claims"]:
-        say(f"  step {claim['step']} of {claim['operation_id']}: {claim['state']}, {claim['tries']} tries")
+        tries = counted(claim["tries"], "try", "tries")
+        say(f"  step {claim['step']} of {claim['operation_id']}: {claim['state']}, {tries}")
 
 
 def _gist(data: dict[str, Any]) -> str:

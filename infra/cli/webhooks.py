@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from commands.sql import statements
+from commands.wording import counted
 from infra.cli.options import AsJson, Data
 from infra.cli.output import say, write_json
 from infra.errors import NotDone
@@ -38,8 +39,9 @@ def webhooks_list(
         write_json(rows)
         return
     for row in rows:
+        tries = counted(row["tries"], "try", "tries")
         say(
-            f"{row['id']}  {row['state']} ({row['reason'] or 'new'})  {row['age_s']} s old  {row['tries']} tries  "
+            f"{row['id']}  {row['state']} ({row['reason'] or 'new'})  {row['age_s']} s old  {tries}  "
             f"{row['account']}  {row['event_type']}"
         )
     say(f"{len(rows)} shown" if rows else "Every webhook has found its payment.")

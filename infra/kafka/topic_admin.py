@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
 
+from commands.wording import counted
 from infra.errors import Misconfigured
 from infra.kafka.topics import Topic, declared
 from infra.settings import KafkaSettings
@@ -70,7 +71,7 @@ async def _check(admin: AIOKafkaAdminClient, wanted: tuple[Topic, ...], settings
     configs = await _configs(admin, wanted)
     counts = {name: len(topic["partitions"]) for name, topic in found.items()}
     miscounted = [
-        f"{topic.name} has {counts[topic.name]} partitions, not {topic.partitions}"
+        f"{topic.name} has {counted(counts[topic.name], 'partition')}, not {topic.partitions}"
         for topic in wanted
         if counts[topic.name] != topic.partitions
     ]

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 
 from commands.sql import statements
+from commands.wording import counted
 from infra.process.reloading import Watched
 
 EVERY_S: Final = 60.0
@@ -42,7 +43,8 @@ class Removed:
     @property
     def text(self) -> str:
         """The account and both counts, in words."""
-        return f"{self.account} has {self.operations} open operations and {self.webhooks} waiting webhooks"
+        operations = counted(self.operations, "open operation")
+        return f"{self.account} has {operations} and {counted(self.webhooks, 'waiting webhook')}"
 
 
 def find(connection: Connection[Any], named: Iterable[str]) -> list[Removed]:

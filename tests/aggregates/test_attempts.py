@@ -158,7 +158,8 @@ def test_the_attempts_end_at_the_merchants_limit(attempts_max):
 
     assert made.status is Status.FAILED
     assert len(made.attempts) == attempts_max
-    assert made.pending_events[-1].reason == f"no further attempt because {attempts_max} were made"
+    told = "1 was made" if attempts_max == 1 else f"{attempts_max} were made"
+    assert made.pending_events[-1].reason == f"no further attempt because {told}"
 
 
 @pytest.mark.parametrize(
@@ -287,7 +288,7 @@ def test_a_capture_that_was_declined_releases_its_amount():
 @pytest.mark.parametrize(
     ("state", "attempts_max", "why"),
     [
-        (S.NOT_SENT, 1, "1 were made, and it ended as NOT_SENT (refused)"),
+        (S.NOT_SENT, 1, "1 was made, and it ended as NOT_SENT (refused)"),
         (S.DECLINED_HARD, 3, "it ended as DECLINED_HARD (refused)"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from commands.messages import InvalidMessage
 from commands.parsing import _adapter, parse_command
-from commands.wording import PATTERNS
+from commands.wording import PATTERNS, counted
 from tests.commands.test_parsing import changed, without
 
 # What a reader who has never heard of the library would stumble over.
@@ -68,3 +68,8 @@ def _patterns(schema: Any) -> Iterator[str]:
             yield value
         elif isinstance(value, dict | list):
             yield from _patterns(value)
+
+
+def test_one_of_anything_is_told_in_the_singular():
+    assert [counted(number, "time") for number in (0, 1, 2)] == ["0 times", "1 time", "2 times"]
+    assert [counted(number, "try", "tries") for number in (1, 2)] == ["1 try", "2 tries"]

@@ -15,6 +15,7 @@ from aggregates.operation import ENDED
 from aggregates.payment import Payment
 from commands.decider import UNDECIDABLE
 from commands.sql import statements
+from commands.wording import counted
 from infra.postgres.event_store import EventMapper
 from infra.postgres.unmatched_webhooks import NAMED, Unmatched
 from infra.tools.audit.facts import Parked, Recorded, Refusals, Shown
@@ -83,7 +84,9 @@ def _replayed(mapper: EventMapper, stored: list[StoredEvent]) -> Recorded:
         return Recorded(version, broken=text)
     assert payment is not None, "a stream has an event"
     if payment.version != len(stored):
-        return Recorded(version, broken=f"it has {len(stored)} events and ends at version {version}")
+        return Recorded(
+            version, broken=f"it has {counted(len(stored), 'event')} and ends at version {version}"
+        )
     return Recorded(version, payment, None, customer_id, contradictions, codes)
 
 

@@ -1,0 +1,34 @@
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+INFRA = Path(__file__).parents[3] / "infra"
+_FILES = [
+    *sorted((INFRA / "cli").glob("*.py")),
+    *sorted((INFRA / "kafka").glob("*.py")),
+    *sorted((INFRA / "psp").glob("*.py")),
+    INFRA / "tools" / "audit" / "store.py",
+]
+_PLURAL = re.compile(
+    r" (?:open |waiting )?(?:times|tries|payments|orders|faults|events|operations|webhooks|partitions|records|letters"
+    r"|commands|accounts|processes)\b"
+)
+
+
+@pytest.mark.parametrize("file", _FILES, ids=lambda file: str(file.relative_to(INFRA)))
+def test_no_count_is_told_with_a_noun_that_is_always_plural(file: Path):
+    """`1 times` is no English: `commands.wording.counted` knows the singular."""
+    assert list(_always_plural(file)) == []
+
+
+def _always_plural(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            for value, after in zip(node.values, node.values[1:], strict=False):
+                if isinstance(value, ast.FormattedValue) and isinstance(after, ast.Constant):
+                    found = _PLURAL.match(str(after.value))
+                    if found:
+                        yield f"{file.name}:{node.lineno}: {ast.unparse(value.value)}{found[0]}"
