@@ -30,6 +30,10 @@ def tell(what: str, where: str | None, remedy: str | None, exit_code: int, *, as
 def report(error: Exception, *, as_json: bool) -> int | None:
     """Reports a known error and returns its exit code. None: the error is a bug of ours, and nothing was
     printed."""
+    if isinstance(error, ExceptionGroup):
+        # Of tasks that ran side by side. One is reported: --json prints one document.
+        reported = (report(one, as_json=as_json) for one in error.exceptions)
+        return next((code for code in reported if code is not None), None)
     if isinstance(error, Misconfigured):
         setting = _SETTING.match(str(error))
         return tell(str(error), setting and setting[1], None, EXIT_MISCONFIGURED, as_json=as_json)
@@ -44,9 +48,6 @@ def _of_a_library(error: Exception) -> LocalProblem | None:
     import psycopg
     from aiokafka.errors import KafkaError
 
-    if isinstance(error, ExceptionGroup):
-        found = [problem for one in error.exceptions if (problem := _of_a_library(one)) is not None]
-        return found[0] if found else None
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("infra.tools"):
         return LocalProblem(
             "This is not in the image: it is a tool for development, or acts on a local stack", _BY_SETTINGS

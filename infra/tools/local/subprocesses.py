@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import pwd
+import re
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +25,14 @@ _PR_SET_PDEATHSIG: Final = 1
 _LOG_BYTES_MAX: Final = 20_000_000
 _LINE_MAX: Final = 600
 _TAIL_BYTES: Final = 64 * 1024
+# The frames of a Java stack trace, and lines without a word, such as the frame around an exception group.
+_NO_REASON: Final = re.compile(r"at \S+\(.*\)|\.\.\. \d+ more|[\W_]*")
+_SEVERE: Final = re.compile(r"\b(?:ERROR|FATAL|PANIC)\b")
+_TRACEBACK: Final = "Traceback (most recent call last):"
+_GROUP_FRAME: Final = re.compile(r"^ *(?:\+-|\+ Exception Group |\| )", re.MULTILINE)
+_GROUP_PARTS: Final = re.compile(r"^ *\+-.*$", re.MULTILINE)
+_GROUP_MARGIN: Final = re.compile(r"^ *[|+] ?", re.MULTILINE)
+_GROUP_HEADING: Final = re.compile(r"\(\d+ sub-exceptions?\)")
 _INHERITED: Final = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ")
 
 
@@ -104,7 +113,7 @@ class Child:
                 while not await self.program.ready():
                     if self.exit_code is not None:
                         raise LocalProblem(
-                            f"{self.program.name} ended with {self.exit_code}", self.last_words()
+                            f"{self.program.name} ended {self.how(self.exit_code)}", self.last_words()
                         )
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -121,16 +130,24 @@ class Child:
             self.signal(signal.SIGKILL)
         return await self.ended()
 
+    def how(self, exit_code: int) -> str:
+        """Returns how the program ended: the exit code or the signal, and the reason as far as the log has
+        one."""
+        if exit_code < 0:
+            return f"by {signal.Signals(-exit_code).name}"  # a killed process writes no reason
+        reason = self.reason()
+        return f"with {exit_code}: {reason}" if reason else f"with {exit_code}"
+
     def reason(self) -> str | None:
-        """Returns why the program ended, from its log: the error of the last line that has one, or else
-        its last line where that is not one of our log lines, such as an interpreter's or a server's own.
+        """Returns why the program ended or is not ready, from its log since its start: the error of the
+        last of our log lines that has one, or else what an interpreter's or a server's own lines say.
         None: the log gives no reason."""
         with self.program.log.open("rb") as log:
             log.seek(max(self._log_from, self.program.log.stat().st_size - _TAIL_BYTES))
             lines = log.read().decode(errors="replace").split("\n")
-        written = [line.strip() for line in lines if line.strip()]
-        errors = (error for line in reversed(written) if (error := _error_in(line)))
-        reason = next(errors, written[-1] if written and not written[-1].startswith("{") else None)
+        errors = (error for line in reversed(lines) if (error := _error_in(line)) is not None)
+        after_ours = next((n for n in range(len(lines), 0, -1) if lines[n - 1].startswith("{")), 0)
+        reason = next(errors, None) or _reason_in(lines[after_ours:])
         return reason and reason[:_LINE_MAX]
 
     def last_words(self) -> str:
@@ -147,7 +164,7 @@ async def run_to_end(program: Program) -> None:
     finally:
         await child.stop()
     if exit_code:
-        raise LocalProblem(f"{program.name} ended with {exit_code}", child.last_words())
+        raise LocalProblem(f"{program.name} ended {child.how(exit_code)}", child.last_words())
 
 
 async def at_once() -> bool:
@@ -156,15 +173,52 @@ async def at_once() -> bool:
 
 
 def _error_in(line: str) -> str | None:
-    """Returns the error of a log line as infra/process/runtime.py writes it. None: the line has none."""
+    """Returns the error of a log line as infra/process/runtime.py writes it, empty for a line that says that
+    all was well until then. None: the line says neither."""
     try:
         content = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(content, dict) or content.get("event") not in {"crashed", "misconfigured"}:
+    if not isinstance(content, dict):
         return None
-    text = str(content.get("exception") or content.get("error") or "").strip().splitlines()
-    return text[-1] if text else None
+    match content.get("event"):
+        case "crashed":
+            return _errors_of(str(content.get("exception") or ""))
+        case "misconfigured":
+            return " ".join(str(content.get("error") or "").split()) or None
+        case "not ready" | "ready":
+            state = str(content.get("reason") or "")
+            return state if state.startswith("waiting for ") else ""
+        case _:
+            return None
+
+
+def _errors_of(traceback: str) -> str | None:
+    """Returns the error that a traceback ends with, in one line; of an exception group the errors in it,
+    each once. None: there is none."""
+    if not _GROUP_FRAME.search(traceback):
+        return _last_error(traceback)
+    parts = (_last_error(_GROUP_MARGIN.sub("", part)) for part in _GROUP_PARTS.split(traceback))
+    errors = [error for error in parts if error and not _GROUP_HEADING.search(error)]
+    return "; ".join(dict.fromkeys(errors)) or None
+
+
+def _last_error(traceback: str) -> str | None:
+    lines = traceback.rpartition(_TRACEBACK)[2].splitlines()
+    # Its frames are indented, and the error is not; what its text has in further lines comes after it.
+    first = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith(" ")), len(lines))
+    return " ".join(" ".join(lines[first:]).split()) or None
+
+
+def _reason_in(lines: list[str]) -> str | None:
+    """Returns the reason from lines that are none of our log's: the errors of a traceback, the last line
+    that a server calls an error, or the last line that has words. None: no line has any."""
+    text = "\n".join(lines)
+    if _TRACEBACK in text and (error := _errors_of(text)):
+        return error
+    told = [line.strip() for line in lines if not _NO_REASON.fullmatch(line.strip())]
+    severe = [line for line in told if _SEVERE.search(line)]
+    return (severe or told or [None])[-1]
 
 
 def tail(log: Path, lines: int = 8) -> str:

@@ -5,7 +5,6 @@ It runs in the main thread's event loop, like everything that starts child proce
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -85,9 +84,9 @@ class Supervisor:
         if one.task.done():
             one.task.result()
         if not one.ready_once.is_set():
-            raise LocalProblem(
-                f"{one.program.name} was not ready within {within_s:.0f} s", one.child.last_words()
-            )
+            reason = f"it ended last {one.ended}" if one.ended else one.child.reason()
+            text = f"{one.program.name} was not ready within {within_s:.0f} s"
+            raise LocalProblem(f"{text}: {reason}" if reason else text, one.child.last_words())
 
     async def _keep(self, one: Watched) -> None:
         """Restarts the program whenever it ends. Raises `LocalProblem` where a restart would not help."""
@@ -97,11 +96,13 @@ class Supervisor:
             exit_code = await self._live(one)
             hopeless = exit_code == EXIT_MISCONFIGURED or one.restarts == _FIRST_STARTS_MAX
             if hopeless and not one.ready_once.is_set():
-                raise LocalProblem(f"{one.program.name} ended {_how(one, exit_code)}", one.child.last_words())
+                raise LocalProblem(
+                    f"{one.program.name} ended {one.child.how(exit_code)}", one.child.last_words()
+                )
             failures = 0 if time.monotonic() - since > _SOUND_AFTER_S else failures + 1
             pause_s = _BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)]
             one.state = "down"
-            how = _how(one, exit_code)
+            how = one.child.how(exit_code)
             one.ended = f"{clock.now().isoformat(timespec='seconds')} {how}"
             self._report(
                 one.program.name, f"ended {how}; starts again in {pause_s:g} s; see {one.program.log}"
@@ -126,11 +127,3 @@ class Supervisor:
             return await ended
         finally:
             ended.cancel()
-
-
-def _how(one: Watched, exit_code: int) -> str:
-    """Returns the exit code or the signal, and the reason as far as the log has one."""
-    if exit_code < 0:
-        return f"by {signal.Signals(-exit_code).name}"  # a killed process writes no reason
-    reason = one.child.reason()
-    return f"with {exit_code}: {reason}" if reason else f"with {exit_code}"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import structlog
 
+from infra.cli import failures
+from infra.errors import NoStack
 from tests.infra.cli.terminal import run
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -139,6 +141,17 @@ def test_a_file_that_an_operator_wrote_is_no_fault_of_the_machine(content, code,
 @pytest.mark.parametrize("name", ["stripe", "Foo Bar"])
 def test_a_new_psps_name_that_cannot_be_is_mistyped(name):
     assert run("gateway", "new", name, "--root", str(ROOT)).returncode == 2
+
+
+@pytest.mark.parametrize("known", [NoStack("No stack", "aegispay up"), FileNotFoundError(2, "gone", "/x")])
+def test_of_errors_that_came_together_one_that_is_known_is_reported(known, capsys):
+    together = ExceptionGroup("tasks", [KeyError("ours"), ExceptionGroup("more", [known, known])])
+
+    code = failures.report(together, as_json=True)
+
+    told = json.loads(capsys.readouterr().out)
+    assert (code, told["exit_code"]) == (failures.report(known, as_json=False),) * 2
+    assert failures.report(ExceptionGroup("tasks", [KeyError("ours")]), as_json=True) is None
 
 
 def test_logs_of_the_libraries_go_to_standard_error(capsys):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -78,7 +79,9 @@ async def test_a_program_that_ignores_the_stop_signal_is_killed_after_a_while(tm
 async def test_a_program_that_ends_before_it_is_ready_is_named_with_the_end_of_its_log(tmp_path: Path):
     child = Child(_python("import sys; sys.exit('no such flag')", tmp_path / "log", name="kettle"))
 
-    with pytest.raises(LocalProblem, match=r"(?s)kettle ended with 1.*no such flag"):
+    with pytest.raises(
+        LocalProblem, match=r"(?s)kettle ended with 1: no such flag\nThe end of .*/log:\nno such flag"
+    ):
         await child.ready_within(20)
 
 
@@ -89,6 +92,69 @@ async def test_a_program_that_is_never_ready_is_given_up_with_the_end_of_its_log
         await child.ready_within(0.2)
 
     await child.stop()
+
+
+_LOGS = """
+import asyncio, logging, sys
+from infra.process.runtime import configure_logs
+import structlog
+configure_logs("json", "info")
+async def fails(error):
+    raise error
+async def both():
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(fails(ConnectionRefusedError(111, "no broker")))
+        tasks.create_task(inner())
+async def inner():
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(fails(ValueError("first line\\n  second line")))
+async def main():
+    await both()
+log = structlog.get_logger()
+"""
+_GROUP = "ConnectionRefusedError: [Errno 111] no broker; ValueError: first line second line"
+_WAITS = """
+from infra.process.runtime import Process
+process = Process("worker")
+process.not_ready("waiting for Kafka: NodeNotReadyError")
+"""
+_SERVER = """
+print('[2026-03-01 12:00:00] ERROR Exiting Kafka due to fatal exception (kafka.Kafka$)')
+print('java.net.BindException: Address already in use')
+print('\\tat java.base/sun.nio.ch.Net.bind0(Native Method)')
+print('\\t... 2 more')
+print('INFO shut down')
+sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (f"{_LOGS}try: asyncio.run(main())\nexcept Exception: log.exception('crashed')", _GROUP),
+        (f"{_LOGS}asyncio.run(main())", _GROUP),
+        (f"{_LOGS}{_WAITS}", "waiting for Kafka: NodeNotReadyError"),
+        (f"{_LOGS}{_WAITS}process.ready()", None),
+        ("open('/nowhere')", "FileNotFoundError: [Errno 2] No such file or directory: '/nowhere'"),
+        (
+            f"import sys{_SERVER}",
+            "[2026-03-01 12:00:00] ERROR Exiting Kafka due to fatal exception (kafka.Kafka$)",
+        ),
+        ("print('up'); print('no more room'); print('+-----')", "no more room"),
+        ("", None),
+    ],
+    ids=["group", "unlogged-group", "waits", "ready-again", "traceback", "server", "words", "silent"],
+)
+async def test_the_reason_is_the_last_line_that_means_something(
+    tmp_path: Path, code: str, reason: str | None
+):
+    program = _python(code, tmp_path / "log")
+    child = Child(replace(program, env={"PYTHONPATH": str(Path(__file__).parents[4])}))
+
+    exit_code = await child.ended()
+
+    assert child.reason() == reason
+    assert child.how(exit_code) == (f"with {exit_code}: {reason}" if reason else f"with {exit_code}")
 
 
 async def test_a_program_gets_no_environment_but_its_own_and_the_basics(

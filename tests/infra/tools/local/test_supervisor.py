@@ -110,6 +110,18 @@ async def test_a_program_that_says_it_is_misconfigured_is_not_tried_again(tmp_pa
     await supervisor.stop()
 
 
+async def test_a_program_that_is_not_ready_in_time_is_told_with_its_reason_and_its_log(tmp_path: Path):
+    supervisor = Supervisor(News())
+    code = "import time; print('no room for the log', flush=True); time.sleep(60)"
+
+    with pytest.raises(LocalProblem) as problem:
+        await supervisor.start(_program("worker", tmp_path, code), within_s=2)
+
+    assert problem.value.what == "worker was not ready within 2 s: no room for the log"
+    assert str(tmp_path / "worker.log") in problem.value.remedy
+    await supervisor.stop()
+
+
 async def test_a_program_that_fails_its_first_starts_is_given_up(tmp_path: Path):
     supervisor = Supervisor(News())
 
