@@ -218,7 +218,7 @@ def _reason_in(lines: list[str]) -> str | None:
         return error
     told = [line.strip() for line in lines if not _NO_REASON.fullmatch(line.strip())]
     severe = [line for line in told if _SEVERE.search(line)]
-    return (severe or told or [None])[-1]
+    return next(reversed(severe or told), None)
 
 
 def tail(log: Path, lines: int = 8) -> str:
