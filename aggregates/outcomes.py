@@ -40,8 +40,8 @@ def take(payment: Payment, report: Report, route: Route, cause: Cause) -> None:
     """Records what the report changes. One on an operation that the payment lacks contradicts the record."""
     operation = payment.operations.get(report.operation_id)
     if operation is None:
-        # Our reference on an operation that no event of ours started: another system uses the account, or the
-        # store lost events. Nothing can be compared, so it is recorded for an operator.
+        # No event of ours started it: the store lost events, or another program writes outcomes. Nothing can
+        # be compared, so it is recorded for an operator.
         payment.contradict(report, "the payment has no such operation", cause)
         return
     rule = _apply(Received(payment, operation, report, route, cause))

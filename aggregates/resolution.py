@@ -80,6 +80,7 @@ def resolve(
         _carry_out(
             payment, operation, decision, amount_minor or 0, cause, other=other, holds_still=holds_still
         )
+    # In this order: what thaws the payment first, then what a frozen one may not start.
     contradictions.settle(payment, None, cause)
     return_duplicates(payment, cause)
     honour_cancel(payment, cause)
@@ -316,6 +317,8 @@ def compare_charges(payment: Payment, cause: Cause) -> None:
     first = next((o for o in _charged(payment) if o is not late), None)
     if late is None or first is None:
         return
+    # Neither report alone moves money (docs/adr/0010): one charge that is given back on the strength of the
+    # other, which then proves to be none, leaves the merchant without.
     if late.confirmed and first.confirmed:
         if late.late_approval is not None and _is_disputed(payment, late):
             text = f"a duplicate charge, beside {first.id}, that a dispute has taken: a refund would give it back twice"

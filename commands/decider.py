@@ -109,8 +109,7 @@ class Decider:
     def _work(self, record: Record) -> Work:
         raw = record.content()
         message: Message = parse_outcome(raw) if record.topic == self._outcomes_topic else parse_command(raw)
-        # Under another key it came to the worker of another partition, beside the one that decides this
-        # payment.
+        # Under another key it may have come to another worker than the one that decides this payment.
         if record.key != str(message.payment_id).encode():
             detail = "the record's key is not the payment's id: send payment_id as text for the key"
             raise InvalidMessage("payment_not_found", "payment_id", detail, message.command_id)

@@ -130,7 +130,7 @@ def read(record: Record, return_url_of: ReturnUrlOf) -> Request:
 def _check_how(follows_up: bool, event: _Event) -> None:
     if follows_up and event.how is None:
         raise InvalidMessage("field_missing", "how", wording.REQUIRED)
-    # A capture, void or refund that was sent cannot be called back at any PSP.
+    # Only an attempt waits for its customer, or holds money between two of its steps.
     if event.how in {"cancel", "release"} and event.kind not in CHARGE_ATTEMPTS:
         raise InvalidMessage("field_invalid", "how", "only an authorize or a sale can be cancelled")
     if event.how is None and event.step != FIRST_STEP:

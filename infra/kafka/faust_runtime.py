@@ -56,6 +56,8 @@ DRAIN_S: Final = 10.0
 _EXIT_AFTER_S: Final = 11.5
 # Each commit is a record on Kafka. What was finished within this time is read again after a kill.
 _COMMIT_EVERY_S: Final = 1.0
+# For a commit on the way out, or the consumer's stop. While Kafka is away neither comes back.
+_KAFKA_WITHIN_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
 
 
@@ -174,8 +176,8 @@ class _Runtime:
                 work = BatchWork(agent.name, agent.mode, self._fail)
         self._works[topic] = work
         self._agent_of[topic] = agent.name
-        # Raw: a record that Faust could not decode would be acknowledged and dropped before a handler sees
-        # it. With acks=False it commits nothing of this topic (docs/adr/0005).
+        # Raw: a record that Faust could not decode would be dropped before a handler sees it. With acks=False
+        # it commits nothing of this topic (docs/adr/0005).
         source = self._app.topic(topic, key_serializer="raw", value_serializer="raw", acks=False)
         self._app.agent(source, name=agent.name, concurrency=1)(self._reader(work))
 
@@ -287,7 +289,9 @@ class _Runtime:
         if finished:
             # The whole group waits for this. While Kafka is away, rather read again what was finished than
             # hold it up.
-            await asyncio.wait([asyncio.ensure_future(app.consumer._commit(finished))], timeout=2)
+            await asyncio.wait(
+                [asyncio.ensure_future(app.consumer._commit(finished))], timeout=_KAFKA_WITHIN_S
+            )
 
     async def _acknowledge(self) -> None:
         """Apart from `_look`: a commit waits for as long as Kafka is away."""
@@ -346,11 +350,11 @@ class _Runtime:
         if running:
             await asyncio.wait(running, timeout=DRAIN_S)
         if not self._app.crashed:
-            await asyncio.wait([asyncio.ensure_future(self._commit())], timeout=2)
+            await asyncio.wait([asyncio.ensure_future(self._commit())], timeout=_KAFKA_WITHIN_S)
         # asyncio.wait, not wait_for: that would wait for the cancellation of `stop`, which Faust 0.15.3 may
         # never grant.
         stopping = asyncio.ensure_future(self._app.stop())
-        await asyncio.wait([stopping], timeout=2)
+        await asyncio.wait([stopping], timeout=_KAFKA_WITHIN_S)
         # Else it stays armed: the end of the event loop waits for Faust's tasks, maybe for ever.
         if stopping.done():
             watchdog.cancel()

@@ -36,7 +36,9 @@ class _Fence:
     def pass_through(self) -> None:
         now = time.monotonic()
         if self.first_byte_before is not None and now > self.first_byte_before:
+            # Raised in aiohttp's trace: it writes nothing of the request, and its pool stays sound.
             raise _TooLate
+        # Set before the byte, not after it: what fails in between counts as written, and never the reverse.
         self.written_at = now
 
 
@@ -80,6 +82,8 @@ class HttpClient:
         fence = _Fence(first_byte_before)
         try:
             received = await self._call(base_url, request, fence)
+        # No CancelledError: a call that is cancelled has no result, its claim stays open, and the request is
+        # read again.
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, _TooLate, _TooLarge) as error:
             code = _code(error)
             if fence.written_at is None:

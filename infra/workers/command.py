@@ -49,6 +49,10 @@ _PAUSE_S: Final = 0.005
 _WAIT_S: Final = (0.1, 0.5)
 # Merchants that the log names once: any producer may make up more, and memory is not to grow by that.
 _WARNED_MAX: Final = 1000
+# So long a read waits for records; a stop, and commands to be held back, are noticed after it.
+_POLL_MS: Final = 200
+# A worker whose batch takes longer leaves the group, and another one reads its partitions.
+_BATCH_WITHIN_MS: Final = 60_000
 
 RECORDS = Counter("aegispay_command_records", "Records read", ["topic"])
 REPLIES = Counter("aegispay_command_replies", "Replies sent", ["kind", "result", "code"])
@@ -283,7 +287,7 @@ async def consume(
                 watching.result()
             # Before each read, and not once: a rebalance forgets what was paused.
             _hold_back(process, consumer, commands, hold=backlog.too_old)
-            read = await consumer.getmany(timeout_ms=200, max_records=settings.batch_max)
+            read = await consumer.getmany(timeout_ms=_POLL_MS, max_records=settings.batch_max)
             transactions.look()
             # Nothing is awaited between reading and taking the lock: the partitions are still ours.
             async with busy:
@@ -340,9 +344,7 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
         partition_assignment_strategy=[RangePartitionAssignor],
         session_timeout_ms=round(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=round(settings.heartbeat_every_s * 1000),
-        # A worker whose batch takes longer than this, in ms, leaves the group: another one reads its
-        # partitions.
-        max_poll_interval_ms=60_000,
+        max_poll_interval_ms=_BATCH_WITHIN_MS,
         max_poll_records=settings.batch_max,
     )
     store = PaymentStore(Recorder.for_this_cluster(connection))
