@@ -53,8 +53,7 @@ def request(payment_id: UUID, requested: PaymentRequest, route: Route, cause: Ca
         expires_at=requested.expires_at.isoformat(),
         **cause.fields(),
     )
-    # Expired first: a weekend's backlog of creates charges nobody on Monday, whatever else is wrong with
-    # them.
+    # The time is checked first: a weekend's backlog of creates charges nobody on Monday.
     gone = WITHDRAWN.get(requested.amount.currency)
     if cause.now >= requested.expires_at:
         detail = f"the command was read after its expires_at, {requested.expires_at.isoformat()}"
@@ -80,9 +79,8 @@ def moves_on(payment: Payment, psp: PspAccount, unreached: int, route: Route) ->
     nobody."""
     tried = {attempt.psp.account for attempt in payment.attempts}
     others = [account for account in route.accounts if account.account != psp.account]
-    # True for the last of its tries in turn, the one that is about to be sent, so that its claim is closed if
-    # it reaches nobody: only a closed claim proves that this attempt can never charge, and lets the next
-    # account begin.
+    # The last of an account's tries in turn asks for proof: if it reaches nobody, the agent closes its claim.
+    # Only a closed claim proves that this attempt can never charge, and lets the next account begin.
     in_turn = unreached % _TRIES_IN_TURN == _TRIES_IN_TURN - 1
     return any(in_turn or account.account not in tried for account in others)
 
@@ -144,8 +142,8 @@ def _next_attempt(payment: Payment, operation: Operation, report: Report, route:
     if (reason := _final_refusal(operation, report)) is not None:
         payment.end_attempts("failed", reason, cause)
         return
-    # One that reached nobody is no attempt (docs/adr/0021): it counts, and is bounded, by the payment's time
-    # alone.
+    # A call that reached nobody is no attempt (docs/adr/0021): only the payment's time bounds how often it is
+    # made.
     if operation.was_attempt and operation.attempt >= route.retry.attempts_max:
         payment.end_attempts("failed", _made(operation.attempt), cause)
         return
@@ -181,9 +179,9 @@ def _choose(payment: Payment, operation: Operation, report: Report, route: Route
         return
     number = operation.attempt + operation.was_attempt
     reason = f"attempt {number}: {operation.id} ended as {report.state} ({report.code})"
-    # At once, for this is another request. The same request at the same account would meet what refused it a
-    # moment ago, so it waits; and so does a frozen payment, which starts nothing: its retry is due after the
-    # thaw.
+    # Another account, or 3-D Secure, makes this another request, which starts at once. The same request at
+    # the same account would meet what refused it a moment ago, so it waits. A frozen payment waits too: it
+    # starts nothing before an operator has decided.
     if (elsewhere or with_3ds) and not payment.frozen:
         reason += "; 3-D Secure is demanded" if with_3ds else "; the next of the merchant's PSP accounts"
         start_next(payment, operation, psp, route, cause, reason=reason, three_ds=with_3ds)
@@ -234,7 +232,7 @@ def start_next(
 def _same_again(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
     """Repeats a capture, void or refund, at its payment's account only. What the PSP refuses for the moment
     is repeated until the operation's time is over."""
-    # Only what the PSP did not decide is tried again. A decline is its decision.
+    # The PSP has not decided these, so the same call may succeed later. A decline is its decision.
     retryable = report.state in {OperationState.NOT_SENT, OperationState.PROVEN_ABSENT}
     over = report.code == "expired" or cause.now >= operation.expires_at
     final = report.hint == "CONFIG" or report.code in _FINAL_REFUSALS or over
@@ -256,7 +254,7 @@ def _same_again(payment: Payment, operation: Operation, report: Report, route: R
     ended = f"its time is over ({report.code})" if over else f"it ended as {report.state} ({report.code})"
     reason = f"{_made(operation.attempt)}, and {ended}" if retryable and not final else ended
     payment.end_retries(operation, reason, cause)
-    # Recorded as ended first: what the query finds is compared with sums that no longer hold this operation.
+    # The operation ends first: what the query finds is compared with sums that no longer hold it.
     query_after_refusal(payment, operation, report, cause)
     if operation.duplicate_charge:
         payment.contradict(report, f"a duplicate charge could not be given back: {reason}", cause)
@@ -303,8 +301,8 @@ def honour_cancel(payment: Payment, cause: Cause) -> None:
     approved = payment.approved_attempt
     if not payment.cancel_requested or payment.frozen or approved is None:
         return
-    # Less what voids and refunds under way reserve, so a second report of the same approval gives nothing
-    # back again.
+    # Voids and refunds under way have reserved their amounts, so a second report of the same approval gives
+    # nothing back again.
     left = payment.totals.capturable if approved.kind == "authorize" else payment.totals.refundable
     if left and may_give_back(payment):
         give_back(

@@ -44,7 +44,8 @@ def until(received: Received) -> Until | None:
 def is_late_approval(received: Received) -> bool:
     """True if the report approves an attempt that was not approved here: the customer may be charged for
     it."""
-    # One that does not fit is left to an operator: `compare_charges` could not say what to give back.
+    # An operator decides about an approval that does not fit: `compare_charges` could not say what to give
+    # back.
     approves = received.operation.is_charge_attempt and received.report.state is S.APPROVED and received.fits
     return approves and received.operation.state is not S.APPROVED
 
@@ -106,7 +107,7 @@ def _is_approved_again_otherwise(received: Received) -> bool:
 
 def _is_approved_after_end(received: Received) -> bool:
     operation, report = received.operation, received.report
-    # Once: the late approval is kept beside the record, and a repeat of it adds nothing.
+    # The late approval is kept beside the record once, and a repeat of it adds nothing.
     approved = report.state is S.APPROVED and operation.late_approval is None
     return approved and operation.state in NOT_EXECUTED
 

@@ -385,7 +385,8 @@ class Operation:
             return "query", "the PSP repeats a stored response that decides nothing"
         if now >= self.expires_at:
             return "query", "the time in which AegisPay may send it is over"
-        # By our clock, so only a choice: by PostgreSQL's, the claim itself is refused when the life is over.
+        # This compares our clock, so it only chooses. The claim compares PostgreSQL's, and is refused at the
+        # key's end.
         key_from = self.first_try_at or self.started_at
         if now >= key_from + timedelta(seconds=self.psp.key_life_s):
             return "query", "the idempotency key is no longer sure to live at the PSP"

@@ -157,13 +157,14 @@ def _take_confirmation(received: Received) -> None:
         received.report,
         received.cause,
     )
-    # Compared before `confirm` closes the query: where the sums prove nothing yet, it has to stay open.
+    # The comparison comes before `confirm` closes the query: where the sums prove nothing yet, it has to stay
+    # open.
     before, frozen_by = payment.totals, payment.frozen_by
     if not _is_compared(received):
         payment.report_status(report, cause)
         return
     less = payment.totals.captured < before.captured or payment.totals.refunded < before.refunded
-    # True where the comparison has found what failed, and has taken it back or frozen the payment for it.
+    # The comparison may have found what failed, and taken it back or frozen the payment for it.
     explained = less or payment.frozen_by != frozen_by
     # A webhook reports a failure that neither the lookup nor the sums show: the lookup may be behind. A
     # webhook that agrees with the lookup ends the contradiction.
@@ -246,8 +247,8 @@ def _progress(received: Received) -> None:
         # The hold is released: the operation ends as its last step did.
         report = replace(report, state=refused.state, code=refused.code, hint=refused.hint)
     received = replace(received, report=report)
-    # Recorded before anything that follows from it: the lines below read the operation's new state and the
-    # new sums.
+    # The outcome is recorded before anything follows from it: the lines below read the operation's new state
+    # and the new sums.
     payment.outcome(received.with_voided_amount(), cause)
     _follow(received)
     if report.source == "query" and report.balances is not None and received.is_of_approved_attempt:
@@ -268,7 +269,8 @@ def _progress(received: Received) -> None:
 def _release_hold(received: Received) -> None:
     operation, report, cause = received.operation, received.report, received.cause
     if operation.refused is None:
-        # Not ended yet: the next attempt would hold the customer's money a second time beside the first hold.
+        # The operation stays open: the next attempt would hold the customer's money again beside the first
+        # hold.
         received.payment.outcome(replace(report, state=S.UNKNOWN), cause, refused_as=report.state)
         reason = (
             f"the last step was not executed ({report.code}): AegisPay releases what the one before holds"

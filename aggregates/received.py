@@ -78,7 +78,7 @@ class Received:
             self.is_of_approved_attempt
             and self.operation.kind == "authorize"
             and self.report.state is S.EXPIRED
-            # Under another id it was not the hold that is recorded.
+            # The PSP released another hold than the recorded one if it names another id.
             and self.report.psp_id in {None, self.operation.psp_id}
             and not self.payment.authorization_expired
             and (total.capturable > 0 or total.capturing > 0 or total.voiding)
@@ -102,7 +102,8 @@ class Received:
     def is_hint(self) -> bool:
         """True for a webhook that would end the operation, or approves another id than its own, where the PSP
         has a status API: AegisPay queries it instead of believing the webhook."""
-        # Without a status API there is nobody to ask: a signed webhook is believed (docs/adr/0014).
+        # AegisPay believes a signed webhook of a PSP without a status API (docs/adr/0014): it can query
+        # nobody.
         if self.report.source != "webhook" or not self.operation.psp.looks_up:
             return False
         if self.report.state is S.APPROVED:

@@ -80,7 +80,7 @@ def resolve(
         _carry_out(
             payment, operation, decision, amount_minor or 0, cause, other=other, holds_still=holds_still
         )
-    # In this order: what thaws the payment first, then what a frozen one may not start.
+    # The decision thaws the payment first: a frozen one may not start what follows.
     contradictions.settle(payment, None, cause)
     return_duplicates(payment, cause)
     honour_cancel(payment, cause)

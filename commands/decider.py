@@ -84,7 +84,7 @@ class Decider:
         the rest."""
         works: list[Work] = []
         unusable = Result()
-        # Outcomes first: with the approval taken, the capture behind it is decided instead of refused.
+        # Outcomes come first: with the approval taken, the capture behind it is decided instead of refused.
         # sorted() is stable, so within a topic each partition keeps its order.
         for record in sorted(records, key=lambda record: record.topic != self._outcomes_topic):
             try:
@@ -98,7 +98,8 @@ class Decider:
         by_payment: dict[UUID, list[Work]] = {}
         for work in works:
             by_payment.setdefault(work.payment_id, []).append(work)
-        # For their refusals. A create has none to look up: it is compared with the payment's own fingerprint.
+        # A repeat of one of these may have a refusal in the store. A create is compared with the payment's
+        # fingerprint.
         commands = [work.message.command_id for work in works if isinstance(work.message, MerchantCommand)]
         loaded = self._store.load(by_payment.keys(), commands)
         result = Result()
@@ -109,7 +110,7 @@ class Decider:
     def _work(self, record: Record) -> Work:
         raw = record.content()
         message: Message = parse_outcome(raw) if record.topic == self._outcomes_topic else parse_command(raw)
-        # Under another key it may have come to another worker than the one that decides this payment.
+        # A record under another key may have come to another worker than the one that decides this payment.
         if record.key != str(message.payment_id).encode():
             detail = "the record's key is not the payment's id: send payment_id as text for the key"
             raise InvalidMessage("payment_not_found", "payment_id", detail, message.command_id)
@@ -135,7 +136,7 @@ class Decider:
                 reason = f"{type(error).__name__} at {_innermost(error)}"
             else:
                 if loaded.parked:
-                    # With the count that was read: the statement leaves the stream parked where another
+                    # The count is of what was read: the statement leaves the stream parked where another
                     # record has queued since.
                     result.writes.unparked.append((payment_id, len(queue)))
                 return result
@@ -158,7 +159,8 @@ class Decider:
         timer: Timer | None = None
         for work in works:
             context = Context(
-                # Read once for each message: all that one decision compares with the time is of one moment.
+                # The clock is read once for each message: all that one decision compares with the time is of
+                # one moment.
                 now=self._clock(),
                 jitter=self._chance.random(),
                 correlation_id=work.record.header("correlation_id"),

@@ -88,7 +88,7 @@ async def _fill(
     filled = 0
     cursor = await conn.execute(_SQL["gaps"], list(map(list, zip(*gaps, strict=True))))
     for payment_id, version, topic, state in await cursor.fetchall():
-        # The batch has it already: the same event, but counted as one that arrived.
+        # The batch has this event already, and it counts as one that arrived.
         if version in known[payment_id]:
             continue
         try:
@@ -111,7 +111,8 @@ def _fold(
     operations: list[OperationRow] = []
     for payment_id, row in rows.items():
         before, was_stale, was_disputed = row.version, row.stale_since, _disputed_beyond_record(row)
-        # Only the very next version: a gap ends it, and a version that the row has is passed over.
+        # Each round takes the very next version: a gap ends the loop, and a version that the row has is
+        # passed over.
         while (event := known[payment_id].get(row.version + 1)) is not None:
             fold.apply(row, event)
             result.applied += 1

@@ -47,7 +47,7 @@ async def lost_heads(conn: psycopg.AsyncConnection, below: Horizon, limit: int) 
     if found is None:
         return None
     *reached, payment_ids, heads = found
-    # Before what is lost was applied, but in the same transaction: if applying fails, the place goes back as
-    # well.
+    # The place moves before what is lost was applied, but in the same transaction: if applying fails, it
+    # moves back.
     await conn.execute(_SQL["advance"], reached)
     return dict(zip(payment_ids, heads, strict=True))

@@ -53,12 +53,12 @@ def rebase(connection: Connection) -> int:
     `connection` is of the schema's owner.
     """
     with connection.transaction():
-        # First: a relay or worker reads its generation from this table before it writes, so one that connects
-        # after the count below waits here, and then has the new one.
+        # The lock comes first: a relay or worker reads its generation from this table before it writes, so
+        # one that connects after the count below waits here, and then has the new one.
         connection.execute(_LOCK_TABLE)
         if (row := connection.execute(_CURRENT).fetchone()) is not None:
             return int(row[0])
-        # Both: the lock finds a leader under whatever role, the count also finds a standby and the workers.
+        # The lock finds a leader under whatever role; the count also finds a standby and the workers.
         stopped = connection.execute(f"SELECT pg_try_advisory_xact_lock({LOCK})").fetchone()
         sessions = connection.execute(_SESSIONS).fetchone()
         if stopped != (True,) or sessions != (0,):

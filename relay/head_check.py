@@ -32,7 +32,7 @@ async def check_heads(
 ) -> None:
     """Compares `heads`, the last record of a relay in each partition of `events_topic`, with the store.
     Raises `StoreDiffers`, also where a head is of no relay."""
-    # Before its first event the cursor stands at generation 0, and an empty topic is right.
+    # The cursor stands at generation 0 before its first event, and an empty topic is right then.
     if not heads and cursor.generation > 0:
         raise StoreDiffers(
             f"{events_topic} is empty, though the relay has published up to {cursor}: Kafka lost its log, or this is "

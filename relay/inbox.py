@@ -38,10 +38,10 @@ _AGAIN_AFTER_S: Final = 24 * 3600
 """After an operator was called, who may have closed it: its payment may still turn up, by the id of one in
 doubt, say."""
 _COMMANDS: Final = UUID("6d3f5b0e-94c2-4c0f-8f0b-0d5a3c6f4f1e")
-# For so long no other inbox takes a row. Longer than the broker may take for its report, `_BROKER_MAX_S`, or
-# two inboxes would report each row that a slow broker holds.
+# A row is this inbox's for so long. The broker may take less for its report (`_BROKER_MAX_S`), or two inboxes
+# would report each row that a slow broker holds.
 _LEASE_S: Final = 30
-# Rows of one look; of a loop that confirms, CONFIRMED_BATCH.
+# One look takes so many rows; of a loop that confirms, CONFIRMED_BATCH.
 _BATCH: Final = 200
 _BROKER_MAX_S: Final = 10.0
 
@@ -125,7 +125,7 @@ class Inbox:
         if not rows:
             return 0
         decided = await self._decide([one for row in rows if (one := _read(row)) is not None])
-        # Published, then marked: killed in between, this inbox leaves rows whose lease runs out. Their
+        # The reports are published first: an inbox killed in between leaves rows whose lease runs out. Their
         # reports are sent again, under the same command ids, and change nothing. The other order could lose a
         # report for ever.
         await self._publish([report for one in decided for report in one.reports])
@@ -185,7 +185,7 @@ class Inbox:
                 )
         elif mark.payment_id is not None:
             MATCHED.labels(row["gateway"]).inc()
-            # Of two clocks, PostgreSQL's and this one: never below 0.
+            # PostgreSQL's clock and this machine's may differ, so the difference may be below 0.
             SECONDS.observe(max((self._now() - row["received_at"]).total_seconds(), 0.0))
 
 
@@ -210,8 +210,8 @@ def _marked(received: ReceivedNotice, subject: Subject | Missing) -> tuple[_Mark
     if not notice.tells:
         return _Mark(received.id, "done"), []
     if subject == "no_payment":
-        # Only a reference of ours makes a webhook ours: other systems may use the account, and their webhooks
-        # would call an operator each.
+        # Other systems may use the account, and each of their webhooks would call an operator: only our
+        # reference makes one ours.
         if received.last_try and received.notice.reference is None:
             return _Mark(received.id, "done", "no_payment", None, received.tries), []
         return _not_yet(received, subject), []
@@ -230,8 +230,8 @@ def _not_yet(received: ReceivedNotice, reason: Reason) -> _Mark:
     """Waits for the next try; after the last one an operator has to look."""
     if received.last_try:
         return _Mark(received.id, "unmatched", reason, None, received.tries, _AGAIN_AFTER_S)
-    # A webhook may be faster than the response that gives the operation its id at the PSP, hence the short
-    # ones.
+    # The first pauses are short: a webhook may be faster than the response that gives the operation its PSP
+    # id.
     wait_s = TRY_AFTER_S[min(received.tries, len(TRY_AFTER_S) - 1)]
     return _Mark(received.id, "waiting", reason, None, received.tries + 1, wait_s)
 
@@ -276,7 +276,7 @@ def reports(received: ReceivedNotice, subject: Subject) -> list[AnyReport]:
 
 
 def _command_id(received: ReceivedNotice, kind: Literal["outcome", "dispute"]) -> UUID:
-    # From what repeats have in common: whoever reports a webhook again makes a repeat, and no second report.
+    # Repeats have these in common, so whoever reports a webhook again makes a repeat, and no second report.
     return uuid5(_COMMANDS, orjson.dumps([received.account, received.event_id, kind]).decode())
 
 

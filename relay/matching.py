@@ -67,7 +67,7 @@ def _subject(
         if started[reference] != (received.gateway, received.account):
             return "other_account"
         return Subject(payment_id_of(reference), reference)
-    # Only within the account: two PSPs, or two accounts of one, may use the same id.
+    # Ids hold within an account: two PSPs, or two accounts of one, may use the same one.
     if psp_id is not None:
         return known.get((received.account, psp_id), "no_payment")
     return "no_way" if _payment(reference) is None else "no_payment"

@@ -16,7 +16,7 @@ from relay import log
 from relay.leadership import SILENCE_MAX_S, stay
 from relay.publish import Ack, Publisher
 
-# For the broker to acknowledge a page.
+# The broker may take so long to acknowledge a page.
 _BROKER_MAX_S: Final = 10.0
 # While Kafka is awaited the session sends nothing, and the server ends one that is silent for SILENCE_MAX_S:
 # a slow broker would cost this relay the lead.
@@ -74,15 +74,15 @@ class Relay:
         reached("relay.before_send")
         try:
             async with asyncio.timeout(_BROKER_MAX_S):
-                # One page at a time: the next one is read when this is acknowledged, so no record passes one
-                # before it.
+                # The relay reads the next page when this one is acknowledged, so no record passes one before
+                # it.
                 records, acks = await self._publisher.send(entries)
                 await self._acknowledged(acks)
         except TimeoutError as error:
             raise BrokerSilent(f"Kafka has not taken a page within {_BROKER_MAX_S:.0f} s") from error
         reached("relay.after_send")
-        # Killed before the save: the successor publishes the page again from the saved cursor. Readers drop
-        # it by payment and version, and a gateway's agent finds its claims.
+        # The successor of a relay killed before the save publishes the page again. Readers drop it by payment
+        # and version, and a gateway's agent finds its claims.
         self._published = entries[-1].position
         if began - self._saved_at > _SAVE_EVERY_S:
             await self.save()
@@ -116,7 +116,7 @@ class Relay:
         waiting = await log.waiting(self._connection, self._published)
         LAG.set(0 if waiting.oldest_state is None else _age_s(waiting.oldest_state))
         # Other roles can see that a transaction runs, but not its owner or start time.
-        # So the age counts from when this relay first saw the transaction, by this process's monotonic clock.
+        # The age counts from when this relay first saw the transaction, by its monotonic clock.
         if waiting.oldest_tx is None or waiting.oldest_tx != self._held_by[0]:
             self._held_by = (waiting.oldest_tx, time.monotonic())
         age_s = 0.0 if waiting.oldest_tx is None else time.monotonic() - self._held_by[1]
@@ -125,6 +125,6 @@ class Relay:
 
 
 def _age_s(state: bytes) -> float:
-    # Of two clocks: the command worker's, which is in the event, and this machine's.
+    # The command worker's clock gave the event its time, this machine's says now.
     decided_at = datetime.fromisoformat(orjson.loads(state)["timestamp"])
     return max(0.0, (datetime.now(UTC) - decided_at).total_seconds())

@@ -94,7 +94,8 @@ class Publisher:
     @staticmethod
     def _append(batch: Any, entry: Entry, made: list[Header]) -> bool:
         key = entry.payment_id.encode()
-        # timestamp None: the library takes its own clock, and the broker replaces it (LogAppendTime).
+        # The library stamps a record without a timestamp by its own clock, and the broker replaces that
+        # (LogAppendTime).
         return batch.append(timestamp=None, key=key, value=entry.state, headers=made) is not None
 
     async def _dispatch(self, place: tuple[str, int], batch: Any) -> Ack:
@@ -103,8 +104,8 @@ class Publisher:
         return ack
 
     async def _count(self, topic: str) -> int:
-        # Kept as long as the process lives: the order per payment rests on a count that never changes, and
-        # each start checks it (infra/kafka/topic_admin.py).
+        # The count is kept as long as the process lives: the order per payment rests on one that never
+        # changes, and each start checks it (infra/kafka/topic_admin.py).
         count = self._partitions.get(topic)
         if count is None:
             count = self._partitions[topic] = len(await self._producer.partitions_for(topic))

@@ -52,12 +52,11 @@ class StuckTimers:
         """Marks the timers that the letters since the last call name, and returns how many. Never waits
         for letters."""
         marked = 0
-        # What the library has fetched by now: it fetches in the background, and due timers must not wait for
-        # letters.
+        # The library fetches letters in the background: due timers need not wait for them here.
         read = await self._letters.getmany(timeout_ms=0)
         for letters in read.values():
             for letter in letters:
-                # Marked, then committed: killed in between, the letter is read again, and finds its timer
+                # The timers are marked first: a letter that is read again after a kill finds its timer
                 # marked.
                 marked += await self._mark(letter.value)
         if read:
@@ -80,7 +79,7 @@ class StuckTimers:
         # Under another key it is not one that a timers process sent.
         if record.key != str(wake.payment_id).encode():
             return 0
-        # By the time that the wake was sent for: a row that the handler has moved since is another timer.
+        # The wake's own time names the timer: a row that the handler has moved since is another one.
         done = await self._connection.execute(_MARK, (wake.payment_id, wake.due_at))
         if done.rowcount:
             self._log.error(

@@ -21,9 +21,10 @@ from commands.messages import Wake, dump
 from commands.sql import statements
 from relay.ports import Log
 
-# Wakes without effect before a timer is stuck.
+# A timer is stuck after so many wakes without effect.
 LEASES_MAX: Final = 10
-# Doubled with each wake without effect: a payment that cannot be decided does not fill the commands' topic.
+# Each wake without effect doubles the lease: a payment that cannot be decided does not fill the commands'
+# topic.
 _LEASE_FIRST_S: Final = 30
 _LEASE_MAX_S: Final = 3600
 _BATCH: Final = 500
@@ -77,7 +78,7 @@ class Timers:
         """Wakes one batch of what is due, and returns how many rows were due. Raises `TimeoutError` where
         the broker does not acknowledge the wakes within 10 s."""
         cursor = self._connection.cursor(row_factory=class_row(Leased))
-        # Leased, then published: killed in between, the row is leased again after 30 s or more. The other
+        # The row is leased first: after a kill in between it is leased again, 30 s later or more. The other
         # order would send a wake from each timers process that looks at the same time.
         await cursor.execute(_LEASE, _LEASE_VALUES, prepare=True)
         due = await cursor.fetchall()

@@ -40,8 +40,7 @@ class Cancellation:
         later = [request.of_step(step) for step in self._gateway.steps_we_send(call) if step > call.step]
         # Only a later step of ours takes money, so closing its claim before the first send cancels the
         # operation.
-        # In the order of the steps: one that was sent may have taken the money, and then a query shows what
-        # became of it.
+        # A later step that was sent may have taken the money: a query shows what became of it.
         for following in later:
             closed = await self._claims.close_for_query(following.step)
             if closed.tries:
@@ -88,7 +87,7 @@ class Cancellation:
         """Sends the cancel under a claim of its own. None: it may not be sent any more."""
         cancel = request.of_step(CANCEL_STEP)
         reached("gateway.before_claim")
-        # Before the claim, as for a step that moves money.
+        # The 5 s count from before the claim, as for a step that moves money.
         first_byte_before = time.monotonic() + FIRST_BYTE_WITHIN_S
         # A cancel moves no money, so it may be repeated at any time, with a key or without.
         claim = await self._claims.claim(cancel.step, None, None)

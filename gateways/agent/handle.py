@@ -87,7 +87,7 @@ class Agent:
             # is missing.
             await self._letters.send(DeadLetter.of(record, invalid))
             return
-        # Waited for before the claim: from there the first byte has 5 s, which a queue would use up.
+        # A request waits for its slot before it claims: from the claim on the first byte has 5 s.
         async with self._calls.slot(request.account):
             result = await self._perform(request)
         reached("gateway.after_close")
@@ -111,9 +111,8 @@ class Agent:
 
     async def _send(self, request: Request) -> StepResult:
         reached("gateway.before_claim")
-        # Before the statement, so the 5 s hold whatever the statement takes: a process that is stopped for
-        # longer in between writes nothing. A lookup of another worker may by then have proven the step
-        # absent.
+        # The 5 s count from before the statement: a process that is stopped in between writes nothing when it
+        # goes on, since a lookup of another worker may by then have proven the step absent.
         before_claim = time.monotonic()
         claim = await self._claims.claim(request.step, request.expires_at, self._key_life_s(request))
         match claim:
@@ -137,9 +136,9 @@ class Agent:
             first_byte_before=before_claim + min(FIRST_BYTE_WITHIN_S, left_s),
         )
         reached("gateway.after_response")
-        # Closed, then reported: killed in between, the stored result is reported when the request is read
-        # again. The other way round an open claim would let a redelivered request call the PSP for what the
-        # payment has recorded.
+        # The claim is closed before the report: an agent killed in between reports the stored result when it
+        # reads the request again. The other way round, an open claim would let a redelivered request call the
+        # PSP for what the payment has recorded.
         outcome = await self._settle(request, self._sent(request.call, exchange))
         source: Source = "none" if exchange.call_ms is None else "call"
         # A try that was withdrawn is none.
@@ -168,8 +167,8 @@ class Agent:
         if outcome.kind != "NOT_SENT":
             return outcome
         if outcome.unreached and not request.ends_unreached:
-            # Withdrawn, not closed, so that the same step may be sent later. A second claim in between leaves
-            # it UNKNOWN: its try may reach the PSP.
+            # A withdrawn step may be sent later, a closed one never. If another worker has claimed it in
+            # between, the outcome is UNKNOWN: that try may reach the PSP.
             withdrawn = await self._claims.withdraw(request.step)
             return outcome.model_copy(update={"kind": "UNREACHED" if withdrawn else "UNKNOWN"})
         # One statement decides: a second claim may come at any moment, from a worker that has the request

@@ -22,7 +22,8 @@ class StatusQuery:
     async def query(self, request: Request) -> StepResult:
         """Closes the step and returns its stored result; without a final one it asks the PSP."""
         step = request.step
-        # First, whatever follows: a try that begins after the query would make its response untrue.
+        # The step is closed before the query: a try that begins after it would make the PSP's response
+        # untrue.
         ended = await self._claims.close_for_query(step)
         if ended.result is not None:
             return StepResult.stored(step, ended.result, ended)
@@ -73,9 +74,9 @@ class StatusQuery:
         delay_s = self._gateway.absence_delay_s(call)
         if delay_s is None:
             return Outcome(kind="UNKNOWN", code="not_found", detail="this PSP never proves absence")
-        # Both by PostgreSQL's clock: no worker's clock, and no difference between two, enters a proof. The
-        # last try's first byte is written within 5 s of its claim, the PSP has it within the deadline of the
-        # call, and what it then took in shows after the adapter's delay.
+        # PostgreSQL's clock gives both times, so no difference between two machines' clocks enters a proof.
+        # The last try's first byte is written within 5 s of its claim, the PSP has it within the deadline of
+        # the call, and what it then took in shows after the adapter's delay.
         waited_s = (ended.now - ended.last_try_at).total_seconds()
         if waited_s > FIRST_BYTE_WITHIN_S + DEADLINE_S + delay_s:
             return Outcome(kind="PROVEN_ABSENT", code="not_found")

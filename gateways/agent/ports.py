@@ -72,11 +72,12 @@ class Ended:
     @property
     def under_way_until(self) -> datetime | None:
         """The time until which its last try may be sent or responded to. None: no try is under way."""
-        # The only try has responded, so none is on its way. Of several, the stored result may be an earlier
-        # one's.
+        # The PSP has responded to the only try, so none is under way. Of several tries an earlier one may
+        # have responded.
         if self.last_try_at is None or (self.tries == 1 and self.stored is not None):
             return None
-        # From the claim of the last try: its first byte within the one, its end within the other.
+        # The last try's first byte comes within the one after its claim, and its end within the other after
+        # that.
         return self.last_try_at + timedelta(seconds=FIRST_BYTE_WITHIN_S + DEADLINE_S)
 
 

@@ -67,7 +67,7 @@ class _Slots:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
-        # In line behind those that wait already: with a free slot too, nobody overtakes.
+        # Calls get slots in the order in which they came, whether a slot is free or not.
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(given)
         self._hand_out()
@@ -90,8 +90,8 @@ class _Slots:
         while self._waiting and self._taken < self._most():
             given = self._waiting.popleft()
             if not given.done():  # cancelled
-                # Counted when it is given, not when its task goes on: between the two another one would take
-                # it as well.
+                # The slot counts from here, and not from when its task goes on: another call could take it in
+                # between.
                 self._taken += 1
                 given.set_result(None)
 
@@ -190,7 +190,7 @@ class Calls:
         # `send`: a request that is too late writes nothing.
         async with self._signing_in[account]:
             kept = self._kept.get(account)
-            # By the monotonic clock: the wall clock may be set while the token lives.
+            # The monotonic clock counts the token's life: an operator may set the wall clock meanwhile.
             if kept is not None and kept.of == credentials and time.monotonic() < kept.until:
                 return kept.access
             # It moves no money, so it may be sent at any time.

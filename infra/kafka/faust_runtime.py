@@ -51,12 +51,13 @@ OLDEST = Gauge("aegispay_agent_oldest_unacknowledged_seconds", "Since it was rea
 DRAIN_S: Final = 10.0
 """The deadline of a call (gateways.contract): whatever is in flight ends by itself within this time."""
 
-# From the beginning of the drain, and below the 15 s that compose.yaml gives a container. A call that takes
-# all of DRAIN_S leaves 1.5 s for the last commit; what that misses is read again.
+# The watchdog counts from the beginning of the drain, and stays below the 15 s that compose.yaml gives a
+# container. A call that takes all of DRAIN_S leaves 1.5 s for the last commit; what that misses is read
+# again.
 _EXIT_AFTER_S: Final = 11.5
 # Each commit is a record on Kafka. What was finished within this time is read again after a kill.
 _COMMIT_EVERY_S: Final = 1.0
-# For a commit on the way out, or the consumer's stop. While Kafka is away neither comes back.
+# A commit on the way out, or the consumer's stop, gets so long. While Kafka is away neither comes back.
 _KAFKA_WITHIN_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
 
@@ -100,7 +101,7 @@ class _Consumer(aiokafka_driver.Consumer):  # type: ignore[misc]
         if held_up:
             return await super().wait_first(*awaited, timeout=timeout)
         delivery, suspended = awaited
-        # A coroutine that nobody will await: closed, or Python warns of it.
+        # Nobody will await this coroutine, and Python would warn of it.
         suspended.close()
         return WaitResults([delivery], [await delivery], stopped=False)
 
@@ -143,7 +144,7 @@ def _app(settings: KafkaSettings, group: str) -> Any:
         broker_heartbeat_interval=settings.heartbeat_every_s,
         broker_max_poll_records=500,
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
-        # In s; Faust's default is 1200.
+        # Faust's default is 1200 s: a send to a broker that is away would hang for 20 minutes.
         producer_request_timeout=30.0,
         consumer_auto_offset_reset="earliest",
         topic_allow_declare=False,
@@ -176,8 +177,8 @@ class _Runtime:
                 work = BatchWork(agent.name, agent.mode, self._fail)
         self._works[topic] = work
         self._agent_of[topic] = agent.name
-        # Raw: a record that Faust could not decode would be dropped before a handler sees it. With acks=False
-        # it commits nothing of this topic (docs/adr/0005).
+        # The agents decode: Faust would drop a record that it cannot decode before a handler sees it. With
+        # acks=False it commits nothing of this topic (docs/adr/0005).
         source = self._app.topic(topic, key_serializer="raw", value_serializer="raw", acks=False)
         self._app.agent(source, name=agent.name, concurrency=1)(self._reader(work))
 
@@ -222,8 +223,8 @@ class _Runtime:
         return read
 
     async def _take(self, work: Work, message: Any) -> None:
-        # Read in an older assignment, and in Faust's buffer since: its partition may be another process's by
-        # now. What is dropped here was not acknowledged, and whoever has the partition reads it.
+        # Faust's buffer may hold records of an older assignment, whose partition is another process's by now.
+        # What is dropped here was not acknowledged, and whoever has the partition reads it.
         if self._draining or message.generation_id != self._app.consumer_generation_id:
             return
         queue = self._queues.get(message.tp)
@@ -355,6 +356,7 @@ class _Runtime:
         # never grant.
         stopping = asyncio.ensure_future(self._app.stop())
         await asyncio.wait([stopping], timeout=_KAFKA_WITHIN_S)
-        # Else it stays armed: the end of the event loop waits for Faust's tasks, maybe for ever.
+        # The watchdog stays armed where Faust has not stopped: the event loop's own end waits for Faust's
+        # tasks, maybe for ever.
         if stopping.done():
             watchdog.cancel()

@@ -68,7 +68,7 @@ class PartitionQueue:
         self.entries: deque[InFlight] = deque()
         self.backlog: deque[InFlight] = deque()  # read, but too far ahead of the oldest to begin
         self.next_offset: int | None = None  # what may be committed
-        # Never turned back: a partition that comes back to this process gets a queue of its own.
+        # A revoked queue stays so: a partition that comes back to this process gets a queue of its own.
         self.revoked = False
         self._last_read: int | None = None
 
@@ -166,9 +166,9 @@ class KeyedWork:
     async def take(self, entry: InFlight) -> None:
         """Begins the record, or lets it wait for its key, for a slot, or for the oldest of its partition."""
         queue = entry.queue
-        # Behind an older one in the backlog, even where there is room by now: begun before it, it would break
-        # the order of its key. Nothing is awaited here: one stream carries all partitions, and one that is
-        # far ahead would hold the others up.
+        # A record stays behind an older one in the backlog even where there is room by now: begun before it,
+        # it would break the order of its key. Nothing is awaited here: one stream carries all partitions, and
+        # one that is far ahead would hold the others up.
         if queue.backlog or len(queue.entries) >= self._mode.ahead_max:
             queue.backlog.append(entry)
             self._reading.hold(queue.topic, queue.partition)
@@ -185,7 +185,8 @@ class KeyedWork:
         return self._tasks
 
     def _admit(self, entry: InFlight) -> None:
-        # Before it may begin: an entry that is missing when a later one ends would be committed past.
+        # The entry is in the queue before it may begin: a later one that ends would else be committed past
+        # it.
         entry.queue.entries.append(entry)
         key = entry.record.key
         if key is not None and key in self._waiting:
@@ -224,15 +225,15 @@ class KeyedWork:
         finally:
             self._in_flight.dec()
         self._seconds.observe(time.monotonic() - started)
-        # Where the handler raised, nothing from here on runs: its entry holds the partition's offset back,
-        # and its key admits nothing, until the process has ended. The record is read again.
+        # Nothing from here on runs if the handler raised: its entry holds the partition's offset back, and
+        # its key admits nothing, until the process has ended. The record is read again.
         self._records.inc()
         queue = entry.queue
         queue.finish(entry)
         while queue.backlog and len(queue.entries) < self._mode.ahead_max:
             self._admit(queue.backlog.popleft())
-            # Fetched again only when the backlog is empty: until then `take` would put all that comes behind
-            # it.
+            # The partition is fetched again once the backlog is empty: until then `take` would put all that
+            # comes behind it.
             if not queue.backlog:
                 self._reading.resume(queue.topic, queue.partition)
         self._release(entry.record.key)
@@ -292,9 +293,9 @@ class BatchWork:
             while self._pending and not self._stopped:
                 batch = [self._pending.popleft() for _ in range(min(len(self._pending), self._mode.most))]
                 self._room.set()
-                # Those of a lost partition are the next owner's. Where it is lost while the batch runs, both
-                # apply it, and what they write to has to make that harmless: the read models by each
-                # payment's version.
+                # The next owner of a lost partition handles its records. If the partition is lost while the
+                # batch runs, both apply it, and what they write to has to make that harmless: the read models
+                # by each payment's version.
                 await self._handle([entry for entry in batch if not entry.queue.revoked])
         finally:
             self._tasks.clear()  # here, not in the callback: a record may come before that runs

@@ -98,8 +98,8 @@ class _Groups(Generic[A, R]):
             self._group = self._next_group()
             results = await self._serve([request for request, _ in self._group.values()])
             for step, (_, future) in self._group.items():
-                # Cancelled while the statement ran: what that did stands. Its record was not acknowledged,
-                # and whoever reads it again finds the claim.
+                # A requester that is cancelled leaves what the statement did. Its record was not
+                # acknowledged, and whoever reads it again finds the claim.
                 if not future.done():
                     future.set_result(results[step])
         # No await since the loop's last look at `_waiting`: a request that came in between would find a task
@@ -240,7 +240,8 @@ class PostgresClaims:
         results = {}
         for row in await self._ending.run("end", [steps, _NEVER_SENT]):
             step, sent = _sent(row)
-            # By the server's clock, as `last_try_at` is: `StatusQuery` proves absence by the difference.
+            # PostgreSQL gives both `last_try_at` and this time, whose difference proves absence
+            # (gateways/agent/lookup.py).
             now = _time(row[7])
             assert now is not None
             results[step] = Ended(sent.result, sent.tries, sent.first_try_at, sent.last_try_at, now)
@@ -279,8 +280,8 @@ def _time(text: bytes | None) -> datetime | None:
 
 
 def _refused(sent: _Sent) -> Closed | MayOnlyQuery:
-    # Closed without a result: a query came first, and brought no final one. Open: the key's life, or
-    # `expires_at`, is over, and a try may have been executed. Either way the PSP has to be queried.
+    # A closed row without a result was queried, and the PSP gave no final one. The try of an open row may
+    # have been executed, but its key's life, or `expires_at`, is over. Either way the PSP has to be queried.
     if sent.state == b"closed" and sent.result is not None:
         return Closed(sent.result, sent.tries, sent.first_try_at)
     return MayOnlyQuery()

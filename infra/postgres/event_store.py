@@ -68,8 +68,8 @@ class EventMapper(Mapper[UUID]):
         state["originator_version"] = stored_event.originator_version
         if issubclass(kind, Created):
             state["originator_topic"] = Payment.TOPIC
-        # As the library's own mapper makes it (eventsourcing 9.5.6): a stored fact is not validated again, so
-        # a rule that is tightened later leaves old streams readable.
+        # The library's own mapper makes events so (eventsourcing 9.5.6): a stored fact is not validated
+        # again, and a rule that is tightened later leaves old streams readable.
         event = object.__new__(kind)
         event.__dict__.update(state)
         return event
@@ -189,7 +189,7 @@ class PaymentStore:
                 payment = self._mapper.to_domain_event(row).mutate(payment)  # type: ignore[attr-defined]
         except UNDECIDABLE as error:
             version = row.originator_version
-            # The class alone: the error's own text may quote the event.
+            # The reason names the error's class alone: its text may quote the event.
             return Loaded(broken=f"{type(error).__name__} at version {version}, {row.topic}", parked=parked)
         return Loaded(payment, parked=parked)
 
@@ -220,9 +220,8 @@ class PaymentStore:
             for event in payment.collect_events()
         ]
         try:
-            # The events first: the INSERT takes the transaction's id for `tx`, and with it the place in the
-            # log. All that follows commits with them or not at all. One round trip and one wait for the disk
-            # for the whole batch.
+            # The INSERT of the events takes the transaction's id for `tx`, and with it the place in the log.
+            # All that follows commits with them or not at all: one wait for the disk for the whole batch.
             with self._connection.pipeline(), self._connection.transaction():
                 if events:
                     self._recorder.insert_events(events)
@@ -230,8 +229,7 @@ class PaymentStore:
                     if columns := rows(writes):
                         self._connection.execute(insert, columns, prepare=True)
         except psycopg.errors.UniqueViolation as error:
-            # By the table: the others take a row that is there already as done (ON CONFLICT), so only a
-            # version can collide.
+            # Only a version can collide: the other tables keep a row that is there already (ON CONFLICT).
             if error.diag.table_name == "payment_events":
                 raise Conflict(error.diag.message_detail) from error
             raise
@@ -249,8 +247,8 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
 
 
 def _timers(writes: Writes) -> tuple[list[Any], ...]:
-    # Sorted: rows are locked in the order in which they are given, and two workers that lock the same ones in
-    # two orders would end in a deadlock.
+    # Rows are locked in the order in which they are given: two workers that lock the same ones in two orders
+    # would end in a deadlock.
     return _columns(sorted((timer.payment_id, timer.version, timer.wake_at) for timer in writes.timers))
 
 
@@ -289,7 +287,8 @@ def _unparked(writes: Writes) -> tuple[list[Any], ...]:
     return _columns(sorted(writes.unparked))
 
 
-# Timers before `park` and `unpark`, which mark their rows; parking before its records, which refer to it.
+# `park` and `unpark` mark rows of timers, so timers are written before them; queued records refer to
+# parkings.
 _SIDE_WRITES: Final[tuple[tuple[str, Callable[[Writes], tuple[list[Any], ...]]], ...]] = (
     (_SQL["write_timers"], _timers),
     (_SQL["write_gateway_ids"], _gateway_ids),

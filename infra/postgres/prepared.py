@@ -48,7 +48,7 @@ class PreparedStatements:
     async def run(self, name: str, values: Sequence[bytes | None]) -> list[Row]:
         """Runs a statement and returns its rows. Raises `psycopg.Error`; after an `OperationalError` the
         connection is lost."""
-        # Not to be cancelled: the connection would stay in the middle of a statement, and refuse the next.
+        # Nobody may cancel this: the connection would stay in the middle of a statement, and refuse the next.
         # Requests of claims wait for futures instead, and the statement runs in a task of its own.
         assert self._pending is None, "one statement at a time"
         pending = self._pending = self._loop.create_future()
@@ -62,8 +62,8 @@ class PreparedStatements:
         return [tuple(result.get_value(row, column) for column in columns) for row in range(result.ntuples)]
 
     async def _flushed(self) -> None:
-        # Never blocks: psycopg 3.3 sets its asynchronous connections to libpq's nonblocking mode. The reader
-        # stays registered meanwhile, or a server that waits to write a result would not read on.
+        # The flush never blocks: psycopg 3.3 sets libpq to nonblocking mode. The reader stays registered
+        # meanwhile, or a server that waits to write a result would not read on.
         while self._pgconn.flush():
             writable = self._loop.create_future()
             self._loop.add_writer(self._socket, writable.set_result, None)

@@ -19,8 +19,8 @@ UNUSABLE: Final = Counter(
 )
 
 T = TypeVar("T")
-# Of each file its time of change in ns, its size and its inode; None: it is not there. A file that is
-# replaced by a rename has another inode, even with the same time and size.
+# A file's time of change in ns, its size and its inode; None: it is not there. A file that is replaced by a
+# rename has another inode, even with the same time and size.
 _Stamp = dict[Path, tuple[int, int, int] | None]
 
 
@@ -58,7 +58,7 @@ class Watched(Generic[T]):
         try:
             self._value, self._stamp = self._taken()
         except Misconfigured as error:
-            # Once for each reason, though the file is read again at each look.
+            # The log has each reason once, though the file is read again at each look.
             if self._complaint != str(error):
                 self._complaint = str(error)
                 UNUSABLE.labels(self._what).inc()

@@ -36,7 +36,7 @@ _LOOK_EVERY_S: Final = 2.0
 # Below the 15 s that compose.yaml gives a container.
 _DRAINED_WITHIN_S: Final = 8
 _CONNECTIONS_MAX: Final = 10
-# How long a request waits for a connection of the pool. Behind that it fails, and the client may try again.
+# A request waits so long for a connection of the pool. Then it fails, and the client may try again.
 _CONNECTION_WITHIN_S: Final = 2.0
 
 
@@ -55,8 +55,8 @@ async def main(process: Process, settings: ApiSettings) -> None:
     file = settings.accounts_file
     accounts = None if file is None else Watched("accounts", file, routes)
     webhook_keys = None if file is None else Watched("webhook keys", file, webhook_accounts)
-    # Bound before Kafka is read, so that a port that is taken ends the start at once. Connections wait in its
-    # backlog until `_serve` accepts them: by then the replies are being read.
+    # The port is bound before Kafka is read, so that one that is taken ends the start at once. Connections
+    # wait in its backlog until `_serve` accepts them: by then the replies are being read.
     listening = _listen(settings)
     bus = CommandBus(settings, process.name)
     await bus.start()
@@ -98,8 +98,8 @@ async def _serve(process: Process, app: FastAPI, listening: socket.socket) -> No
         stop_requested.cancel()
         watching.cancel()
         process.not_ready("stopping")
-        # First: requests that wait for a reply are answered with what is known, and the server need not wait
-        # for them.
+        # Requests that wait for a reply are answered first, with what is known: the server need not wait for
+        # them.
         context.bus.replies.stop_waiting()
         server.should_exit = True
         await serving

@@ -49,7 +49,7 @@ _PAUSE_S: Final = 0.005
 _WAIT_S: Final = (0.1, 0.5)
 # Merchants that the log names once: any producer may make up more, and memory is not to grow by that.
 _WARNED_MAX: Final = 1000
-# So long a read waits for records; a stop, and commands to be held back, are noticed after it.
+# A read waits so long for records; a stop, and commands to be held back, are noticed after it.
 _POLL_MS: Final = 200
 # A worker whose batch takes longer leaves the group, and another one reads its partitions.
 _BATCH_WITHIN_MS: Final = 60_000
@@ -166,7 +166,7 @@ class CommandWorker:
                 return self._save(group)
             except Conflict:
                 CONFLICTS_ALONE.inc()
-                # At random: two writers that wait for equally long would meet again.
+                # The pause is random: two writers that wait for equally long would meet again.
                 time.sleep(self._chance.uniform(0, _PAUSE_S * 2**number))
         return None
 
@@ -199,10 +199,10 @@ class CommandWorker:
 
     def _save(self, works: Sequence[Work]) -> Result:
         decided = self._decider.decide(works)
-        # Before the save: parked streams need an operator one by one, while a process that ends is repaired
-        # by the release before.
+        # Too many parked streams end the process before the save: an operator would have to retry them one by
+        # one, while the release before decides them all.
         self._refuse_to_park_many(len(decided.writes.parked))
-        # Read before the save, which empties the aggregates.
+        # The save empties the aggregates, so the events are counted before it.
         kinds = [get_topic(type(e)) for payment in decided.writes.payments for e in payment.pending_events]
         reached("command.before_save")
         self._store.save(decided.writes)
@@ -212,7 +212,7 @@ class CommandWorker:
         return decided
 
     async def _publish(self, result: Result, misplaced: Collection[UUID]) -> None:
-        # All are on their way before the first acknowledgement is awaited: one round trip for the batch.
+        # Every reply is on its way before the first acknowledgement is awaited: one round trip for the batch.
         sends = [
             await self._send(
                 reply.model_copy(update={"hint": "wrong_partition"})
@@ -269,8 +269,8 @@ async def consume(
 ) -> None:
     """Reads and handles batches until the process is asked to stop. `gateways`: those to which payments
     may go."""
-    # Held from a batch's first decision to its last reply: `Ownership` waits for it before partitions are
-    # given up.
+    # A batch holds this from its first decision to its last reply: `Ownership` waits for it before partitions
+    # are given up.
     busy = asyncio.Lock()
     commands = settings.topic_prefix + topics.COMMANDS
     outcomes = settings.topic_prefix + topics.OUTCOMES
@@ -285,7 +285,7 @@ async def consume(
             # any more.
             if watching.done():
                 watching.result()
-            # Before each read, and not once: a rebalance forgets what was paused.
+            # Commands are paused before each read, and not once: a rebalance forgets what was paused.
             _hold_back(process, consumer, commands, hold=backlog.too_old)
             read = await consumer.getmany(timeout_ms=_POLL_MS, max_records=settings.batch_max)
             transactions.look()

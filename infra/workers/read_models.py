@@ -93,8 +93,8 @@ class PaymentReadModel:
             except InvalidMessage as invalid:
                 DEAD.inc()
                 self._log.warning("not an event", place=record.place, code=invalid.code, path=invalid.path)
-                # Before the batch is applied, and so before its acknowledgement: a kill in between sends the
-                # letter twice.
+                # A letter is sent before the batch is acknowledged: a kill in between sends it twice, and
+                # loses none.
                 await self._dead_letters.send(DeadLetter.of(record, invalid))
         # A kill between this commit and the acknowledgement brings the events once more: their versions are
         # in the rows by then, and they count as skipped.
@@ -102,7 +102,7 @@ class PaymentReadModel:
         BATCH_RECORDS.observe(len(records))
         now = clock.now()
         for event in arrived:
-            # Of two clocks: the command worker's, which the event has, and this one.
+            # The command worker's clock gave the event its time, this machine's says now.
             LAG_SECONDS.observe((now - event.body.timestamp).total_seconds())
         _count(done, self._log)
 
@@ -119,7 +119,8 @@ class Sweep:
     async def run_once(self) -> int:
         """Repairs what was lost below the horizon of the last call, and returns how many payments had lost
         events."""
-        # One sweep's distance of a minute: what the relay has just published would else be taken for lost.
+        # A sweep looks below the log's end of a minute ago: what the relay has just published would else
+        # count as lost.
         below, self._horizon = self._horizon, await sweep.horizon(self._conn)
         lost = 0
         while below is not None:

@@ -52,11 +52,10 @@ async def main(process: Process, settings: RelaySettings) -> None:
             if not await _lead(process, connection):
                 return
             current = await generation.current(connection)
-            # Only now: while this relay stood by, another one moved the cursor.
+            # Another relay moved the cursor while this one stood by.
             cursor = await load_cursor(connection)
             events = settings.topic_prefix + topics.EVENTS
-            # By the leader, and before its first record: a standby would see heads that the other one is
-            # still moving.
+            # Only the leader can compare heads: a standby would see some that the leader is still moving.
             heads = await _heads(connection, settings)
             await check_heads(connection, heads, events, cursor)
         except (generation.LogMoved, StoreDiffers) as error:
@@ -106,7 +105,7 @@ async def _publish(process: Process, relay: Relay) -> None:
             if (age_s := await relay.watch()) > _TRANSACTION_ALARM_S:
                 process.log.error("a transaction that stays open holds the relay up", age_s=round(age_s))
         await process.stopped_within(pause_s)
-    # On the way out, so that the next leader publishes nothing twice.
+    # The next leader goes on from here, and publishes nothing twice.
     await relay.save()
 
 

@@ -78,7 +78,7 @@ class Backlog:
         places = reader.partitions_of(self._settings, topics.requests(gateway))
         ends = await consumer.end_offsets(places)
         group = self._settings.topic_prefix + topics.gateway_group(gateway)
-        # From the group itself, which need not have a member: a dead worker's requests grow old just so.
+        # A group keeps its offsets without a member, so a dead worker's requests are seen to grow old.
         committed = await admin.list_consumer_group_offsets(group)
         firsts = {
             place: max(committed[place].offset, 0) if place in committed else 0  # -1: nothing acknowledged

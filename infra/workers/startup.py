@@ -103,7 +103,7 @@ async def _refuse_weak_server(conn: psycopg.AsyncConnection, *, production: bool
         )
     if not production:
         return
-    # Without these a crash of the server may forget a claim, and the step is sent as if for the first time.
+    # A server without these may forget a claim in a crash, and the step is sent as if for the first time.
     for name, safe in (
         ("synchronous_commit", ("on", "remote_apply")),
         ("fsync", ("on",)),

@@ -37,7 +37,7 @@ async def main(process: Process, settings: TimersSettings) -> None:
         stuck = StuckTimers(connection, letters, record_at, commands_topic, process.log)
         process.ready()
         while not process.stop.is_set():
-            # First, so that a timer whose wake was dead-lettered is not leased once more.
+            # A timer whose wake was dead-lettered is marked first, so that it is not leased once more.
             await stuck.run_once()
             # After a batch there may be more that is due: no pause. On any error the process ends, and what
             # it had leased is due again when its lease is over.

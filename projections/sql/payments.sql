@@ -1,7 +1,7 @@
 -- name: insert
 -- Empty rows for payments that have none yet.
--- So that each payment has a row to lock: of two processes with its first event, the second waits here. The
--- ids come sorted, which is the order of the locks.
+-- Each payment gets a row that can be locked: of two processes with its first event, the second waits here.
+-- The ids come sorted, which is the order of the locks.
 INSERT INTO payments (payment_id, version) SELECT id, 0 FROM unnest(%s::uuid[]) AS new (id)
 ON CONFLICT DO NOTHING
 

@@ -16,7 +16,7 @@ WITH page AS MATERIALIZED (
 ), lost AS (
     SELECT originator_id::text AS payment_id, max(originator_version) AS head
     FROM page LEFT JOIN payments p ON p.payment_id = originator_id
-    -- Also true for an event that is still on its way. The horizon keeps those out: it is a sweep old.
+    -- An event that is still on its way counts as lost too. The horizon keeps those out: it is a sweep old.
     WHERE coalesce(p.version, 0) < originator_version
     GROUP BY originator_id
 )

@@ -12,7 +12,7 @@ FROM due WHERE w.id = due.id
 RETURNING w.id, w.gateway, w.account, w.event_id, w.received_at, w.notice, w.tries,
     EXISTS (
         SELECT FROM webhooks_in b
-        -- By the index webhooks_in_signed, which holds only the webhooks that have such a signature.
+        -- The index webhooks_in_signed serves this: it holds only webhooks that have such a signature.
         WHERE b.account = w.account AND b.notice ->> 'signed_as' = w.notice ->> 'signed_as' AND b.id < w.id
     ) AS signed_before,
     w.received_at < now() - %(tried_for_s)s * interval '1 second' AS last_try, w.state <> 'waiting' AS unmatched

@@ -17,7 +17,7 @@ SELECT generation, tx::text, notification_id FROM relay_cursor
 
 -- name: move_cursor
 -- Moves the cursor from where this relay left it; no row where another one has moved it.
--- A compare-and-set: no lock outlives the statement, and none is needed.
+-- The condition makes this a compare-and-set: no lock outlives the statement, and none is needed.
 UPDATE relay_cursor SET generation = %s, tx = %s::xid8, notification_id = %s
 WHERE (generation, tx, notification_id) = (%s::smallint, %s::xid8, %s::bigint)
 

@@ -3,7 +3,7 @@
 -- now() is the statement's beginning here, in autocommit: one moment for all rows, and a bound for the index.
 WITH due AS (
     SELECT payment_id FROM payment_timers
-    -- The condition of the partial index payment_timers_due, and its order. SKIP LOCKED: a row that another
+    -- The partial index payment_timers_due has this condition and order. SKIP LOCKED: a row that another
     -- timers process leases at this moment is not waited for.
     WHERE wake_at <= now() AND stuck_since IS NULL AND NOT suspended
       AND (leased_until IS NULL OR leased_until <= now())
@@ -11,7 +11,7 @@ WITH due AS (
 )
 UPDATE payment_timers AS timer SET
     leases = CASE WHEN timer.leases < %(leases_max)s THEN timer.leases + 1 ELSE timer.leases END,
-    -- From 30 s, doubled, to an hour. Without effect the handler leaves `leases` as it is, see
+    -- The lease grows from 30 s to an hour. A wake that moves nothing leaves `leases` as it is, see
     -- `write_timers`.
     leased_until = now() + least(%(first_s)s * 2 ^ timer.leases, %(max_s)s) * interval '1 second',
     stuck_since = CASE WHEN timer.leases >= %(leases_max)s THEN now() END

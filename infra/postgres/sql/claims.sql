@@ -13,8 +13,8 @@ SELECT operation_id, step,
 FROM json_to_recordset($1::json) AS steps (operation_id text, step text, expires_at timestamptz), (SELECT clock_timestamp() AS now) AS clock
 ORDER BY operation_id, step
 ON CONFLICT (operation_id, step) DO UPDATE
-    -- Taken after the wait for the row's lock: from before it, a lookup would count a try as older than it
-    -- is, and take "not found" for proof too soon.
+    -- The time is taken after the wait for the row's lock: from before it, a lookup would count a try as
+    -- older than it is, and take "not found" for proof too soon.
     SET tries = sent.tries + 1, last_try_at = clock_timestamp()
     WHERE sent.state = 'open' AND excluded.state = 'open'
       AND ($2::double precision IS NULL

@@ -1,7 +1,7 @@
 -- name: select_streams
 -- The events of these streams, in the order of (stream, version).
 SELECT originator_id, originator_version, topic, state FROM payment_events
--- In the primary key's own order: nothing is sorted.
+-- The primary key has this order: nothing is sorted.
 WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version
 
 -- name: select_parked
@@ -19,9 +19,8 @@ SELECT topic, partition, record_offset, correlation_id, traceparent, message FRO
 WHERE payment_id = %s ORDER BY place
 
 -- name: count_newly_parked
--- The number of streams that were parked within the last minute.
--- Of all workers, by the server's clock: a process that ended for too many of them starts again and counts
--- on.
+-- The number of streams that all workers parked within the last minute, by the server's clock: a process that
+-- ended for too many of them starts again and counts on.
 SELECT count(*) FROM parked_streams WHERE since > clock_timestamp() - interval '1 minute'
 
 -- name: insert_events
