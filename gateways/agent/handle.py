@@ -83,8 +83,8 @@ class Agent:
             request = read(record, self._return_url_of)
         except InvalidMessage as invalid:
             metrics.LETTERS.labels(invalid.code).inc()
-            # It cannot be claimed or reported under any payment. The payment's timer finds that its outcome
-            # is missing.
+            # A record that cannot be read names no payment to report about. The payment's timer finds that
+            # its outcome is missing.
             await self._letters.send(DeadLetter.of(record, invalid))
             return
         # A request waits for its slot before it claims: from the claim on the first byte has 5 s.

@@ -57,8 +57,8 @@ class StatusQuery:
         if exchange.outcome is None:
             return self._not_found(call, ended), exchange.call_ms
         outcome = undecided(exchange.outcome)
-        # Its claim is closed, and what it may have left at the PSP takes no money: the operation may end as
-        # absent.
+        # The step's claim is closed, and what it may have left at the PSP takes no money: the operation may
+        # end as absent.
         if outcome.kind == "UNKNOWN" and ended.stored is None and not self._gateway.moves_money(call):
             absent = Outcome(kind="PROVEN_ABSENT", code="step_moves_no_money", unreached=exchange.away)
             return absent, exchange.call_ms

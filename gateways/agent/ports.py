@@ -76,8 +76,8 @@ class Ended:
         # have responded.
         if self.last_try_at is None or (self.tries == 1 and self.stored is not None):
             return None
-        # The last try's first byte comes within the one after its claim, and its end within the other after
-        # that.
+        # The first byte is written within the first limit after the claim, if at all; the call has begun by
+        # then, and ends within the second.
         return self.last_try_at + timedelta(seconds=FIRST_BYTE_WITHIN_S + DEADLINE_S)
 
 

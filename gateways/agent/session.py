@@ -186,8 +186,8 @@ class Calls:
     async def _access(
         self, gateway: SignsIn, account: str, credentials: Credentials
     ) -> Access | Outcome | NotWritten:
-        # All that wait for a token wait here for one sign-in. What of their 5 s this takes is missed in
-        # `send`: a request that is too late writes nothing.
+        # All that need a token wait here for one sign-in. The wait counts against their 5 s: `send` writes
+        # nothing of a request that is too late by then.
         async with self._signing_in[account]:
             kept = self._kept.get(account)
             # The monotonic clock counts the token's life: an operator may set the wall clock meanwhile.

@@ -346,8 +346,8 @@ class _Runtime:
         for work in self._works.values():
             work.stop()
             running |= work.running()
-        # Each call ends within DRAIN_S by its own deadline. One that is cut off here stays claimed and
-        # unacknowledged: its request is read again and repeated with the same key, or only queried.
+        # A call ends within DRAIN_S by its own deadline. What is cut off here, a report that Kafka does not
+        # take say, stays unacknowledged: its request is read again, and the claim tells what is left to do.
         if running:
             await asyncio.wait(running, timeout=DRAIN_S)
         if not self._app.crashed:
