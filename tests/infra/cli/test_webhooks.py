@@ -28,7 +28,7 @@ async def stored(environment):
         await _store(connection, "stripe", "sim-eu", webhook, tuple(notices))
     with environment.connect("admin") as owner:
         owner.execute(
-            "UPDATE webhooks_in SET state = 'unmatched', why = 'no_way' WHERE event_id = 'evt_lost'"
+            "UPDATE webhooks_in SET state = 'unmatched', reason = 'no_way' WHERE event_id = 'evt_lost'"
         )
         owner.execute("UPDATE webhooks_in SET state = 'done' WHERE event_id = 'evt_done'")
         yield owner, dict(owner.execute("SELECT event_id, id FROM webhooks_in").fetchall())
