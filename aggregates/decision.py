@@ -72,7 +72,7 @@ class Cause:
 
 
 class Refused(Exception):
-    """A rule refuses the command; only the refusal is recorded. `detail` names the rule and says what would
+    """A rule refuses the command; only the refusal is recorded. `detail` names the rule and what would
     be allowed; `amounts` in the payment's minor units."""
 
     def __init__(self, code: str, detail: str, amounts: Mapping[str, int] | None = None) -> None:

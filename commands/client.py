@@ -296,7 +296,7 @@ class Client:
             if holds_card_data(str(value)):
                 raise Refused(SENSITIVE, name, "looks like a card number or a security code", None)
         headers = [(name, str(value).encode()) for name, value in tracing.items()]
-        reply = await self._kafka.ask(command, raw, headers)
+        reply = await self._kafka.send(command, raw, headers)
         if reply.result == "refused":
             raise Refused(reply.code or "refused", reply.path, reply.detail, reply)
         return reply

@@ -25,7 +25,7 @@ _WATCHED_MAX: Final = 10_000  # payments
 
 
 class ClientError(Exception):
-    """Base of this client's errors. Its text says what to do next."""
+    """Base of this client's errors. Its text names the next thing to do."""
 
 
 class Refused(ClientError):
@@ -56,7 +56,7 @@ class NotSettled(ClientError):
     def __init__(self, reply: Reply, timeout_s: float) -> None:
         super().__init__(
             f"payment {reply.payment_id} is {reply.status} after {timeout_s:g} s. It goes on by itself: wait again, "
-            "ask the query API, or send it again with the same key, which only returns its status"
+            "read the query API, or send it again with the same key, which only returns its status"
         )
         self.status = reply.status
 
@@ -145,7 +145,7 @@ class Connection:
         await asyncio.wait({self._reader})
         await self._disconnect()
 
-    async def ask(
+    async def send(
         self, command: CreatePayment | MerchantCommand, raw: bytes, headers: list[tuple[str, bytes]]
     ) -> Reply:
         """Sends `raw`, the JSON of `command`, and returns the decision on it, accepted or refused. Raises

@@ -35,7 +35,8 @@ _ACTIONS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
 class BadSpec(ValueError):
-    """A specification of points that cannot be armed; its text says what is wrong and what would be right."""
+    """A specification of points that cannot be armed; its text names what is wrong and what would be
+    right."""
 
 
 @dataclass(slots=True)

@@ -40,7 +40,7 @@ class Notice:
     signed_as: str | None = None
 
     @property
-    def tells(self) -> bool:
+    def is_reportable(self) -> bool:
         """True if it has an outcome, a dispute or an alarm; any other event is ignored."""
         return self.outcome is not None or self.dispute is not None or self.alarm is not None
 

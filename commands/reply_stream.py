@@ -110,8 +110,8 @@ class PendingReply(Receiver):
         return await self.first(lambda: next(filter(ended, reversed(self._received)), None))
 
     def _is_ours(self, reply: Reply) -> bool:
-        # The same key with other content gives another command the same id: only the fingerprint tells them
-        # apart.
+        # The same key with other content gives another command the same id: only the fingerprint
+        # distinguishes them apart.
         return reply.command_id == self._command.command_id and (
             reply.fingerprint is None or reply.fingerprint == fingerprint(self._command)
         )

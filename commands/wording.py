@@ -107,7 +107,7 @@ def sentence(error: Mapping[str, Any]) -> str:
     kind = error["type"]
     if kind in _BOUNDS:
         return _BOUNDS[kind](error["ctx"])
-    return _SENTENCES.get(kind, "is not valid: its documentation says what it may be")
+    return _SENTENCES.get(kind, "is not valid: its documentation lists what it may be")
 
 
 def no_such_field(name: object, names: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ only what the PSP's documents call one; a timeout never is.
 
 An operation goes in steps. Each has a key of its own, and is sent only after the outcome of the step before
 named it as `next_step`: with PENDING at once, with ACTION_REQUIRED when the customer has come back. What such
-an outcome tells (the PSP's id) is an event before the next step is sent.
+an outcome names (the PSP's id) is an event before the next step is sent.
 """
 
 from collections.abc import Mapping
@@ -128,7 +128,7 @@ class Facts:
     what a refund names, the payment or one of its captures. `disputes_show_as_refunds`: a lookup shows
     what a dispute took among the refunds.
 
-    `looks_up`: the PSP has a status API. Without one only a repeat or a webhook tells what became of an
+    `looks_up`: the PSP has a status API. Without one only a repeat or a webhook shows what became of an
     operation, so webhooks are believed without a query. `key_life_s`: the longest life of a step's key, in
     seconds. `authorization_life_s`: seconds from the approval until the PSP releases what was not
     captured. `final_call_by`: who makes the last call after a challenge. `returned`: the parameters that
@@ -185,8 +185,8 @@ class Gateway(Protocol):
         ...
 
     def key_life_s(self, call: Call, credentials: Credentials) -> int:
-        """Seconds within which a repeat of this step is answered and not done again. 0: the step has no key,
-        so that it is sent once, and then only looked up."""
+        """Seconds within which a repeat of this step gets its stored response and is not executed again. 0:
+        the step has no key, so that it is sent once, and then only looked up."""
         ...
 
     def moves_money(self, call: Call) -> bool:
@@ -271,8 +271,8 @@ class SignsWithCertificate(Protocol):
     """An adapter whose PSP signs its webhooks with a certificate, not with a shared secret."""
 
     def certificate_url(self, webhook: "Webhook", options: Mapping[str, str]) -> str | None:
-        """The address of the certificate that the webhook says it was signed with. None: it names none, or
-        one that the PSP's certificates do not come from. `options`: of the account."""
+        """The address of the certificate that the webhook names as the one it was signed with. None: it names
+        none, or one that the PSP's certificates do not come from. `options`: of the account."""
         ...
 
 

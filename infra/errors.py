@@ -12,7 +12,7 @@ EXIT_MISCONFIGURED: Final = 78
 
 
 class Misconfigured(Exception):
-    """A start, or a command, fails for a reason that no waiting mends. Its text says what to do."""
+    """A start, or a command, fails for a reason that no waiting mends. Its text names the remedy."""
 
 
 class LocalProblem(Exception):

@@ -207,7 +207,7 @@ def _decided(received: ReceivedNotice, subject: Subject | Missing) -> _Decided:
 
 def _marked(received: ReceivedNotice, subject: Subject | Missing) -> tuple[_Mark, list[AnyReport]]:
     notice = received.notice
-    if not notice.tells:
+    if not notice.is_reportable:
         return _Mark(received.id, "done"), []
     if subject == "no_payment":
         # Other systems may use the account, and each of their webhooks would call an operator: only our

@@ -22,7 +22,7 @@ _MARK: Final = statements(__file__)["mark_stuck"]
 
 
 class _Place(BaseModel):
-    """The part of a dead letter that says where the original record stands."""
+    """The part of a dead letter that names where the original record stands."""
 
     topic: str
     partition: int

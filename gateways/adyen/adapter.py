@@ -45,7 +45,7 @@ FACTS: Final = Facts(
     final_call_by="us",
     challenge="redirect to Adyen's page; we complete with what it adds to the return address",
     idempotency="header Idempotency-Key, taken as kept 6 days; a stored final error is replayed for ever",
-    lookup="a repeat, the webhooks, or a cancel by our reference that the webhook TECHNICAL_CANCEL answers",
+    lookup="a repeat, the webhooks, or a cancel by our reference whose result the webhook TECHNICAL_CANCEL reports",
     webhook="HMAC-SHA256 of eight fields of each item, no time; Basic authentication besides, where it is set",
     only_by_webhook="the end of every capture, void and refund, and so of every sale; disputes",
     payment_method="a storedPaymentMethodId",
@@ -115,9 +115,9 @@ class Adyen:
         body = json_object(response.body)
         pays = call.is_charge_attempt and call.step != "3"
         if response.status == 200 and pays:
-            return payments.answered(call, body, response)
+            return payments.read_response(call, body, response)
         if response.status == 201 and not pays:
-            return modifications.answered(call, body, response)
+            return modifications.read_response(call, body, response)
         return responses.refused(call, body, response)
 
     def lookup(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
@@ -136,7 +136,7 @@ class Adyen:
         return requests.technical_cancel(call, credentials)
 
     def cancelled(self, call: Call, response: HttpResponse) -> Outcome:
-        """UNKNOWN: only the webhook TECHNICAL_CANCEL says whether the cancel ended anything."""
+        """UNKNOWN: only the webhook TECHNICAL_CANCEL reports whether the cancel ended anything."""
         return modifications.cancel_received(call, json_object(response.body), response)
 
     def read_webhook(

@@ -65,7 +65,7 @@ CARD_ERRORS: Final[dict[str, Meaning]] = {"101": _HARD, "103": _FIX_INPUT}
 
 def refusal(code: str | None, text: str | None) -> tuple[str, Meaning]:
     """The code and the meaning of a refusal: by its code, or by its text where the code is missing or the 0
-    that says nothing. A new one is soft."""
+    that means nothing. A new one is soft."""
     named = None if code == "0" else code
     listed = named or _BY_TEXT.get((text or "").strip().rstrip(".").lower())
     if listed in REFUSALS:

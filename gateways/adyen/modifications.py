@@ -1,6 +1,6 @@
-"""Reads captures, cancels and refunds: Adyen receives them, and says by webhook how they ended.
+"""Reads captures, cancels and refunds: Adyen receives them, and reports by webhook how they ended.
 
-Invariant: a response never ends one. It is PENDING where it says that exactly our request was received.
+Invariant: a response never ends one. It is PENDING where it confirms that exactly our request was received.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from gateways.contract import Call, HttpResponse
 from gateways.wire.outcomes import hint_of_status
 
 
-def answered(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
+def read_response(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
     """The outcome of a capture, a void or a refund. A sale's own capture is the last step of its
     authorisation, whose id stays the sale's. Source: the OpenAPI description of Checkout v72,
     `PaymentCaptureResponse` and its siblings."""
@@ -46,7 +46,7 @@ def _mismatch(call: Call, body: Mapping[str, Any], target: str | None) -> str | 
 
 
 def cancel_received(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
-    """UNKNOWN: of the technical cancel, only the webhook TECHNICAL_CANCEL says whether it ended anything."""
+    """UNKNOWN: only the webhook TECHNICAL_CANCEL reports whether the technical cancel ended anything."""
     if response.status == 201 and body.get("status") == "received":
         return responses.unknown(response, "cancel_received", body)
     code = responses.error_code(body)

@@ -16,14 +16,14 @@ from gateways.wire import redaction
 
 _AUTHORISED: Final = frozenset({"Authorised", "PartiallyAuthorised"})
 _CHALLENGES: Final = frozenset({"RedirectShopper", "IdentifyShopper", "ChallengeShopper", "PresentToShopper"})
-# The last three belong to flows that we do not request: nothing in them says that money is held.
+# The last three belong to flows that we do not request: nothing in them proves that money is held.
 _WAITING: Final = frozenset(
     {"Pending", "Received", "AuthenticationFinished", "AuthenticationNotRequired", "Success"}
 )
 RESULT_CODES: Final = _AUTHORISED | _CHALLENGES | _WAITING | {"Refused", "Cancelled", "Error"}
 
 
-def answered(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
+def read_response(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
     """The outcome that a payment's result code means. Source:
     docs.adyen.com/online-payments/payment-result-codes."""
     result = body.get("resultCode")
@@ -48,7 +48,8 @@ def answered(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Out
     if result in _CHALLENGES:
         return _challenge(call, body, response, known)
     if result == "Error":
-        # Adyen calls it final and replays it, but the issuer may have acted: the webhook says how it ended.
+        # Adyen calls it final and replays it, but the issuer may have acted: the webhook reports how it
+        # ended.
         return _unknown(response, "Error", body, known)
     if result in _WAITING:
         return Outcome(kind="PENDING", code=result, **known)
@@ -99,6 +100,6 @@ def _declined(body: Mapping[str, Any], response: HttpResponse, known: Mapping[st
 def _unknown(
     response: HttpResponse, code: str, body: Mapping[str, Any], known: Mapping[str, Any], **more: Any
 ) -> Outcome:
-    """UNKNOWN. The response that Adyen stores says the same for ever."""
+    """UNKNOWN. The response that Adyen stores stays the same for ever."""
     about = f"the result is {redaction.code(body.get('resultCode')) or 'not readable'}"
     return responses.unknown(response, code, body, about=about, repeat_is_useless=True, **known, **more)

@@ -1,6 +1,6 @@
 """Adyen's standard webhooks. Invariant: each item is signed, and only what its signature covers decides.
 
-The reason is not covered: a declined authorisation is a soft decline whatever it says. An event of
+The reason is not covered: a declined authorisation is a soft decline whatever it is. An event of
 something that we did not request, e.g. a capture in the Customer Area, names what it was done to, and what
 moved.
 """
@@ -73,7 +73,7 @@ def read(webhook: Webhook, keys: WebhookKeys) -> tuple[Notice, ...] | WebhookRef
         return tuple(notices)
     signed = map(signatures.digest, items)
     return tuple(
-        replace(notice, signed_as=of if notice.tells else None)
+        replace(notice, signed_as=of if notice.is_reportable else None)
         for notice, of in zip(notices, signed, strict=True)
     )
 

@@ -62,7 +62,8 @@ class Cancellation:
 
     def _awaits_our_step(self, stored: Outcome | None) -> bool:
         """True where only a later step of ours takes the money, and nothing is held until then. A PSP without
-        a status API is cancelled all the same: it releases what it has authorized only when it is told to."""
+        a status API is cancelled all the same: it releases what it has authorized only when a cancel reaches
+        it."""
         if stored is None or stored.kind == "ACTION_REQUIRED":
             return stored is not None
         return stored.next_step is not None and self._gateway.facts.looks_up

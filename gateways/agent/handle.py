@@ -125,7 +125,8 @@ class Agent:
             case Granted():
                 metrics.claimed(self._gateway.facts.name, "first" if claim.tries == 1 else "repeat")
         reached("gateway.after_claim")
-        # PostgreSQL's clock says how long the request is still valid, ours measures from before the claim.
+        # PostgreSQL's clock gives the time for which the request is still valid, ours measures from before
+        # the claim.
         left_s = (request.expires_at - claim.last_try_at).total_seconds()
         exchange = await self._calls.exchange(
             "send",
@@ -179,7 +180,7 @@ class Agent:
         return outcome.model_copy(update={"kind": "UNKNOWN"})
 
     def _key_life_s(self, request: Request) -> int:
-        """The shorter of what was recorded when the operation started and what the adapter says now of this
+        """The shorter of what was recorded when the operation started and what the adapter gives now for this
         step, in seconds. Without credentials nothing is sent."""
         credentials = self._credentials_of(request.account)
         if credentials is None:

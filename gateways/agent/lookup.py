@@ -20,7 +20,7 @@ class StatusQuery:
         self._calls = calls
 
     async def query(self, request: Request) -> StepResult:
-        """Closes the step and returns its stored result; without a final one it asks the PSP."""
+        """Closes the step and returns its stored result; without a final one it queries the PSP."""
         step = request.step
         # The step is closed before the query: a try that begins after it would make the PSP's response
         # untrue.
@@ -32,8 +32,8 @@ class StatusQuery:
             return StepResult.stored(step, ended.stored, ended)
         outcome, call_ms = await self._look_up(request, ended)
         if outcome.kind in FINAL and not await self._claims.close(step, outcome, only_try=False):
-            # A call that was under way has stored its result since. What the PSP says now is reported all the
-            # same, except that it knew nothing a moment ago, which proves nothing any more.
+            # A call that was under way has stored its result since. The PSP's present response is reported
+            # all the same, except that it knew nothing a moment ago, which proves nothing any more.
             outcome = await self._stored(step) if outcome.kind == "PROVEN_ABSENT" else outcome
         return StepResult(step.step, outcome, "query", ended.tries, ended.first_try_at, call_ms)
 
@@ -88,7 +88,8 @@ class StatusQuery:
 
 
 def undecided(outcome: Outcome) -> Outcome:
-    """The outcome of a query or a cancel, where NOT_SENT tells nothing about the operation: it is UNKNOWN."""
+    """The outcome of a query or a cancel, where NOT_SENT proves nothing about the operation: it is
+    UNKNOWN."""
     if outcome.kind != "NOT_SENT":
         return outcome
     return outcome.model_copy(update={"kind": "UNKNOWN", "unreached": False})

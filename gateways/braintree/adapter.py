@@ -32,7 +32,7 @@ from gateways.wire.outcomes import hint_of_status, not_expressible
 class _Reads(Protocol):
     """The functions that the modules of transactions, targets and refunds have in common."""
 
-    def answered(
+    def read_response(
         self, call: Call, payload: Mapping[str, Any], response: HttpResponse, body: Mapping[str, Any], /
     ) -> Outcome:
         """The outcome in the payload of the mutation."""
@@ -145,7 +145,7 @@ class Braintree:
             return responses.refused(call, body, response)
         if response.status != 200 or not isinstance(payload, dict):
             return responses.unreadable(response, body)
-        return _READS[call.kind].answered(call, payload, response, body)
+        return _READS[call.kind].read_response(call, payload, response, body)
 
     def lookup(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
         """Reads the transaction or the refund by its id, of a payment with a search under its order id; else

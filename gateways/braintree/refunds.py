@@ -6,7 +6,7 @@ our own reference.
 
 A reversal gives everything back at most once, so that one that is found stands for ours; one that failed
 has given nothing, and counts as none. A partial refund that was made externally has the order id of its
-transaction, as a reversal's refund has: it is told from a reversal by its amount. Where others left less
+transaction, as a reversal's refund has: its amount distinguishes it from a reversal. Where others left less
 than our amount, ours was not made, and cannot be.
 """
 
@@ -25,7 +25,7 @@ _PENDING: Final = frozenset({"AUTHORIZING", "SETTLEMENT_PENDING"})
 _FAILED: Final = responses.REFUSED | {"SETTLEMENT_DECLINED", "VOIDED"}
 
 
-def answered(
+def read_response(
     call: Call, payload: Mapping[str, Any], response: HttpResponse, body: Mapping[str, Any]
 ) -> Outcome:
     """The outcome in the refund or the reversal that the mutation returned."""

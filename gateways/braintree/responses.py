@@ -33,7 +33,7 @@ _PRECEDENCE: Final[tuple[codes.ErrorVerdict, ...]] = ("UNKNOWN", "CONFIG", "NOT_
 
 
 def errors(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The errors of a response, as many as there are. One that cannot be read is empty, and says nothing of
+    """The errors of a response, as many as there are. One that cannot be read is empty, and means nothing for
     what was done."""
     listed = body.get("errors")
     if listed is None:
@@ -138,7 +138,7 @@ def declined(
         filter(None, [status_text("payment", payment), redaction.text(processor_response.get("message"))])
     )
     if meaning.verdict == "APPROVED":
-        return unknown(response, "contradictory_answer", body, about=about, repeat_is_useless=True, **known)
+        return unknown(response, "contradictory_response", body, about=about, repeat_is_useless=True, **known)
     if meaning.verdict == "DUPLICATE":
         # Without the id of the refused one the lookup goes by our reference, which finds the one before
         # it, too.

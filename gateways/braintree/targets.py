@@ -18,7 +18,7 @@ from gateways.wire.json import object_of, text
 from gateways.wire.outcomes import status_text
 
 
-def answered(
+def read_response(
     call: Call, payload: Mapping[str, Any], response: HttpResponse, body: Mapping[str, Any]
 ) -> Outcome:
     """The outcome in the transaction, or the refund, that the mutation returned."""

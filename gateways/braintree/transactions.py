@@ -19,7 +19,7 @@ _UNDECIDED: Final = frozenset({"AUTHORIZING", "SETTLEMENT_PENDING"})
 _RELEASED: Final = frozenset({"VOIDED", "AUTHORIZATION_EXPIRED"})
 
 
-def answered(
+def read_response(
     call: Call, payload: Mapping[str, Any], response: HttpResponse, body: Mapping[str, Any]
 ) -> Outcome:
     """The outcome in the transaction that the mutation returned."""

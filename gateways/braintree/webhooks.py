@@ -171,7 +171,7 @@ def _notice(notification: Element, event_id: str) -> Notice | None:
         )
         return Notice(event_id, kind, reference=order_id, psp_id=way, outcome=settled, at=at)
     # Under the order id of what it was done to: a capture's under its authorization's, a failed reversal's
-    # under its payment's. Whatever a lookup then says, money that was counted on has not moved.
+    # under its payment's. Whatever a lookup then shows, money that was counted on has not moved.
     failed = Outcome(kind="DECLINED_HARD", code=kind, detail=about)
     return Notice(event_id, kind, reference=order_id, psp_id=way, outcome=failed, at=at)
 

@@ -40,7 +40,7 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,4096}")
 class _Reads(Protocol):
     """The functions that the modules of orders and of payments have in common."""
 
-    def answered(self, call: Call, body: Mapping[str, Any], response: HttpResponse, /) -> Outcome: ...
+    def read_response(self, call: Call, body: Mapping[str, Any], response: HttpResponse, /) -> Outcome: ...
 
     def refused(self, call: Call, body: Mapping[str, Any], response: HttpResponse, /) -> Outcome: ...
 
@@ -144,7 +144,7 @@ class PayPal:
         """Reads the order, the capture or the refund in a successful response, else PayPal's error."""
         body, reads = json_object(response.body), _reads(call)
         if response.status in {200, 201} or (response.status == 204 and call.kind == "void"):
-            return reads.answered(call, body, response)
+            return reads.read_response(call, body, response)
         return reads.refused(call, body, response)
 
     def lookup(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
@@ -217,13 +217,13 @@ def _take(call: Call, wire: dict[str, str], credentials: Credentials) -> HttpReq
     if stored is not None and (
         source.vault_id is None or (stored.use, stored.initiator) == ("store", "merchant")
     ):
-        text = "PayPal is told of a vaulted method only, and a customer has to be there when it is first kept"
+        text = "PayPal takes an initiator for a vaulted method only, and the customer has to be there when it is first kept"
         return not_expressible("stored_credential_not_expressible", text)
     if call.step == FIRST_STEP:
         if source.vault_id is None and call.return_url is None:
             return not_expressible("return_url_missing", "the payer has to come back from PayPal's page")
         if call.three_ds and source.of == "paypal" and source.vault_id is not None:
-            return not_expressible("three_ds_not_expressible", "a vaulted wallet's owner is not asked")
+            return not_expressible("three_ds_not_expressible", "a vaulted wallet has no challenge")
         return requests.create(call, source, wire, credentials)
     known = names.read(call.psp_id)
     if known is None:

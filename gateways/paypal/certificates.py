@@ -3,7 +3,7 @@ valid now, for a name under paypal.com, and by a chain that ends at a root that 
 
 The roots are the system's, read once, or the account's own (`webhook_ca`), which may also be the
 certificate's issuer. PayPal may serve the certificate alone: then its issuer is fetched from where the
-certificate itself says (authority information access, RFC 5280 4.2.2.1), if that is the authority that
+certificate itself names (authority information access, RFC 5280 4.2.2.1), if that is the authority that
 PayPal uses. Whoever could alter it on its way gains nothing: the chain has to end at a trusted root.
 """
 

@@ -1,4 +1,4 @@
-"""Reads what an event of PayPal's says of an operation of ours, or of a dispute.
+"""Reads what an event of PayPal's reports about an operation of ours, or of a dispute.
 
 Invariant: an object is read as an operation's only where it carries that operation's own id. What was done
 externally, in PayPal's own pages, carries the id of the operation before it, which is then queried.
@@ -185,13 +185,13 @@ def _dispute(event_type: str, resource: Mapping[str, Any]) -> Finding:
 def _state(event_type: str, resource: Mapping[str, Any]) -> DisputeState:
     """The state of a dispute. In the stage INQUIRY buyer and seller talk, and PayPal takes nothing: money
     that is given then is a refund."""
-    asks = resource.get("dispute_life_cycle_stage") == "INQUIRY"
+    is_inquiry = resource.get("dispute_life_cycle_stage") == "INQUIRY"
     if event_type != "CUSTOMER.DISPUTE.RESOLVED" and resource.get("status") != "RESOLVED":
-        return "inquiry" if asks else "opened"
+        return "inquiry" if is_inquiry else "opened"
     state = _RESOLVED.get(_outcome_code(resource) or "")
     if state is None:
         return "unclear"
-    return "closed" if asks else state
+    return "closed" if is_inquiry else state
 
 
 def _outcome_code(resource: Mapping[str, Any]) -> str | None:

@@ -1,8 +1,8 @@
 """Names what PayPal keeps: `orders/<order>`, and below it what was done.
 
-An order that awaits its payer is `orders/<order>/waiting/<step>`, by the step that was answered so: with
-it a lookup tells an order that waits from one whose last call never arrived. A webhook may know a capture,
-and not its order: the capture is also known as `captures/<capture>`.
+An order that awaits its payer is `orders/<order>/waiting/<step>`, by the step that had this response: with it
+a lookup distinguishes an order that waits from one whose last call never arrived. A webhook may know a
+capture, and not its order: the capture is also known as `captures/<capture>`.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Reads orders, and the payment inside them, as an authorize or a sale of ours.
 
 Invariant: APPROVED only for our reference, amount and currency, read from the authorization or the capture
-inside the order; that the order is COMPLETED says nothing.
+inside the order; that the order is COMPLETED proves nothing.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _FAILED: Final = frozenset({"DENIED", "DECLINED", "FAILED"})
 _NOT_AGREED: Final = frozenset({"CREATED", "SAVED", "PAYER_ACTION_REQUIRED"})
 
 
-def answered(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
+def read_response(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
     """The outcome in the order that a call returned."""
     found = _of_order(call, body, response, source="call")
     return found or responses.unknown(response, "not_done", about=responses.status_text(body, response))

@@ -1,4 +1,4 @@
-"""Reads captures, voids and refunds: what an authorization, a capture or a refund says of them.
+"""Reads captures, voids and refunds: as an authorization, a capture or a refund shows them.
 
 Invariant: APPROVED only for our reference, amount and currency, of the order and the object that was acted
 on. An order that is read shows all that was done with it, but not what is still being done.
@@ -20,7 +20,7 @@ def target(call: Call) -> names.Name | None:
     return known if known is not None and known.part == _TARGETS[call.kind] else None
 
 
-def answered(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
+def read_response(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
     """The outcome in the object that a capture, void or refund returned. A void without a body (204) is
     done."""
     known = target(call)

@@ -77,7 +77,7 @@ def _unfit(call: Call, code: str, body: Mapping[str, Any], response: HttpRespons
 
 def payer_has_to_act(call: Call, body: Mapping[str, Any], response: HttpResponse, code: str) -> Outcome:
     """ACTION_REQUIRED: nothing was taken. Whether the payer has agreed is queried when they are back, which
-    they may be without it: the order then says so, and the payer is sent there again."""
+    they may be without it: the order then shows it, and the payer is sent there again."""
     words = detail(response, body)
     if call.step == LAST_STEP:
         return Outcome(kind="DECLINED_SOFT", code=code, detail=words)

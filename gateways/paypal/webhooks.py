@@ -1,7 +1,7 @@
 """PayPal's events. Invariant: nothing is read from a body whose signature is not right.
 
 Signed with RSA PKCS #1 v1.5 and SHA-256: transmission id, time, our webhook's id and the body's CRC-32.
-The algorithm is this one, whatever the message says; where the certificate comes from and what it has to
+The algorithm is this one, whatever the message names; where the certificate comes from and what it has to
 be is in `certificates`.
 
 A checksum of 32 bits is no proof of a body: many bodies have the same one. So a transmission has one body,

@@ -129,7 +129,7 @@ class Razorpay:
         if response.status != 200:
             return responses.refused(call, body, response)
         if call.kind == "refund":
-            return refunds.answered(call, body, response)
+            return refunds.read_response(call, body, response)
         if call.kind == "capture" or call.step == "3":
             return payments.captured(call, body, response)
         return (

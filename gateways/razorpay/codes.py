@@ -1,6 +1,6 @@
 """The meanings of Razorpay's error reasons. Source: its page on error codes; the classes are ours.
 
-`code` says little: a card's decline and a wrong API key are both BAD_REQUEST_ERROR. So the reason decides;
+`code` means little: a card's decline and a wrong API key are both BAD_REQUEST_ERROR. So the reason decides;
 without one, whether a payment is named; without that, the words of the description.
 """
 
@@ -69,14 +69,14 @@ def of_reason(reason: str | None) -> Meaning | None:
 
 def of_words(description: object) -> Meaning | None:
     """Returns the meaning of an error's description. None: it contains nothing that is known."""
-    return _said(_BY_WORDS, description)
+    return _first_meaning(_BY_WORDS, description)
 
 
 def of_plain_words(description: object, *, refund: bool) -> Meaning | None:
-    """The meaning of a description that says more than the reason, and goes before it."""
-    return _said(_BUSY + _OF_REFUNDS if refund else _BUSY, description)
+    """Returns the meaning of a description that is clearer than the reason, and goes before it."""
+    return _first_meaning(_BUSY + _OF_REFUNDS if refund else _BUSY, description)
 
 
-def _said(table: tuple[tuple[str, Meaning], ...], description: object) -> Meaning | None:
+def _first_meaning(table: tuple[tuple[str, Meaning], ...], description: object) -> Meaning | None:
     text = description.lower() if isinstance(description, str) else ""
     return next((meaning for words, meaning in table if words in text), None)

@@ -10,7 +10,7 @@ from gateways.razorpay import responses
 from gateways.razorpay.requests import LIST_MAX
 
 
-def answered(call: Call, refund: Any, response: HttpResponse) -> Outcome:
+def read_response(call: Call, refund: Any, response: HttpResponse) -> Outcome:
     """The outcome that a refund's status means. Source: razorpay.com/docs/api/refunds."""
     psp_id = refund_id(refund)
     if psp_id is None:
@@ -38,7 +38,7 @@ def looked_up(call: Call, refund: Mapping[str, Any], response: HttpResponse) -> 
     """The outcome in a refund that was read by its id."""
     if refund_id(refund) not in {None, call.psp_id}:
         return responses.unknown(response, "psp_id_mismatch")
-    return answered(call, refund, response)
+    return read_response(call, refund, response)
 
 
 def listed(call: Call, collection: Mapping[str, Any], response: HttpResponse) -> Outcome | None:
@@ -52,7 +52,7 @@ def listed(call: Call, collection: Mapping[str, Any], response: HttpResponse) ->
     if len(ours) > 1:
         return responses.unknown(response, "found_twice", about=", ".join(one["id"] for one in ours[:5]))
     if ours:
-        return answered(call, ours[0], response)
+        return read_response(call, ours[0], response)
     return responses.unknown(response, "list_too_long") if len(refunds) >= LIST_MAX else None
 
 

@@ -111,7 +111,7 @@ def _meant(
             return Outcome(kind="PENDING", psp_id=psp_id, code=code, detail=detail(response, error))
         case "DUPLICATE":
             return unknown(response, code, error, repeat_is_useless=True)
-        case _:  # UNDECIDED: the bank may still answer
+        case _:  # UNDECIDED: the bank may still respond
             return unknown(response, code, error)
 
 

@@ -56,7 +56,7 @@ def read(webhook: Webhook, keys: WebhookKeys) -> tuple[Notice, ...] | WebhookRef
 
 
 def _fields(event_type: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the notice. Empty: the event says nothing of an operation or a dispute."""
+    """The fields of the notice. Empty: the event reports nothing about an operation or a dispute."""
     payment, refund = _entity(payload, "payment"), _entity(payload, "refund")
     if event_type.startswith("payment.dispute."):
         return _of_dispute(event_type, _entity(payload, "dispute"), payment)
@@ -140,11 +140,11 @@ def _state(event_type: str, dispute_entity: Mapping[str, Any]) -> DisputeState |
     """The state of a dispute. A retrieval and a suspicion of fraud inquire, and take nothing: a refund by the
     merchant is the cure of the second. None: the event is not known."""
     nothing_taken = dispute_entity.get("amount_deducted") == 0
-    asks = dispute_entity.get("phase") in ("retrieval", "fraud") and nothing_taken
+    is_inquiry = dispute_entity.get("phase") in ("retrieval", "fraud") and nothing_taken
     state = _STATES.get(event_type)
     if event_type == _CLOSED:
         state = "won" if nothing_taken else "lost"
-    if not asks or state is None:
+    if not is_inquiry or state is None:
         return state
     return "inquiry" if state == "opened" else "closed"
 

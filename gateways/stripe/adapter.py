@@ -31,7 +31,7 @@ from gateways.wire.outcomes import not_expressible
 class _Reads(Protocol):
     """The functions that the module of each kind of object has."""
 
-    def answered(self, call: Call, body: Mapping[str, Any], response: HttpResponse, /) -> Outcome: ...
+    def read_response(self, call: Call, body: Mapping[str, Any], response: HttpResponse, /) -> Outcome: ...
 
     def refusal(self, call: Call, error: Mapping[str, Any], response: HttpResponse, /) -> Outcome | None: ...
 
@@ -137,7 +137,7 @@ class Stripe:
         (docs.stripe.com/api/errors)."""
         body, reads = json_object(response.body), _READS[call.kind]
         if response.status == 200:
-            return reads.answered(call, body, response)
+            return reads.read_response(call, body, response)
         return responses.refused(call, body, response, reads.refusal)
 
     def lookup(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:

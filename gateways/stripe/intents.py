@@ -21,7 +21,7 @@ _NEVER_CONFIRMED: Final = frozenset({"requires_payment_method", "requires_confir
 _TAGGED: Final = re.compile(r"[0-9]{1,15}")
 
 
-def answered(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
+def read_response(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
     """The outcome in the intent that the call returned."""
     return of_intent(call, body, response, source="call") or Outcome(
         kind="NOT_SENT",

@@ -11,7 +11,7 @@ from gateways.wire import redaction
 from gateways.wire.outcomes import status_text
 
 
-def answered(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
+def read_response(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
     """The outcome in the refund that the call returned."""
     return of_refund(call, body, response)
 
@@ -46,7 +46,7 @@ def of_refund(call: Call, refund: Any, response: HttpResponse) -> Outcome:
     match refund.get("status"):
         case "succeeded":
             return Outcome(kind="APPROVED", **known)
-        # The customer has to do something that Stripe asks for by itself: no challenge that we could end.
+        # The customer has to do something that Stripe requests by itself: no challenge that we could end.
         case "pending" | "requires_action" as status:
             return Outcome(kind="PENDING", code=status, **known)
         case "failed" | "canceled" as status:

@@ -94,8 +94,8 @@ def declined(error: Mapping[str, Any], response: HttpResponse, *, source: Source
 def unknown(
     response: HttpResponse, code: str, error: Any, *, repeat_is_useless: bool = False, **known: Any
 ) -> Outcome:
-    """UNKNOWN. A repeat is useless as well where Stripe says that it only replays what it has stored (headers
-    Idempotent-Replayed and Stripe-Should-Retry, docs.stripe.com/error-low-level)."""
+    """UNKNOWN. A repeat is useless as well where Stripe shows that it only replays what it has stored
+    (headers Idempotent-Replayed and Stripe-Should-Retry, docs.stripe.com/error-low-level)."""
     stored = (
         response.headers.get("idempotent-replayed") == "true"
         or response.headers.get("stripe-should-retry") == "false"

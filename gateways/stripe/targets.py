@@ -20,7 +20,7 @@ from gateways.wire.outcomes import status_text
 _UNFIT: Final = frozenset({responses.UNEXPECTED_STATE, "charge_already_captured"})
 
 
-def answered(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
+def read_response(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
     """The outcome in the intent that a capture or a cancel returned."""
     return looked_up(call, body, response) or _unknown(call, response, "not_done", body)
 

@@ -227,7 +227,8 @@ def _expired(kind: str, charge: Mapping[str, Any]) -> dict[str, Any]:
     return {"reference": reference, "psp_id": psp_id, "outcome": _unknown("expired")}
 
 
-# Each holds the dispute as it stood then; which of them come depends on what the endpoint asks for.
+# Each holds the dispute as it stood then; which of them come depends on the events that the endpoint
+# subscribes to.
 _DISPUTE_EVENTS: Final = ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")
 # The last is the name of the second at endpoints of older versions.
 _REFUND_EVENTS: Final = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")

@@ -37,8 +37,8 @@ class Meaning:
     `verdict`: SOFT and HARD are declines, after which another attempt may succeed or never does. DUPLICATE:
     an earlier execution may exist. CONFIG: the account is not set up for the call. REFUSED: the request is at
     fault, and nothing was done. ACTION: the payer has to agree. PENDING: it ends later. UNDECIDED: the bank
-    did not answer, and still may. BUSY: refused for some seconds. BLOCKED: refused until a dispute has ended.
-    APPROVED: the code of a success, which no decline has. Each PSP's tables use some of them.
+    did not respond, and still may. BUSY: refused for some seconds. BLOCKED: refused until a dispute has
+    ended. APPROVED: the code of a success, which no decline has. Each PSP's tables use some of them.
 
     `listed`: the code stands in the adapter's table.
     """
@@ -124,7 +124,8 @@ def balances(
 def move(
     kind: Literal["capture", "refund"], psp_id: str | None, minor: int | None, known_as: tuple[str, ...] = ()
 ) -> list[Move]:
-    """One move of money, in minor units. Empty: it has no id that tells it from others, or moved nothing."""
+    """One move of money, in minor units. Empty: it has no id that distinguishes it from others, or moved
+    nothing."""
     if psp_id is None or minor is None or not 0 < minor <= MINOR_MAX:
         return []
     return [Move(kind=kind, psp_id=psp_id, known_as=known_as, amount_minor=minor)]

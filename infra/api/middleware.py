@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from commands.card_data import holds_card_data
 
-REQUESTS = Counter("aegispay_api_requests", "HTTP requests answered", ["method", "route", "status"])
+REQUESTS = Counter("aegispay_api_requests", "HTTP requests with a response", ["method", "route", "status"])
 SECONDS = Histogram(
     "aegispay_api_request_seconds",
     "From the end of a request's head to the end of its response",

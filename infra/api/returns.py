@@ -1,4 +1,5 @@
-"""Serves the page to which a customer returns from a challenge. Public: its signed token says what it may do.
+"""Serves the page to which a customer returns from a challenge. Public: its signed token limits what it may
+do.
 
 Invariant: the visit decides nothing. It makes AegisPay query the PSP, at most once in `_QUERY_EVERY_S` for
 each token however often the page is opened, and not after the operation has ended. The customer is redirected

@@ -128,7 +128,7 @@ async def receive(request: Request, gateway: _Gateway, account: _Account) -> Res
         raise _refused(gateway, account, read.reason)
     if not all(0 < len(notice.event_id) <= _EVENT_ID_MAX for notice in read):
         raise _refused(gateway, account, "malformed")
-    counting = [notice for notice in read if notice.tells]
+    counting = [notice for notice in read if notice.is_reportable]
     adapter = webhooks.adapters[gateway]
     try:
         if isinstance(adapter, Confirms):

@@ -78,7 +78,7 @@ def list_(
         say(f"{what}  {amount}  {age}  queried {queried}  {reason}{mark}")
     say(f"{len(doubts)} shown" if doubts else "Nothing is in doubt.")
     for dispute in found.disputes:
-        until = f", answer until {dispute.respond_by:%Y-%m-%d %H:%M} UTC" if dispute.respond_by else ""
+        until = f", respond until {dispute.respond_by:%Y-%m-%d %H:%M} UTC" if dispute.respond_by else ""
         mark = "  MANUAL" if dispute.state == "unclear" else ""
         amount = money(dispute.amount_minor, dispute.currency)
         where = f"{dispute.gateway}/{dispute.account}"
@@ -119,7 +119,7 @@ def show(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> No
             f"  aegispay doubt dispute {record['payment_id']} {dispute['dispute_id']} --is opened|won|lost|closed …"
         )
     if to_decide := _to_decide(record):
-        say("\nTo decide it by hand, with the PSP's dashboard open at one of these references:")
+        say("\nTo decide it, with the PSP's dashboard open at one of these references:")
         for name in to_decide:
             command = f"  aegispay doubt resolve {record['payment_id']} --operation {name}"
             for which in _ids_of(record, name):
@@ -165,7 +165,7 @@ def resolve(
         which = {} if psp_id is None else {"id at the PSP": psp_id}
         _confirm(record, shown | which | {"evidence": evidence, "who": who})
 
-    async def ask(client: "Client", key: str) -> "Reply":
+    async def command(client: "Client", key: str) -> "Reply":
         return await client.resolve(
             payment_of(payment),
             idempotency_key=key,
@@ -177,7 +177,7 @@ def resolve(
             who=f"{who} (aegispay doubt resolve)",
         )
 
-    send(_merchant(record), data, None, ask, as_json=json)
+    send(_merchant(record), data, None, command, as_json=json)
 
 
 @doubt.command()
@@ -207,7 +207,7 @@ def dispute(
         taken = "" if amount_minor is None else f", {money(amount_minor, record['currency'])}"
         _confirm(record, {"dispute": f"{dispute_id} is {is_}{taken}", "evidence": evidence, "who": who})
 
-    async def ask(client: "Client", key: str) -> "Reply":
+    async def command(client: "Client", key: str) -> "Reply":
         return await client.resolve_dispute(
             payment_of(payment),
             idempotency_key=key,
@@ -218,11 +218,11 @@ def dispute(
             who=f"{who} (aegispay doubt dispute)",
         )
 
-    send(merchant, data, None, ask, as_json=json)
+    send(merchant, data, None, command, as_json=json)
 
 
 @doubt.command()
-def ask(
+def query(
     payment: PaymentName,
     *,
     operation: OperationName = None,
@@ -233,13 +233,13 @@ def ask(
     """Query the PSP now, and wait for the result. Exit code 1: refused, or still in doubt."""
     from infra.cli.show import found
 
-    async def query(client: "Client", key: str) -> "Reply":
+    async def command(client: "Client", key: str) -> "Reply":
         reply = await client.retry_status_query(
             payment_of(payment), idempotency_key=key, operation_id=operation
         )
         return await client.wait(reply, wait)
 
-    send(_merchant(found(payment, data)), data, None, query, as_json=json)
+    send(_merchant(found(payment, data)), data, None, command, as_json=json)
 
 
 def require_yes(*, yes: bool, as_json: bool) -> None:

@@ -16,7 +16,7 @@ _SETTING: Final = re.compile(r"(AEGISPAY_[A-Z_]+): ")
 _BY_SETTINGS: Final = (
     "Run it from a checkout, or set AEGISPAY_KAFKA and AEGISPAY_DATABASE_URL if it is an operator's command"
 )
-_STACK: Final = "`aegispay status` says whether the local stack runs"
+_STACK: Final = "`aegispay status` shows whether the local stack runs"
 
 
 def tell(what: str, where: str | None, remedy: str | None, exit_code: int, *, as_json: bool) -> int:
@@ -96,7 +96,7 @@ def _of_postgres(error: Any) -> LocalProblem | None:
             at,
         )
     return LocalProblem(
-        f"PostgreSQL at {at} does not answer: {text}", f"Check AEGISPAY_DATABASE_URL; {_STACK}", at
+        f"PostgreSQL at {at} does not respond: {text}", f"Check AEGISPAY_DATABASE_URL; {_STACK}", at
     )
 
 
@@ -108,7 +108,7 @@ def _of_kafka(error: Any) -> LocalProblem:
     if isinstance(error, UnknownTopicOrPartitionError):
         return Miswritten(f"Kafka at {at} has not the topics of AegisPay", "Run `aegispay topics`", at)
     return LocalProblem(
-        f"Kafka at {at} does not answer: {type(error).__name__}", f"Check AEGISPAY_KAFKA; {_STACK}", at
+        f"Kafka at {at} does not respond: {type(error).__name__}", f"Check AEGISPAY_KAFKA; {_STACK}", at
     )
 
 

@@ -52,7 +52,7 @@ def tell_reply(reply: "Reply", key: str, *, amount: str | None = None, as_json: 
 
 def failure(what: str, where: str | None, remedy: str | None, exit_code: int) -> dict[str, object]:
     """Returns the content that --json prints for a failure. `where`: the field, setting, file or address
-    at fault. `remedy`: None where `what` says it."""
+    at fault. `remedy`: None where `what` includes it."""
     return {"error": True, "what": what, "where": where, "remedy": remedy, "exit_code": exit_code}
 
 

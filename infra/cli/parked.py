@@ -1,4 +1,4 @@
-"""`aegispay parked`: lists parked streams and asks a command worker to decide them again."""
+"""`aegispay parked`: lists parked streams and has a command worker decide them again."""
 
 import asyncio
 from typing import Annotated, Final
@@ -48,7 +48,7 @@ def parked_retry(
     parked."""
     from commands.messages import RetryParked
     from infra.cli.target import settings_of
-    from infra.kafka.operator_commands import ask
+    from infra.kafka.operator_commands import send
     from infra.postgres.connections import connect
     from infra.settings import DatabaseSettings, KafkaSettings
 
@@ -61,14 +61,14 @@ def parked_retry(
             "No payment was named", "Name one or more, or --all; `aegispay parked list` shows them"
         )
     commands = [RetryParked(command_id=uuid4(), payment_id=payment) for payment in dict.fromkeys(chosen)]
-    answers = asyncio.run(ask(settings_of(KafkaSettings, "audit", data), commands, wait))
+    replies = asyncio.run(send(settings_of(KafkaSettings, "audit", data), commands, wait))
     if json:
-        write_json({str(name): reply and reply.model_dump(mode="json") for name, reply in answers.items()})
+        write_json({str(name): reply and reply.model_dump(mode="json") for name, reply in replies.items()})
     else:
-        for name, reply in answers.items():
+        for name, reply in replies.items():
             if reply is None:
                 say(f"{name}: no reply yet; it is tried when a command worker reads it")
             else:
                 say(f"{name}: {reply.status or reply.code}{f' ({reply.detail})' if reply.detail else ''}")
-    worked = all(reply is not None and reply.result == "accepted" for reply in answers.values())
+    worked = all(reply is not None and reply.result == "accepted" for reply in replies.values())
     raise typer.Exit(0 if worked else 1)

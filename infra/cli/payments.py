@@ -72,7 +72,7 @@ def create(
     if (remedy := stray_prefix(method)) is not None:
         raise Mistyped(f"{method.partition(':')[0]} is no PSP's name", f"In --method {remedy}", "--method")
 
-    async def ask(client: "Client", key: str) -> "Reply":
+    async def command(client: "Client", key: str) -> "Reply":
         return await client.pay(
             timeout_s=wait,
             idempotency_key=key,
@@ -85,7 +85,7 @@ def create(
         )
 
     amount_shown = str(Money(amount_minor, currency.upper()))
-    reply = send(merchant, data, key, ask, amount=amount_shown, as_json=json)
+    reply = send(merchant, data, key, command, amount=amount_shown, as_json=json)
     raise typer.Exit(0 if reply.status in {"CAPTURED", "AUTHORIZED"} else 1)
 
 
@@ -271,7 +271,7 @@ def _require_sendable(merchant: str, key: str | None, **fields: object) -> None:
 
 
 def _run(
-    ask: Callable[["Client", str], Awaitable["Reply"]],
+    command: Callable[["Client", str], Awaitable["Reply"]],
     merchant: str,
     key: str | None,
     wait_s: float,
@@ -283,7 +283,7 @@ def _run(
     payment is settled."""
 
     async def ended(client: "Client", chosen: str) -> "Reply":
-        return await client.wait(await ask(client, chosen), wait_s)
+        return await client.wait(await command(client, chosen), wait_s)
 
     reply = send(merchant, data, key, ended, as_json=as_json)
     raise typer.Exit(0 if reply.operation_state in {"APPROVED", None} else 1)

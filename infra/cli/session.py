@@ -21,13 +21,13 @@ def send(
     merchant: str,
     data: Path | None,
     key: str | None,
-    ask: Callable[["Client", str], Awaitable["Reply"]],
+    command: Callable[["Client", str], Awaitable["Reply"]],
     *,
     amount: str | None = None,
     as_json: bool,
 ) -> "Reply":
     """Sends the command, prints what came of it and returns the reply. Exits with 1 if it was refused or its
-    outcome is unknown, with 2 if it cannot be sent, and with 69 if Kafka does not answer.
+    outcome is unknown, with 2 if it cannot be sent, and with 69 if Kafka does not respond.
 
     `key`: the idempotency key; None: a new one, which is printed.
     """
@@ -40,7 +40,7 @@ def send(
 
     async def run() -> "Reply":
         async with Client(settings.kafka, merchant_id=merchant, topic_prefix=settings.topic_prefix) as client:
-            return await ask(client, chosen)
+            return await command(client, chosen)
 
     try:
         reply = asyncio.run(run())

@@ -119,7 +119,7 @@ class _App(faust.App):  # type: ignore[misc]
 
 
 async def run_agents(process: Process, settings: KafkaSettings, group: str, agents: Sequence[Agent]) -> None:
-    """Runs the agents until the process is asked to stop. Raises what a handler raised, and
+    """Runs the agents until a stop signal comes. Raises what a handler raised, and
     `ConsumerEnded`."""
     runtime = _Runtime(process, _app(settings, group), settings.kafka)
     for agent in agents:
@@ -185,7 +185,7 @@ class _Runtime:
     async def run(self) -> None:
         tasks: list[asyncio.Task[Any]] = []
         try:
-            await self._run_until_asked(tasks)
+            await self._run_until_stopped(tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -194,7 +194,7 @@ class _Runtime:
         if self._failure.done():  # of a handler, on the way out
             self._failure.result()
 
-    async def _run_until_asked(self, tasks: list["asyncio.Task[Any]"]) -> None:
+    async def _run_until_stopped(self, tasks: list["asyncio.Task[Any]"]) -> None:
         tasks += map(asyncio.create_task, (self._process.stop.wait(), self._app.start()))
         stop_requested, _ = tasks
         await self._first_of(tasks)

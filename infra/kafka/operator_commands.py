@@ -1,4 +1,4 @@
-"""An operator's commands: sends them to `payments.commands`, and waits for their answers."""
+"""An operator's commands: sends them to `payments.commands`, and waits for their replies."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from infra.kafka.producers import producing
 from infra.settings import KafkaSettings
 
 
-async def ask(
+async def send(
     settings: KafkaSettings, commands: Sequence[RetryParked], timeout_s: float
 ) -> dict[UUID, Reply | None]:
-    """Returns the answers by payment id, `timeout_s` after the last command was sent at the latest.
+    """Returns the first replies by payment id, `timeout_s` after the last command was sent at the latest.
 
-    None: no answer in time; the command stays on Kafka and is acted on when it is read. Raises aiokafka's
+    None: no reply came in time; the command stays on Kafka and is acted on when it is read. Raises aiokafka's
     `KafkaError`.
     """
     consumer = reader.consumer(
@@ -34,7 +34,7 @@ async def ask(
         receiving = asyncio.create_task(listener.receive())
         try:
             with ExitStack() as expected:
-                answers = {
+                replies = {
                     command.payment_id: expected.enter_context(listener.expect(command)).decision
                     for command in commands
                 }
@@ -45,11 +45,11 @@ async def ask(
                         key=str(command.payment_id).encode(),
                         headers=[("correlation_id", str(command.command_id).encode())],
                     )
-                if answers:
-                    await asyncio.wait(answers.values(), timeout=timeout_s)
+                if replies:
+                    await asyncio.wait(replies.values(), timeout=timeout_s)
         finally:
             receiving.cancel()
             await asyncio.wait({receiving})
         if not receiving.cancelled():
             receiving.result()  # the error that ended it
-    return {payment: answer.result() if answer.done() else None for payment, answer in answers.items()}
+    return {payment: reply.result() if reply.done() else None for payment, reply in replies.items()}

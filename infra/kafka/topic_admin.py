@@ -43,7 +43,7 @@ async def create(settings: KafkaSettings) -> tuple[str, ...]:
                 )
             elif code != TopicAlreadyExistsError.errno:
                 raise for_code(code)(name)
-        # The broker that is asked next learns of them a little later than the controller.
+        # The broker that is queried next learns of them a little later than the controller.
         async with asyncio.timeout(_VISIBLE_WITHIN_S):
             while _missing(await _found(admin, wanted), wanted):  # noqa: ASYNC110  # another process is waited for
                 await asyncio.sleep(0.02)

@@ -24,7 +24,7 @@ from infra.settings import DatabaseSettings
 # Steps in one statement. The others wait for the next one, which begins as soon as this one has ended.
 _GROUP_MAX: Final = 200
 _NEVER_SENT: Final = dump(
-    Outcome(kind="NOT_SENT", code="never_sent", detail="asked for before it was sent", unreached=True)
+    Outcome(kind="NOT_SENT", code="never_sent", detail="queried before it was sent", unreached=True)
 )
 _EXPIRED: Final = dump(Outcome(kind="NOT_SENT", code="expired", detail="not sent before its expires_at"))
 

@@ -27,7 +27,7 @@ class CloseWebhook(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     webhook_id: int = Field(strict=True, ge=1, le=2**63 - 1, description="As `aegispay doubt list` shows it")
-    reason: Text = Field(description="What it said, and what was done about it")
+    reason: Text = Field(description="What the webhook reported, and what was done about it")
     evidence: Evidence = Field(description="What that rests on: the PSP's record, a ticket")
     who: Text
 

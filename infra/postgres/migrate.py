@@ -90,7 +90,7 @@ def migrate(
 ) -> tuple[str, ...]:
     """Applies what is missing of these parts, and returns its names; none: it was there already.
 
-    An empty database gets all parts, whatever `parts` says. `passwords`: of the roles that are to get one;
+    An empty database gets all parts, whatever `parts` is. `passwords`: of the roles that are to get one;
     the others keep theirs. Raises `Misconfigured` where the database is another version's, and for `post`
     where a pre part is missing.
     """
@@ -172,7 +172,7 @@ def _names(parts: Iterable[Migration]) -> str:
 
 
 def _create_schemas(conn: psycopg.Connection, settings: DatabaseSettings) -> None:
-    conn.execute("SET client_min_messages = warning")  # "already exists, skipping" is no news
+    conn.execute("SET client_min_messages = warning")  # "already exists, skipping" is of no use
     for name in (settings.database_schema, settings.read_schema):
         conn.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)))
     conn.execute(

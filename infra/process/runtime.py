@@ -45,11 +45,11 @@ class Process:
         self.state = "starting"
 
     def ready(self) -> None:
-        """Makes /ready answer 200: the process takes work."""
+        """Makes /ready respond with 200: the process takes work."""
         self._turn("ready")
 
     def not_ready(self, reason: str) -> None:
-        """Makes /ready answer 503 with `reason`."""
+        """Makes /ready respond with 503 and `reason`."""
         self._turn(reason)
 
     def _turn(self, state: str) -> None:
@@ -63,7 +63,7 @@ class Process:
     ) -> T | None:
         """Calls `attempt` until it raises none of `errors`, with back-off, and returns its result.
 
-        None: the process was asked to stop first. Meanwhile /ready says that it waits for `what`.
+        None: a stop signal came first. Meanwhile /ready shows that it waits for `what`.
         """
         for tries in range(sys.maxsize):
             try:
@@ -76,7 +76,7 @@ class Process:
         raise AssertionError
 
     async def stopped_within(self, seconds: float) -> bool:
-        """Waits so many seconds at most. True: the process was asked to stop meanwhile."""
+        """Waits so many seconds at most. True: a stop signal came meanwhile."""
         try:
             async with asyncio.timeout(seconds):
                 await self.stop.wait()

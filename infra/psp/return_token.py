@@ -1,4 +1,4 @@
-"""The page to which a customer comes back from a PSP, and the token that says whose challenge it was.
+"""The page to which a customer comes back from a PSP, and the token that names whose challenge it was.
 
 Invariant: a token is read only as it was made with our key, until its challenge is over; for one operation
 and end it is always the same, since a repeat of a call has the same bytes. That it works once is for the

@@ -24,7 +24,7 @@ _ONE_IN_BY_HTTP: Final = 10
 @dataclass(slots=True)
 class Demo:
     """The result. `lived`: how many orders had which kind of lifecycle. `surprises`: those that ended
-    otherwise than planned. `late`: those that had not ended when the shop's patience had; the verdict says
+    otherwise than planned. `late`: those that had not ended when the shop's patience had; the verdict shows
     whether all is well."""
 
     orders: int

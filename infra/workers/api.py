@@ -48,7 +48,7 @@ class _Server(uvicorn.Server):
 
 
 async def main(process: Process, settings: ApiSettings) -> None:
-    """Serves the API until the process is asked to stop, or Kafka's replies cannot be read. Raises
+    """Serves the API until a stop signal comes, or Kafka's replies cannot be read. Raises
     `Misconfigured`."""
     if not await ready_to_start(process, settings):
         return
@@ -109,18 +109,18 @@ async def _serve(process: Process, app: FastAPI, listening: socket.socket) -> No
 
 
 async def _look(process: Process, context: ApiContext) -> None:
-    """Ready while both PostgreSQL and Kafka answer."""
+    """Ready while both PostgreSQL and Kafka respond."""
     while True:
         if not await context.bus.look():
             process.not_ready("waiting for Kafka")
-        elif not await _database_answers(context.pool):
+        elif not await _database_responds(context.pool):
             process.not_ready("waiting for PostgreSQL")
         else:
             process.ready()
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def _database_answers(pool: Pool) -> bool:
+async def _database_responds(pool: Pool) -> bool:
     try:
         await check(pool)
         async with pool.connection() as conn:
@@ -161,6 +161,6 @@ def _listen(settings: ApiSettings) -> socket.socket:
 
 
 if __name__ == "__main__":
-    # It writes a response's head and body in one system call: a third less time for a small answer.
+    # It writes a response's head and body in one system call: a third less time for a small response.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     run("api", ApiSettings, main)

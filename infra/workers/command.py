@@ -64,7 +64,7 @@ CONFLICTS_ALONE = Counter(
 )
 MISPLACED = Counter(
     "aegispay_command_misplaced_records",
-    "Commands in another partition than murmur2 of their key says: a producer has another partitioner",
+    "Commands in another partition than murmur2 of their key gives: a producer has another partitioner",
 )
 EVENTS = Counter("aegispay_events_saved", "Events committed", ["type"])
 SECONDS = Histogram(
@@ -171,7 +171,7 @@ class CommandWorker:
         return None
 
     def _misplaced(self, works: Sequence[Work]) -> set[UUID]:
-        """Returns the commands in another partition than murmur2 of their key says: another worker has their
+        """Returns the commands in another partition than murmur2 of their key gives: another worker has their
         payment.
 
         The store keeps them apart, so they are decided all the same. A record does not name its producer, so
@@ -267,7 +267,7 @@ async def consume(
     gateways: Collection[str],
     broker_clock: BrokerClock,
 ) -> None:
-    """Reads and handles batches until the process is asked to stop. `gateways`: those to which payments
+    """Reads and handles batches until a stop signal comes. `gateways`: those to which payments
     may go."""
     # A batch holds this from its first decision to its last reply: `Ownership` waits for it before partitions
     # are given up.
@@ -327,7 +327,7 @@ def _hold_back(process: Process, consumer: AIOKafkaConsumer, commands: str, *, h
 
 
 async def main(process: Process, settings: CommandWorkerSettings) -> None:
-    """Runs until the process is asked to stop. Raises `TooManyParked`, and PostgreSQL's and Kafka's
+    """Runs until a stop signal comes. Raises `TooManyParked`, and PostgreSQL's and Kafka's
     errors."""
     accounts = Accounts.load(settings.accounts_file)
     if not await ready_to_start(process, settings):

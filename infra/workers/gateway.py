@@ -51,7 +51,7 @@ def _no_page(_operation_id: str, _action_until: datetime) -> None:
 
 
 async def main(process: Process, settings: GatewayWorkerSettings) -> None:
-    """Runs until the process is asked to stop. Raises `Misconfigured`, and PostgreSQL's and Kafka's
+    """Runs until a stop signal comes. Raises `Misconfigured`, and PostgreSQL's and Kafka's
     errors."""
     gateway = ADAPTERS.get(settings.gateway)
     if gateway is None:

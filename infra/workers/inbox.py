@@ -36,7 +36,7 @@ _PAUSE_MAX_S: Final = 0.25
 
 
 async def main(process: Process, settings: InboxSettings) -> None:
-    """Runs until the process is asked to stop. Raises PostgreSQL's and Kafka's errors."""
+    """Runs until a stop signal comes. Raises PostgreSQL's and Kafka's errors."""
     accounts = {
         name: Watched("accounts", settings.accounts_file, partial(credentials, name)) for name in CONFIRMING
     }

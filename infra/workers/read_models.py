@@ -198,7 +198,7 @@ async def connect(settings: ReadModelSettings, process: Process) -> psycopg.Asyn
 
 
 async def main(process: Process, settings: ReadModelSettings) -> None:
-    """Runs until the process is asked to stop. Raises PostgreSQL's and Kafka's errors."""
+    """Runs until a stop signal comes. Raises PostgreSQL's and Kafka's errors."""
     if not await ready_to_start(process, settings):
         return
     producer = producers.producer(settings, process.name)

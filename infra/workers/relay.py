@@ -37,7 +37,7 @@ LEADS = Gauge("aegispay_relay_leads", "1 in the relay that publishes, 0 in one t
 
 
 async def main(process: Process, settings: RelaySettings) -> None:
-    """Stands by, then leads and publishes until the process is asked to stop. Raises `Misconfigured` where
+    """Stands by, then leads and publishes until a stop signal comes. Raises `Misconfigured` where
     the store is another than the one that Kafka's events come from."""
     if not await ready_to_start(process, settings):
         return
@@ -80,7 +80,7 @@ async def _heads(connection: AsyncConnection, settings: RelaySettings) -> list[R
 
 
 async def _lead(process: Process, connection: AsyncConnection) -> bool:
-    """Waits until this relay leads. False: the process was asked to stop first."""
+    """Waits until this relay leads. False: a stop signal came first."""
     LEADS.set(0)
     while not await try_to_lead(connection):
         if process.state != "ready":

@@ -16,7 +16,7 @@ NAME: Final = "simulator"
 
 
 async def main(process: Process, settings: SimulatorSettings) -> None:
-    """Serves the simulated PSPs until the process is asked to stop. Raises `Misconfigured`."""
+    """Serves the simulated PSPs until a stop signal comes. Raises `Misconfigured`."""
     accounts, ledger = _accounts(settings), _opened(settings)
     try:
         async with serving(

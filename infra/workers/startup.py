@@ -19,7 +19,7 @@ _SETTING: Final = statements(__file__)["setting"]
 
 
 async def ready_to_start(process: Process, settings: ProcessSettings) -> bool:
-    """Waits for servers that are away. False: the process was asked to stop first. Raises `Misconfigured`
+    """Waits for servers that are away. False: a stop signal came first. Raises `Misconfigured`
     where waiting would not help."""
     if isinstance(settings, DatabaseSettings) and not await _database(process, settings):
         return False
@@ -27,7 +27,7 @@ async def ready_to_start(process: Process, settings: ProcessSettings) -> bool:
 
 
 async def _database(process: Process, settings: DatabaseSettings) -> bool:
-    if not await _postgres_answers(process, conninfo(settings, process.name)):
+    if not await _postgres_responds(process, conninfo(settings, process.name)):
         return False
     production = isinstance(settings, ProcessSettings) and settings.environment == "production"
 
@@ -42,7 +42,7 @@ async def _database(process: Process, settings: DatabaseSettings) -> bool:
 
 
 async def _kafka(process: Process, settings: KafkaSettings) -> bool:
-    if not await _kafka_answers(process, settings.kafka):
+    if not await _kafka_responds(process, settings.kafka):
         return False
 
     async def look() -> bool:
@@ -52,8 +52,8 @@ async def _kafka(process: Process, settings: KafkaSettings) -> bool:
     return bool(await process.insist(f"Kafka at {settings.kafka}", look, (KafkaError, OSError)))
 
 
-async def _postgres_answers(process: Process, conninfo: str) -> bool:
-    """Waits for PostgreSQL. False: the process was asked to stop first. Raises `Misconfigured` where the
+async def _postgres_responds(process: Process, conninfo: str) -> bool:
+    """Waits for PostgreSQL. False: a stop signal came first. Raises `Misconfigured` where the
     log-in is refused."""
 
     async def connect() -> bool:
@@ -73,8 +73,8 @@ async def _postgres_answers(process: Process, conninfo: str) -> bool:
     )
 
 
-async def _kafka_answers(process: Process, bootstrap: str) -> bool:
-    """Waits for Kafka. False: the process was asked to stop first."""
+async def _kafka_responds(process: Process, bootstrap: str) -> bool:
+    """Waits for Kafka. False: a stop signal came first."""
 
     async def connect() -> bool:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)

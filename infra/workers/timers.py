@@ -16,7 +16,7 @@ from relay.timers import Timers
 
 
 async def main(process: Process, settings: TimersSettings) -> None:
-    """Runs until the process is asked to stop. Raises PostgreSQL's and Kafka's errors."""
+    """Runs until a stop signal comes. Raises PostgreSQL's and Kafka's errors."""
     if not await ready_to_start(process, settings):
         return
     commands_topic = settings.topic_prefix + topics.COMMANDS

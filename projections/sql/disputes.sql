@@ -1,5 +1,5 @@
 -- name: open
--- Disputes that are not over, of all merchants: the one to be answered soonest comes first.
+-- Disputes that are not over, of all merchants: the one with the earliest deadline comes first.
 -- The condition on p.disputes is the one of the index payments_disputed.
 SELECT p.payment_id, p.merchant_id, coalesce(o.gateway, p.gateway) AS gateway, o.account, d.*
 FROM payments p

@@ -87,7 +87,7 @@ class Adyen:
         """The page of 3-D Secure, by an address that only the payment's response has."""
         return (
             web.get("/3d-secure/{id}/{page}", self.show_page),
-            web.post("/3d-secure/{id}/{page}", self.answer_page),
+            web.post("/3d-secure/{id}/{page}", self.submit_challenge),
         )
 
     def admit(self, request: web.Request) -> Account | None:
@@ -221,13 +221,13 @@ class Adyen:
         buttons = (("pass", "Authenticate"), ("fail", "Refuse"))
         return customer_page.confirmation_page("3-D Secure", amount, one.status, buttons)
 
-    async def answer_page(self, request: web.Request) -> web.StreamResponse:
+    async def submit_challenge(self, request: web.Request) -> web.StreamResponse:
         """Takes the customer's choice, and sends the browser back to the merchant."""
         one = self.payments.challenged(request.match_info["id"], request.match_info["page"])
         if one is None:
             raise web.HTTPNotFound
         result = parse_qs((await request.read()).decode("utf-8", errors="replace")).get("result")
-        raise web.HTTPSeeOther(self.payments.answer_the_page(one, passed=result == ["pass"]))
+        raise web.HTTPSeeOther(self.payments.complete_challenge(one, passed=result == ["pass"]))
 
 
 def _keyed(request: web.Request, raw: bytes) -> Keyed | None:

@@ -1,5 +1,5 @@
 """Adyen's integers. Source: docs.adyen.com/development-resources/currency-codes, its table of codes and
-decimals, which is "leading"; where it differs from the standard it says so (CLP, CVE, IDR, ISK). Examples
+decimals, which is "leading"; where it differs from the standard it notes that (CLP, CVE, IDR, ISK). Examples
 there: GBP 10 is 1000, JPY 10 is 10, BHD 10 is 10000.
 """
 

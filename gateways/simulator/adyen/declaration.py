@@ -71,8 +71,8 @@ PSP: Final = Psp(
     differs=(
         "Only cards, by token or number; tokens are kept for nobody, and belong to any shopper.",
         "A modification is done when it is received, and its webhook follows at once.",
-        "What fails after it was told as done never moves money in the ledger. What a dispute has taken stands there by itself.",
-        "Without additionalData.manualCapture a payment is captured at once, and no CAPTURE is told.",
+        "An operation that fails after it was reported as done never moves money in the ledger. The money that a dispute has taken stands there by itself.",
+        "Without additionalData.manualCapture a payment is captured at once, and no CAPTURE is sent.",
         "No amount updates, sessions, payment links, orders or donations.",
     ),
 )

@@ -1,5 +1,5 @@
 """Disputes: reported after a capture, stage by stage. They move none of the payment's money; the ledger has
-what each dispute has taken. A reversal that the issuer may still answer gives nothing back for good.
+what each dispute has taken. A reversal that the issuer may still contest gives nothing back for good.
 """
 
 from dataclasses import dataclass

@@ -74,7 +74,7 @@ class Payments:
             wire.psp_reference(turn.now),
             turn.account.name,
             "payment",
-            "RedirectShopper" if challenged else "asked",
+            "RedirectShopper" if challenged else "requested",
             params.mills,
             params.currency,
             turn.now,
@@ -95,7 +95,7 @@ class Payments:
         return refused
 
     def _authorised(self, one: Object, status: str, now: float) -> Object:
-        """Holds the money as long as the account's option `authorization_life_s` says, else for ever; without
+        """Holds the money as long as the account's option `authorization_life_s` sets, else for ever; without
         `manualCapture` it captures at once."""
         mills = _half(one) if status == "PartiallyAuthorised" else one.mills
         account = self.front.accounts.named(GATEWAY, one.account)
@@ -142,7 +142,7 @@ class Payments:
         known = data_of(one)["page"]
         return one if known and hmac.compare_digest(page.encode(), known.encode()) else None
 
-    def answer_the_page(self, one: Object, *, passed: bool) -> str:
+    def complete_challenge(self, one: Object, *, passed: bool) -> str:
         """Takes the customer's choice, the first of them, and returns the address to go back to."""
         data = data_of(one)
         if not data["verdict"]:

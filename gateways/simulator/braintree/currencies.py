@@ -1,6 +1,7 @@
 """Braintree's decimals. Sources: the schema's scalar `Amount`, "either a whole number or a number with
 exactly two or three decimal places", and its page on currencies; an amount has the format of the merchant
-account's currency, which is ISO 4217's. How it writes IDR is not said, so that it is not taken here.
+account's currency, which is ISO 4217's. Braintree does not document how it writes IDR, so that it is not
+taken here.
 """
 
 import re

@@ -47,11 +47,11 @@ PSP: Final = Psp(
             r"[A-Z]{3}=[\w-]+(,[A-Z]{3}=[\w-]+)*",
             "USD=acct_one,EUR=acct_two, the first is the default; without it acct_usd and so on",
         ),
-        "api_request_key": Option("true|false", "whether apiRequestKey is taken; it is, if nothing is said"),
+        "api_request_key": Option("true|false", "whether apiRequestKey is taken; it is by default"),
         "duplicate_window_s": Option(r"\d{1,5}", "for so long a second sale of the same is a duplicate; 30"),
         "authorization_life_s": Option(r"\d{1,7}", "after which an authorization expires; without it never"),
         "amounts_decide": Option(
-            "true|false", "whether test amounts have their effect; they have, if nothing is said"
+            "true|false", "whether test amounts have their effect; they have by default"
         ),
     },
     differs=(

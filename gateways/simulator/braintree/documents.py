@@ -92,8 +92,8 @@ def read(raw: bytes, *, takes_keys: bool) -> GraphqlRequest:
         raise invalid(checked)
     operation = get_operation_ast(checked, name)
     if operation is None:
-        raise invalid("Which operation is meant is not said.")
-    params = _asked(checked, operation, variables, name)
+        raise invalid("The operation to execute is not named.")
+    params = _read_request(checked, operation, variables, name)
     if not takes_keys and "apiRequestKey" in params.input:
         raise invalid("Field 'apiRequestKey' is not defined by the type of the input.")
     return params
@@ -110,7 +110,7 @@ def _checked(query: str) -> DocumentNode | str:
     return errors[0].message if errors else document
 
 
-def _asked(
+def _read_request(
     document: DocumentNode, operation: OperationDefinitionNode, variables: dict[str, Any], name: str | None
 ) -> GraphqlRequest:
     values = get_variable_values(SCHEMA, operation.variable_definitions or (), variables)

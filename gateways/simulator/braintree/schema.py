@@ -16,7 +16,7 @@ _PAYMENT: Final = """id: ID! legacyId: ID! createdAt: Timestamp amount: Monetary
 _PAY: Final = (
     "clientMutationId: String apiRequestKey: String paymentMethodId: ID! transaction: TransactionInput!"
 )
-_ANSWERED: Final = "clientMutationId: String transaction: Transaction"
+_PAYLOAD: Final = "clientMutationId: String transaction: Transaction"
 
 SDL: Final = f"""
 scalar Amount
@@ -86,7 +86,7 @@ input CaptureTransactionInput {{ clientMutationId: String apiRequestKey: String 
 input ReverseTransactionInput {{ clientMutationId: String transactionId: ID! }}
 input RefundInput {{ amount: Amount orderId: String merchantAccountId: ID }}
 input RefundTransactionInput {{ clientMutationId: String apiRequestKey: String transactionId: ID! refund: RefundInput }}
-type TransactionPayload {{ {_ANSWERED} }}
+type TransactionPayload {{ {_PAYLOAD} }}
 type ReverseTransactionPayload {{ clientMutationId: String reversal: TransactionReversal }}
 type RefundTransactionPayload {{ clientMutationId: String refund: Refund }}
 type Mutation {{

@@ -1,5 +1,5 @@
 """The calls of tests, on loopback only: POST /_simulator changes the conditions, POST /_simulator/dashboard
-acts as a person does in a PSP's own dashboard.
+acts as a merchant's colleague does in a PSP's own dashboard.
 """
 
 import re
@@ -73,7 +73,7 @@ class Control:
             _apply(change, conditions)
         response = web.json_response(self._result(change, hits))
         if change.down_s is not None and change.down == "refusing" and change.gateway is None:
-            # The answer first: going away cuts this connection too.
+            # The response first: going away cuts this connection too.
             response.force_close()
             await response.prepare(request)
             await response.write_eof()

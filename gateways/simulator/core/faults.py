@@ -220,7 +220,7 @@ class FaultRule(BaseModel):
         if self.on in _READS and self.do in _ONLY_OF_WRITES:
             raise ValueError(f"{self.do} is nothing that happens to {self.on}")
         if self.do == "absent" and self.on != "search":
-            raise ValueError("only a search is answered with nothing")
+            raise ValueError("only a search can find nothing")
         if self.do == "flap" and self.on not in _READS:
             raise ValueError("only a read shows an earlier status")
         return self
@@ -246,7 +246,7 @@ class FaultRules:
 
     def choose(self, on: On, call: str, *, repeat: bool = False) -> Fault | None:
         """The fault of the first rule that hits this call, else None. `call`: what a repeat has in common
-        with it, the account's name and its key or path. `repeat`: its key has an answer already; only then
+        with it, the account's name and its key or path. `repeat`: its key has a response already; only then
         can the PSP forget it."""
         for number, rule in enumerate(self.rules):
             able = repeat or rule.do != "key_expired"

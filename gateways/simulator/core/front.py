@@ -32,7 +32,7 @@ from gateways.simulator.core.sender import Sender
 from gateways.simulator.core.webhooks import Webhooks
 
 ACCOUNT: Final = web.RequestKey("account", Account)
-_ANSWER_AT: Final = web.RequestKey("answer_at", float)
+_RESPOND_AT: Final = web.RequestKey("respond_at", float)
 _REPLAYED: Final = web.RequestKey("replayed", bool)
 
 _log: Any = structlog.get_logger()
@@ -89,7 +89,7 @@ class Front:
         if request.match_info.handler in self._public:
             return await handler(request)
         arrived = time.monotonic()
-        request[_ANSWER_AT] = arrived + self.conditions.latency.draw_s()
+        request[_RESPOND_AT] = arrived + self.conditions.latency.draw_s()
         if arrived < self.conditions.cutting_until:
             return faults.cut(request, reset=False)
         operation = getattr(handler, "__name__", "unknown")
@@ -103,12 +103,12 @@ class Front:
         except web.HTTPRequestEntityTooLarge:
             response = self.dialect.error_response("too_large", request).to_aiohttp()
         self.dialect.finish(request, response, replayed=_REPLAYED in request)
-        await self._until(request[_ANSWER_AT])
+        await self._until(request[_RESPOND_AT])
         took_s = time.monotonic() - arrived
         metrics.CALLS.labels(self.gateway, operation, response.status).inc()
         metrics.CALL_S.labels(self.gateway, operation).observe(took_s)
         _log.debug(
-            "answered",
+            "responded",
             simulator=self.gateway,
             operation=operation,
             status=response.status,
@@ -206,7 +206,7 @@ class Front:
             return fault
         response = await self._play(request, on, fault, planned.decide, keyed)
         # The key is in use until the response is sent, so the latency belongs inside.
-        await self._until(request[_ANSWER_AT])
+        await self._until(request[_RESPOND_AT])
         return response
 
     async def _replay(

@@ -64,8 +64,8 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Disputed:
-    """The money that a bank has taken by one dispute until now; 0 where it only asks, or has given it back.
-    `reference`: of the operation that is disputed."""
+    """The money that a bank has taken by one dispute until now; 0 where it only inquires, or has given it
+    back. `reference`: of the operation that is disputed."""
 
     gateway: str
     dispute_id: str

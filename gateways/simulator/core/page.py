@@ -80,7 +80,7 @@ def _psp(psp: Psp, accounts: Accounts, bases: str) -> str:
         parts.append(f"<h3>Options of an account</h3>{_table(options)}")
     if psp.differs:
         items = "".join(f"<li>{escape(one)}" for one in psp.differs)
-        parts.append(f"<h3>Where it differs from {escape(psp.title)}</h3><ul>{items}</ul>")
+        parts.append(f"<h3>Differences from {escape(psp.title)}</h3><ul>{items}</ul>")
     return "".join(parts)
 
 

@@ -125,7 +125,7 @@ class Turn:
 
 
 Decide = Callable[[Turn], Response]
-"""Does what a call asks for, and returns the response. It runs inside one transaction of the ledger."""
+"""Does what a call requests, and returns the response. It runs inside one transaction of the ledger."""
 
 
 class Plan(NamedTuple):
@@ -182,8 +182,8 @@ class Dialect(Protocol):
         ...
 
     def dashboard(self, action: DashboardAction, turn: Turn) -> None:
-        """Does what a person did in the PSP's dashboard. Raises `Refusal` where the dashboard would not offer
-        it. `turn` has no key."""
+        """Does what a colleague did in the PSP's dashboard. Raises `Refusal` where the dashboard would not
+        offer it. `turn` has no key."""
         ...
 
     def sign(self, webhook: Webhook, account: Account, now: float, *, forged: bool) -> Signed:

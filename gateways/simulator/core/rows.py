@@ -166,7 +166,7 @@ class Under(NamedTuple):
 
 class StoredResult(NamedTuple):
     """The response that is stored under an idempotency key. `about`: the id of the object in it, for a PSP
-    that answers a repeat with the object's present state."""
+    that responds to a repeat with the object's present state."""
 
     fingerprint: str
     status: int

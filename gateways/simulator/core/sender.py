@@ -21,7 +21,7 @@ TRIES: Final = 10
 _AT_ONCE: Final = 32
 _REPLY_WITHIN_S: Final = 10.0
 _AGAIN_AFTER_S: Final = 0.2  # of one that is to come twice
-_FIRST_WITHIN_S: Final = 5.0  # an answer waits no longer for its webhooks
+_FIRST_WITHIN_S: Final = 5.0  # a response waits no longer for its webhooks
 
 _log: Any = structlog.get_logger(simulator="webhooks")
 

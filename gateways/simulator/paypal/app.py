@@ -161,7 +161,7 @@ class PayPal:
 
             def decide(turn: Turn) -> Response:
                 order = self.orders.create(params, turn)
-                # PayPal answers 200, not 201, for an order that waits for its payer.
+                # PayPal responds with 200, not 201, for an order that waits for its payer.
                 status = 200 if order.status == "PAYER_ACTION_REQUIRED" else 201
                 return self._show(status, order, turn, minimal=_minimal(request))
 

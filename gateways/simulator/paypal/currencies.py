@@ -19,7 +19,7 @@ _DECIMALS: Final = 2
 
 
 def read(sent: Any, field: str) -> tuple[int, str]:
-    """Reads an amount: mills, and the currency. Raises the `Refusal` that PayPal answers with."""
+    """Reads an amount: mills, and the currency. Raises the `Refusal` that PayPal responds with."""
     if not isinstance(sent, dict):
         raise invalid(field, "MISSING_REQUIRED_PARAMETER")
     currency, value = sent.get("currency_code"), sent.get("value")

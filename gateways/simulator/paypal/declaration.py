@@ -64,7 +64,7 @@ PSP: Final = Psp(
     ),
     options={
         "webhook_id": Option(r"[A-Za-z0-9]{1,50}", "the webhook's id, which is part of what is signed"),
-        "token_life_s": Option(r"\d{1,6}", "after which an access token is answered with 401"),
+        "token_life_s": Option(r"\d{1,6}", "after which PayPal refuses an access token with 401"),
         "unique_invoices": Option("true|false", "a second payment with one invoice_id is refused"),
         "overcapture_percent": Option(r"\d{1,2}", "so much more than was authorized is captured"),
         "authorization_life_s": Option(
@@ -74,7 +74,7 @@ PSP: Final = Psp(
     differs=(
         "One purchase unit; of payment sources card and paypal. A card's number is read by nobody and kept nowhere.",
         "An order that nobody takes is never forgotten.",
-        "A key that is used for another request is answered with 422 DUPLICATE_REQUEST_ID; PayPal does not say.",
+        "A key that is used for another request is refused with 422 DUPLICATE_REQUEST_ID; PayPal does not document it.",
         "Reauthorization is always refused; issues come without their description.",
         "Fees are 3.49 % and 49 hundredths of each capture, which a refund does not give back.",
     ),

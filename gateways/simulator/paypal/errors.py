@@ -49,7 +49,7 @@ _OTHER: Final = {
 
 
 def error_response(kind: ErrorKind) -> Response:
-    """The error that the front answers with."""
+    """The error that the front responds with."""
     return _response(*_ERRORS[kind])
 
 
@@ -69,7 +69,7 @@ def missing() -> Refusal:
 
 
 def mocked(issue: str) -> Refusal:
-    """The error that `PayPal-Mock-Response` asks for; 422 where the issue has no other status."""
+    """The error that `PayPal-Mock-Response` requests; 422 where the issue has no other status."""
     return Refusal(_response(_OTHER.get(issue, 422), issue))
 
 

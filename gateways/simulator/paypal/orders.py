@@ -67,8 +67,10 @@ class Orders:
         scenario = scenarios.chosen(orjson.loads(order.data)["method"])
         if scenario is None:
             raise unfit("TOKEN_ID_NOT_FOUND")
-        asked_for = scenario.challenge or (source is not None and source.always_3ds and source.of == "card")
-        if asked_for and order.status != "APPROVED":
+        needs_challenge = scenario.challenge or (
+            source is not None and source.always_3ds and source.of == "card"
+        )
+        if needs_challenge and order.status != "APPROVED":
             return self.store.keep(order, "PAYER_ACTION_REQUIRED")
         return self._take(order, scenario, turn)
 

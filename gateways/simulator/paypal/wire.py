@@ -81,7 +81,7 @@ def money(raw: bytes) -> Money:
 
 
 def mock(header: str | None) -> None:
-    """Raises the error that the header `PayPal-Mock-Response` asks for: `{"mock_application_codes":
+    """Raises the error that the header `PayPal-Mock-Response` requests: `{"mock_application_codes":
     "INSTRUMENT_DECLINED"}`."""
     if header is None:
         return

@@ -103,7 +103,7 @@ class Razorpay:
         return _ERRORS[kind]
 
     def finish(self, request: web.Request, response: web.StreamResponse, *, replayed: bool) -> None:
-        """Razorpay's answers have no headers of their own."""
+        """Razorpay's responses have no headers of their own."""
 
     def replay(self, keyed: Keyed, stored: StoredResult, turn: Turn) -> Response:
         """The stored response as it was: Razorpay shows no later state."""

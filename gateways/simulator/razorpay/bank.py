@@ -47,7 +47,7 @@ class Bank:
         the merchant."""
         sent = parse_qs((await request.read()).decode("utf-8", errors="replace"))
         form = {name: values[0] for name, values in sent.items()}
-        one = self.payments.answer_the_bank(self._known(request), _refused(form), time.time())
+        one = self.payments.complete_challenge(self._known(request), _refused(form), time.time())
         back = data_of(one)["callback_url"]
         if back is None:
             return customer_page.page("Your bank", f"<p class=status>Status: {escape(one.status)}")

@@ -44,13 +44,13 @@ PSP: Final = Psp(
     ),
     options={
         "uncaptured_life_s": Option(
-            r"\d{1,7}", "after which an authorized payment is given back; without it as its order says"
+            r"\d{1,7}", "after which an authorized payment is given back; without it as its order sets"
         ),
         "challenge_life_s": Option(r"\d{1,7}", "how long the bank waits for its OTP; without it 600 s"),
     },
     differs=(
-        "Only cards, by token; a parameter that it does not know is a 400 that says so.",
-        "A capture's X-Request-Id says which operation of AegisPay's it is for; else it is a sale's own, or nobody's.",
+        "Only cards, by token; a parameter that it does not know is a 400 that names it.",
+        "A capture's X-Request-Id names the operation of AegisPay's that it is for; else it is a sale's own, or nobody's.",
         "The bank's page posts a form to callback_url by a script, or by its button.",
         "Fees are 2 % of each payment, tax in them, which a refund does not give back.",
         "No minimum amount, no settlements, no customers; what a dispute has taken stands in the ledger by itself.",

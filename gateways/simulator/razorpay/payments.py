@@ -166,7 +166,7 @@ class Payments:
         right = data_of(one)["secret"].encode()
         return one if hmac.compare_digest(right, secret.encode("utf-8", "surrogateescape")) else None
 
-    def answer_the_bank(self, one: Object, refused: str | None, now: float) -> Object:
+    def complete_challenge(self, one: Object, refused: str | None, now: float) -> Object:
         """Ends a challenge. `refused`: why the customer did not pass; None: passed. What has ended already
         stays as it is."""
         if one.status != "created":

@@ -82,7 +82,7 @@ class Stripe:
             web.get(REFUNDS, self.list_refunds),
             web.get(f"{REFUNDS}/{{id}}", self.retrieve_refund),
             web.get(f"{DISPUTES}/{{id}}", self.retrieve_dispute),
-            web.post(f"{DISPUTES}/{{id}}", self.answer_dispute),
+            web.post(f"{DISPUTES}/{{id}}", self.respond_to_dispute),
         )
 
     def pages(self) -> Sequence[web.AbstractRouteDef]:
@@ -110,7 +110,7 @@ class Stripe:
         return error_response(kind, f"{request.method}: {path_of(request)}")
 
     def finish(self, request: web.Request, response: web.StreamResponse, *, replayed: bool) -> None:
-        """Sends `Stripe-Version` as the client asked for it, a `Request-Id`, and `Idempotent-Replayed` with a
+        """Sends `Stripe-Version` as the client requested it, a `Request-Id`, and `Idempotent-Replayed` with a
         repeat."""
         version = request.headers.get("Stripe-Version", events.VERSION)
         known = re.fullmatch(r"[\w.-]{1,40}", version)
@@ -285,7 +285,7 @@ class Stripe:
 
         return await self.front.read(request, "get", decide)
 
-    async def answer_dispute(self, request: web.Request) -> web.StreamResponse:
+    async def respond_to_dispute(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/disputes/{id}`: takes evidence. It moves none of AegisPay's money, so no fault has its
         name."""
         sent = forms.pairs(await request.read())

@@ -57,14 +57,14 @@ PSP: Final = Psp(
     webhooks="payment_intent.*, charge.*, charge.dispute.*, refund.*; header Stripe-Signature, HMAC-SHA256 with the whole secret.",
     groups=_GROUPS,
     options={
-        "multicapture": Option("true|false", "final_capture=false is taken where an intent asked for it"),
+        "multicapture": Option("true|false", "final_capture=false is taken where an intent requested it"),
         "overcapture_percent": Option(
-            r"\d{1,2}", "so much more than was authorized is captured, where asked"
+            r"\d{1,2}", "so much more than was authorized is captured, where requested"
         ),
         "authorization_life_s": Option(r"\d{1,7}", "after which an authorization expires; without it never"),
     },
     differs=(
-        "Only confirm=true and cards; a parameter that it does not know is a 400 that says so.",
+        "Only confirm=true and cards; a parameter that it does not know is a 400 that names it.",
         "No minimum amount, no fees, no payouts, no balance transactions.",
         "Search knows only metadata['order_ref'].",
         "Customers and what setup_future_usage would store are not kept.",

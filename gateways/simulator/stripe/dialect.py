@@ -175,7 +175,7 @@ def refund_object(refund: Refund) -> dict[str, Any]:
 
 
 def error_response(kind: ErrorKind, url: str) -> Response:
-    """The error that the front answers with. `url`: the method and the path, for a wrong address."""
+    """The error that the front responds with. `url`: the method and the path, for a wrong address."""
     match kind:
         case "unauthorized":
             return invalid("Invalid API Key provided.", status=401).response

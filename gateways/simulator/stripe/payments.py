@@ -49,7 +49,7 @@ class Payments:
 
     def _approved(self, intent: Intent, now: float) -> tuple[Intent, list[Moved]]:
         """The intent once its money is held or taken. A hold lasts as long as the account's option
-        `authorization_life_s` says, else for ever."""
+        `authorization_life_s` sets, else for ever."""
         approved, moved = rules.approved(intent)
         account = self.front.accounts.named("stripe", intent.account)
         life_s = account.number("authorization_life_s") if account is not None else 0

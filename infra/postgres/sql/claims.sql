@@ -28,7 +28,7 @@ FROM json_to_recordset($1::json) AS steps (operation_id text, step text) JOIN ga
 
 -- name: close
 -- Closes a group of steps with their results.
--- There is a row always; `tries` of the proposed one says how often the step may have been sent for this
+-- There is a row always; `tries` of the proposed one shows how often the step may have been sent for this
 -- result to close it. 32767, the largest smallint, is any number.
 INSERT INTO gateway_sends AS sent (operation_id, step, state, tries, result)
 SELECT operation_id, step, 'closed', tries_max, result

@@ -112,7 +112,7 @@ class _Reading:
             put_aside=self.letters.about(record),
         )
         before = to.get(key := (made.command_id, made.fingerprint))
-        if before is None or _says_more(made, before):
+        if before is None or _is_fuller(made, before):
             to[key] = made
 
     def _read(self, record: Any) -> bool:
@@ -120,9 +120,9 @@ class _Reading:
         return bool(record.offset < self.done.get(place, 0))
 
 
-def _says_more(one: Command, other: Command) -> bool:
-    """True if `one` tells more than `other`, the same command sent again: a read one left a trace, one put
-    aside was not decided."""
+def _is_fuller(one: Command, other: Command) -> bool:
+    """True if more is known of `one` than of `other`, the same command sent again: a read one left a trace,
+    one put aside was not decided."""
     return (not one.put_aside, one.read) > (not other.put_aside, other.read)
 
 

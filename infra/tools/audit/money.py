@@ -259,7 +259,7 @@ def _external(payment: Payment, kind: str) -> list[Operation]:
 
 def _unnamed(facts: Facts, payment: Payment, intent: Intent, kind: str) -> list[Operation]:
     """Returns operations recorded as ours of which the PSP has nothing under our ids, but perhaps the same
-    as an external move: it responded to our call with what it found done, and no object of its own tells
+    as an external move: it responded to our call with what it found done, and no object of its own shows
     the two apart."""
     objects = {name for one in intent.of_another(kind) for name in _names(one)}
     return [

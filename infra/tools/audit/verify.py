@@ -32,7 +32,7 @@ from infra.tools.audit.judge import judge
 NO_FAULTS: Final = frozenset({"in_doubt", "duplicate_charges_returned"})
 """Findings that AegisPay itself knows and reports."""
 _POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
-# A request that has no answer yet has its timer set this far ahead at the most.
+# A request that has no outcome yet has its timer set this far ahead at the most.
 _TIMERS_AHEAD_S: Final = 60.0
 
 

@@ -14,7 +14,7 @@ def describe(audit: psycopg.Connection) -> dict[str, str | int | float]:
 
     def setting(name: str) -> str:
         row = audit.execute("SELECT current_setting(%s)", (name,)).fetchone()
-        assert row is not None, "current_setting answers or raises"
+        assert row is not None, "current_setting returns a row or raises"
         return str(row[0])
 
     return {

@@ -88,8 +88,8 @@ class Load:
                 customers.create_task(self._serve(sale)).add_done_callback(one_more)
 
     async def _serve(self, sale: Sale) -> None:
-        ask = self._by_http if sale.by_http else self._by_kafka
-        while not await ask(sale):  # noqa: ASYNC110  # the shop's own patience
+        send = self._by_http if sale.by_http else self._by_kafka
+        while not await send(sale):  # noqa: ASYNC110  # the shop's own patience
             await asyncio.sleep(_AGAIN_AFTER_S)
         sale.taken_s = time.monotonic()
         if sale.course != "sale":
@@ -142,15 +142,15 @@ class Load:
                 assert_never(sale.course)
 
     async def _insist(self, sale: Sale, what: str, command: Callable[[Client], Awaitable[Any]]) -> None:
-        while not (answered := await self._answered(command)):  # noqa: ASYNC110  # the shop's own patience
+        while not (outcome := await self._has_reply(command)):  # noqa: ASYNC110  # the shop's own patience
             await asyncio.sleep(_AGAIN_AFTER_S)
-        if isinstance(answered, str):
-            sale.refused.append(Refusal(what, answered))
+        if isinstance(outcome, str):
+            sale.refused.append(Refusal(what, outcome))
 
     async def _by_kafka(self, sale: Sale) -> bool:
         """Returns True if the create got a reply."""
         sale.tries += 1
-        refused = await self._answered(
+        refused = await self._has_reply(
             lambda client: client.create_payment(
                 idempotency_key=sale.order.idempotency_key,
                 expires_in=self._expires_in,
@@ -162,16 +162,16 @@ class Load:
             sale.ended = f"refused: {refused}"
         return bool(refused)
 
-    async def _answered(self, command: Callable[[Client], Awaitable[Any]]) -> bool | str:
+    async def _has_reply(self, command: Callable[[Client], Awaitable[Any]]) -> bool | str:
         """Returns True if the command got a reply, False if not, and the code if it was refused."""
-        asked_s, client = time.monotonic(), None
+        sent_s, client = time.monotonic(), None
         try:
             client = await self._connected()
             await command(client)
         except Refused as refused:
             return refused.code
         except NoReply:
-            if time.monotonic() - asked_s < _LOST_AT_ONCE_S:
+            if time.monotonic() - sent_s < _LOST_AT_ONCE_S:
                 await self._reopen(client)
             return False
         except ClientError:
@@ -204,11 +204,11 @@ class Load:
         headers = {"Idempotency-Key": sale.order.idempotency_key}
         body = sale.order.content | {"expires_at": expires_at}
         try:
-            async with self._http.post("/v1/payments", json=body, headers=headers) as answer:
-                if answer.status < 300:
+            async with self._http.post("/v1/payments", json=body, headers=headers) as response:
+                if response.status < 300:
                     return True
-                if answer.status < 500 and answer.status not in {408, 425, 429}:
-                    sale.ended = f"refused: HTTP {answer.status}"
+                if response.status < 500 and response.status not in {408, 425, 429}:
+                    sale.ended = f"refused: HTTP {response.status}"
                     return True
                 return False
         except (aiohttp.ClientError, TimeoutError):

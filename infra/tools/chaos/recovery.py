@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 OVERDUE_AFTER_S: Final = 1.0
-"""An order that the PSP answers at once is overdue when it has not settled so long after it was due."""
+"""An order to which the PSP responds at once is overdue when it has not settled so long after it was due."""
 
 _FELT_WITHIN_S: Final = 10.0
 _BACK_SHARE: Final = 0.7

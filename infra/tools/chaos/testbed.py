@@ -178,12 +178,12 @@ class Testbed:
         try:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
-                http.post(url, json=change) as answer,
+                http.post(url, json=change) as response,
             ):
-                if answer.status >= 300:
-                    raise NotDone(f"the simulator answered {answer.status}: {await answer.text()}")
+                if response.status >= 300:
+                    raise NotDone(f"the simulator responded with {response.status}: {await response.text()}")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise NotDone(f"the simulator does not answer: {type(error).__name__}") from error
+            raise NotDone(f"the simulator does not respond: {type(error).__name__}") from error
 
     def _configure(self, program: Program) -> Program:
         name = program.name
@@ -213,7 +213,7 @@ class Testbed:
 
 
 async def _ready(one: Watched) -> bool:
-    # The process answers for itself: the supervisor notes only that it once was ready.
+    # The process's own endpoint counts: the supervisor notes only that it once was ready.
     return one.state == "ready" and one.child.exit_code is None and await one.program.ready()
 
 

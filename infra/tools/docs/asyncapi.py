@@ -76,7 +76,7 @@ def document() -> dict[str, Any]:
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
     for model in wire:
-        # Pydantic calls a field with a default optional; on the wire this one tells the messages apart.
+        # Pydantic calls a field with a default optional; on the wire this one distinguishes the messages.
         schemas["$defs"][model.__name__]["required"].insert(0, "type")
     on_topic: dict[str, list[type[BaseModel]]] = {
         topics.COMMANDS: list(_COMMANDS),

@@ -24,7 +24,7 @@ _MEANING: Final[Mapping[Status, str]] = {
     Status.REFUNDED: "All that was captured was refunded.",
     Status.VOIDED: "Released, or cancelled, before anything was captured.",
     Status.EXPIRED: "The authorization, the challenge or the payment's own time ended before anything was captured.",
-    Status.FAILED: "Every attempt ended, proven not charged. The last event says why there is no further one.",
+    Status.FAILED: "Every attempt ended, proven not charged. The last event records why there is no further one.",
     Status.DISPUTED: "The cardholder disputes a charge, or has won. The amount cannot be refunded.",
 }
 _MEANING_OF_OPERATIONS: Final[Mapping[OperationState, str]] = {

@@ -24,7 +24,7 @@ from infra.tools.local.settings import StackSettings
 from infra.tools.local.state import ProcessState, StackState
 from infra.tools.local.target import of_stack
 
-_ANSWERS_WITHIN_S: Final = 2.0
+_RESPONDS_WITHIN_S: Final = 2.0
 _DISK_BYTES_MIN: Final = 2_000_000_000
 _MEMORY_BYTES_MIN: Final = 1_500_000_000
 
@@ -76,7 +76,7 @@ def _accounts(running: StackState) -> Finding:
         with connect(of_stack(DatabaseSettings, running, "audit"), "doctor") as connection:
             removed = removed_accounts.find(connection, named)
     except psycopg.OperationalError:
-        return Finding("accounts", "PostgreSQL does not answer", "`aegispay logs postgres` says why")
+        return Finding("accounts", "PostgreSQL does not respond", "`aegispay logs postgres` says why")
     found = f"{len(named)} named"
     if not removed:
         return Finding("accounts", f"{found}; nothing is open at any other", None)
@@ -95,19 +95,19 @@ def _process(one: ProcessState) -> Finding:
 
 
 def _waits(one: ProcessState) -> str:
-    """Returns why a process that has started takes no work, as /ready says; empty if it does."""
+    """Returns why a process that has started takes no work, as /ready reports; empty if it does."""
     if one.state != "ready" or one.metrics_url is None:
         return ""
-    connection = HTTPConnection(urlsplit(one.metrics_url).netloc, timeout=_ANSWERS_WITHIN_S)
+    connection = HTTPConnection(urlsplit(one.metrics_url).netloc, timeout=_RESPONDS_WITHIN_S)
     try:
         connection.request("GET", "/ready")
-        answer = connection.getresponse()
-        text = answer.read(500).decode(errors="replace").strip()
+        response = connection.getresponse()
+        text = response.read(500).decode(errors="replace").strip()
     except (OSError, HTTPException):
-        return ", does not answer now"
+        return ", does not respond now"
     finally:
         connection.close()
-    return "" if answer.status == HTTPStatus.OK else f", waits now: {text}"
+    return "" if response.status == HTTPStatus.OK else f", waits now: {text}"
 
 
 def _system() -> Finding:

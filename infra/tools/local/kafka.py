@@ -66,7 +66,7 @@ class Kafka:
         return Program(
             name="kafka",
             argv=_java(*java_options, "kafka.Kafka", str(self.folder / "server.properties")),
-            ready=self._answers,
+            ready=self._responds,
             log=self.log,
         )
 
@@ -118,8 +118,8 @@ class Kafka:
         file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         return file
 
-    async def _answers(self) -> bool:
-        """True if the broker answers an ApiVersions request: it accepts connections some time before it
+    async def _responds(self) -> bool:
+        """True if the broker responds to an ApiVersions request: it accepts connections some time before it
         does."""
         try:
             reader, writer = await asyncio.open_connection(HOST, self.port)

@@ -69,7 +69,8 @@ class Postgres:
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def program(self) -> Program:
-        """Returns the server's program, which is ready once it has made the database and answers a query."""
+        """Returns the server's program, which is ready once it has made the database and responds to a
+        query."""
         user = folders.service_user()
         settings = _SETTINGS | {"port": str(self.port)}
         return Program(
@@ -80,7 +81,7 @@ class Postgres:
                 str(self.folder),
                 *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
             ),
-            ready=self._answers,
+            ready=self._responds,
             log=self.log,
             user=user,
             # "Fast shutdown": ends open connections, then writes its checkpoint.
@@ -108,7 +109,7 @@ class Postgres:
             user=user,
         )
 
-    async def _answers(self) -> bool:
+    async def _responds(self) -> bool:
         try:
             conninfo = make_conninfo(self.dsn(database="postgres"), connect_timeout=2)
             async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:

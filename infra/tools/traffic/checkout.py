@@ -19,7 +19,7 @@ from infra.tools.traffic.lifecycles import OrderLifecycle, Step
 PATIENCE_S: Final = 60.0
 REPLY_WITHIN_S: Final = 15.0
 """The time that one try has, of several."""
-_ASK_AGAIN_S: Final = 0.25
+_AGAIN_AFTER_S: Final = 0.25
 _LATER: Final = frozenset({429, 503})
 _REDIRECTS: Final = frozenset({301, 302, 303})
 _REDIRECTS_MAX: Final = 10
@@ -27,7 +27,7 @@ _PATHS: Final = {"capture": "captures", "void": "voids", "refund": "refunds"}
 
 
 class Stopped(Exception):
-    """Raised for a lifecycle that does not go on. Its text says how far it came."""
+    """Raised for a lifecycle that does not go on. Its text shows how far it came."""
 
 
 class Late(Exception):
@@ -58,7 +58,7 @@ class Checkout:
         except Refused as refused:
             return f"refused: {refused.code}"
         except NoReply:
-            raise Late("no answer") from None
+            raise Late("no reply") from None
         except NotSettled as late:
             raise Late(f"still {late.status}") from None
         if status not in SETTLED:
@@ -106,7 +106,8 @@ class Checkout:
         body = {} if step.amount_minor is None else {"amount_minor": step.amount_minor}
         until = time.monotonic() + PATIENCE_S
         while True:
-            # The same key again: the command that it named is answered, not done twice.
+            # The same key again: the command that it named gets its first decision again, and is not executed
+            # twice.
             decided = await self._post(f"/v1/payments/{payment_id}/{_PATHS[step.verb]}", body, headers)
             if decided.get("operation_state") in ENDED:
                 break
@@ -133,12 +134,12 @@ class Checkout:
         return str(shown.get("status"))
 
     async def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-        answer = await _patiently(lambda: self.http.post(path, json=body, headers=headers))
-        if answer.status in _LATER:
-            raise Late(f"HTTP {answer.status} for {path.rpartition('/')[2]}")
-        if answer.status not in {200, 201, 202}:
-            raise Stopped(f"HTTP {answer.status} for {path.rpartition('/')[2]}")
-        content: dict[str, Any] = await answer.json()
+        response = await _patiently(lambda: self.http.post(path, json=body, headers=headers))
+        if response.status in _LATER:
+            raise Late(f"HTTP {response.status} for {path.rpartition('/')[2]}")
+        if response.status not in {200, 201, 202}:
+            raise Stopped(f"HTTP {response.status} for {path.rpartition('/')[2]}")
+        content: dict[str, Any] = await response.json()
         return content
 
     async def _shown(
@@ -148,11 +149,11 @@ class Checkout:
         patience ended."""
         until = time.monotonic() + PATIENCE_S
         while payment.get("status") not in statuses and time.monotonic() < until:
-            answer = await _patiently(lambda: self.http.get(f"/v1/payments/{payment_id}"))
+            response = await _patiently(lambda: self.http.get(f"/v1/payments/{payment_id}"))
             # 404: the read model has not seen it yet.
-            payment = payment | (await answer.json() if answer.status == 200 else {})
+            payment = payment | (await response.json() if response.status == 200 else {})
             if payment.get("status") not in statuses:
-                await asyncio.sleep(_ASK_AGAIN_S)
+                await asyncio.sleep(_AGAIN_AFTER_S)
         return payment
 
 
@@ -165,7 +166,7 @@ async def _pass(browser: aiohttp.ClientSession, url: str) -> tuple[int, bool]:
     if form is not None:
         action, fields = form
         page = await _patiently(lambda: browser.post(action, data=fields, allow_redirects=False))
-    # One by one: a page that is not there for the moment is loaded again, without a second answer to the
+    # One by one: a page that is not there for the moment is loaded again, without a second response to the
     # bank's.
     for _ in range(_REDIRECTS_MAX):
         if page.status not in _REDIRECTS:
@@ -183,26 +184,26 @@ async def _patiently(
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
-            async with send() as answer:
-                await answer.read()
+            async with send() as response:
+                await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as lost:
             if time.monotonic() > until:
-                raise Late(f"no answer by HTTP: {type(lost).__name__}") from lost
-            pause_s = _ASK_AGAIN_S
+                raise Late(f"no response by HTTP: {type(lost).__name__}") from lost
+            pause_s = _AGAIN_AFTER_S
         else:
-            if answer.status not in _LATER or time.monotonic() > until:
-                return answer
-            after = answer.headers.get("Retry-After", "")
-            pause_s = float(after) if after.isdecimal() else _ASK_AGAIN_S
+            if response.status not in _LATER or time.monotonic() > until:
+                return response
+            after = response.headers.get("Retry-After", "")
+            pause_s = float(after) if after.isdecimal() else _AGAIN_AFTER_S
         await asyncio.sleep(pause_s)
 
 
-async def _repeated(ask: Callable[[], Awaitable[Reply]]) -> Reply:
+async def _repeated(send: Callable[[], Awaitable[Reply]]) -> Reply:
     """Sends a command again, with its key, until a reply comes or the patience ends. Raises `NoReply`."""
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return await ask()
+            return await send()
         except NoReply:
             if time.monotonic() > until:
                 raise

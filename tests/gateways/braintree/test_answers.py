@@ -147,7 +147,7 @@ def test_a_code_that_is_new_is_a_soft_decline_and_named(code: str | None):
 
 @pytest.mark.parametrize("code", ["1000", "1001", "1002", "1003", "1004", "1005"])
 def test_a_decline_with_the_code_of_an_approval_contradicts_itself(code: str):
-    assert kinds(outcome(charged(declined(code)))) == ("UNKNOWN", "contradictory_answer", None)
+    assert kinds(outcome(charged(declined(code)))) == ("UNKNOWN", "contradictory_response", None)
 
 
 def test_a_failed_transaction_is_known_to_have_failed():

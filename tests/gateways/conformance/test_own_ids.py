@@ -228,7 +228,7 @@ def test_a_webhook_that_names_only_the_psps_own_id_finds_its_payment(what: str):
     known, notice = TABLE[what]
 
     assert known is not None
-    assert notice.tells
+    assert notice.is_reportable
     assert notice.reference is None
     assert notice.psp_id in set(_names(known)) - {None}
 

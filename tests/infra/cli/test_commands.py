@@ -311,7 +311,7 @@ async def test_an_operator_lists_asks_about_and_decides_a_payment_in_doubt(stack
 
         async def asked() -> bool:
             """Not within 5 s of the question before."""
-            said = await doubt("ask", payment, "--wait", "1")
+            said = await doubt("query", payment, "--wait", "1")
             assert said.returncode == 1
             return "after 1 s" in said.stderr
 

@@ -4,7 +4,7 @@ from uuid import uuid4
 import pytest
 
 from commands.messages import RetryParked
-from infra.kafka.operator_commands import ask
+from infra.kafka.operator_commands import send
 from infra.settings import KafkaSettings
 from tests.support.processes import running
 
@@ -27,7 +27,7 @@ async def test_a_parked_payment_is_tried_again_and_its_answer_is_awaited(environ
             RetryParked(command_id=uuid4(), payment_id=payment) for payment in (paid.payment_id, unknown)
         ]
 
-        answers = await ask(settings, retries, 30)
+        answers = await send(settings, retries, 30)
 
         tried = answers[paid.payment_id]
         assert tried is not None
@@ -42,6 +42,6 @@ async def test_without_a_command_worker_there_is_no_answer_and_the_wait_is_bound
     retry = RetryParked(command_id=uuid4(), payment_id=uuid4())
 
     async with asyncio.timeout(30):
-        answers = await ask(environment.settings(KafkaSettings, "audit"), [retry], 0.5)
+        answers = await send(environment.settings(KafkaSettings, "audit"), [retry], 0.5)
 
     assert answers == {retry.payment_id: None}

@@ -90,4 +90,4 @@ def test_a_process_that_has_started_and_takes_no_work_is_named_with_its_own_word
 
     assert (well.ok, well.found) == (True, "ready")
     assert (waits.ok, waits.found.endswith(": records wait")) == (False, True)
-    assert (gone.ok, gone.found) == (False, "ready, does not answer now")
+    assert (gone.ok, gone.found) == (False, "ready, does not respond now")
