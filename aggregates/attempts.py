@@ -33,7 +33,7 @@ _FINAL_REFUSALS: Final = frozenset(
     }
 )
 _TRIES_IN_TURN: Final = 4
-"""When none of several accounts reaches its PSP, each gets this many tries before the next takes its turn."""
+"""The tries that each account gets, when none of several reaches its PSP, before the next takes its turn."""
 
 _CUSTOMERS: Final = {
     "FIX_INPUT": "the customer has to correct what was entered",

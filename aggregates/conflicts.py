@@ -182,5 +182,5 @@ CONFLICTS: Final = (
     ),
     Conflict("approved_beside", _is_approved_beside, _beside),
 )
-"""Read from the top; the first that applies gives the reason. The first six are of reports that do not
-approve, the others of reports that do."""
+"""The rules, read from the top; the first that applies gives the reason. The first six are about reports that
+do not approve, the others about reports that do."""

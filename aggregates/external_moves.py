@@ -263,7 +263,8 @@ class _Shown:
                 self._move(one.kind, one.amount_minor, one.psp_id, final=final)
 
     def _is_known(self, operation: Operation) -> bool:
-        """False for one that has failed before the report, and may have been made again since."""
+        """Returns False for an operation that failed before the report, and may have been made again
+        since."""
         before = operation.observed_at is not None and operation.observed_at < self.report.observed_at
         return not (operation.external and operation.state in NOT_EXECUTED and before)
 
@@ -337,7 +338,7 @@ def _take_back(
 
 
 def may_give_back(payment: Payment) -> bool:
-    """False where a capture, void or refund of what took the payment was refused to us: AegisPay gives
+    """Returns False if the PSP refused us a capture, void or refund of what took the payment: AegisPay gives
     nothing back then."""
     approved = payment.approved_attempt
     ours = [o for o in payment.operations.values() if approved is not None and o.target == approved.id]

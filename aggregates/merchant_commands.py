@@ -13,8 +13,8 @@ from aggregates.operation import NOT_EXECUTED, Operation, OperationState
 from aggregates.payment import Payment
 
 RETURNS_MAX: Final = 20
-"""Each return leads to a query to the PSP, and whoever has the customer's link may load it as often as they
-like."""
+"""The returns of a customer that lead to a query: whoever has the customer's link may load it as often as
+they like."""
 
 
 def capture(payment: Payment, amount_minor: int | None, cause: Cause, *, final: bool) -> None:

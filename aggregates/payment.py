@@ -272,7 +272,7 @@ class Payment(PaymentState, Aggregate):
             about=about,
             reason=reason,
             observed_at=None if observed_at is None else observed_at.isoformat(),
-            still=others[-1] if others else None,
+            open_reason=others[-1] if others else None,
             frozen=bool(others) or self.frozen_without(name),
             **cause.fields(),
         )

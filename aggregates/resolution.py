@@ -72,7 +72,7 @@ def resolve(
         evidence=evidence,
         who=who,
         other_psp_id=other,
-        still=payment.still_contradicts(operation_id, other),
+        open_reason=payment.still_contradicts(operation_id, other),
         frozen=payment.frozen_without(operation_id, other),
         **cause.fields(),
     )
@@ -194,7 +194,8 @@ def _check(payment: Payment, operation_id: str, operation: Operation | None, dec
 
 
 def _may_be_sent(operation: Operation) -> bool:
-    """False once it was looked up, or its last step was proven not executed: either closes its claim."""
+    """Returns False once the operation was looked up, or its last step was proven not executed: either closes
+    its claim."""
     return operation.open and not operation.queried and operation.refused is None
 
 

@@ -1,4 +1,5 @@
-"""One function per message: check, decide, reply. No I/O: each returns what is to be saved and sent."""
+"""Handles each kind of message in one function: check, decide, reply. No I/O: each returns what is to be
+saved and sent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields

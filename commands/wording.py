@@ -46,7 +46,7 @@ PATTERNS: Final[Mapping[str, str]] = {
     r"^[a-z_][a-z0-9_]{0,40}$": "must be small letters, digits and _, at most 41, and open with no digit",
     r"^[A-Z][A-Z0-9_]{0,127}$": "must be the name of an environment variable: capital letters, digits and _",
 }
-"""Each pattern of a field, in words."""
+"""The patterns of fields, each in words."""
 
 _SENTENCES: Final[Mapping[str, str]] = {
     "missing": REQUIRED,

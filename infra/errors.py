@@ -16,8 +16,8 @@ class Misconfigured(Exception):
 
 
 class LocalProblem(Exception):
-    """Something on this machine is short. Says what is wrong, in `remedy` what to do or where to look, and
-    in `where` the address, file or setting it is about, where there is one."""
+    """Raised when something on this machine is short. Its text names what is wrong, `remedy` what to do or
+    where to look, and `where` the address, file or setting it is about, where there is one."""
 
     exit_code: ClassVar[int] = 69
 
@@ -41,7 +41,7 @@ class Mistyped(LocalProblem):
 
 
 class NoStack(LocalProblem):
-    """There is no local stack to act on."""
+    """Raised when there is no local stack to act on."""
 
     exit_code = 3
 

@@ -148,11 +148,12 @@ class Contradicted:
 
 @dataclass(frozen=True, slots=True)
 class ContradictionSettled:
-    """A later report ended a contradiction. `still`: why the operation contradicts the record even so."""
+    """A later report ended a contradiction. `open_reason`: why the operation contradicts the record even
+    so."""
 
     timestamp: AwareDatetime
     operation_id: Text
-    still: Text | None
+    open_reason: Text | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class Resolved:
     amount_minor: BigInt
     approved_at: AwareDatetime | None
     other_psp_id: Text | None = None
-    still: Text | None = None
+    open_reason: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,8 @@ def apply(payment: PaymentRow, event: Event) -> None:
             _contradicted(payment, body)
         case events.ContradictionSettled():
             earlier = _thaw(payment, body.operation_id)
-            if earlier is not None and body.still is not None:
-                payment.contradictions.append(earlier | {"reason": body.still})
+            if earlier is not None and body.open_reason is not None:
+                payment.contradictions.append(earlier | {"reason": body.open_reason})
         case events.DuplicateChargeConfirmed():
             _duplicate_confirmed(payment, body)
         case events.Resolved():
@@ -231,8 +231,8 @@ def _duplicate_confirmed(payment: PaymentRow, body: events.DuplicateChargeConfir
 
 def _resolved(payment: PaymentRow, body: events.Resolved) -> None:
     earlier = _thaw(payment, body.operation_id)
-    if earlier is not None and body.still is not None:
-        payment.contradictions.append(earlier | {"reason": body.still})
+    if earlier is not None and body.open_reason is not None:
+        payment.contradictions.append(earlier | {"reason": body.open_reason})
     operation = _touch(payment, body.operation_id, body)
     if operation is None or body.other_psp_id is not None:
         return

@@ -19,7 +19,7 @@ _STORED: Final = statements(__file__)["stored"]
 
 
 class StoreDiffers(Exception):
-    """Kafka holds an event that the store does not."""
+    """Raised when Kafka holds an event that the store does not."""
 
 
 def is_of_relay(record: Record) -> bool:

@@ -35,8 +35,8 @@ CONFIRMED_BATCH: Final = 50
 """The most webhooks that are confirmed at the PSP at once: one after the other they still fit into the
 lease."""
 _AGAIN_AFTER_S: Final = 24 * 3600
-"""After an operator was called, who may have closed it: its payment may still turn up, by the id of one in
-doubt, say."""
+"""The interval after an operator was called, who may have closed it: its payment may still turn up, by the id
+of one in doubt, say."""
 _COMMANDS: Final = UUID("6d3f5b0e-94c2-4c0f-8f0b-0d5a3c6f4f1e")
 # A row is this inbox's for so long. The broker may take less for its report (`_BROKER_MAX_S`), or two inboxes
 # would report each row that a slow broker holds.
@@ -91,8 +91,8 @@ class _Decided:
 
 
 class Inbox:
-    """One of the loops over webhooks_in: that of one PSP whose webhooks have to be confirmed, which may be
-    slow, or that of all other PSPs, whose signatures prove them."""
+    """A loop over webhooks_in: that of one PSP whose webhooks have to be confirmed, which may be slow, or
+    that of all other PSPs, whose signatures prove them."""
 
     def __init__(
         self,

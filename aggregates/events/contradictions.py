@@ -37,8 +37,8 @@ class Contradicted(Reported):
 
 class ContradictionSettled(Event):
     """A later report of the PSP has ended what a contradiction was about. `operation_id` to `about`: which
-    one. `still`: why its operation contradicts the record all the same; None: it does not. `frozen`: whether
-    the payment still is."""
+    one. `open_reason`: why its operation contradicts the record all the same; None: it does not. `frozen`:
+    whether the payment still is."""
 
     TOPIC: ClassVar[str] = "payment.contradiction_settled.v1"
     operation_id: str
@@ -47,7 +47,7 @@ class ContradictionSettled(Event):
     about: str
     reason: str
     observed_at: str | None
-    still: str | None
+    open_reason: str | None
     frozen: bool
 
     def record(self, payment: "PaymentState") -> None:

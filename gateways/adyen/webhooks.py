@@ -296,4 +296,4 @@ _READERS: Final[Mapping[str, Callable[[SignedItem], dict[str, Any]]]] = {
     "EXPIRE": _expire,
 }
 EVENTS: Final = frozenset(_READERS) | frozenset(disputes.STATES)
-"""All others are taken and say nothing to us, a report's among them."""
+"""The events that are read. All others are taken and mean nothing to us, a report's among them."""

@@ -65,8 +65,8 @@ class StatusQuery:
         return outcome, exchange.call_ms
 
     def _not_found(self, call: Call, ended: Ended) -> Outcome:
-        """Absence is proven once the last try can neither arrive at the PSP any more nor be on its way into
-        what the PSP looks up."""
+        """Returns the outcome where the lookup found nothing. Absence is proven once the last try can neither
+        arrive at the PSP any more nor be on its way into what the PSP looks up."""
         if ended.last_try_at is None:
             return Outcome(kind="PROVEN_ABSENT", code="never_sent", unreached=True)
         if not self._gateway.moves_money(call):

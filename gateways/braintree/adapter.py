@@ -109,8 +109,8 @@ class Braintree:
         return ()
 
     def absence_delay_s(self, call: Call) -> float | None:
-        """None for a payment, since a search may lag by nobody knows how much. An hour for what acts on a
-        transaction: reading by id shows all that was done, but not what is still being done; no call is
+        """Returns None for a payment, since nobody knows how long a search may lag. An hour for what acts on
+        a transaction: reading by id shows all that was done, but not what is still being done; no call is
         known to take so long."""
         return None if call.is_charge_attempt else 3600.0
 

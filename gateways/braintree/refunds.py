@@ -82,8 +82,8 @@ def _is_part(call: Call, refund: Mapping[str, Any]) -> bool:
 def _not_possible(
     call: Call, node: Mapping[str, Any], response: HttpResponse, body: Mapping[str, Any]
 ) -> Outcome | None:
-    """DECLINED_HARD where too little of the transaction is left for the refund. None: enough is left, so that
-    the refund may still be under way."""
+    """Returns DECLINED_HARD where too little of the transaction is left for the refund. None: enough is left,
+    so that the refund may still be under way."""
     shown = transactions.balances(node)
     currency = object_of(node.get("amount")).get("currencyCode")
     if shown is None or not shown.captured_minor or not shown.refunded_minor or currency != call.currency:

@@ -96,7 +96,7 @@ class PayPal:
         return _ORDER_KEY_S if call.is_charge_attempt else _PAYMENT_KEY_S
 
     def moves_money(self, call: Call) -> bool:
-        """False for the creation of an order, and True for every other call."""
+        """Returns False for the creation of an order, and True for every other call."""
         return not call.is_charge_attempt or call.step != FIRST_STEP
 
     def steps_we_send(self, call: Call) -> tuple[str, ...]:
@@ -192,7 +192,7 @@ class PayPal:
         return webhooks.transmission(webhook)
 
     def changes(self, notice: Notice) -> bool:
-        """False for an update of a named operation, which only leads to a query."""
+        """Returns False for an update of a named operation, which only leads to a query."""
         return webhooks.changes(notice)
 
     def confirm(self, notice: Notice, credentials: Credentials) -> HttpRequest:

@@ -73,8 +73,8 @@ def transmission(webhook: Webhook) -> str | None:
 
 
 def changes(notice: Notice) -> bool:
-    """False for UNKNOWN about a named operation: it only leads to a query. Without a name it alerts an
-    operator."""
+    """Returns False for UNKNOWN about a named operation: it only leads to a query. Without a name it alerts
+    an operator."""
     if notice.outcome is None:
         return notice.dispute is not None or notice.alarm is not None
     nameless = notice.reference is None and notice.psp_id is None

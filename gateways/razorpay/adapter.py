@@ -81,7 +81,7 @@ class Razorpay:
         return _REFUND_KEY_LIFE_S if call.kind == "refund" else 0
 
     def moves_money(self, call: Call) -> bool:
-        """False for the creation of an order, and True for every other call."""
+        """Returns False for the creation of an order, and True for every other call."""
         return not call.is_charge_attempt or call.step != "1"
 
     def steps_we_send(self, call: Call) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ REFUNDS: Final = "/v1/refunds"
 LIST_MAX: Final = 100
 
 UNCAPTURED_LIFE_MIN: Final = 3 * 24 * 60
-"""After which an authorized payment is refunded by Razorpay. Stated in every order: its pages name two
-defaults."""
+"""The minutes after which Razorpay refunds an authorized payment. Every order states it: Razorpay's pages
+name two defaults."""
 
 _NOTE_MAX: Final = 256
 _OF_THE_BROWSER: Final = ("ip", "user_agent", "referer")

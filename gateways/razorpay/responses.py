@@ -134,8 +134,8 @@ def _pays(call: Call) -> bool:
 
 
 def _of_a_capture(call: Call, error: Mapping[str, Any]) -> Meaning | None:
-    """DUPLICATE for "already captured", and for "only authorized ones can be captured": an earlier capture
-    may have been executed."""
+    """Returns DUPLICATE for "already captured", and for "only authorized ones can be captured": an earlier
+    capture may have been executed."""
     words = error.get("description")
     if _captures(call) and isinstance(words, str) and "captured" in words.lower():
         return Meaning("DUPLICATE")

@@ -165,7 +165,7 @@ def balances(intent: Mapping[str, Any]) -> Balances | None:
 
 
 def _refunds(charge: Mapping[str, Any]) -> list[Move]:
-    """Those that count in `amount_refunded`; of many refunds the newest only."""
+    """Returns the refunds that count in `amount_refunded`; of many refunds the newest only."""
     rows = object_of(charge.get("refunds")).get("data")
     refunds = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     given = [row for row in refunds if text(row.get("status")) in _COUNTED and is_id(row.get("id"), "re_")]

@@ -127,7 +127,7 @@ def _capturable(intent: Mapping[str, Any], known: dict[str, Any], authorizes: bo
 
 
 def _approved(intent: Mapping[str, Any], known: dict[str, Any], taken: Any) -> Outcome | None:
-    """APPROVED for the whole amount only: a part is for a lookup to find."""
+    """Returns APPROVED for the whole amount only: a lookup finds a part."""
     amount = intent.get("amount")
     whole = is_int(amount) and amount > 0 and responses.is_amount(taken, amount)
     return Outcome(kind="APPROVED", **known) if whole and known.get("amount_minor") is not None else None

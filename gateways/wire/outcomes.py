@@ -90,8 +90,8 @@ class DetailedOutcomes:
 
 
 def hint_of_status(status: int) -> Hint | None:
-    """CONFIG for a redirect, which is never followed, and for 401 and 403: an operator has to see to the
-    account."""
+    """Returns CONFIG for a redirect, which is never followed, and for 401 and 403: an operator has to see to
+    the account."""
     return "CONFIG" if 300 <= status < 400 or status in {401, 403} else None
 
 

@@ -25,8 +25,8 @@ _REACHED_WITHIN_S: Final = 3.0
 
 
 class Unreachable(Exception):
-    """Kafka did not acknowledge the command in time. It may still get it: only a repeat with the same key is
-    safe."""
+    """Raised when Kafka did not acknowledge the command in time. Kafka may still get it: only a repeat with
+    the same key is safe."""
 
 
 class CommandBus:

@@ -26,7 +26,7 @@ TURNED_AWAY: Final = Counter(
 
 
 class Guard(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with these bounds. The body and the time for it are bounded in deps.py."""
+    """The HTTP protocol of uvicorn with these bounds. The body and the time for it are bounded in deps.py."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)

@@ -65,5 +65,5 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
             await self._progress.commit()
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
-        """Is ready, with partitions or without."""
+        """Reports that the process is ready, with partitions or without."""
         self._process.ready()

@@ -93,7 +93,8 @@ async def _check(admin: AIOKafkaAdminClient, wanted: tuple[Topic, ...], settings
 
 
 def _refuse_few_copies(found: dict[str, dict[str, Any]], configs: dict[str, dict[str, str]]) -> None:
-    """Both are read: Kafka 4 acknowledges acks=all on one replica where min.insync.replicas is 2."""
+    """Raises if a topic has too few replicas, or acknowledges with too few. Both are read: Kafka 4
+    acknowledges acks=all on one replica where min.insync.replicas is 2."""
     few = []
     for name, topic in found.items():
         replicas = min(len(partition["replicas"]) for partition in topic["partitions"])

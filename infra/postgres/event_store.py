@@ -32,7 +32,7 @@ from relay import generation
 
 
 class UnknownEvent(ValueError):
-    """No registered class has the stored topic. A row never makes us import anything."""
+    """Raised when no registered class has the stored topic. A row never makes us import anything."""
 
 
 class _Json(Transcoder):

@@ -69,7 +69,7 @@ class Migration:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the file, hex: it may not change once it was applied."""
+        """The file's SHA-256, hex: it may not change once the file was applied."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 

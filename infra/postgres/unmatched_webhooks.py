@@ -21,7 +21,7 @@ NAMED: Final = statements(__file__)["named"]
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """One such webhook; `reason` as the inbox wrote it."""
+    """An unmatched webhook; `reason` as the inbox wrote it."""
 
     id: int
     payment_id: UUID

@@ -20,7 +20,8 @@ def now() -> datetime:
 
 
 def set_offset(spec: str) -> None:
-    """Seconds, or a file that holds them and is read each time; "" is the true time. Raises `ValueError`."""
+    """Sets the offset of the clock. `spec`: seconds, or a file that holds them and is read each time; "" is
+    the true time. Raises `ValueError`."""
     global _offset_s  # noqa: PLW0603  # a process has one clock
     if not spec:
         _offset_s = None

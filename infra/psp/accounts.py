@@ -242,8 +242,8 @@ def _secret(path: Path, file: Path) -> str:
 
 
 def _text(path: Path, file: Path) -> str:
-    """No error may quote the file's content or name: somebody may have put a secret where a file's name
-    belongs."""
+    """Reads the accounts file, or a file that it names. No error may quote the file's content or name:
+    somebody may have put a secret where a file's name belongs."""
     try:
         return file.read_text()
     except OSError as error:

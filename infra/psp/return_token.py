@@ -79,7 +79,8 @@ class ReturnPages:
 
     @classmethod
     def of(cls, settings: ReturnSettings) -> Self | None:
-        """None where no address is set under which customers reach the API. Raises `Misconfigured`."""
+        """Returns None where no address is set under which customers reach the API. Raises
+        `Misconfigured`."""
         if settings.public_url is None or settings.return_key_file is None:
             return None
         return cls(str(settings.public_url).rstrip("/"), read_key(settings.return_key_file))

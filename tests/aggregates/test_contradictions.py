@@ -163,7 +163,7 @@ def test_a_payment_stays_frozen_by_what_else_contradicts_it():
 
     settled = made.pending_events[-1]
     assert (made.frozen_by, settled.frozen) == ({name}, True)
-    assert settled.still == "executed twice: another id at the PSP for one operation"
+    assert settled.open_reason == "executed twice: another id at the PSP for one operation"
 
 
 def test_a_look_up_that_finds_again_what_one_had_not_found_ends_the_freeze():

@@ -76,7 +76,7 @@ def test_a_word_on_the_first_id_leaves_the_payment_frozen_by_the_second():
 
     assert made.frozen
     resolved = next(e for e in made.pending_events if type(e).TOPIC == "payment.resolved.v1")
-    assert resolved.still == "executed twice: another id at the PSP for one operation"
+    assert resolved.open_reason == "executed twice: another id at the PSP for one operation"
     with pytest.raises(Refused):
         merchant_commands.refund(made, None, command(), reason=None)
 

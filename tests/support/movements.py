@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gateways.simulator.core.ledger import Movement, read_movements
-from infra.tools.audit.units import human
+from infra.tools.audit.units import major_units
 
 
 def captures(ledger_file: Path) -> list[Movement]:
@@ -13,4 +13,4 @@ def captures(ledger_file: Path) -> list[Movement]:
 
 def minor(one: Movement) -> int:
     """The movement's amount in AegisPay's minor units; the ledger writes amounts as people do."""
-    return int(one.amount / human(1, one.currency))
+    return int(one.amount / major_units(1, one.currency))

@@ -221,6 +221,6 @@ def about_other_money(mills: int, currency: str, do: Do | None) -> dict[str, Any
 
 
 def _half(one: Object) -> int:
-    """Half of the amount, in mills, rounded down to what Adyen can write."""
+    """Returns half of the amount, in mills, rounded down to what Adyen can write."""
     unit = CURRENCIES.unit(one.currency)
     return max(one.mills // 2 // unit * unit, unit)

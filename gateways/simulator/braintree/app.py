@@ -75,7 +75,7 @@ class Braintree:
         return (web.post("/graphql", self.graphql),)
 
     def pages(self) -> Sequence[web.AbstractRouteDef]:
-        """Empty: no customer is sent to Braintree."""
+        """Returns no pages: no customer is sent to Braintree."""
         return ()
 
     def admit(self, request: web.Request) -> Account | None:
@@ -120,8 +120,8 @@ class Braintree:
         self.payments.settle(now)
 
     async def graphql(self, request: web.Request) -> web.StreamResponse:
-        """Every call: checked against the schema, then a mutation as a call that changes something, a query
-        as a read or a search."""
+        """Handles every call: checked against the schema, then a mutation as a call that changes something, a
+        query as a read or a search."""
         account = request[ACCOUNT]
         params = read(await request.read(), takes_keys=account.options.get("api_request_key") != "false")
         if not params.mutates:

@@ -35,6 +35,6 @@ def read(written: str, currency: str) -> int | None:
 
 
 def half(mills: int, currency: str) -> int:
-    """Half of the amount, in mills, rounded down to what Braintree can write, and never 0."""
+    """Returns half of the amount, in mills, rounded down to what Braintree can write, and never 0."""
     unit = CURRENCIES.unit(currency)
     return max(mills // 2 // unit * unit, unit)

@@ -13,5 +13,5 @@ _HARD: Final = frozenset(
 
 
 def decline_type(code: str) -> Literal["SOFT", "HARD"]:
-    """HARD or SOFT for a code of the processor: whether a later attempt makes sense."""
+    """Returns HARD or SOFT for a code of the processor: whether a later attempt makes sense."""
     return "HARD" if code in _HARD else "SOFT"

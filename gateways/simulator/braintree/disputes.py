@@ -55,6 +55,6 @@ class Disputes:
         self.events.dispute(f"dispute_{ends_as}", one, of, now)
 
     def _took(self, one: Object, taken: int, now: float) -> None:
-        """Under the id that the webhooks name."""
+        """Records in the ledger what the bank has taken, under the id that the webhooks name."""
         named = one._replace(id=orjson.loads(one.data)["legacy_id"])
         self.ledger.disputed(named, one.reference, taken, now)

@@ -11,7 +11,7 @@ _DIGITS_AS_LETTERS: Final = str.maketrans("0123456789", "ABCDEFGHIJ")
 
 
 def letters(now: float, chance: int = 14) -> str:
-    """14 letters of the time, and `chance` of chance."""
+    """Returns 14 letters from the time, and `chance` random ones."""
     return _moment(now) + os.urandom(chance).translate(_LETTERS).decode()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from gateways.simulator.core import rows
-from gateways.simulator.core.money import human
+from gateways.simulator.core.money import major_units
 from gateways.simulator.core.rows import Kind, Moved, Object, StoredResult, Under
 from gateways.simulator.stripe import tables
 
@@ -267,7 +267,7 @@ def read_movements(path: Path) -> Iterator[Movement]:
                 payment,
                 reference or "",
                 of_payment or "",
-                human(mills),
+                major_units(mills),
                 currency,
                 datetime.fromtimestamp(at, UTC),
             )
@@ -281,7 +281,7 @@ def read_disputes(path: Path) -> Iterator[Disputed]:
         )
         for gateway, dispute_id, reference, taken, currency, at in found:
             when = datetime.fromtimestamp(at, UTC)
-            yield Disputed(gateway, dispute_id, reference or "", human(taken), currency, when)
+            yield Disputed(gateway, dispute_id, reference or "", major_units(taken), currency, when)
 
 
 def read_fees(path: Path) -> Iterator[Fee]:
@@ -292,7 +292,7 @@ def read_fees(path: Path) -> Iterator[Fee]:
         )
         for gateway, account, psp_id, payment, reference, mills, currency, at in found:
             when = datetime.fromtimestamp(at, UTC)
-            yield Fee(gateway, account, psp_id, payment, reference or "", human(mills), currency, when)
+            yield Fee(gateway, account, psp_id, payment, reference or "", major_units(mills), currency, when)
 
 
 def webhooks_waiting(path: Path, until: float) -> int:

@@ -12,7 +12,7 @@ MILLS: Final = 1000
 _DECIMALS_MAX: Final = 3
 
 
-def human(mills: int) -> Decimal:
+def major_units(mills: int) -> Decimal:
     """The amount as people write it: 10990 is 10.99."""
     return Decimal(mills).scaleb(-_DECIMALS_MAX)
 

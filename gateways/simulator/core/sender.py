@@ -28,7 +28,7 @@ _log: Any = structlog.get_logger(simulator="webhooks")
 
 @dataclass(slots=True)
 class Sender:
-    """`pace`: by what the gaps are multiplied."""
+    """Posts the ledger's webhooks. `pace`: the factor of the gaps between tries."""
 
     ledger: Ledger
     accounts: Accounts

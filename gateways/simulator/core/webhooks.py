@@ -69,7 +69,8 @@ def due_before_response(ledger: Ledger, stored: list[int]) -> list[Webhook]:
 
 
 def next_due(ledger: Ledger, posting: Collection[int]) -> float | None:
-    """When the next webhook is due that is not being posted, in Unix seconds. None: no other waits."""
+    """Returns when the next webhook is due that is not being posted, in Unix seconds. None: no other
+    waits."""
     due: float | None
     condition = f"state = 'waiting' AND {_not_in(posting)}"
     (due,) = ledger.execute(f"SELECT min(due) FROM webhooks WHERE {condition}", [*posting]).fetchone()  # noqa: S608

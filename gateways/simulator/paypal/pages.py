@@ -32,7 +32,7 @@ class Pages:
     signer: Signer
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        """Their routes."""
+        """Returns the routes of the pages."""
         return (
             web.get("/checkoutnow", self.show),
             web.post("/checkoutnow", self.decide),

@@ -147,8 +147,8 @@ class Payments:
         raise missing()
 
     def _give_back(self, capture: Object, mills: int) -> None:
-        """Given back or on its way; `mills` below 0: it did not arrive. A sale's capture is its own
-        payment."""
+        """Adds `mills` to what the capture has given back or has on its way; below 0: it did not arrive. A
+        sale's capture is its own payment."""
         for one in {capture.id, capture.payment or capture.id}:
             current = self.store.front.ledger.one(GATEWAY, one)
             assert current is not None
@@ -217,8 +217,8 @@ class Payments:
             )
 
     def _dispute(self, order: Object, capture: Object, scenario: scenarios.Scenario, now: float) -> None:
-        """First that it is begun, and as much later how it ended. The payment's money does not move by it:
-        the ledger has what the dispute has taken."""
+        """Sends the webhook of the dispute's beginning, and as much later that of its end. The payment's
+        money does not move by it: the ledger has what the dispute has taken."""
         if scenario.dispute is None:
             return
         kept, data = orjson.loads(order.data), orjson.loads(capture.data)

@@ -115,7 +115,7 @@ def collection(shown: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def about_other_money(shown: dict[str, Any], do: Do | None) -> dict[str, Any]:
-    """Another amount, or another currency, than what was done."""
+    """Returns the entity with another amount, or another currency, than what was done."""
     if do == "wrong_amount":
         return shown | {"amount": shown["amount"] + 100}
     if do == "wrong_currency":

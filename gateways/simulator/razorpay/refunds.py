@@ -1,4 +1,4 @@
-"""Refunds, decided as `payments` are."""
+"""Makes refunds and decides them as `payments` does."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,4 @@
-"""Refunds, decided as in `payments`.
+"""Makes refunds and decides them as `payments` does.
 
 A refund that is pending counts in the charge's amount_refunded; money moves, in the ledger, when it has
 succeeded.

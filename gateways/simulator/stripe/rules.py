@@ -105,7 +105,8 @@ def unfit(text: str, intent: Intent) -> Refusal:
 
 
 def merged(metadata: str, more: forms.Metadata) -> str:
-    """Metadata after a capture's are merged into it, as JSON; an empty value removes its name."""
+    """Returns the metadata after a capture's are merged into them, as JSON; an empty value removes its
+    name."""
     if not more:
         return metadata
     merged: forms.Metadata = orjson.loads(metadata) | more

@@ -6,7 +6,7 @@ from aggregates.dispute import Dispute
 from aggregates.payment import Payment
 from aggregates.status import TAKES
 from infra.tools.audit.facts import Facts, Finding
-from infra.tools.audit.units import human
+from infra.tools.audit.units import major_units
 
 
 def judge(facts: Facts) -> Iterator[Finding]:
@@ -42,4 +42,4 @@ def _unknown_there(recorded: dict[str, Dispute], payment: Payment | None) -> Ite
 
 def _taken(dispute: Dispute) -> tuple[object, str]:
     taken = dispute.amount_minor if dispute.state in TAKES else 0
-    return human(taken, dispute.currency), dispute.currency
+    return major_units(taken, dispute.currency), dispute.currency

@@ -13,7 +13,7 @@ from aggregates.status import TAKES
 from gateways.simulator.core.ledger import Movement, Open
 from gateways.simulator.core.rows import Kind as Moved
 from infra.tools.audit.facts import Facts, Finding
-from infra.tools.audit.units import human
+from infra.tools.audit.units import major_units
 
 S = OperationState
 _MOVES: Final[dict[Kind, Moved]] = {
@@ -197,7 +197,7 @@ def _attempts(payment: Payment, intents: Sequence[Intent], main: Intent | None) 
 def _disputed(payment: Payment, operation_id: str) -> tuple[Decimal, bool]:
     """Returns what disputes took of the operation, and whether one that has not ended holds it."""
     taking = [o for o in payment.disputes.values() if o.operation_id == operation_id and o.state in TAKES]
-    lost = [human(o.amount_minor, o.currency) for o in taking if o.state == "lost"]
+    lost = [major_units(o.amount_minor, o.currency) for o in taking if o.state == "lost"]
     return sum(lost, Decimal()), len(lost) < len(taking)
 
 
@@ -250,7 +250,7 @@ def _is_recorded(facts: Facts, payment: Payment, intent: Intent, one: Movement) 
         if o.state is S.UNKNOWN and one.kind in _BESIDE[o.kind] and _is_about(payment, o, intent)
     )
     moved = sum((m.amount for m in intent.of_another(one.kind)), Decimal())
-    return human(recorded + doubted, payment.amount.currency) >= moved
+    return major_units(recorded + doubted, payment.amount.currency) >= moved
 
 
 def _external(payment: Payment, kind: str) -> list[Operation]:
@@ -295,7 +295,7 @@ def _is_doubted(facts: Facts, one: Movement) -> bool:
 def _may_be_its_end(facts: Facts, payment: Payment, operation: Operation, one: Movement) -> bool:
     """True for money that was released or refunded while the operation's outcome is unknown: a void may
     have found a capture, and refunded it."""
-    back = one.kind in {"released", "refunded"} and one.amount <= human(
+    back = one.kind in {"released", "refunded"} and one.amount <= major_units(
         operation.amount.minor, operation.amount.currency
     )
     return _in_doubt(facts, payment, operation) or (operation.state is S.UNKNOWN and back)
@@ -335,7 +335,7 @@ def _as_recorded(payment: Payment, operation: Operation, intent: Intent, one: Mo
         yield Finding("content_mismatches", reason)
     currency = operation.amount.currency
     minor = operation.approved_minor if operation.state is S.APPROVED else operation.amount.minor
-    recorded = human(minor, currency)
+    recorded = major_units(minor, currency)
     less = operation.open and one.amount <= recorded
     if one.currency != currency or (one.amount != recorded and not less):
         text = f"{operation.id} is {recorded} {currency}, and the PSP {one.kind} {one.amount} {one.currency}"
@@ -368,7 +368,7 @@ def _stands_for(facts: Facts, payment: Payment, intent: Intent, operation: Opera
     unnamed = _unnamed(facts, payment, intent, kind)
     recorded = sum(o.approved_minor for o in [*unnamed, *_external(payment, kind)])
     moved = sum((one.amount for one in intent.of_another(kind)), Decimal())
-    return operation in unnamed and moved >= human(recorded, payment.amount.currency)
+    return operation in unnamed and moved >= major_units(recorded, payment.amount.currency)
 
 
 def _done(operation: Operation, done: Sequence[Movement]) -> Iterator[Finding]:
@@ -396,5 +396,5 @@ def _sums(facts: Facts, payment: Payment, main: Intent | None) -> Iterator[Findi
         "released": (total.released, intent.sum("released")),
     }
     for name, (minor, moved) in pairs.items():
-        if (recorded := human(minor, payment.amount.currency)) != moved:
+        if (recorded := major_units(minor, payment.amount.currency)) != moved:
             yield Finding("amount_mismatches", f"in all {recorded} is recorded as {name}, at the PSP {moved}")

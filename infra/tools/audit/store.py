@@ -75,8 +75,8 @@ def _replayed(mapper: EventMapper, stored: list[StoredEvent]) -> Recorded:
                     customer_id = event.customer_id
                 case Contradicted():
                     contradictions[event.operation_id] = event.reason
-                case ContradictionSettled(still=str(still)):
-                    contradictions[event.operation_id] = still
+                case ContradictionSettled(open_reason=str(open_reason)):
+                    contradictions[event.operation_id] = open_reason
                 case OutcomeReported() if event.code is not None:
                     codes[event.operation_id] = event.code
     except UNDECIDABLE as error:

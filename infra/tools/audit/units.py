@@ -11,6 +11,6 @@ _NONE: Final = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VU
 _THREE: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
 
 
-def human(amount_minor: int, currency: str) -> Decimal:
+def major_units(amount_minor: int, currency: str) -> Decimal:
     """Returns minor units as a decimal: 1099 and EUR give 10.99."""
     return Decimal(amount_minor).scaleb(0 if currency in _NONE else -3 if currency in _THREE else -2)

@@ -34,7 +34,8 @@ _FIRST: Final = next(iter(ADAPTERS))
 
 
 def _workers_of(gateway: str, chosen: StackSettings) -> int:
-    """Several may run for the first PSP; the others have one each, where they are wanted at all."""
+    """Returns how many gateway workers run: several may for the first PSP; the others have one each, where
+    they are wanted at all."""
     if gateway == _FIRST:
         return chosen.gateway_workers
     return int(chosen.all_gateways)

@@ -51,7 +51,7 @@ def new(root: Path, name: str, title: str) -> list[Path]:
 
 
 def _files(name: str) -> Mapping[Path, str | None]:
-    """Each with its template; None: empty."""
+    """Returns each file with its template; None: empty."""
     return {
         Path(f"gateways/{name}/__init__.py"): None,
         Path(f"gateways/{name}/adapter.py"): "adapter.py.txt",

@@ -7,7 +7,7 @@ import pytest
 from gateways.simulator.adyen.currencies import CURRENCIES as ADYEN
 from gateways.simulator.braintree.currencies import CURRENCIES as BRAINTREE
 from gateways.simulator.braintree.currencies import read as read_braintree
-from gateways.simulator.core.money import Currencies, human
+from gateways.simulator.core.money import Currencies, major_units
 from gateways.simulator.core.psp import Refusal
 from gateways.simulator.paypal.currencies import read as read_paypal
 from gateways.simulator.razorpay.currencies import CURRENCIES as RAZORPAY
@@ -45,7 +45,7 @@ def test_an_integer_is_the_amount_that_the_document_says(
 ):
     mills = table.mills(integer, currency)
 
-    assert human(mills) == Decimal(expected)
+    assert major_units(mills) == Decimal(expected)
     assert table.integer(mills, currency) == integer
 
 
@@ -67,7 +67,7 @@ def test_what_an_integer_has_to_be_a_multiple_of(table: Currencies, multiples: d
 def test_paypal_reads_a_decimal_text(value: str, currency: str, expected: str):
     mills, read = read_paypal({"currency_code": currency, "value": value}, "/amount")
 
-    assert (human(mills), read) == (Decimal(expected), currency)
+    assert (major_units(mills), read) == (Decimal(expected), currency)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,9 @@ def test_braintree_reads_a_whole_number_or_all_of_the_currencys_decimals(
 ):
     mills = read_braintree(written, currency)
 
-    assert (None if mills is None else human(mills)) == (None if expected is None else Decimal(expected))
+    assert (None if mills is None else major_units(mills)) == (
+        None if expected is None else Decimal(expected)
+    )
 
 
 def test_a_page_shows_an_amount_as_its_psp_writes_it():

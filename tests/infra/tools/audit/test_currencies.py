@@ -14,7 +14,7 @@ from gateways.paypal import amounts as paypal
 from gateways.razorpay import amounts as razorpay
 from gateways.simulator.adyen.currencies import CURRENCIES as ADYEN
 from gateways.simulator.braintree.currencies import read as read_braintree
-from gateways.simulator.core.money import human
+from gateways.simulator.core.money import major_units
 from gateways.simulator.paypal.currencies import read as read_paypal
 from gateways.simulator.razorpay.currencies import CURRENCIES as RAZORPAY
 from gateways.simulator.stripe.currencies import CURRENCIES as STRIPE
@@ -47,4 +47,4 @@ def test_a_thousand_of_a_currency_is_a_thousand_at_the_psp_and_to_the_judge(psp:
     mills = read(amounts.to_wire(minor, currency), currency)
 
     assert mills is not None
-    assert human(mills) == units.human(minor, currency) == Decimal(_WHOLE)
+    assert major_units(mills) == units.major_units(minor, currency) == Decimal(_WHOLE)
