@@ -71,6 +71,8 @@ TITLES: Final = {
     "amount_not_possible": (422, "The amount is not possible"),
     "capture_exceeds_authorization": (422, "The amount exceeds what can be captured"),
     "refund_exceeds_captured": (422, "The amount exceeds what can be refunded"),
+    "partial_capture_not_available": (422, "The PSP captures the whole authorized amount or nothing"),
+    "void_not_available": (422, "The PSP cannot void an authorization: it releases the hold itself"),
     "gateway_unknown": (422, "The payment token names no PSP"),
     "sensitive_data": (422, "The request contains a card number or a security code"),
     "request_invalid": (422, "The request is not valid"),
