@@ -4,16 +4,19 @@ does not hold it."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiokafka import TopicPartition
 
+from commands.card_data import holds_card_data, sensitive_path
 from commands.messages import SENSITIVE
 from commands.records import DeadLetter
 from infra.kafka import reader, topics
 from infra.kafka.producers import producing
 from infra.settings import KafkaSettings
+
+_HOLDS_CARD_DATA: Final = "the original holds a card number or a security code: it is not sent again"
 
 
 class NotSent(Exception):
@@ -51,7 +54,7 @@ async def send_again(settings: KafkaSettings, letter: DeadLetter) -> tuple[int, 
     """Sends a copy with the original's value, key and headers, and returns the copy's partition and
     offset. Raises `NotSent`."""
     if letter.code == SENSITIVE:
-        raise NotSent("the original holds a card number or a security code: it is not sent again")
+        raise NotSent(_HOLDS_CARD_DATA)
     declared = {topic.name for topic in topics.declared(settings.partitions, settings.topic_prefix)}
     if letter.topic not in declared:
         raise NotSent(f"{letter.topic} is no topic of AegisPay")
@@ -64,6 +67,8 @@ async def send_again(settings: KafkaSettings, letter: DeadLetter) -> tuple[int, 
     # A record that could not be read then had no time of its own.
     if not unreadable and original.timestamp != letter.timestamp_ms:
         raise NotSent("what stands at that place is not what the letter was written about: its time differs")
+    if letter.topic == settings.topic_prefix + topics.COMMANDS and _holds_card_data(original):
+        raise NotSent(_HOLDS_CARD_DATA)
     async with producing(settings, "operator") as broker:
         sent = await broker.send_and_wait(
             letter.topic,
@@ -87,6 +92,25 @@ async def _original(settings: KafkaSettings, letter: DeadLetter) -> Any | None:
         )
     except TimeoutError as error:
         raise NotSent("Kafka did not hand out the original in time: try again") from error
+
+
+def _holds_card_data(original: Any) -> bool:
+    """True if a command holds a card number or a security code. The command worker names the first fault that
+    it finds: of a record that is too large, or no JSON object, it has never searched the content.
+
+    Records of other topics are AegisPay's own, which hold none: what a PSP sends is redacted before.
+    """
+    value = original.value or b""
+    try:
+        found = sensitive_path({"value": orjson.loads(value)}) is not None
+    except orjson.JSONDecodeError:
+        found = holds_card_data(_text(value))
+    beside = (_text(one) for one in (original.key, *(raw for _, raw in original.headers)) if one)
+    return found or any(map(holds_card_data, beside))
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
 
 
 def _letter(record: Any) -> Letter:
