@@ -1,16 +1,30 @@
 """The faults that a plan may inject into a stack, as data. docs/chaos.md describes each of them."""
 
+import re
 import signal
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from commands import failpoints
+from gateways.simulator.core.conditions import Behaviour, Lognormal
+from gateways.simulator.core.control import Change
+from gateways.simulator.core.faults import FaultRule
 from infra.kafka import topics
+from infra.tools.chaos import mistakes
 
 PROCESSES: Final = ("simulator", "gateway", "relay", "command", "timers", "read-models", "api")
 SERVERS: Final = ("postgres", "kafka")
-_NAME: Final = rf"^({'|'.join(PROCESSES)})(-[2-9])?$"
+_NAME: Final = rf"({'|'.join(PROCESSES)})(-[2-9])?"
 TOPICS: Final = (
     topics.COMMANDS,
     topics.OUTCOMES,
@@ -18,7 +32,23 @@ TOPICS: Final = (
     *(topics.requests(gateway) for gateway in topics.GATEWAYS),
 )
 
-ProcessName = Annotated[str, Field(pattern=_NAME, description="`command`; `command-2` is the second of two")]
+
+def _process(name: str) -> str:
+    if not re.fullmatch(_NAME, name):
+        raise ValueError(mistakes.unknown("process", name, PROCESSES))
+    return name
+
+
+def _process_or_server(name: str) -> str:
+    if name not in SERVERS and not re.fullmatch(_NAME, name):
+        raise ValueError(mistakes.unknown("process or server", name, (*PROCESSES, *SERVERS)))
+    return name
+
+
+ProcessName = Annotated[
+    str, AfterValidator(_process), Field(description="`command`; `command-2` is the second of two")
+]
+ProcessOrServer = Annotated[str, AfterValidator(_process_or_server)]
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 
 
@@ -37,7 +67,7 @@ class Kill(_Fault):
     """Sends SIGKILL. The supervisor restarts the process, not before `down_s` has passed."""
 
     fault: Literal["kill"]
-    process: Annotated[str, Field(pattern=rf"{_NAME}|^({'|'.join(SERVERS)})$")]
+    process: ProcessOrServer
     down_s: Seconds = 0.0
 
 
@@ -45,7 +75,7 @@ class Stop(_Fault):
     """Sends SIGTERM. The process starts again after `down_s`."""
 
     fault: Literal["stop"]
-    process: Annotated[str, Field(pattern=rf"{_NAME}|^({'|'.join(SERVERS)})$")]
+    process: ProcessOrServer
     down_s: Seconds = 0.0
 
 
@@ -62,7 +92,7 @@ class CrashPoint(_Fault):
 
     fault: Literal["failpoint"]
     point: str
-    process: Annotated[str, Field(pattern=rf"{_NAME}|^$", description="Else the first of its kind")] = ""
+    process: Annotated[ProcessName, Field(description="Else the first of its kind")] = ""
     action: Literal["kill", "stop"] = "kill"
     times: Annotated[int, Field(ge=1, le=100_000)] = 1
     for_s: Annotated[Seconds, Field(description="Of a stop")] = 8.0
@@ -71,7 +101,7 @@ class CrashPoint(_Fault):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in failpoints.NAMES:
-            raise ValueError(f"no failpoint is called {name}; known: {', '.join(failpoints.NAMES)}")
+            raise ValueError(mistakes.unknown("failpoint", name, failpoints.NAMES))
         return name
 
     @model_validator(mode="after")
@@ -118,13 +148,27 @@ class Clock(_Fault):
 
 
 class Simulator(_Fault):
-    """Posts `set` to the simulator's control interface and, after `for_s` if that is above 0, `then`. See
-    docs/simulator.md."""
+    """Posts `set` to the simulator's control interface and, after `for_s` if that is above 0, `then`. Both
+    are a `Change` of gateways/simulator/core/control.py; see docs/simulator.md."""
 
     fault: Literal["simulator"]
     set: dict[str, Any]
     for_s: Seconds = 0.0
     then: dict[str, Any] = {}
+
+    @field_validator("set", "then")
+    @classmethod
+    def _known(cls, change: dict[str, Any]) -> dict[str, Any]:
+        try:
+            Change.model_validate(change)
+        except ValidationError as invalid:
+            fields = [name for one in (Change, FaultRule, Lognormal, Behaviour) for name in one.model_fields]
+            problems = [
+                f"{'.'.join(map(str, one['loc']))}: {mistakes.sentence(one, fields)}"
+                for one in invalid.errors()
+            ]
+            raise ValueError("; ".join(problems)) from None
+        return change
 
 
 class Again(_Fault):
@@ -139,7 +183,7 @@ class Again(_Fault):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in TOPICS:
-            raise ValueError(f"choose one of {', '.join(TOPICS)}")
+            raise ValueError(mistakes.unknown("topic", name, TOPICS))
         return name
 
 
@@ -190,6 +234,13 @@ Fault: TypeAlias = Annotated[
     | DiskFull,
     Field(discriminator="fault"),
 ]
+
+KINDS: Final[Mapping[str, type[_Fault]]] = {
+    name: kind
+    for kind in get_args(get_args(Fault)[0])
+    for name in get_args(kind.model_fields["fault"].annotation)
+}
+"""The kind of each fault, by the name that a plan gives it."""
 
 
 def lasts_s(fault: Fault) -> float:

@@ -4,15 +4,15 @@ faults when."""
 import json
 import random
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from commands import failpoints, wording
+from commands import failpoints
 from infra.errors import Mistyped, Miswritten
-from infra.tools.chaos import faults
+from infra.tools.chaos import faults, mistakes
 from infra.tools.chaos.faults import Fault
 
 Workers = Annotated[int, Field(ge=1, le=9)]
@@ -77,7 +77,10 @@ def load(file: Path) -> Plan:
     except OSError as error:
         raise Mistyped(f"{file} cannot be read: {error.strerror}", "Name a plan: see docs/chaos.md") from None
     except ValidationError as invalid:
-        lines = "\n".join(f"  {_place(one['loc'])}: {wording.sentence(one)}" for one in invalid.errors())
+        lines = "\n".join(
+            f"  {_place(one['loc'])}: {mistakes.sentence(one, _fields(one['loc']))}"
+            for one in invalid.errors()
+        )
         raise Miswritten(f"{file} is no plan", f"{lines}\ndocs/chaos.md describes every field") from None
     except ValueError as error:
         raise Miswritten(f"{file} is no {file.suffix[1:] or 'TOML'}", str(error)) from None
@@ -89,6 +92,17 @@ def _place(loc: tuple[str | int, ...]) -> str:
         kind = f" ({loc[2]})" if len(loc) > 2 else ""
         return ", ".join([f"fault {loc[1] + 1}{kind}", *map(str, loc[3:])])
     return ".".join(map(str, loc)) or "the plan"
+
+
+def _fields(loc: tuple[str | int, ...]) -> Iterable[str]:
+    """Returns the fields that exist beside the one that a plan is at fault in."""
+    match loc:
+        case ("faults", int(), str(kind), *_) if kind in faults.KINDS:
+            return faults.KINDS[kind].model_fields
+        case ("stack", _):
+            return StackPlan.model_fields
+        case _:
+            return Plan.model_fields
 
 
 RANDOM_RATE: Final = 40.0

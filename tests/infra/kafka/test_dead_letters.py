@@ -109,7 +109,7 @@ async def test_what_is_not_surely_the_original_is_not_sent(settings, letter, wro
 async def test_a_command_with_a_card_number_is_not_sent_again_whatever_its_letter_says(
     settings, code, value, more
 ):
-    """Each was refused, by the worker that read it, for a fault that it meets before it searches the fields."""
+    """The worker that read it refused each for a fault that it meets before it searches the fields."""
     letter = await _stranded(settings, code, value, **more)
 
     with pytest.raises(NotSent, match="holds a card number") as refused:

@@ -98,8 +98,38 @@ def test_the_second_process_of_a_kind_with_two_words_is_found(tmp_path):
             '[[faults]]\nfault = "failpoint"\npoint = "relay.after_send"\nprocess = "read-models"',
             "relay.after_send is in a relay process, not in read-models",
         ),
-        ('[[faults]]\nfault = "duplicate"\ntopic = "x"', "choose one of payments.commands"),
-        ("payment = 3", "payment: there is no such field"),
+        ('[[faults]]\nfault = "duplicate"\ntopic = "payment.commands"', "did you mean payments.commands"),
+        ("payment = 3", "payment: no field is called payment: did you mean payments?"),
+        (
+            "[stack]\nview_workers = 2",
+            "stack.view_workers: no field is called view_workers: did you mean gateway_workers or",
+        ),
+        ('weather = "rough"', "no field is called weather; known: conditions, expires_s, faults"),
+        ('conditions = "stormy"', "no value is called stormy: did you mean storm? Known: calm, rough, storm"),
+        (
+            '[[faults]]\nfault = "crash_point"',
+            "no fault is called crash_point: did you mean failpoint? Known: clock,",
+        ),
+        (
+            '[[faults]]\nfault = "kill"\nprocess = "relay"\nsince_s = 2',
+            "fault 1 (kill), since_s: no field is called since_s; known: at_s, down_s, fault, process",
+        ),
+        (
+            '[[faults]]\nfault = "failpoint"\npoint = "command.after_answers"',
+            "no failpoint is called command.after_answers: did you mean command.after_save or",
+        ),
+        (
+            '[[faults]]\nfault = "kill"\nprocess = "postgresql"',
+            "no process or server is called postgresql: did you mean postgres?",
+        ),
+        (
+            '[[faults]]\nfault = "simulator"\nset = { mishaps = [] }',
+            "fault 1 (simulator), set: mishaps: no field is called mishaps",
+        ),
+        (
+            '[[faults]]\nfault = "simulator"\nset = {}\nthen = { faults = [{ on = "create", do = "vanish" }] }',
+            "then: faults.0.do: no value is called vanish; known: 429, 500,",
+        ),
         ("payments = ", "is no toml"),
     ],
 )
@@ -111,6 +141,8 @@ def test_a_plan_with_a_mistake_is_refused_at_the_place_of_the_mistake(tmp_path, 
         load(file)
 
     assert says in str(problem.value)
+    assert problem.value.what == f"{file} is no plan" or "is no toml" in problem.value.what
+    assert "docs/chaos.md describes every field" in problem.value.remedy or "is no toml" in problem.value.what
 
 
 def test_a_plan_that_is_not_there_is_named(tmp_path):
