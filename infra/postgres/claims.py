@@ -189,6 +189,21 @@ class PostgresClaims:
 
     async def _claim_group(self, group: Sequence[_Claim]) -> dict[StepId, Granted | Closed | MayOnlyQuery]:
         results: dict[StepId, Granted | Closed | MayOnlyQuery] = {}
+        while remaining := [request for request in group if request.step not in results]:
+            results |= await self._granted_or_expired(remaining)
+            # A row may be closed between the two statements, and is then seen as closed, which is never
+            # wrong. One that `withdraw` deletes in between is in neither result, and is claimed anew.
+            if refused := [_fields(request.step) for request in group if request.step not in results]:
+                for row in await self._claiming.run("read", [orjson.dumps(refused)]):
+                    step, sent = _sent(row)
+                    results[step] = _refused(sent)
+        return results
+
+    async def _granted_or_expired(
+        self, group: Sequence[_Claim]
+    ) -> dict[StepId, Granted | Closed | MayOnlyQuery]:
+        """Returns the claims of all rows that the statement wrote: those of the others are refused."""
+        results: dict[StepId, Granted | Closed | MayOnlyQuery] = {}
         # The statement takes one life of a key for all its rows, so each life has a statement, and a
         # transaction, of its own. The locks of one are gone before the next takes its own: the order by step
         # holds all the same.
@@ -208,13 +223,6 @@ class PostgresClaims:
                     if sent.state == b"open" and sent.first_try_at and sent.last_try_at
                     else _refused(sent)
                 )
-        # A row may be closed between the two statements, and is then seen as closed, which is never wrong.
-        # One that `withdraw` deletes in between is in no result: the KeyError in `_serve_all` ends the
-        # process, which reads its request again and claims it.
-        if refused := [_fields(request.step) for request in group if request.step not in results]:
-            for row in await self._claiming.run("read", [orjson.dumps(refused)]):
-                step, sent = _sent(row)
-                results[step] = _refused(sent)
         return results
 
     async def _close_group(self, group: Sequence[_Result]) -> dict[StepId, bool]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -257,8 +258,9 @@ def _gateway_ids(writes: Writes) -> tuple[list[Any], ...]:
 
 
 def _refusals(writes: Writes) -> tuple[list[Any], ...]:
+    refusals = sorted(writes.refusals, key=lambda refusal: (refusal.payment_id, refusal.command_id))
     return _columns(
-        [(r.payment_id, r.command_id, r.fingerprint, Jsonb(orjson.loads(r.reply))) for r in writes.refusals]
+        [(r.payment_id, r.command_id, r.fingerprint, Jsonb(orjson.loads(r.reply))) for r in refusals]
     )
 
 
@@ -278,7 +280,8 @@ def _queued(writes: Writes) -> tuple[list[Any], ...]:
                 record.traceparent,
                 record.value,
             )
-            for payment_id, record in writes.queued
+            # sorted() is stable: within a payment the records keep their order.
+            for payment_id, record in sorted(writes.queued, key=itemgetter(0))
         ]
     )
 

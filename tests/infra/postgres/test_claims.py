@@ -1,6 +1,6 @@
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from commands.messages import Outcome
 from gateways.agent.ports import Closed, Granted, MayOnlyQuery, StepId
 from infra.postgres.claims import PostgresClaims
+from infra.postgres.prepared import PreparedStatements, Row
 from infra.settings import DatabaseSettings
 from tests.support.environment import Environment
 
@@ -265,6 +266,28 @@ async def test_one_step_asked_for_twice_at_once_is_served_in_two_groups(claims: 
     answers = await asyncio.gather(*[claims.claim(STEP, soon(), DAY_S) for _ in range(3)])
 
     assert [answer.tries for answer in answers if isinstance(answer, Granted)] == [1, 2, 3]
+
+
+async def test_a_step_whose_claim_is_withdrawn_just_after_it_refused_another_is_claimed_anew(
+    environment: Environment, claims: PostgresClaims, monkeypatch: pytest.MonkeyPatch
+):
+    run = PreparedStatements.run
+
+    async def withdrawn_before_it_is_read(
+        statements: PreparedStatements, name: str, values: Sequence[bytes | None]
+    ) -> list[Row]:
+        if name == "read":
+            monkeypatch.undo()
+            assert await claims.withdraw(STEP)
+        return await run(statements, name, values)
+
+    await claims.claim(STEP, soon(), DAY_S)
+    async with PostgresClaims.open(environment.settings(DatabaseSettings, "gateway"), "other") as other:
+        monkeypatch.setattr(PreparedStatements, "run", withdrawn_before_it_is_read)
+        claim = await other.claim(STEP, past(), DAY_S)
+
+    assert isinstance(claim, Closed)
+    assert (claim.result.code, claim.tries) == ("expired", 0)
 
 
 async def test_a_lost_connection_fails_all_that_wait(environment: Environment, claims: PostgresClaims):

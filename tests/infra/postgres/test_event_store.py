@@ -1,5 +1,6 @@
 """The recorder on a real PostgreSQL."""
 
+import asyncio
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -13,13 +14,15 @@ from aggregates import attempts, outcomes
 from aggregates.payment import Payment
 from aggregates.routing import Route
 from aggregates.status import Status
-from commands.ports import Conflict, Parking, Timer, Writes
+from commands.ports import Conflict, Parking, Refusal, Timer, Writes
 from commands.records import Record
 from infra.errors import Misconfigured
 from infra.postgres.connections import connect
 from infra.postgres.event_store import EventMapper, PaymentStore, Recorder, repository
 from infra.settings import DatabaseSettings
 from tests.support.builders import NOW, PSP, ROUTE, cause, operation_of, payment_request, report
+from tests.support.environment import Environment
+from tests.support.until import until
 
 pytestmark = pytest.mark.stack
 
@@ -222,6 +225,43 @@ def test_a_parked_stream_queues_its_records_in_order_and_once_and_suspends_its_t
     assert not store.load([made.id], [])[made.id].parked
     assert store.queue_of(made.id) == []
     assert not timer(connection, made.id)[3]
+
+
+@pytest.mark.parametrize("table", ["command_refusals", "parked_records"])
+async def test_two_workers_that_save_the_same_rows_in_opposite_orders_do_not_wait_in_a_circle(
+    environment, table
+):
+    """Both wait for a third writer's row, which lies between their first and their last."""
+    first, middle, last = sorted(uuid4() for _ in range(3))
+
+    def rows(*ids: UUID) -> Writes:
+        if table == "command_refusals":
+            return Writes(refusals=[Refusal(one, one, "f", b"{}") for one in ids])
+        return Writes(queued=[(one, record(one.int % 1000)) for one in ids])
+
+    def save(writes: Writes) -> None:
+        with connect(environment.settings(DatabaseSettings, "command"), "test") as connection:
+            PaymentStore(Recorder.for_this_cluster(connection)).save(writes)
+
+    await asyncio.to_thread(
+        save, Writes(parked=[Parking(one, "ValueError") for one in (first, middle, last)])
+    )
+    with connect(environment.settings(DatabaseSettings, "command"), "third") as third:
+        with third.transaction():
+            PaymentStore(Recorder.for_this_cluster(third)).save(rows(middle))
+            workers = [
+                asyncio.create_task(asyncio.to_thread(save, rows(*ids)))
+                for ids in ((first, middle, last), (last, middle, first))
+            ]
+            await until(lambda: _waiting_for_locks(environment) == 2)
+        await asyncio.gather(*workers)
+
+
+def _waiting_for_locks(environment: Environment) -> int:
+    with psycopg.connect(environment.dsn()) as conn:
+        row = conn.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def test_an_event_is_stored_as_plain_json_without_python_names():
