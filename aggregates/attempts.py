@@ -79,7 +79,7 @@ def moves_on(payment: Payment, psp: PspAccount, unreached: int, route: Route) ->
     nobody."""
     tried = {attempt.psp.account for attempt in payment.attempts}
     others = [account for account in route.accounts if account.account != psp.account]
-    # The last of an account's tries in turn asks for proof: if it reaches nobody, the agent closes its claim.
+    # The last of an account's tries in turn needs proof: if it reaches nobody, the agent closes its claim.
     # Only a closed claim proves that this attempt can never charge, and lets the next account begin.
     in_turn = unreached % _TRIES_IN_TURN == _TRIES_IN_TURN - 1
     return any(in_turn or account.account not in tried for account in others)
@@ -124,8 +124,8 @@ def go_on(payment: Payment, operation: Operation, report: Report, route: Route, 
 
 
 def _next_attempt(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
-    # The order below: first whose word ends the payment whatever the report says, then its time, then what
-    # the report says of another try, and last how many were made. The reason that is recorded is the first
+    # The order below: first who ends the payment whatever was reported, then its time, then what
+    # the report allows of another try, and last how many were made. The reason that is recorded is the first
     # that holds.
     if payment.ended is not None or payment.approved_attempt is not None:
         return

@@ -202,7 +202,7 @@ def _take_lapse(received: Received) -> None:
     payment, operation, report = received.payment, received.operation, received.report
     if report.source != "webhook" or not operation.psp.looks_up:
         external_moves.release(payment, operation, received.cause, reason=_as_reported(report))
-    # The lookup that is under way answers this webhook too.
+    # The lookup that is under way settles this webhook too.
     elif not payment.totals.voiding and not operation.confirming:
         reason = "a webhook reports that the authorization is gone: the PSP has to confirm it"
         external_moves.query_balances(payment, operation, received.cause, reason)

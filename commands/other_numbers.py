@@ -22,7 +22,7 @@ _PARCEL: Final = re.compile(
     "9[1-5][0-9]{2}([ -])[0-9]{4}(?:\\1[0-9]{4}){3,4}\\1[0-9]{2}(?!/?[0-9])"
 )
 # The older labels of 20 digits look like a card's number behind four digits: only the check digit
-# distinguishes them apart.
+# distinguishes them.
 _OLD_PARCEL: Final = re.compile(
     "(?<![0-9])(?<![0-9][ -])(?:7[0-9]|9[1-5])[0-9]{2}([ -])[0-9]{4}(?:\\1[0-9]{4}){3}(?!/?[0-9])"
 )

@@ -111,7 +111,7 @@ class PendingReply(Receiver):
 
     def _is_ours(self, reply: Reply) -> bool:
         # The same key with other content gives another command the same id: only the fingerprint
-        # distinguishes them apart.
+        # distinguishes them.
         return reply.command_id == self._command.command_id and (
             reply.fingerprint is None or reply.fingerprint == fingerprint(self._command)
         )

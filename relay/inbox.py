@@ -247,7 +247,7 @@ def reports(received: ReceivedNotice, subject: Subject) -> list[AnyReport]:
                 command_id=_command_id(received, "outcome"),
                 payment_id=subject.payment_id,
                 operation_id=subject.operation_id,
-                # No PSP names our step in a webhook; `aggregates.received` knows that this one says nothing.
+                # No PSP names our step in a webhook; `aggregates.received` knows that this one names none.
                 step=FIRST_STEP,
                 gateway=received.gateway,
                 account=received.account,

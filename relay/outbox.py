@@ -125,6 +125,6 @@ class Relay:
 
 
 def _age_s(state: bytes) -> float:
-    # The command worker's clock gave the event its time, this machine's says now.
+    # The command worker's clock gave the event its time, this machine's gives the present.
     decided_at = datetime.fromisoformat(orjson.loads(state)["timestamp"])
     return max(0.0, (datetime.now(UTC) - decided_at).total_seconds())

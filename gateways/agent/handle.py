@@ -195,7 +195,7 @@ class Agent:
     async def _report(self, record: Record, request: Request, result: StepResult) -> None:
         outcome = result.outcome
         message = RecordOutcome(
-            # The same request with the same outcome is a repeat; with another outcome it is news. `ce_id`
+            # The same request with the same outcome is a repeat; with another outcome it is new. `ce_id`
             # names the event that requested the call.
             command_id=uuid5(NAMESPACE_URL, f"{record.header('ce_id')}#{dump(outcome).decode()}"),
             payment_id=request.payment_id,

@@ -197,7 +197,7 @@ class Calls:
             result = await self._http.send(credentials.base_url, gateway.sign_in(credentials), None)
             metrics.called(self._gateway.facts.name, "sign_in", result)
             if not isinstance(result, Responded):
-                # A sign-in without a response says nothing about the call: that was not written, and may be
+                # A sign-in without a response proves nothing about the call: that was not written, and may be
                 # tried again.
                 unreached = result.unreached if isinstance(result, NotWritten) else True
                 return NotWritten(f"sign_in_{result.code}", unreached)

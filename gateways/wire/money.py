@@ -12,7 +12,7 @@ from typing import Final, Literal
 from aggregates import money
 from gateways.contract import Call
 
-# Up to here a reader of JSON that has only doubles still tells every two amounts apart.
+# Up to here a reader of JSON that has only doubles still distinguishes every two amounts.
 MINOR_MAX: Final = 2**53
 """The largest amount that an `Outcome` holds, in minor units."""
 

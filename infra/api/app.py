@@ -52,7 +52,9 @@ def build() -> FastAPI:
         tags=["process"],
         summary="Whether it takes requests",
         response_model=schemas.State,
-        responses={503: {"model": schemas.State, "description": "Not yet, or no longer: `state` says why"}},
+        responses={
+            503: {"model": schemas.State, "description": "Not yet, or no longer: `state` has the reason"}
+        },
     )
     pages.install(app)
     openapi.install(app)

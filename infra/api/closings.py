@@ -54,7 +54,7 @@ router = APIRouter(prefix="/v1", tags=["payments"])
         CloseWebhook,
         {
             "webhook_id": 7,
-            "reason": "a dispute without an amount: resolved by hand as lost",
+            "reason": "a dispute without an amount: resolved by an operator as lost",
             "evidence": "case PP-D-4012 in PayPal's resolution centre",
             "who": "Kim",
         },

@@ -97,7 +97,7 @@ def _about(
     """AegisPay: a payment orchestrator on Kafka and PostgreSQL.
 
     Exit codes: 0 done, 1 refused, not found or not clean, 2 mistyped, 3 no stack is up, 69 a server does not
-    answer or this machine lacks something, 78 misconfigured.
+    respond or this machine lacks something, 78 misconfigured.
     """
     _logs_apart()
 

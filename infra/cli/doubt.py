@@ -285,7 +285,7 @@ def _merchant(record: dict[str, Any]) -> str:
     if merchant is None:
         raise NotDone(
             f"{record['payment_id']} cannot be read: {record['status']}",
-            "It is parked: `aegispay parked list` says why",
+            "It is parked: `aegispay parked list` shows the reason",
         )
     return merchant
 

@@ -245,7 +245,7 @@ class _Runtime:
         if gap is not None and await committed_between(self._bootstrap, message.tp, *gap):
             self._fail(RecordsSkipped(f"{record.place} came where {gap[0]} was due"))
             return
-        # The partition may have been revoked while Kafka was asked.
+        # The partition may have been revoked while the runtime queried Kafka.
         entry = None if queue.revoked else queue.add(record)
         if entry is not None:
             await work.take(entry)
@@ -284,7 +284,7 @@ class _Runtime:
             queue.revoke()
             # Faust 0.15.3 forgets no held partition in a rebalance, and no backlog is left to let go of it.
             app.consumer.on_buffer_drop(tp)
-        # Another member may commit these partitions before they come back: what was committed here says
+        # Another member may commit these partitions before they come back: what was committed here shows
         # nothing then.
         self._committed.clear()
         if finished:
@@ -347,7 +347,7 @@ class _Runtime:
             work.stop()
             running |= work.running()
         # A call ends within DRAIN_S by its own deadline. What is cut off here, a report that Kafka does not
-        # take say, stays unacknowledged: its request is read again, and the claim tells what is left to do.
+        # take say, stays unacknowledged: its request is read again, and the claim shows what is left to do.
         if running:
             await asyncio.wait(running, timeout=DRAIN_S)
         if not self._app.crashed:

@@ -73,7 +73,7 @@ class Watched(Generic[T]):
         while True:
             stamp = _stamp(named)
             value, files = self._read(self._file)
-            # The first reading tells which files there are; only those that were stamped before it count as
+            # The first reading finds which files there are; only those that were stamped before it count as
             # seen.
             if files <= named:
                 return value, {path: stamp[path] for path in files}

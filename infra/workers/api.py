@@ -98,8 +98,8 @@ async def _serve(process: Process, app: FastAPI, listening: socket.socket) -> No
         stop_requested.cancel()
         watching.cancel()
         process.not_ready("stopping")
-        # Requests that wait for a reply are answered first, with what is known: the server need not wait for
-        # them.
+        # Requests that wait for a reply get their response first, with what is known: the server need not
+        # wait for them.
         context.bus.replies.stop_waiting()
         server.should_exit = True
         await serving

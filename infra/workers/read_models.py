@@ -102,7 +102,7 @@ class PaymentReadModel:
         BATCH_RECORDS.observe(len(records))
         now = clock.now()
         for event in arrived:
-            # The command worker's clock gave the event its time, this machine's says now.
+            # The command worker's clock gave the event its time, this machine's gives the present.
             LAG_SECONDS.observe((now - event.body.timestamp).total_seconds())
         _count(done, self._log)
 

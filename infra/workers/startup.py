@@ -62,7 +62,7 @@ async def _postgres_responds(process: Process, conninfo: str) -> bool:
                 return True
         except psycopg.OperationalError as error:
             # libpq gives no SQLSTATE for a connection that failed, so this reads the server's English. Of a
-            # server with other messages it only takes longer to notice: the process waits, and says for what.
+            # server with other messages it only takes longer to notice: the process waits, and logs for what.
             if "authentication failed" in str(error) or "does not exist" in str(error):
                 text = f"PostgreSQL refuses {process.name}: check AEGISPAY_DATABASE_URL and run `aegispay migrate`"
                 raise Misconfigured(text) from error

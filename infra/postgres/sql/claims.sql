@@ -37,7 +37,7 @@ ORDER BY operation_id, step
 ON CONFLICT (operation_id, step) DO UPDATE
     SET state = 'closed', result = excluded.result
     -- A step that a query closed meanwhile still takes the result of the call that was under way: its result
-    -- is NULL, or says only that the step goes on. A final result is never replaced.
+    -- is NULL, or records only that the step goes on. A final result is never replaced.
     WHERE CASE WHEN excluded.tries < 32767 THEN sent.state = 'open' AND sent.tries <= excluded.tries
                ELSE sent.result IS NULL OR sent.result ->> 'kind' IN ('PENDING', 'ACTION_REQUIRED') END
 RETURNING operation_id, step

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 
 class Tried(NamedTuple):
-    """`interface`: the version that the client asks the PSP for, or calls."""
+    """`interface`: the version that the client requests from the PSP, or calls."""
 
     gateway: str
     language: str

@@ -76,7 +76,7 @@ def _accounts(running: StackState) -> Finding:
         with connect(of_stack(DatabaseSettings, running, "audit"), "doctor") as connection:
             removed = removed_accounts.find(connection, named)
     except psycopg.OperationalError:
-        return Finding("accounts", "PostgreSQL does not respond", "`aegispay logs postgres` says why")
+        return Finding("accounts", "PostgreSQL does not respond", "`aegispay logs postgres` shows the reason")
     found = f"{len(named)} named"
     if not removed:
         return Finding("accounts", f"{found}; nothing is open at any other", None)

@@ -173,8 +173,8 @@ async def at_once() -> bool:
 
 
 def _error_in(line: str) -> str | None:
-    """Returns the error of a log line as infra/process/runtime.py writes it, empty for a line that says that
-    all was well until then. None: the line says neither."""
+    """Returns the error of a log line as infra/process/runtime.py writes it, empty for a line that records
+    that all was well until then. None: the line is neither."""
     try:
         content = json.loads(line)
     except ValueError:
@@ -216,9 +216,9 @@ def _reason_in(lines: list[str]) -> str | None:
     text = "\n".join(lines)
     if _TRACEBACK in text and (error := _errors_of(text)):
         return error
-    told = [line.strip() for line in lines if not _NO_REASON.fullmatch(line.strip())]
-    severe = [line for line in told if _SEVERE.search(line)]
-    return next(reversed(severe or told), None)
+    reasons = [line.strip() for line in lines if not _NO_REASON.fullmatch(line.strip())]
+    severe = [line for line in reasons if _SEVERE.search(line)]
+    return next(reversed(severe or reasons), None)
 
 
 def tail(log: Path, lines: int = 8) -> str:

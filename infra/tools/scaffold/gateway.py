@@ -2,7 +2,7 @@
 nothing.
 
 What it writes sends nothing and decides nothing, because its declaration has no kind of operation. The
-conformance suite asks for each kind that is added. See docs/adding-a-gateway.md.
+conformance suite requires each kind that is added. See docs/adding-a-gateway.md.
 """
 
 import ast
