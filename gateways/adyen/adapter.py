@@ -63,7 +63,7 @@ FACTS: Final = Facts(
 
 @dataclass(frozen=True, slots=True)
 class Adyen:
-    """The adapter for Adyen's Checkout API v72 (docs.adyen.com/api-explorer/Checkout/72)."""
+    """The adapter for Adyen's Checkout API v72 (docs.adyen.com/api-explorer/Checkout/72/overview)."""
 
     @property
     def facts(self) -> Facts:

@@ -39,7 +39,8 @@ unknown, of_another = _OUTCOMES.unknown, _OUTCOMES.of_another
 
 def refused(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outcome:
     """The outcome of any status but the one of success. Source:
-    docs.adyen.com/development-resources/error-codes and .../response-handling."""
+    docs.adyen.com/development-resources/error-codes and
+    docs.adyen.com/development-resources/response-handling."""
     code = error_code(body)
     if code is None:
         # Not Adyen's own words: whatever stands in between may have passed the call on.

@@ -2,8 +2,8 @@
 
 Invariant: the signature vouches for eight fields only; a login vouches for the whole body.
 
-Source: docs.adyen.com/development-resources/webhooks/verify-hmac-signatures. Nothing is escaped, so that
-an item is read only where no signed field can hold another one's text.
+Source: docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures. Nothing is
+escaped, so that an item is read only where no signed field can hold another one's text.
 """
 
 import base64

@@ -89,7 +89,7 @@ FACTS: Final = Facts(
 
 @dataclass(frozen=True, slots=True)
 class Braintree:
-    """The adapter for Braintree's GraphQL API (developer.paypal.com/braintree/graphql)."""
+    """The adapter for Braintree's GraphQL API (developer.paypal.com/braintree/graphql/reference)."""
 
     @property
     def facts(self) -> Facts:

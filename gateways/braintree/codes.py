@@ -70,7 +70,7 @@ def of_rejection(reason: str | None) -> Meaning:
 def of_processor(code: str | None, decline_type: str | None) -> Meaning:
     """Returns the meaning of a decline. Braintree's own split into soft and hard goes before the table's, but
     only the code can give a hint or show a duplicate. Source:
-    developer.paypal.com/braintree/docs/reference/general/processor-responses."""
+    developer.paypal.com/braintree/docs/reference/general/processor-responses/authorization-responses."""
     listed = _PROCESSOR.get(code or "", _NEW)
     if listed.verdict in {"DUPLICATE", "APPROVED"}:
         return listed

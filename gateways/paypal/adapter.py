@@ -83,7 +83,8 @@ FACTS: Final = Facts(
 
 @dataclass(frozen=True, slots=True)
 class PayPal:
-    """The adapter for PayPal's Orders API v2 and Payments API v2 (developer.paypal.com/docs/api)."""
+    """The adapter for PayPal's Orders API v2 and Payments API v2 (developer.paypal.com/docs/api/orders/v2 and
+    developer.paypal.com/docs/api/payments/v2)."""
 
     @property
     def facts(self) -> Facts:

@@ -1,5 +1,6 @@
-"""Adyen's webhooks: the item that each has, and its signature. Source: docs.adyen.com on webhooks and HMAC
-signatures.
+"""Adyen's webhooks: the item that each has, and its signature. Source:
+docs.adyen.com/development-resources/webhooks and
+docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures.
 """
 
 import base64

@@ -1,5 +1,5 @@
-"""Test values and what the simulator does with them. Source: docs.adyen.com on result code testing; tokens
-are its own.
+"""Test values and what the simulator does with them. Source:
+docs.adyen.com/development-resources/testing/result-codes; tokens are its own.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""Declares PayPal to the simulator, and its test values. Source of these: developer.paypal.com, card
-testing."""
+"""Declares PayPal to the simulator, and its test values. Source of these:
+developer.paypal.com/tools/sandbox/card-testing."""
 
 from typing import Final
 

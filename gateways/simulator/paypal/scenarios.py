@@ -49,7 +49,8 @@ ISSUES: Final = (
 )
 _CODES: Final = ("0500", "5120", "5400", "5650", "9500", "00N7", "5200", "1340")
 
-# Source: developer.paypal.com, card testing: the cardholder's name forces the response, in this case.
+# Source: developer.paypal.com/tools/sandbox/card-testing. The cardholder's name forces the response, in this
+# case.
 NAMES: Final = {
     "CCREJECT-REFUSED": Scenario(processor="0500"),
     "CCREJECT-SF": Scenario(processor="9500"),

@@ -1,5 +1,5 @@
-"""Signs webhooks, and verifies them for `verify-webhook-signature`. Source: developer.paypal.com,
-webhooks."""
+"""Signs webhooks, and verifies them for `verify-webhook-signature`. Source:
+developer.paypal.com/api/rest/webhooks/rest and developer.paypal.com/docs/api/webhooks/v1."""
 
 import json
 import re
