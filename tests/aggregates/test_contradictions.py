@@ -166,7 +166,7 @@ def test_a_payment_stays_frozen_by_what_else_contradicts_it():
     assert settled.open_reason == "executed twice: another id at the PSP for one operation"
 
 
-def test_a_look_up_that_finds_again_what_one_had_not_found_ends_the_freeze():
+def test_a_lookup_that_finds_again_what_one_had_not_found_ends_the_freeze():
     made = captured()
     say(made, S.PROVEN_ABSENT, 1, source="query")
     assert made.frozen
@@ -188,7 +188,7 @@ def denied() -> Payment:
 @pytest.mark.parametrize(
     ("state", "balances"), [(S.APPROVED, None), (S.UNKNOWN, Balances(1099, None, 0))], ids=["said", "totals"]
 )
-def test_a_webhook_that_says_what_the_look_up_says_ends_the_freeze_of_one_that_denied_it(state, balances):
+def test_a_webhook_that_says_what_the_lookup_says_ends_the_freeze_of_one_that_denied_it(state, balances):
     made = denied()
 
     webhook(made, state, 3, balances=balances)

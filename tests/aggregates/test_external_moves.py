@@ -265,7 +265,7 @@ def test_a_webhook_that_names_another_charge_of_the_same_amount_is_asked_about()
 
 
 @pytest.mark.parametrize("kind", ["sale", "refund"])
-def test_what_a_look_up_finds_twice_was_executed_twice_and_freezes_the_payment(kind):
+def test_what_a_lookup_finds_twice_was_executed_twice_and_freezes_the_payment(kind):
     made = captured()
     if kind == "refund":
         merchant_commands.refund(made, 400, command(), reason=None)

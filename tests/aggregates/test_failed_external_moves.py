@@ -50,7 +50,7 @@ def test_a_capture_made_externally_that_did_not_settle_is_taken_back_and_its_hol
     assert (made.status, made.totals.captured, made.frozen) == (Status.EXPIRED, 0, False)
 
 
-def test_a_webhook_that_a_move_has_failed_freezes_the_payment_where_the_look_up_still_counts_it():
+def test_a_webhook_that_a_move_has_failed_freezes_the_payment_where_the_lookup_still_counts_it():
     made = refunded_externally(400, ORDERS, (Move("refund", "re_1", 400),))
     move = operation_of(made)
     hears(made, FAILED)

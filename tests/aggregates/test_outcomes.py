@@ -102,7 +102,7 @@ def test_a_psp_that_no_longer_knows_what_it_approved_freezes_the_payment():
     assert made.status is Status.CAPTURED
 
 
-def test_a_look_up_from_before_the_approval_changes_nothing():
+def test_a_lookup_from_before_the_approval_changes_nothing():
     made = payment()
     say(made, source="webhook", observed_at=NOW + timedelta(seconds=30))
     say(made, S.DECLINED_SOFT, source="query", observed_at=NOW + timedelta(seconds=21))

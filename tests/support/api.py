@@ -91,7 +91,7 @@ async def served(settings: ApiSettings, key: str) -> AsyncIterator[Api]:
 
 
 class Worker:
-    """What stands behind the API: reads the commands, and says what the test tells it to."""
+    """What stands behind the API: reads the commands, and replies as the test sets."""
 
     def __init__(self, environment: Environment) -> None:
         self._prefix = environment.prefix

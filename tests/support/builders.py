@@ -31,7 +31,7 @@ ROUTE = Route((PSP,), RetryPolicy())
 TWO_ACCOUNTS = Route((PSP, SECOND_PSP), RetryPolicy())
 MULTICAPTURE = Route((SECOND_PSP,), RetryPolicy())
 WEBHOOK_ONLY = Route((replace(PSP, gateway="adyen", account="ady", limits=frozenset({"no_lookup"})),))
-"""A PSP that cannot be asked: its webhooks are the truth."""
+"""A PSP that cannot be queried: its webhooks are the truth."""
 ORDERS = Route(
     (
         replace(
@@ -66,7 +66,7 @@ def create_payment(**other: Any) -> CreatePayment:
 def word(
     payment: Payment, state: DisputeState = "opened", amount_minor: int = 1099, **other: Any
 ) -> DisputeReport:
-    """What a PSP says of a dispute of the payment's first operation."""
+    """A PSP's report of a dispute of the payment's first operation."""
     fields: dict[str, Any] = {
         "dispute_id": "dp_1",
         "operation_id": next(iter(payment.operations), "nothing-s9"),

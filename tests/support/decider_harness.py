@@ -75,7 +75,7 @@ def authorized(harness: DeciderHarness, key: str = "order-1") -> UUID:
 
 
 def say(harness: DeciderHarness, payment: UUID, **outcome: Any) -> list[Reply]:
-    """Of its newest operation, about all that was asked for."""
+    """Of its newest operation, about all that was requested."""
     stands = harness.payment(payment)
     newest = list(stands.operations.values())[-1]
     fields = {"amount_minor": newest.amount.minor, "psp_id": f"psp_{newest.ordinal}"} | outcome

@@ -144,9 +144,9 @@ class Environments:
             self._used = []
             wanted = [topic for environment in environments for topic in environment.topics]
             settings = environments[0].settings(KafkaSettings, "admin")
-            answer = await admin.create_topics([topic_admin.new_topic(topic, settings) for topic in wanted])
-            assert all(code == 0 for _, code, *_ in answer.topic_errors), answer
-            # The broker that is asked next learns of them a little later than the controller.
+            response = await admin.create_topics([topic_admin.new_topic(topic, settings) for topic in wanted])
+            assert all(code == 0 for _, code, *_ in response.topic_errors), response
+            # The broker that gets the next request learns of them a little later than the controller.
             async with asyncio.timeout(30):
                 while topic_admin._missing(await topic_admin._found(admin, wanted), wanted):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)

@@ -24,9 +24,9 @@ from tests.support import builders
 from tests.support.environment import Environment
 
 
-def captured(**asked: Any) -> list[StoredEvent]:
+def captured(**fields: Any) -> list[StoredEvent]:
     """requested, started, approved."""
-    payment = requested(**asked)
+    payment = requested(**fields)
     report = builders.report(
         builders.operation_of(payment), amount_minor=payment.amount.minor, currency=payment.amount.currency
     )
@@ -37,7 +37,7 @@ def captured(**asked: Any) -> list[StoredEvent]:
 
 
 def doubtful() -> list[StoredEvent]:
-    """requested, started, unknown, asked, approved."""
+    """requested, started, unknown, queried, approved."""
     payment = in_doubt()
     later = builders.NOW + timedelta(minutes=1)
     timers.wake(payment, builders.ROUTE, builders.cause(later, uuid4()))
@@ -46,9 +46,9 @@ def doubtful() -> list[StoredEvent]:
     return stored(payment)
 
 
-def in_doubt(**asked: Any) -> Payment:
+def in_doubt(**fields: Any) -> Payment:
     """requested, started, unknown; since NOW."""
-    payment = requested(**asked)
+    payment = requested(**fields)
     unknown = builders.report(
         builders.operation_of(payment),
         OperationState.UNKNOWN,
@@ -71,13 +71,13 @@ def charged_twice() -> Payment:
     reported = ((second, "call"), (first, "webhook"), (first, "query"), (second, "query"))
     for later_s, (name, source) in enumerate(reported, start=2):
         observed_at = builders.NOW + timedelta(seconds=later_s)
-        said = builders.report(name, source=source, psp_id=f"pi_{name[-1]}", observed_at=observed_at)
-        outcomes.take(payment, said, builders.TWO_ACCOUNTS, builders.cause(command_id=uuid4()))
+        reported = builders.report(name, source=source, psp_id=f"pi_{name[-1]}", observed_at=observed_at)
+        outcomes.take(payment, reported, builders.TWO_ACCOUNTS, builders.cause(command_id=uuid4()))
     return payment
 
 
-def requested(**asked: Any) -> Payment:
-    content = builders.payment_request(**{"idempotency_key": str(uuid4())} | asked)
+def requested(**fields: Any) -> Payment:
+    content = builders.payment_request(**{"idempotency_key": str(uuid4())} | fields)
     id_ = payment_id(content.merchant_id, content.idempotency_key)
     return attempts.request(id_, content, builders.ROUTE, builders.cause(fingerprint="f" * 64))
 

@@ -1,5 +1,5 @@
-"""A small PSP for tests of the agent: its adapter, and its server, which keeps a ledger and says what it is
-told to."""
+"""A small PSP for tests of the agent: its adapter, and its server, which keeps a ledger and response what
+it is set."""
 
 import asyncio
 import json
@@ -104,10 +104,10 @@ class FakePsp:
         headers = {"Key": call.key, "Secret": credentials.secret}
         return HttpRequest("POST", "/charges", headers, json.dumps(content).encode())
 
-    def outcome(self, call: Call, answer: HttpResponse) -> Outcome:
-        if answer.status != 200:
-            return Outcome(kind="UNKNOWN", code=f"http_{answer.status}")
-        status = json.loads(answer.body)["status"]
+    def outcome(self, call: Call, response: HttpResponse) -> Outcome:
+        if response.status != 200:
+            return Outcome(kind="UNKNOWN", code=f"http_{response.status}")
+        status = json.loads(response.body)["status"]
         psp_id = "ch_1" if status in {"approved", "challenged"} else None
         next_step = str(int(call.step) + 1) if status.startswith("goes_on") else None
         return Outcome.model_validate(
@@ -125,8 +125,8 @@ class FakePsp:
             return Outcome(kind="UNKNOWN", code="target_unknown")
         return HttpRequest("GET", f"/charges/{call.reference}", {"Secret": credentials.secret}, None)
 
-    def found(self, call: Call, answer: HttpResponse) -> Outcome | None:
-        return None if answer.status == 404 else self.outcome(call, answer)
+    def found(self, call: Call, response: HttpResponse) -> Outcome | None:
+        return None if response.status == 404 else self.outcome(call, response)
 
     def cancel(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
         if call.psp_id is None:
@@ -134,8 +134,8 @@ class FakePsp:
         headers = {"Key": call.key, "Secret": credentials.secret}
         return HttpRequest("POST", f"/charges/{call.psp_id}/end", headers, b"{}")
 
-    def cancelled(self, call: Call, answer: HttpResponse) -> Outcome:
-        return self.outcome(call, answer)
+    def cancelled(self, call: Call, response: HttpResponse) -> Outcome:
+        return self.outcome(call, response)
 
     def read_webhook(
         self, webhook: Webhook, keys: WebhookKeys, now: datetime
@@ -145,46 +145,48 @@ class FakePsp:
 
 @dataclass
 class TillServer:
-    """`says`: the next answers to a charge, `approved` when it is empty; `says_to_end`: to a cancel, `ended`.
-    `lost`: charged, or ended, and never answered. `gone`: neither. `error`, `away`: neither, with HTTP 500 or
-    503. `finds`: what a lookup says of what is there."""
+    """`responses`: the next ones to a charge, `approved` when it is empty; `cancel_responses`: to a
+    cancel. `lost`: charged, or ended, and without a response. `gone`: neither. `error`, `away`: neither,
+    with HTTP 500 or 503. `finds`: the status that a lookup shows of what is there."""
 
     url: str = ""
-    says: deque[str] = field(default_factory=deque)
-    says_to_end: deque[str] = field(default_factory=deque)
+    responses: deque[str] = field(default_factory=deque)
+    cancel_responses: deque[str] = field(default_factory=deque)
     finds: str = "approved"
     charges: dict[str, str] = field(default_factory=dict)  # key -> reference
-    asked: list[dict[str, object]] = field(default_factory=list)  # what the charges were asked with
+    charge_requests: list[dict[str, object]] = field(
+        default_factory=list
+    )  # the bodies of the charge requests
     ends: list[str] = field(default_factory=list)  # keys of cancels, in the order in which they came
     lookups: int = 0
     hold: asyncio.Event | None = None
 
     @property
     def sends(self) -> int:
-        return len(self.asked)
+        return len(self.charge_requests)
 
     async def charge(self, request: web.Request) -> web.StreamResponse:
-        says = self.says.popleft() if self.says else "approved"
+        response = self.responses.popleft() if self.responses else "approved"
         content = await request.json()
-        self.asked.append(content)
-        if says == "gone":
+        self.charge_requests.append(content)
+        if response == "gone":
             return _cut(request)
-        if says in {"approved", "lost", "challenged"}:
+        if response in {"approved", "lost", "challenged"}:
             self.charges[request.headers["Key"]] = content["reference"]
         if self.hold is not None:
             await self.hold.wait()
-        if says == "lost":
+        if response == "lost":
             return _cut(request)
-        return web.json_response({"status": says}, status=_STATUSES.get(says, 200))
+        return web.json_response({"status": response}, status=_STATUSES.get(response, 200))
 
     async def end(self, request: web.Request) -> web.StreamResponse:
         self.ends.append(request.headers["Key"])
-        says = self.says_to_end.popleft() if self.says_to_end else "ended"
-        if says in {"ended", "lost"}:
+        response = self.cancel_responses.popleft() if self.cancel_responses else "ended"
+        if response in {"ended", "lost"}:
             self.finds = "ended"
-        if says in {"gone", "lost"}:
+        if response in {"gone", "lost"}:
             return _cut(request)
-        return web.json_response({"status": says}, status=_STATUSES.get(says, 200))
+        return web.json_response({"status": response}, status=_STATUSES.get(response, 200))
 
     async def look_up(self, request: web.Request) -> web.StreamResponse:
         self.lookups += 1

@@ -24,12 +24,12 @@ class ApiClient:
         self, path: str, body: dict[str, Any], key: str, wait_s: int = 0
     ) -> tuple[int, dict[str, Any]]:
         headers = {"Idempotency-Key": key, "Prefer": f"wait={wait_s}"}
-        async with self.session.post(self.url + path, json=body, headers=headers) as answer:
-            return answer.status, await answer.json(content_type=None)
+        async with self.session.post(self.url + path, json=body, headers=headers) as response:
+            return response.status, await response.json(content_type=None)
 
     async def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        async with self.session.get(self.url + path) as answer:
-            return answer.status, await answer.json(content_type=None)
+        async with self.session.get(self.url + path) as response:
+            return response.status, await response.json(content_type=None)
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ POINTS: Final = {
 
 
 def rough(count: int, rate: float, run: str) -> list[Order]:
-    """Enough answers are lost or late that the timers have something to do."""
+    """Enough responses are lost or late that the timers have something to do."""
     return list(orders(seed=11, count=count, rate=rate, run=run, conditions="rough"))
 
 

@@ -95,7 +95,7 @@ def act(payment: Payment, step: Step, number: int, now: datetime, route: Route, 
 class Message:
     step: Step
     number: int
-    said: Report
+    report: Report
     now: datetime
 
 
@@ -107,7 +107,7 @@ def _deliver(payment: Payment, message: Message, route: Route) -> None:
     reported = cause(message.now, command_id)
     match message.step.what:
         case "report":
-            outcomes.take(payment, message.said, route, reported)
+            outcomes.take(payment, message.report, route, reported)
         case "wake":
             timers.wake(payment, route, reported)
         case "dispute":
@@ -135,7 +135,7 @@ def _command(payment: Payment, message: Message, commanded: Cause) -> None:
         case "resolve":
             resolution.resolve(
                 payment,
-                message.said.operation_id,
+                message.report.operation_id,
                 "charged" if step.flag else "not_charged",
                 step.amount_minor,
                 evidence="the PSP's page",
@@ -158,22 +158,22 @@ def _command(payment: Payment, message: Message, commanded: Cause) -> None:
 
 def _dispute(payment: Payment, message: Message, reported: Cause) -> None:
     step = message.step
-    told = word(
+    dispute = word(
         payment,
         DISPUTE_STATES[message.number % len(DISPUTE_STATES)],
         step.amount_minor or 1099,
         dispute_id=f"dp_{step.which % 2}",
-        operation_id=message.said.operation_id,
+        operation_id=message.report.operation_id,
         currency=step.currency,
         reported_at=message.now - timedelta(seconds=100) if step.flag else None,
         observed_at=message.now,
     )
-    disputes.take(payment, told, reported)
+    disputes.take(payment, dispute, reported)
 
 
 def _report(payment: Payment, name: str, step: Step, now: datetime) -> Report:
-    """Mostly what a PSP says that does what it is asked for; sometimes not."""
-    asked = payment.operations[name].amount.minor
+    """Mostly the report of a PSP that does as requested; sometimes not."""
+    requested = payment.operations[name].amount.minor
     honest = step.which < 6
     sent = payment.operations[name].step
     waits = step.state in {OperationState.PENDING, OperationState.ACTION_REQUIRED}
@@ -181,7 +181,7 @@ def _report(payment: Payment, name: str, step: Step, now: datetime) -> Report:
         name,
         step.state,
         psp_id=f"psp_{name}" if honest else step.psp_id,
-        amount_minor=asked if honest else step.amount_minor,
+        amount_minor=requested if honest else step.amount_minor,
         currency="EUR" if honest else step.currency,
         source=step.source,
         hint=step.hint,

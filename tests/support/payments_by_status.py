@@ -40,7 +40,7 @@ def command() -> Cause:
 
 
 def say(made: Payment, state: OperationState = S.APPROVED, operation: str | None = None, **other) -> None:
-    """Of the newest operation, or of a named one: about all that was asked for."""
+    """Of the newest operation, or of a named one: about all that was requested."""
     name = operation or operation_of(made)
     fields = {"amount_minor": made.operations[name].amount.minor, "psp_id": f"psp_{name}", "code": "code"}
     at = NOW + timedelta(seconds=2 + next(_numbers))

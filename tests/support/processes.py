@@ -123,7 +123,7 @@ class Running:
         )
 
         async def ready() -> bool:
-            return await asyncio.to_thread(answers, f"http://127.0.0.1:{metrics_port}/ready")
+            return await asyncio.to_thread(responds, f"http://127.0.0.1:{metrics_port}/ready")
 
         log = self.folder / f"{name}.log"
         return Program(name, (sys.executable, "-m", module), log, ready, env | {"PYTHONPATH": str(_ROOT)})
@@ -220,8 +220,8 @@ class Running:
 
 
 async def shop(stack: Running, wanted: Sequence[Order], enough: Callable[[], bool] = lambda: False) -> int:
-    """Orders on schedule, whatever is down, until it is enough; each is sent again with its key until it is
-    answered. Returns how many there were."""
+    """Orders on schedule, whatever is down, until it is enough; each is sent again with its key until its
+    reply comes. Returns how many there were."""
     clock = asyncio.get_running_loop().time
     sent = 0
     async with stack.client() as client, asyncio.TaskGroup() as group:
@@ -247,10 +247,10 @@ async def _order(client: Client, order: Order) -> None:
 _ROOT: Final = Path(__file__).parent.parent.parent
 
 
-def answers(url: str) -> bool:
+def responds(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 

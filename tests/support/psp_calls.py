@@ -1,4 +1,4 @@
-"""Builds the calls that tests of an adapter read answers for, as the agent makes them, and the answers'
+"""Builds the calls that tests of an adapter read responses for, as the agent makes them, and the responses'
 envelope."""
 
 from dataclasses import replace
@@ -50,6 +50,6 @@ def later(
     return replace(first, **(known | changes))
 
 
-def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> HttpResponse:
-    """Builds an answer; a body that is no bytes is written as JSON."""
+def http_response(status: int, body: Any, headers: dict[str, str] | None = None) -> HttpResponse:
+    """Builds a response; a body that is no bytes is written as JSON."""
     return HttpResponse(status, headers or {}, body if isinstance(body, bytes) else orjson.dumps(body))

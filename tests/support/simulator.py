@@ -29,7 +29,7 @@ async def _switched(stack: Running, inside: dict[str, Any], after: dict[str, Any
 
 @asynccontextmanager
 async def failing(stack: Running) -> AsyncIterator[None]:
-    """It answers every call with 503."""
+    """It responds to every call with 503."""
     inside, after = {"down_s": 120, "down": "failing"}, {"down_s": 0.001, "down": "failing"}
     async with _switched(stack, inside, after):
         yield
@@ -42,7 +42,7 @@ async def faulty(stack: Running, *faults: dict[str, Any]) -> AsyncIterator[None]
 
 
 async def tells(stack: Running, payment: UUID, operation_id: str, source: Any, **outcome: Any) -> None:
-    """A report of our own making, as if the PSP had said so."""
+    """A report of our own making, as if it came from the PSP."""
     message = RecordOutcome(
         command_id=uuid4(),
         payment_id=payment,
@@ -60,7 +60,7 @@ async def tells(stack: Running, payment: UUID, operation_id: str, source: Any, *
 
 
 async def disputes(stack: Running, payment: UUID, **dispute: Any) -> None:
-    """As if a webhook had said so of its sale."""
+    """As if a webhook had reported it of its sale."""
     message = RecordDispute(
         command_id=uuid4(),
         payment_id=payment,
@@ -96,7 +96,7 @@ async def challenge(action_url: str, result: Literal["pass", "fail"]) -> str | N
     """The customer presses a button at the bank. Where the PSP sends it then, if anywhere."""
     async with (
         aiohttp.ClientSession() as bank,
-        bank.post(action_url, data={"result": result}, allow_redirects=False) as answer,
+        bank.post(action_url, data={"result": result}, allow_redirects=False) as response,
     ):
-        assert answer.status in {200, 303}, await answer.text()
-        return answer.headers.get("Location")
+        assert response.status in {200, 303}, await response.text()
+        return response.headers.get("Location")

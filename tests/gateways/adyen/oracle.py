@@ -1,4 +1,4 @@
-"""Judges what is made of Adyen's answers and events, by its documents."""
+"""Judges the outcomes read from Adyen's responses and events, by its documents."""
 
 import re
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from tests.gateways.adyen.payloads import (
     CALL,
     MODIFICATION,
     PSP_ID,
-    answer,
     error,
+    http_response,
     item,
     paid,
     received,
@@ -30,16 +30,16 @@ LIKELY: Final[list[Any]] = [
 ]
 
 
-def _answers(call: Call) -> list[HttpResponse]:
+def _responses(call: Call) -> list[HttpResponse]:
     if call.kind in {"authorize", "sale"} and call.step != "3":
         part = paid(call, "PartiallyAuthorised", amount={"value": 400, "currency": "USD"})
         taken = (paid(call), paid(call, "Pending"), part, redirected(call), refused("12"))
-        return [*(answer(200, body) for body in taken), answer(422, error(422, "704"))]
-    return [answer(201, received(call)), answer(422, error(422, "167"))]
+        return [*(http_response(200, body) for body in taken), http_response(422, error(422, "704"))]
+    return [http_response(201, received(call)), http_response(422, error(422, "167"))]
 
 
 def done(call: Call, shown: Mapping[str, Any]) -> int | None:
-    """Only an authorization is told by an answer; a part of it may be."""
+    """A response reports only an authorization, whole or in part."""
     amount, result = shown.get("amount"), shown.get("resultCode")
     if (call.kind, shown.get("merchantReference")) != ("authorize", call.reference):
         return None
@@ -53,7 +53,7 @@ def done(call: Call, shown: Mapping[str, Any]) -> int | None:
 
 ORACLE: Final = Oracle(
     done=done,
-    answers=[(call, _answers(call)) for call in ALL],
+    responses=[(call, _responses(call)) for call in ALL],
     likely=LIKELY,
     known_as=lambda _: PSP_ID,
     statuses={"APPROVED": {200}, "DECLINED": {200, 422}},

@@ -1,4 +1,4 @@
-"""Adyen's answers and webhooks as its documents show them, for tests of what we read in them."""
+"""Adyen's responses and webhooks as its documents show them, for tests of what we read in them."""
 
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -75,7 +75,7 @@ def error(status: int, code: str, message: str = "Something is not right.", **mo
     return {"status": status, "errorCode": code, "message": message, "errorType": "validation", **more}
 
 
-answer: Final = psp_calls.answer
+http_response: Final = psp_calls.http_response
 
 
 def item(event: str, reference: str, *, success: bool = True, **more: Any) -> dict[str, Any]:

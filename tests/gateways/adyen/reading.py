@@ -24,8 +24,8 @@ def read(webhook: Webhook, keys: WebhookKeys = KEYS) -> tuple[Notice, ...] | Web
     return ADYEN.read_webhook(webhook, keys, NOW)
 
 
-def told(event: str, reference: str, *, success: bool = True, **more: Any) -> Notice:
-    said = read(webhook(item(event, reference, success=success, **more)))
-    assert not isinstance(said, WebhookRefused), said
-    (notice,) = said
+def notice_of(event: str, reference: str, *, success: bool = True, **more: Any) -> Notice:
+    notices = read(webhook(item(event, reference, success=success, **more)))
+    assert not isinstance(notices, WebhookRefused), notices
+    (notice,) = notices
     return notice

@@ -11,7 +11,7 @@ from tests.gateways.adyen.payloads import (
     MODIFICATION,
     PSP_ID,
 )
-from tests.gateways.adyen.reading import SALE, told
+from tests.gateways.adyen.reading import SALE, notice_of
 
 DISPUTES = {
     "REQUEST_FOR_INFORMATION": "inquiry",
@@ -33,9 +33,9 @@ DISPUTES = {
 
 
 @pytest.mark.parametrize(("event", "state"), DISPUTES.items())
-def test_a_dispute_is_told_with_its_amount_reason_and_deadline(event: str, state: Any):
+def test_a_dispute_is_reported_with_its_amount_reason_and_deadline(event: str, state: Any):
     more = {"chargebackReasonCode": " 4853", "defensePeriodEndsAt": "2027-01-01T03:03:07+02:00"}
-    notice = told(event, SALE, reason="Goods not received", additionalData=more)
+    notice = notice_of(event, SALE, reason="Goods not received", additionalData=more)
 
     assert (notice.reference, notice.psp_id, notice.outcome) == (SALE, PSP_ID, None)
     assert notice.dispute == Dispute(
@@ -61,7 +61,7 @@ def test_a_dispute_is_told_with_its_amount_reason_and_deadline(event: str, state
     ],
 )
 def test_what_is_only_for_reading_never_costs_the_dispute(more: dict[str, Any]):
-    notice = told("CHARGEBACK", SALE, **more)
+    notice = notice_of("CHARGEBACK", SALE, **more)
 
     assert notice.dispute is not None
     assert (notice.dispute.state, notice.dispute.amount_minor) == ("opened", 1099)
@@ -69,14 +69,14 @@ def test_what_is_only_for_reading_never_costs_the_dispute(more: dict[str, Any]):
 
 
 def test_a_dispute_that_cannot_be_read_is_an_alarm_beside_its_payment():
-    notice = told("CHARGEBACK", SALE, amount={"currency": "XXX", "value": 1})
+    notice = notice_of("CHARGEBACK", SALE, amount={"currency": "XXX", "value": 1})
 
     assert (notice.reference, notice.psp_id) == (SALE, PSP_ID)
     assert (notice.alarm, notice.dispute, notice.outcome) == ("dispute_unreadable", None, None)
 
 
 def test_a_dispute_without_our_reference_or_its_payments_id_has_no_way():
-    notice = told("SECOND_CHARGEBACK", "Order 7", originalReference=...)
+    notice = notice_of("SECOND_CHARGEBACK", "Order 7", originalReference=...)
 
     assert (notice.reference, notice.psp_id) == (None, None)
     assert notice.dispute is not None

@@ -15,7 +15,7 @@ from tests.gateways.adyen.payloads import (
     PAGE,
     PAYMENT,
     PSP_ID,
-    answer,
+    http_response,
     paid,
     redirected,
     refused,
@@ -29,26 +29,26 @@ def short(outcome: Outcome) -> tuple[str, str | None]:
     return outcome.kind, outcome.code
 
 
-def said(body: Any, call: Call = AUTHORIZE) -> Outcome:
-    return ADYEN.outcome(call, answer(200, body))
+def outcome_of(body: Any, call: Call = AUTHORIZE) -> Outcome:
+    return ADYEN.outcome(call, http_response(200, body))
 
 
 @pytest.mark.parametrize("call", [AUTHORIZE, replace(BACK, kind="authorize", reference=AUTHORIZE.reference)])
-def test_an_authorisation_is_approved_by_its_answer(call: Call):
-    assert said(paid(call), call) == Outcome(kind="APPROVED", **USEFUL)
+def test_an_authorisation_is_approved_by_its_response(call: Call):
+    assert outcome_of(paid(call), call) == Outcome(kind="APPROVED", **USEFUL)
 
 
 @pytest.mark.parametrize("call", [CALL, BACK])
 def test_an_authorised_sale_goes_on_with_its_capture(call: Call):
-    assert said(paid(call), call) == Outcome(kind="PENDING", code="authorised", next_step="3", **USEFUL)
+    assert outcome_of(paid(call), call) == Outcome(kind="PENDING", code="authorised", next_step="3", **USEFUL)
 
 
 @pytest.mark.parametrize("call", [AUTHORIZE, CALL])
 @pytest.mark.parametrize("left_out", [{"amount": ...}, {"merchantReference": ...}])
-def test_an_answer_that_leaves_out_what_it_is_about_waits_for_the_webhook(
+def test_a_response_that_leaves_out_what_it_is_about_waits_for_the_webhook(
     call: Call, left_out: dict[str, Any]
 ):
-    outcome = said(paid(call, **left_out), call)
+    outcome = outcome_of(paid(call, **left_out), call)
 
     assert short(outcome) == ("PENDING", "not_echoed")
     assert (outcome.psp_id, outcome.next_step) == (PSP_ID, None)
@@ -67,7 +67,7 @@ def test_an_answer_that_leaves_out_what_it_is_about_waits_for_the_webhook(
 )
 @pytest.mark.parametrize("call", [AUTHORIZE, CALL])
 def test_a_result_that_is_no_end_is_none(call: Call, result: str, kind: str, useless: bool):
-    outcome = said(paid(call, result), call)
+    outcome = outcome_of(paid(call, result), call)
 
     assert short(outcome) == (kind, result)
     assert (outcome.repeat_is_useless, outcome.next_step, outcome.unlisted) == (useless, None, False)
@@ -75,7 +75,7 @@ def test_a_result_that_is_no_end_is_none(call: Call, result: str, kind: str, use
 
 @pytest.mark.parametrize("result", ["SomethingNew", "authorised", ""])
 def test_a_new_result_is_unknown_and_an_operator_should_list_it(result: str):
-    outcome = said(paid(result=result))
+    outcome = outcome_of(paid(result=result))
 
     assert short(outcome) == ("UNKNOWN", "unexpected_status")
     assert outcome.unlisted
@@ -83,8 +83,8 @@ def test_a_new_result_is_unknown_and_an_operator_should_list_it(result: str):
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"not json", {"resultCode": ["Authorised"]}])
-def test_an_answer_without_a_result_is_unknown(body: Any):
-    assert short(said(body)) == ("UNKNOWN", "unreadable_response")
+def test_a_response_without_a_result_is_unknown(body: Any):
+    assert short(outcome_of(body)) == ("UNKNOWN", "unreadable_response")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_authorisation_of_anything_else_is_unknown(call: Call, spoilt: dict[s
         body: Any = b'{"resultCode": "Authorised", "amount": {"value": 1e999}}'
     else:
         body = paid(call, **spoilt)
-    outcome = said(body, call)
+    outcome = outcome_of(body, call)
 
     assert short(outcome) == ("UNKNOWN", code)
     assert outcome.repeat_is_useless
@@ -119,7 +119,7 @@ def test_an_authorisation_of_anything_else_is_unknown(call: Call, spoilt: dict[s
 def test_a_part_is_approved_as_what_it_is():
     part = paid(result="PartiallyAuthorised", amount={"value": 400, "currency": "USD"})
 
-    assert said(part) == Outcome(
+    assert outcome_of(part) == Outcome(
         kind="APPROVED", code="partially_authorised", psp_id=PSP_ID, amount_minor=400, currency="USD"
     )
 
@@ -136,7 +136,7 @@ def test_a_part_is_approved_as_what_it_is():
     ],
 )
 def test_no_other_part_is(call: Call, spoilt: dict[str, Any]):
-    assert short(said(paid(call, "PartiallyAuthorised", **spoilt), call)) == (
+    assert short(outcome_of(paid(call, "PartiallyAuthorised", **spoilt), call)) == (
         "UNKNOWN",
         "partially_authorised",
     )
@@ -156,7 +156,7 @@ CLASSES = {
 @pytest.mark.parametrize("result", ["Refused", "Cancelled"])
 @pytest.mark.parametrize("code", codes.REFUSALS)
 def test_a_refusal_is_read_by_its_code(code: str, result: str):
-    outcome = said(refused(code) | {"resultCode": result})
+    outcome = outcome_of(refused(code) | {"resultCode": result})
 
     assert (outcome.kind, outcome.hint) == CLASSES[code]
     assert (outcome.code, outcome.unlisted) == (code, False)
@@ -165,14 +165,14 @@ def test_a_refusal_is_read_by_its_code(code: str, result: str):
 @pytest.mark.parametrize("without", [None, "0"])
 @pytest.mark.parametrize(("code", "text"), [(code, text) for code, (text, _) in codes.REFUSALS.items()])
 def test_a_refusal_without_a_code_is_read_by_its_text(code: str, text: str, without: str | None):
-    outcome = said(refused(without, text))
+    outcome = outcome_of(refused(without, text))
 
     assert (outcome.kind, outcome.code, outcome.hint) == (CLASSES[code][0], code, CLASSES[code][1])
 
 
 @pytest.mark.parametrize(("code", "text"), [("99", "Refused"), (None, "A new reason"), ("0", "A new reason")])
 def test_a_new_refusal_is_soft_and_an_operator_should_list_it(code: str | None, text: str):
-    outcome = said(refused(code, text))
+    outcome = outcome_of(refused(code, text))
 
     assert outcome.kind == "DECLINED_SOFT"
     assert outcome.unlisted
@@ -182,13 +182,13 @@ def test_a_refusal_may_leave_out_its_amount_but_is_of_no_other_payment():
     body = refused("12", "Not enough balance")
     del body["amount"]
 
-    assert short(said(body)) == ("DECLINED_SOFT", "12")
-    assert short(said(body | {"merchantReference": "another"})) == ("UNKNOWN", "reference_mismatch")
+    assert short(outcome_of(body)) == ("DECLINED_SOFT", "12")
+    assert short(outcome_of(body | {"merchantReference": "another"})) == ("UNKNOWN", "reference_mismatch")
 
 
 @pytest.mark.parametrize("call", [AUTHORIZE, CALL])
 def test_a_redirect_is_a_page_for_the_customer(call: Call):
-    outcome = said(redirected(call), call)
+    outcome = outcome_of(redirected(call), call)
 
     assert outcome == Outcome(
         kind="ACTION_REQUIRED", code="RedirectShopper", action_url=PAGE, next_step="2", **USEFUL
@@ -199,7 +199,7 @@ def test_a_redirect_need_not_have_an_id_yet():
     body = redirected()
     del body["pspReference"], body["amount"], body["merchantReference"]
 
-    assert said(body).kind == "ACTION_REQUIRED"
+    assert outcome_of(body).kind == "ACTION_REQUIRED"
 
 
 NATIVE = {"type": "threeDS2", "subtype": "challenge", "token": "eyJ0"}
@@ -220,7 +220,7 @@ NATIVE = {"type": "threeDS2", "subtype": "challenge", "token": "eyJ0"}
     ],
 )
 def test_a_challenge_without_a_page_that_a_link_opens_ends_by_a_cancel(body: Any):
-    outcome = said(body)
+    outcome = outcome_of(body)
 
     assert short(outcome) == ("UNKNOWN", "challenge_not_supported")
     assert outcome.repeat_is_useless
@@ -230,7 +230,7 @@ def test_a_challenge_without_a_page_that_a_link_opens_ends_by_a_cancel(body: Any
 def test_a_second_challenge_is_not_supported():
     back = replace(BACK, kind="authorize", reference=AUTHORIZE.reference)
 
-    assert short(said(redirected(), back)) == ("UNKNOWN", "challenge_not_supported")
+    assert short(outcome_of(redirected(), back)) == ("UNKNOWN", "challenge_not_supported")
 
 
 def test_each_result_of_the_official_description_is_read():
@@ -239,7 +239,7 @@ def test_each_result_of_the_official_description_is_read():
     assert set(schema["properties"]["resultCode"]["enum"]) == payments.RESULT_CODES
 
 
-def test_the_answers_of_these_tests_are_adyens():
+def test_the_responses_of_these_tests_are_adyens():
     for body in (paid(), refused("2"), redirected(), paid(result="PartiallyAuthorised")):
         assert official.errors("checkout", "PaymentResponse", body) == []
 
@@ -247,7 +247,7 @@ def test_the_answers_of_these_tests_are_adyens():
 def test_the_examples_of_the_official_description_are_read_as_what_they_are():
     examples = official.description("checkout")["components"]["examples"]
     read = {
-        name: short(said(shown["value"] | ({"merchantReference": AUTHORIZE.reference})))
+        name: short(outcome_of(shown["value"] | ({"merchantReference": AUTHORIZE.reference})))
         for name, shown in examples.items()
         if name.startswith(("post-payments-card", "post-payments-details-00")) and name.endswith("-200")
     }
@@ -263,11 +263,11 @@ def test_the_examples_of_the_official_description_are_read_as_what_they_are():
 
 def test_a_refusal_after_the_customers_return_declines_ours_only_where_it_names_ours():
     """The browser may have brought back the result of another payment."""
-    told = refused("5") | {"merchantReference": BACK.reference}
-    nameless = {name: value for name, value in told.items() if name != "merchantReference"}
-    anothers = told | {"merchantReference": "0" * 32 + "-s1"}
+    payload = refused("5") | {"merchantReference": BACK.reference}
+    nameless = {name: value for name, value in payload.items() if name != "merchantReference"}
+    anothers = payload | {"merchantReference": "0" * 32 + "-s1"}
 
-    assert short(said(nameless, BACK)) == ("UNKNOWN", "not_echoed")
-    assert said(anothers, BACK).kind == "UNKNOWN"
-    assert said(told, BACK).kind == "DECLINED_HARD"
-    assert said(nameless, CALL).kind == "DECLINED_HARD"
+    assert short(outcome_of(nameless, BACK)) == ("UNKNOWN", "not_echoed")
+    assert outcome_of(anothers, BACK).kind == "UNKNOWN"
+    assert outcome_of(payload, BACK).kind == "DECLINED_HARD"
+    assert outcome_of(nameless, CALL).kind == "DECLINED_HARD"

@@ -103,13 +103,13 @@ def test_each_step_is_a_post_with_a_key_of_its_own(call: Call, path: str, key: s
         (STORED[3], {"shopperInteraction": "ContAuth", "recurringProcessingModel": "UnscheduledCardOnFile"}),
     ],
 )
-def test_a_stored_credential_is_said_in_adyens_words(stored: StoredCredential, more: dict[str, Any]):
-    asked = body(replace(CALL, stored_credential=stored))
+def test_a_stored_credential_is_sent_under_adyens_names(stored: StoredCredential, more: dict[str, Any]):
+    requested = body(replace(CALL, stored_credential=stored))
 
-    assert asked == body(CALL) | {"shopperReference": "cus_7"} | more
+    assert requested == body(CALL) | {"shopperReference": "cus_7"} | more
 
 
-def test_three_d_secure_is_asked_for_as_a_page_of_adyens():
+def test_three_d_secure_is_requested_as_a_page_of_adyens():
     assert body(replace(CALL, three_ds=True))["authenticationData"] == {
         "attemptAuthentication": "always",
         "threeDSRequestData": {"nativeThreeDS": "disabled"},
@@ -127,7 +127,7 @@ def test_a_payment_without_a_page_of_its_own_goes_back_to_the_accounts():
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("requested", "code"),
     [
         ({"statement_text": "A" * 23}, "statement_text_not_expressible"),
         ({"statement_text": "a<b"}, "statement_text_not_expressible"),
@@ -141,8 +141,8 @@ def test_a_payment_without_a_page_of_its_own_goes_back_to_the_accounts():
         ({"currency": "XXX"}, "currency_not_supported"),
     ],
 )
-def test_what_adyens_fields_cannot_hold_is_not_sent(asked: dict[str, Any], code: str):
-    assert refusal(replace(CALL, **asked)) == ("NOT_SENT", code)
+def test_what_adyens_fields_cannot_hold_is_not_sent(requested: dict[str, Any], code: str):
+    assert refusal(replace(CALL, **requested)) == ("NOT_SENT", code)
 
 
 def test_a_statement_text_of_adyens_letters_is_sent():
@@ -223,11 +223,11 @@ def test_the_secret_is_in_one_header_and_in_no_repr(call: Call):
     assert SECRET not in repr(request)
 
 
-def test_adyen_cannot_be_asked():
+def test_adyen_cannot_be_queried():
     for call in ALL:
-        asked = ADYEN.lookup(call, CREDENTIALS)
-        assert isinstance(asked, Outcome)
-        assert (asked.kind, asked.code) == ("UNKNOWN", "no_lookup")
+        lookup = ADYEN.lookup(call, CREDENTIALS)
+        assert isinstance(lookup, Outcome)
+        assert (lookup.kind, lookup.code) == ("UNKNOWN", "no_lookup")
         assert ADYEN.absence_delay_s(call) is None
 
 
@@ -246,14 +246,14 @@ def test_every_request_is_one_of_adyens_official_description():
     for call, stored, three_ds, text in itertools.product(
         (CALL, AUTHORIZE, BACK, CAPTURES), STORED, (False, True), (None, "Order 7")
     ):
-        asked = replace(call, stored_credential=stored, three_ds=three_ds, statement_text=text)
-        assert official.errors("checkout", SCHEMAS[call.step], body(asked)) == []
+        requested = replace(call, stored_credential=stored, three_ds=three_ds, statement_text=text)
+        assert official.errors("checkout", SCHEMAS[call.step], body(requested)) == []
     for kind, schema in (("capture", "Capture"), ("void", "Cancel"), ("refund", "Refund")):
         assert official.errors("checkout", f"Payment{schema}Request", body(later(kind))) == []
     cancel = ADYEN.cancel(replace(CALL, step="x"), CREDENTIALS)
     assert isinstance(cancel, HttpRequest)
-    said = orjson.loads(cancel.body or b"")
-    assert official.errors("checkout", "StandalonePaymentCancelRequest", said) == []
+    payload = orjson.loads(cancel.body or b"")
+    assert official.errors("checkout", "StandalonePaymentCancelRequest", payload) == []
 
 
 def test_the_official_description_refuses_what_is_none_of_its_requests():

@@ -39,10 +39,12 @@ def test_the_signature_is_adyens():
 
 
 def test_several_items_are_several_notices():
-    said = read(webhook(item("AUTHORISATION", HELD), item("CAPTURE", CAPTURE), item("REPORT_AVAILABLE", "")))
+    notices = read(
+        webhook(item("AUTHORISATION", HELD), item("CAPTURE", CAPTURE), item("REPORT_AVAILABLE", ""))
+    )
 
-    assert not isinstance(said, WebhookRefused)
-    assert [one.event_type for one in said] == ["AUTHORISATION", "CAPTURE", "REPORT_AVAILABLE"]
+    assert not isinstance(notices, WebhookRefused)
+    assert [one.event_type for one in notices] == ["AUTHORISATION", "CAPTURE", "REPORT_AVAILABLE"]
 
 
 @pytest.mark.parametrize("spoil", [{"success": "false"}, {"amount": {"currency": "USD", "value": 1}}])
@@ -149,7 +151,7 @@ SENT = ("Basic c2hvcDphIGxvbmcgcGFzczp3b3Jk", "basic c2hvcDp0aGUgbmV4dCBwYXNzd29
 
 
 @pytest.mark.parametrize("sent", SENT)
-def test_all_of_an_item_that_comes_with_either_log_in_is_adyens_word(sent: str):
+def test_all_of_an_item_that_comes_with_either_log_in_is_adyens(sent: str):
     keys = replace(KEYS, logins=LOGINS)
     came = webhook(item("CAPTURE", CAPTURE))
 
@@ -182,7 +184,7 @@ def test_a_log_in_is_no_signature():
 
 
 def _only(webhook: Webhook, keys: WebhookKeys = KEYS) -> Notice:
-    said = read(webhook, keys)
-    assert not isinstance(said, WebhookRefused), said
-    (notice,) = said
+    notices = read(webhook, keys)
+    assert not isinstance(notices, WebhookRefused), notices
+    (notice,) = notices
     return notice

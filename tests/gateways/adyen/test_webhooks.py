@@ -1,4 +1,4 @@
-"""What a rightly signed event says of its operation or its dispute."""
+"""A rightly signed event, and the outcome that it reports for its operation."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -19,7 +19,7 @@ from tests.gateways.adyen.payloads import (
     signed,
     webhook,
 )
-from tests.gateways.adyen.reading import CAPTURE, HELD, KEYS, REFUND, SALE, VOID, read, told
+from tests.gateways.adyen.reading import CAPTURE, HELD, KEYS, REFUND, SALE, VOID, notice_of, read
 
 AUTH = {"psp_id": PSP_ID, "amount_minor": 1099, "currency": "USD"}
 OWN = AUTH | {"psp_id": MODIFICATION}
@@ -27,7 +27,7 @@ MONEY = {"amount_minor": 1099, "currency": "USD"}
 
 
 def test_a_notice_says_which_event_it_is_of_and_when():
-    notice = told("AUTHORISATION", HELD)
+    notice = notice_of("AUTHORISATION", HELD)
 
     assert notice.event_id == f"{PSP_ID}:AUTHORISATION:true:2026-11-25T12:00:00+01:00"
     assert notice.event_type == "AUTHORISATION"
@@ -88,7 +88,7 @@ APPROVED = {
 
 @pytest.mark.parametrize(("event", "reference", "psp_id", "outcome"), APPROVED.values(), ids=APPROVED)
 def test_a_success_is_what_its_event_means(event: str, reference: str, psp_id: str | None, outcome: Outcome):
-    notice = told(event, reference)
+    notice = notice_of(event, reference)
 
     assert (notice.reference, notice.psp_id, notice.outcome) == (reference, psp_id, outcome)
 
@@ -132,21 +132,21 @@ def test_a_success_is_what_its_event_means(event: str, reference: str, psp_id: s
 def test_a_failure_is_what_its_event_means(event: str, reference: str, outcome: Outcome | None):
     reason = "Not enough balance" if event == "AUTHORISATION" else "no"
 
-    assert told(event, reference, success=False, reason=reason).outcome == outcome
+    assert notice_of(event, reference, success=False, reason=reason).outcome == outcome
 
 
 @pytest.mark.parametrize("reason", ["FRAUD", "Expired Card", "anything", None])
 def test_the_reason_is_not_signed_so_a_declined_authorisation_is_soft(reason: Any):
-    outcome = told("AUTHORISATION", SALE, success=False, reason=reason).outcome
+    outcome = notice_of("AUTHORISATION", SALE, success=False, reason=reason).outcome
 
     assert outcome is not None
     assert (outcome.kind, outcome.hint) == ("DECLINED_SOFT", None)
 
 
 def test_a_technical_cancel_may_name_itself_and_its_failure_proves_nothing():
-    by_its_own, by_the_payments = (told("TECHNICAL_CANCEL", name) for name in (f"{SALE}-x", SALE))
+    by_its_own, by_the_payments = (notice_of("TECHNICAL_CANCEL", name) for name in (f"{SALE}-x", SALE))
     assert by_its_own == replace(by_the_payments, signed_as=by_its_own.signed_as)
-    failed = told("TECHNICAL_CANCEL", f"{SALE}-x", success=False)
+    failed = notice_of("TECHNICAL_CANCEL", f"{SALE}-x", success=False)
     assert failed.reference == SALE
     assert failed.outcome is not None
     assert (failed.outcome.kind, failed.outcome.code) == ("UNKNOWN", "cancel_refused")
@@ -159,7 +159,7 @@ def test_a_technical_cancel_may_name_itself_and_its_failure_proves_nothing():
 def test_what_was_done_in_the_customer_area_says_what_moved_and_of_which_payment(
     event: str, reference: str, kind: Any
 ):
-    notice = told(event, reference)
+    notice = notice_of(event, reference)
 
     assert (notice.reference, notice.psp_id, notice.dispute) == (reference, PSP_ID, None)
     assert notice.outcome is not None
@@ -170,12 +170,12 @@ def test_what_was_done_in_the_customer_area_says_what_moved_and_of_which_payment
     assert notice.outcome.balances is not None
     (moved,) = notice.outcome.balances.moves
     assert (moved.kind, moved.amount_minor) == (kind, notice.outcome.amount_minor)
-    assert told(event, reference, success=False).outcome is None
+    assert notice_of(event, reference, success=False).outcome is None
 
 
 @pytest.mark.parametrize(("event", "reference"), [("REFUND_FAILED", SALE), ("CAPTURE_FAILED", HELD)])
-def test_what_failed_of_another_hands_is_told_under_its_own_id(event: str, reference: str):
-    notice = told(event, reference)
+def test_an_external_move_that_failed_is_reported_under_its_own_id(event: str, reference: str):
+    notice = notice_of(event, reference)
 
     assert notice.reference is None
     assert notice.psp_id not in {None, PSP_ID}
@@ -184,7 +184,7 @@ def test_what_failed_of_another_hands_is_told_under_its_own_id(event: str, refer
 
 
 def test_a_reversal_says_that_money_moved_and_not_how_much():
-    notice = told("CANCEL_OR_REFUND", HELD)
+    notice = notice_of("CANCEL_OR_REFUND", HELD)
 
     assert notice.reference == HELD
     assert notice.outcome is not None
@@ -201,7 +201,7 @@ def test_a_reversal_says_that_money_moved_and_not_how_much():
     ],
 )
 def test_an_event_of_another_reference_may_still_be_known_by_its_id(event: str, kind: str, code: str):
-    notice = told(event, "Order 7")
+    notice = notice_of(event, "Order 7")
 
     assert (notice.reference, notice.psp_id) == (None, PSP_ID)
     assert notice.outcome is not None
@@ -213,15 +213,17 @@ def test_an_event_of_another_reference_may_still_be_known_by_its_id(event: str, 
 )
 @pytest.mark.parametrize(("event", "reference"), [("AUTHORISATION", HELD), ("CAPTURE", CAPTURE)])
 def test_an_amount_that_is_none_of_ours_approves_nothing(event: str, reference: str, amount: Any):
-    outcome = told(event, reference, amount=amount).outcome
+    outcome = notice_of(event, reference, amount=amount).outcome
 
     assert outcome is not None
     assert (outcome.kind, outcome.code) == ("UNKNOWN", "amount_unreadable")
 
 
 @pytest.mark.parametrize("event", ["REPORT_AVAILABLE", "RECURRING_CONTRACT", "SOMETHING_NEW"])
-def test_any_other_event_is_taken_and_says_nothing(event: str):
-    notice = told(event, SALE, pspReference="settlement_detail_report_batch_1.csv", merchantAccountCode="All")
+def test_any_other_event_is_taken_and_reports_nothing(event: str):
+    notice = notice_of(
+        event, SALE, pspReference="settlement_detail_report_batch_1.csv", merchantAccountCode="All"
+    )
 
     assert notice == Notice(
         event_id=f"settlement_detail_report_batch_1.csv:{event}:true:2026-11-25T12:00:00+01:00",
@@ -231,8 +233,8 @@ def test_any_other_event_is_taken_and_says_nothing(event: str):
 
 
 @pytest.mark.parametrize("name", ["report of today.csv", "4111111111111111", "x" * 300, "ü"])
-def test_an_event_is_told_apart_whatever_its_reference_is(name: str):
-    notice = told("REPORT_AVAILABLE", SALE, pspReference=name)
+def test_an_event_has_an_id_of_its_own_whatever_its_reference_is(name: str):
+    notice = notice_of("REPORT_AVAILABLE", SALE, pspReference=name)
 
     assert len(notice.event_id) == 64
     assert name not in notice.event_id
@@ -243,12 +245,12 @@ def test_an_event_is_told_apart_whatever_its_reference_is(name: str):
     [("CAPTURE", ("capture",)), ("REFUND", ("refund",)), ("CANCEL_OR_REFUND", ())],
 )
 def test_what_was_done_under_another_reference_is_a_move_of_the_payment_with_its_id(event: str, moved: Any):
-    notice = told(event, "Order 7")
+    notice = notice_of(event, "Order 7")
 
     assert (notice.reference, notice.psp_id) == (None, PSP_ID)
     assert notice.outcome is not None
     assert notice.outcome.kind == "UNKNOWN"
-    # With balances, for this PSP cannot be asked: without one nothing would follow.
+    # With balances, for this PSP cannot be queried: without one nothing would follow.
     assert notice.outcome.balances is not None
     assert [(one.kind, one.psp_id) for one in notice.outcome.balances.moves] == [
         (kind, MODIFICATION) for kind in moved
@@ -257,7 +259,7 @@ def test_what_was_done_under_another_reference_is_a_move_of_the_payment_with_its
 
 @pytest.mark.parametrize("event", ["CAPTURE_FAILED", "REFUND_FAILED", "REFUNDED_REVERSED"])
 def test_what_failed_under_another_reference_is_known_by_its_own_id(event: str):
-    notice = told(event, "Order 7")
+    notice = notice_of(event, "Order 7")
 
     assert (notice.reference, notice.psp_id) == (None, MODIFICATION)
     assert notice.outcome is not None
@@ -273,15 +275,15 @@ def test_a_capture_that_adyen_makes_again_after_its_failure_is_no_repeat_of_the_
 
     ids = []
     for one in (captured, captured, failed, again):
-        said = read(webhook(one))
-        assert not isinstance(said, WebhookRefused)
-        ids.append(said[0].event_id)
+        notices = read(webhook(one))
+        assert not isinstance(notices, WebhookRefused)
+        ids.append(notices[0].event_id)
 
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
 
 
-def test_an_empty_batch_says_nothing():
+def test_an_empty_batch_reports_nothing():
     assert read(webhook()) == ()
     assert read(replace(webhook(), body=b'{"live":"false","notificationItems":null}')) == ()
 
@@ -296,14 +298,14 @@ def test_half_a_character_in_a_reason_is_no_reason_to_refuse_a_webhook():
     assert first[0].outcome == second[0].outcome
 
 
-def test_another_shops_event_at_another_merchant_account_says_nothing():
-    notice = told("AUTHORISATION", "Order 7", merchantAccountCode="Another")
+def test_another_shops_event_at_another_merchant_account_reports_nothing():
+    notice = notice_of("AUTHORISATION", "Order 7", merchantAccountCode="Another")
 
     assert (notice.reference, notice.psp_id, notice.outcome, notice.dispute) == (None, None, None, None)
 
 
 def test_an_event_of_ours_at_another_merchant_account_is_an_alarm():
-    notice = told("AUTHORISATION", SALE, merchantAccountCode="Another")
+    notice = notice_of("AUTHORISATION", SALE, merchantAccountCode="Another")
 
     assert notice.reference is None
     assert notice.outcome is not None
@@ -311,7 +313,7 @@ def test_an_event_of_ours_at_another_merchant_account_is_an_alarm():
 
 
 def test_no_text_of_a_webhook_shows_a_card():
-    notice = told("CAPTURE", CAPTURE, success=False, reason="card 4111 1111 1111 1111 refused")
+    notice = notice_of("CAPTURE", CAPTURE, success=False, reason="card 4111 1111 1111 1111 refused")
 
     assert "4111" not in repr(notice)
 
@@ -328,10 +330,10 @@ def test_every_official_example_of_an_event_is_read(event: str):
     found = [shown["value"] for name, shown in examples.items() if name.startswith(f"post-{event}-")]
     for example in found:
         shown = example["notificationItems"][0]["NotificationRequestItem"]
-        said = read(Webhook({}, body_of(signed(shown))), replace(KEYS, options={}))
+        notices = read(Webhook({}, body_of(signed(shown))), replace(KEYS, options={}))
 
-        assert not isinstance(said, WebhookRefused)
-        assert said[0].outcome is not None or said[0].dispute is not None or shown["success"] == "false"
+        assert not isinstance(notices, WebhookRefused)
+        assert notices[0].outcome is not None or notices[0].dispute is not None or shown["success"] == "false"
 
 
 def test_the_webhooks_of_these_tests_are_adyens():

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.stack
 async def test_an_open_challenge_is_ended_at_the_psp_under_a_key_of_its_own(
     make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
 ):
-    psp.says.append("challenged")
+    psp.responses.append("challenged")
     await make().handle(started())
 
     await make().handle(follow_up("cancel", psp_id="ch_1"))
@@ -40,7 +40,7 @@ async def test_an_open_challenge_is_ended_at_the_psp_under_a_key_of_its_own(
 async def test_after_a_confirmed_cancel_nothing_is_sent_whatever_is_delivered_again(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("challenged")
+    psp.responses.append("challenged")
     await make().handle(started())
     await make().handle(follow_up("cancel", psp_id="ch_1"))
 
@@ -63,7 +63,7 @@ async def test_a_cancel_before_any_call_ends_the_operation_without_one(
     assert (psp.sends, psp.lookups, psp.ends) == (0, 0, [])
 
 
-async def test_a_cancel_of_what_has_ended_is_answered_by_its_end(
+async def test_a_cancel_of_what_has_ended_gets_its_end_as_the_result(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
     await make().handle(started())
@@ -75,13 +75,13 @@ async def test_a_cancel_of_what_has_ended_is_answered_by_its_end(
 
 
 @pytest.mark.parametrize(
-    ("says", "kind"), [("approved", "APPROVED"), ("declined", "DECLINED_SOFT"), ("pending", "PENDING")]
+    ("response", "kind"), [("approved", "APPROVED"), ("declined", "DECLINED_SOFT"), ("pending", "PENDING")]
 )
 async def test_a_cancel_that_came_too_late_says_how_the_operation_stands(
-    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims, *, says: str, kind: str
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims, *, response: str, kind: str
 ):
-    psp.says.append("challenged")
-    psp.says_to_end.append(says)
+    psp.responses.append("challenged")
+    psp.cancel_responses.append(response)
     await make().handle(started())
 
     await make().handle(follow_up("cancel", psp_id="ch_1"))
@@ -91,12 +91,12 @@ async def test_a_cancel_that_came_too_late_says_how_the_operation_stands(
     assert (ended.result is not None) == (kind != "PENDING")
 
 
-@pytest.mark.parametrize("says", ["lost", "gone", "error", "not_taken"])
-async def test_a_cancel_without_a_word_on_the_operation_leaves_it_unknown_and_may_be_sent_again(
-    make: MakeAgent, psp: TillServer, reports: Reports, says: str
+@pytest.mark.parametrize("response", ["lost", "gone", "error", "not_taken"])
+async def test_a_cancel_whose_response_leaves_out_the_operation_leaves_it_unknown_and_may_be_sent_again(
+    make: MakeAgent, psp: TillServer, reports: Reports, response: str
 ):
-    psp.says.append("challenged")
-    psp.says_to_end.append(says)
+    psp.responses.append("challenged")
+    psp.cancel_responses.append(response)
     await make().handle(started())
 
     await make().handle(follow_up("cancel", psp_id="ch_1"))
@@ -111,7 +111,7 @@ async def test_a_cancel_without_a_word_on_the_operation_leaves_it_unknown_and_ma
 async def test_a_cancel_that_was_not_written_is_unknown_and_not_called_not_sent(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("challenged")
+    psp.responses.append("challenged")
     await make().handle(started())
 
     await make(url="http://psp.invalid").handle(follow_up("cancel", psp_id="ch_1"))
@@ -127,10 +127,10 @@ async def test_a_cancel_that_was_not_written_is_unknown_and_not_called_not_sent(
         ({"psp_id": "ch_1", "account": "elsewhere"}, "account_not_configured"),
     ],
 )
-async def test_a_cancel_that_cannot_be_asked_for_is_unknown(
+async def test_a_cancel_that_cannot_be_requested_is_unknown(
     make: MakeAgent, psp: TillServer, reports: Reports, asking: dict[str, Any], code: str
 ):
-    psp.says.append("challenged")
+    psp.responses.append("challenged")
     await make().handle(started())
 
     await make().handle(follow_up("cancel", **asking))
@@ -142,7 +142,7 @@ async def test_a_cancel_that_cannot_be_asked_for_is_unknown(
 async def test_a_cancel_waits_until_the_last_try_can_only_have_ended(
     make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
 ):
-    psp.says.append("lost")
+    psp.responses.append("lost")
     await make().handle(started())
     age(environment, 5 + 10 - 2)
     await make().handle(follow_up("cancel", psp_id="ch_1"))
@@ -158,8 +158,8 @@ async def test_a_cancel_waits_until_the_last_try_can_only_have_ended(
 async def test_a_money_call_is_never_sent_behind_its_cancel(
     make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
 ):
-    psp.says.append("lost")
-    psp.says_to_end.append("gone")
+    psp.responses.append("lost")
+    psp.cancel_responses.append("gone")
     await make().handle(started())
     age(environment, 20)
     await make().handle(follow_up("cancel", psp_id="ch_1"))
@@ -174,8 +174,8 @@ async def test_a_money_call_is_never_sent_behind_its_cancel(
 async def test_a_cancel_may_be_sent_again_when_its_key_is_over_for_it_moves_no_money(
     make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
 ):
-    psp.says.append("challenged")
-    psp.says_to_end.append("lost")
+    psp.responses.append("challenged")
+    psp.cancel_responses.append("lost")
     await make().handle(started())
     await make().handle(follow_up("cancel", psp_id="ch_1"))
     age(environment, 3601)
@@ -189,7 +189,7 @@ async def test_a_cancel_may_be_sent_again_when_its_key_is_over_for_it_moves_no_m
 async def test_a_cancel_may_be_sent_when_the_payment_has_expired(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("challenged")
+    psp.responses.append("challenged")
     await make().handle(started())
 
     over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()

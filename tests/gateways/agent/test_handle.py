@@ -37,11 +37,11 @@ async def test_a_started_operation_is_sent_once_and_reported(
     assert psp.charges == {f"{OPERATION}-1": OPERATION}
 
 
-@pytest.mark.parametrize("says", ["approved", "declined", "pending"])
-async def test_a_request_delivered_again_is_answered_from_the_claim(
-    make: MakeAgent, psp: TillServer, reports: Reports, says: str
+@pytest.mark.parametrize("response", ["approved", "declined", "pending"])
+async def test_a_request_delivered_again_gets_the_result_stored_with_the_claim(
+    make: MakeAgent, psp: TillServer, reports: Reports, response: str
 ):
-    psp.says.append(says)
+    psp.responses.append(response)
     await make().handle(started())
     await make().handle(started())
 
@@ -52,7 +52,7 @@ async def test_a_request_delivered_again_is_answered_from_the_claim(
     assert psp.sends == 1
 
 
-async def test_a_request_whose_outcome_was_not_published_is_answered_from_the_claim(
+async def test_a_request_whose_outcome_was_not_published_gets_the_result_stored_with_the_claim(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
     reports.down = True
@@ -79,10 +79,10 @@ async def test_a_worker_killed_after_its_claim_is_followed_by_a_second_try_with_
     assert list(psp.charges) == [f"{OPERATION}-1"]
 
 
-async def test_a_lost_answer_is_unknown_and_the_repeated_call_finds_the_one_charge(
+async def test_a_lost_response_is_unknown_and_the_repeated_call_finds_the_one_charge(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("lost")
+    psp.responses.append("lost")
     await make().handle(started())
     assert (reports.last.outcome.kind, reports.last.source, reports.last.tries) == ("UNKNOWN", "call", 1)
 
@@ -93,10 +93,10 @@ async def test_a_lost_answer_is_unknown_and_the_repeated_call_finds_the_one_char
     assert len(psp.charges) == 1
 
 
-async def test_a_lost_answer_is_found_by_a_query_and_the_step_is_never_sent_again(
+async def test_a_lost_response_is_found_by_a_query_and_the_step_is_never_sent_again(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("lost")
+    psp.responses.append("lost")
     await make().handle(started())
 
     await make().handle(follow_up("query"))
@@ -151,7 +151,7 @@ async def test_what_waited_longer_than_its_time_is_not_sent(
 async def test_a_repeat_that_was_not_sent_is_unknown_since_the_first_may_have_been_executed(
     make: MakeAgent, psp: TillServer, reports: Reports, again: str
 ):
-    psp.says.extend(["lost", "not_taken"])
+    psp.responses.extend(["lost", "not_taken"])
     await make().handle(started())
 
     await make(url="http://psp.invalid" if again == "dns" else None).handle(follow_up("repeat"))
@@ -164,7 +164,7 @@ async def test_a_repeat_that_was_not_sent_is_unknown_since_the_first_may_have_be
 async def test_what_the_psp_lists_as_not_taken_is_not_sent(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("not_taken")
+    psp.responses.append("not_taken")
     await make().handle(started())
     await make().handle(started())
 
@@ -190,10 +190,10 @@ async def test_an_expired_request_is_not_sent(make: MakeAgent, psp: TillServer, 
 
 
 @pytest.mark.parametrize("why", ["expired", "key"])
-async def test_a_repeat_that_may_not_be_sent_any_more_asks_instead(
+async def test_a_repeat_that_may_not_be_sent_any_more_queries_instead(
     make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports, why: str
 ):
-    psp.says.append("lost")
+    psp.responses.append("lost")
     await make().handle(started())
     now = datetime.now(UTC)
     if why == "key":
@@ -226,7 +226,7 @@ async def test_a_call_that_ends_after_a_query_still_reports_and_keeps_what_it_le
     make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
 ):
     psp.hold = asyncio.Event()
-    psp.says.append("declined")
+    psp.responses.append("declined")
     async with asyncio.TaskGroup() as both:
         both.create_task(make().handle(started()))
         await until(lambda: psp.sends == 1)
@@ -245,7 +245,7 @@ async def test_every_kind_of_operation_is_sent_with_its_target_and_under_its_own
     target = {"target_operation_id": OPERATION, "target_psp_id": "pi_7"}
     await make().handle(started(kind=kind, **target))
 
-    (content,) = psp.asked
+    (content,) = psp.charge_requests
     assert (content["kind"], content["target"], content["reference"]) == (kind, "pi_7", OPERATION)
     assert list(psp.charges) == [f"{OPERATION}-1"]
     assert reports.last.outcome.kind == "APPROVED"
@@ -259,13 +259,13 @@ async def test_a_customer_comes_back_to_the_page_of_the_operation_where_there_ca
     await make().handle(started(kind=kind, operation_id=OPERATION + "7"))
 
     page = f"https://shop.example/{OPERATION}/2027"
-    assert [content["back"] for content in psp.asked] == [page if comes_back else None, None]
+    assert [content["back"] for content in psp.charge_requests] == [page if comes_back else None, None]
 
 
 async def test_what_cannot_be_looked_up_stays_unknown_without_a_call(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("lost")
+    psp.responses.append("lost")
     await make().handle(started(kind="refund"))
 
     await make().handle(follow_up("query", kind="refund"))

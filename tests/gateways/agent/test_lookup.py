@@ -28,7 +28,7 @@ pytestmark = pytest.mark.stack
 async def test_a_query_closes_the_step_even_when_it_learns_nothing(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("gone")
+    psp.responses.append("gone")
     await make().handle(started())
 
     await make().handle(follow_up("query"))
@@ -54,7 +54,7 @@ async def test_a_query_for_what_was_never_sent_ends_it_without_a_call(
 async def test_not_found_is_proof_only_after_the_last_try_can_have_no_effect_any_more(
     make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
 ):
-    psp.says.append("gone")
+    psp.responses.append("gone")
     await make().handle(started())
     age(environment, 5 + 10 + 59)
     await make().handle(follow_up("query"))
@@ -72,7 +72,7 @@ async def test_not_found_is_proof_only_after_the_last_try_can_have_no_effect_any
 async def test_a_psp_that_never_proves_absence_leaves_it_unknown(
     make: MakeAgent, environment: Environment, psp: TillServer, reports: Reports
 ):
-    psp.says.append("gone")
+    psp.responses.append("gone")
     till = FakePsp(proves_absence_after_s=None)
     await make(till).handle(started())
     age(environment, 3000)
@@ -94,7 +94,7 @@ async def test_what_reached_nobody_stays_open_and_is_sent_later_as_if_for_the_fi
             True,
         )
 
-    psp.says.append("not_taken")
+    psp.responses.append("not_taken")
     await make().handle(follow_up("repeat"))
 
     assert (reports.last.outcome.kind, reports.last.tries) == ("NOT_SENT", 1)
@@ -102,7 +102,7 @@ async def test_what_reached_nobody_stays_open_and_is_sent_later_as_if_for_the_fi
     assert psp.sends == 1
 
 
-async def test_an_answer_that_differs_from_the_stored_one_is_reported(
+async def test_a_response_that_differs_from_the_stored_one_is_reported(
     make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
 ):
     psp.hold = asyncio.Event()
@@ -117,7 +117,7 @@ async def test_an_answer_that_differs_from_the_stored_one_is_reported(
     assert (await claims.close_for_query(STEP)).result == absent
 
 
-async def test_a_confirmation_asks_the_psp_whatever_is_stored(
+async def test_a_confirmation_queries_the_psp_whatever_is_stored(
     make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
 ):
     await make().handle(started())

@@ -1,4 +1,4 @@
-"""What is counted of a status that is new, whichever call it answers."""
+"""The count of statuses that are new, in the response to whichever call."""
 
 import pytest
 
@@ -16,11 +16,11 @@ def counted() -> float:
     return value
 
 
-async def test_a_new_status_is_counted_in_the_calls_answer(
+async def test_a_new_status_is_counted_in_the_calls_response(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
     before = counted()
-    psp.says.append(NEW)
+    psp.responses.append(NEW)
 
     await make().handle(started())
 
@@ -28,11 +28,11 @@ async def test_a_new_status_is_counted_in_the_calls_answer(
     assert counted() == before + 1
 
 
-async def test_a_new_status_is_counted_in_a_look_up_whatever_is_concluded_from_it(
+async def test_a_new_status_is_counted_in_a_lookup_whatever_is_concluded_from_it(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
     before = counted()
-    psp.says.append("lost")
+    psp.responses.append("lost")
     psp.finds = NEW
     await make().handle(started())
 
@@ -43,12 +43,12 @@ async def test_a_new_status_is_counted_in_a_look_up_whatever_is_concluded_from_i
     assert counted() == before + 2
 
 
-async def test_a_new_status_is_counted_in_the_answer_to_a_cancel_and_not_again_where_it_is_stored(
+async def test_a_new_status_is_counted_in_the_response_to_a_cancel_and_not_again_where_it_is_stored(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
     before = counted()
-    psp.says.append("challenged")
-    psp.says_to_end.append(NEW)
+    psp.responses.append("challenged")
+    psp.cancel_responses.append(NEW)
     await make().handle(started())
 
     await make().handle(follow_up("cancel", psp_id="ch_1"))

@@ -22,8 +22,8 @@ class SigningFakePsp(FakePsp):
     def sign_in(self, credentials: Credentials) -> HttpRequest:
         return HttpRequest("POST", "/token", {"Secret": credentials.secret}, b"")
 
-    def signed_in(self, answer: HttpResponse) -> Access | None:
-        return Access(answer.body.decode(), 3600.0) if answer.status == 200 else None
+    def signed_in(self, response: HttpResponse) -> Access | None:
+        return Access(response.body.decode(), 3600.0) if response.status == 200 else None
 
 
 @dataclass
@@ -87,9 +87,7 @@ async def test_the_token_is_fetched_once_for_many_calls(door: Door, http: HttpCl
     assert door.tokens == ["t1"] * 8
 
 
-async def test_a_call_that_is_answered_with_401_is_sent_once_more_with_a_new_token(
-    door: Door, http: HttpClient
-):
+async def test_a_call_that_gets_a_401_is_sent_once_more_with_a_new_token(door: Door, http: HttpClient):
     made, door.takes = calls(door, http), {"t2"}
 
     result = await made.call("send", "fake-eu", pay, None)
@@ -99,7 +97,7 @@ async def test_a_call_that_is_answered_with_401_is_sent_once_more_with_a_new_tok
     assert (door.tokens, door.bodies) == (["t1", "t2"], [b"the same bytes"] * 2)
 
 
-async def test_a_second_401_is_the_answer(door: Door, http: HttpClient):
+async def test_a_second_401_is_the_result(door: Door, http: HttpClient):
     made, door.takes = calls(door, http), set()
 
     result = await made.call("send", "fake-eu", pay, None)

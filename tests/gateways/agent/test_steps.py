@@ -22,7 +22,7 @@ PREPARES = FakePsp(ours=("2",), idle=("1",))
 async def test_a_step_is_sent_under_its_own_key_with_what_the_customer_brought(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.extend(["goes_on_later", "lost"])
+    psp.responses.extend(["goes_on_later", "lost"])
     agent = make(PREPARES)
     await agent.handle(started())
     assert (reports.last.outcome.kind, reports.last.outcome.next_step) == ("ACTION_REQUIRED", "2")
@@ -33,13 +33,13 @@ async def test_a_step_is_sent_under_its_own_key_with_what_the_customer_brought(
 
     assert (reports.last.outcome.kind, reports.last.tries) == ("APPROVED", 2)
     assert list(psp.charges) == [f"{OPERATION}-2"]
-    assert [sent["returned"] for sent in psp.asked] == [{}, {"code": "abc"}, {"code": "abc"}]
+    assert [sent["returned"] for sent in psp.charge_requests] == [{}, {"code": "abc"}, {"code": "abc"}]
 
 
 async def test_a_query_of_a_step_that_went_well_says_so_without_a_call(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("goes_on")
+    psp.responses.append("goes_on")
     await make(PREPARES).handle(started())
 
     await make(PREPARES).handle(follow_up("query"))
@@ -51,7 +51,7 @@ async def test_a_query_of_a_step_that_went_well_says_so_without_a_call(
 async def test_a_step_that_moves_no_money_is_proven_absent_by_closing_it(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("error")
+    psp.responses.append("error")
     agent = make(PREPARES)
     await agent.handle(started())
 
@@ -65,7 +65,7 @@ async def test_a_step_that_moves_no_money_is_proven_absent_by_closing_it(
 async def test_a_step_that_moves_no_money_is_sent_again_after_a_psp_that_was_not_available(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.extend(["away", "away", "goes_on"])
+    psp.responses.extend(["away", "away", "goes_on"])
     agent = make(PREPARES)
     for record in (started(), follow_up("repeat")):
         await agent.handle(record)
@@ -79,10 +79,10 @@ async def test_a_step_that_moves_no_money_is_sent_again_after_a_psp_that_was_not
 
 
 @pytest.mark.parametrize(("url", "away"), [("http://psp.invalid", True), (None, False)])
-async def test_a_step_without_an_answer_that_moves_no_money_is_no_attempt_while_the_psp_cannot_be_asked(
+async def test_a_step_without_a_response_that_moves_no_money_is_no_attempt_while_the_psp_cannot_be_queried(
     make: MakeAgent, psp: TillServer, reports: Reports, url: str | None, away: bool
 ):
-    psp.says.append("gone")
+    psp.responses.append("gone")
     await make(PREPARES).handle(started())
     assert reports.last.outcome.kind == "UNKNOWN"
 
@@ -94,7 +94,7 @@ async def test_a_step_without_an_answer_that_moves_no_money_is_no_attempt_while_
 async def test_a_step_that_moves_no_money_is_closed_where_another_account_may_take_it(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("away")
+    psp.responses.append("away")
     await make(PREPARES).handle(started(ends_unreached=True))
     await make(PREPARES).handle(follow_up("repeat"))
 
@@ -106,7 +106,7 @@ async def test_a_step_that_moves_no_money_is_closed_where_another_account_may_ta
 async def test_a_step_that_moves_money_is_in_doubt_after_a_psp_that_was_not_available(
     make: MakeAgent, psp: TillServer, reports: Reports, ends: bool
 ):
-    psp.says.append("away")
+    psp.responses.append("away")
     await make(FakePsp()).handle(started(ends_unreached=ends))
 
     assert (reports.last.outcome.kind, reports.last.outcome.unreached) == ("UNKNOWN", False)
@@ -115,7 +115,7 @@ async def test_a_step_that_moves_money_is_in_doubt_after_a_psp_that_was_not_avai
 async def test_a_cancel_closes_the_step_that_takes_money_and_it_is_never_sent(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("goes_on_later")
+    psp.responses.append("goes_on_later")
     agent = make(PREPARES)
     await agent.handle(started())
 
@@ -129,7 +129,7 @@ async def test_a_cancel_closes_the_step_that_takes_money_and_it_is_never_sent(
 async def test_a_cancel_after_the_step_that_takes_money_finds_what_it_did(
     make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
 ):
-    psp.says.extend(["goes_on_later", "lost"])
+    psp.responses.extend(["goes_on_later", "lost"])
     agent = make(PREPARES)
     await agent.handle(started())
     await agent.handle(follow_up("continue", step="2"))
@@ -143,7 +143,7 @@ async def test_a_cancel_after_the_step_that_takes_money_finds_what_it_did(
 async def test_a_cancel_at_the_psp_closes_the_steps_that_would_follow(
     make: MakeAgent, psp: TillServer, reports: Reports, environment: Environment
 ):
-    psp.says.append("lost")
+    psp.responses.append("lost")
     agent = make(FakePsp(ours=("2",)))
     await agent.handle(started())
     psp.finds = "challenged"
@@ -160,8 +160,8 @@ async def test_a_cancel_at_the_psp_closes_the_steps_that_would_follow(
 async def test_a_cancel_lets_go_at_the_psp_of_what_the_steps_before_hold(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("goes_on")
-    psp.says_to_end.append("error")
+    psp.responses.append("goes_on")
+    psp.cancel_responses.append("error")
     agent = make(FakePsp(ours=("2",), looks_up=False))
     await agent.handle(started())
 
@@ -173,10 +173,10 @@ async def test_a_cancel_lets_go_at_the_psp_of_what_the_steps_before_hold(
     assert psp.ends == [f"{OPERATION}-x"] * 2
 
 
-async def test_a_first_call_without_an_answer_that_may_hold_money_is_cancelled_at_the_psp(
+async def test_a_first_call_without_a_response_that_may_hold_money_is_cancelled_at_the_psp(
     make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
 ):
-    psp.says.append("pending")
+    psp.responses.append("pending")
     agent = make(FakePsp())
     await agent.handle(started())
 
@@ -186,8 +186,8 @@ async def test_a_first_call_without_an_answer_that_may_hold_money_is_cancelled_a
     assert (await claims.close_for_query(STEP)).result == reports.last.outcome
 
 
-async def test_without_keys_a_repeat_only_asks(make: MakeAgent, psp: TillServer, reports: Reports):
-    psp.says.append("lost")
+async def test_without_keys_a_repeat_only_queries(make: MakeAgent, psp: TillServer, reports: Reports):
+    psp.responses.append("lost")
     agent = make(FakePsp(key_s=0))
     await agent.handle(started())
 
@@ -207,7 +207,7 @@ async def test_an_operation_does_not_start_with_a_later_step(
 async def test_a_later_step_that_reached_nobody_keeps_what_the_first_one_holds_and_is_sent_later(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("goes_on")
+    psp.responses.append("goes_on")
     till = FakePsp(ours=("2",))
     await make(till).handle(started())
     await make(till, url="http://psp.invalid").handle(follow_up("continue", step="2", psp_id="ch_1"))
@@ -235,8 +235,8 @@ async def _is_closed_by_a_query(agent: Agent) -> None:
 async def test_what_the_first_call_holds_is_released_under_a_claim_of_its_own_where_the_last_is_not_executed(
     make: MakeAgent, psp: TillServer, reports: Reports, ends: Callable[[Agent], Awaitable[None]]
 ):
-    psp.says.extend(["goes_on", "not_taken"])
-    psp.says_to_end.append("lost")
+    psp.responses.extend(["goes_on", "not_taken"])
+    psp.cancel_responses.append("lost")
     agent = make(FakePsp(ours=("2",), looks_up=False))
     await agent.handle(started())
     await ends(agent)
@@ -252,7 +252,7 @@ async def test_what_the_first_call_holds_is_released_under_a_claim_of_its_own_wh
 async def test_a_release_waits_until_the_last_try_can_only_have_ended_and_no_step_follows_it(
     make: MakeAgent, psp: TillServer, reports: Reports, environment: Environment
 ):
-    psp.says.extend(["goes_on", "gone"])
+    psp.responses.extend(["goes_on", "gone"])
     agent = make(FakePsp(ours=("2",), looks_up=False))
     await agent.handle(started())
     await agent.handle(follow_up("continue", step="2", psp_id="ch_1"))
@@ -269,8 +269,8 @@ async def test_a_release_waits_until_the_last_try_can_only_have_ended_and_no_ste
 async def test_what_is_pending_at_the_psp_without_a_step_of_ours_is_cancelled_there(
     make: MakeAgent, psp: TillServer, reports: Reports
 ):
-    psp.says.append("pending")
-    psp.says_to_end.append("error")
+    psp.responses.append("pending")
+    psp.cancel_responses.append("error")
     agent = make(FakePsp(ours=("2",)))
     await agent.handle(started())
 

@@ -1,4 +1,4 @@
-"""Judges what is made of Braintree's answers and notifications, by its documents."""
+"""Judges the outcomes read from Braintree's responses and notifications, by its documents."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -16,7 +16,6 @@ from tests.gateways.braintree.payloads import (
     REFUND_PART,
     TRANSACTION_ID,
     VOID,
-    answer,
     authorized,
     by_id,
     captured,
@@ -25,6 +24,7 @@ from tests.gateways.braintree.payloads import (
     error,
     failed,
     held,
+    http_response,
     money,
     node,
     refund,
@@ -93,11 +93,11 @@ def _money_of(shown: Any) -> Any:
     return (shown.get("value"), shown.get("currencyCode")) if isinstance(shown, dict) else None
 
 
-def _shows(call: Call, said: Mapping[str, Any]) -> bool:
-    """Whether this object by itself says that the call was done as it was asked for."""
-    status, amount, order_id = said.get("status"), _money_of(said.get("amount")), said.get("orderId")
+def _shows(call: Call, payload: Mapping[str, Any]) -> bool:
+    """Whether this object by itself shows that the call was done as requested."""
+    status, amount, order_id = payload.get("status"), _money_of(payload.get("amount")), payload.get("orderId")
     taken, asked_for = status in _TAKEN, (f"{call.amount_minor / 100:.2f}", call.currency)
-    history = said.get("statusHistory")
+    history = payload.get("statusHistory")
     events = [one for one in history if isinstance(one, dict)] if isinstance(history, list) else []
     match call.kind:
         case "sale":
@@ -110,18 +110,18 @@ def _shows(call: Call, said: Mapping[str, Any]) -> bool:
             )
             holds = status == "AUTHORIZED" and amount == asked_for
             return order_id == call.reference and (holds or was_held)
-    target = said.get("id") == call.target_psp_id and order_id == call.target_reference
+    target = payload.get("id") == call.target_psp_id and order_id == call.target_reference
     if call.kind == "capture":
         return target and taken and amount == asked_for
     released = target and amount == asked_for and status in ("VOIDED", "AUTHORIZATION_EXPIRED")
     if call.kind == "void":
         return released
     whole = call.amount_minor == call.target_minor
-    asked = (call.target_reference if whole else call.reference, asked_for)
+    requested = (call.target_reference if whole else call.reference, asked_for)
     given = (
         taken
-        and _id_of(said.get("refundedTransaction")) == call.target_psp_id
-        and (order_id, amount) == asked
+        and _id_of(payload.get("refundedTransaction")) == call.target_psp_id
+        and (order_id, amount) == requested
     )
     return given or (whole and released)
 
@@ -132,7 +132,7 @@ def done(call: Call, shown: Mapping[str, Any]) -> int | None:
 
 ORACLE: Final = Oracle(
     done=done,
-    answers=[(call, [answer(body) for body in bodies]) for call, bodies in TRUE_ANSWERS],
+    responses=[(call, [http_response(body) for body in bodies]) for call, bodies in TRUE_ANSWERS],
     likely=LIKELY,
     known_as=lambda call: REFUND_ID if call.kind == "refund" else TRANSACTION_ID,
     statuses={"DECLINED": {200}},

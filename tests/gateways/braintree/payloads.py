@@ -1,4 +1,4 @@
-"""Braintree's answers as its schema documents them, for tests of what we read in them."""
+"""Braintree's responses as its schema documents them, for tests of what we read in them."""
 
 import base64
 import hashlib
@@ -40,7 +40,7 @@ def money(value: str = "10.99", currency: str = "USD") -> dict[str, Any]:
 
 
 def transaction(status: str = "SUBMITTED_FOR_SETTLEMENT", **more: Any) -> dict[str, Any]:
-    """`event`: what its newest status says beside it."""
+    """`event`: the fields beside its newest status."""
     event = {"status": status, "amount": more.get("amount", money()), **more.pop("event", {})}
     return {
         "id": TRANSACTION_ID,
@@ -88,28 +88,28 @@ def rejected(reason: str | None, **more: Any) -> dict[str, Any]:
     return transaction("GATEWAY_REJECTED", event={"gatewayRejectionReason": reason, **more})
 
 
-def charged(said: Any) -> dict[str, Any]:
-    return {"data": {"chargePaymentMethod": {"transaction": said}}}
+def charged(payload: Any) -> dict[str, Any]:
+    return {"data": {"chargePaymentMethod": {"transaction": payload}}}
 
 
-def authorized(said: Any) -> dict[str, Any]:
-    return {"data": {"authorizePaymentMethod": {"transaction": said}}}
+def authorized(payload: Any) -> dict[str, Any]:
+    return {"data": {"authorizePaymentMethod": {"transaction": payload}}}
 
 
-def captured(said: Any) -> dict[str, Any]:
-    return {"data": {"captureTransaction": {"transaction": said}}}
+def captured(payload: Any) -> dict[str, Any]:
+    return {"data": {"captureTransaction": {"transaction": payload}}}
 
 
-def reversed_as(typename: str, said: Any) -> dict[str, Any]:
-    return {"data": {"reverseTransaction": {"reversal": {"__typename": typename, **said}}}}
+def reversed_as(typename: str, payload: Any) -> dict[str, Any]:
+    return {"data": {"reverseTransaction": {"reversal": {"__typename": typename, **payload}}}}
 
 
-def refunded(said: Any) -> dict[str, Any]:
-    return {"data": {"refundTransaction": {"refund": said}}}
+def refunded(payload: Any) -> dict[str, Any]:
+    return {"data": {"refundTransaction": {"refund": payload}}}
 
 
-def node(typename: str, said: Any) -> dict[str, Any]:
-    return {"data": {"node": {"__typename": typename, **said}}}
+def node(typename: str, payload: Any) -> dict[str, Any]:
+    return {"data": {"node": {"__typename": typename, **payload}}}
 
 
 def search(*found: Any, more: bool = False) -> dict[str, Any]:
@@ -117,9 +117,9 @@ def search(*found: Any, more: bool = False) -> dict[str, Any]:
     return {"data": {"search": {"transactions": {"pageInfo": {"hasNextPage": more}, "edges": edges}}}}
 
 
-def by_id(said: Any, *others: Any, more: bool = False) -> dict[str, Any]:
+def by_id(payload: Any, *others: Any, more: bool = False) -> dict[str, Any]:
     """A transaction of ours, and what a search shows under its order id: itself, and others."""
-    return {"data": node("Transaction", said)["data"] | search(said, *others, more=more)["data"]}
+    return {"data": node("Transaction", payload)["data"] | search(payload, *others, more=more)["data"]}
 
 
 def error(
@@ -133,7 +133,7 @@ def failed(*errors: Any, data: Any = None) -> dict[str, Any]:
     return {"errors": list(errors), "data": data, "extensions": {"requestId": "a-uuid-of-the-request"}}
 
 
-def answer(body: Any, status: int = 200) -> HttpResponse:
+def http_response(body: Any, status: int = 200) -> HttpResponse:
     return HttpResponse(status, {}, body if isinstance(body, bytes) else orjson.dumps(body))
 
 

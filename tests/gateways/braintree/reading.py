@@ -9,7 +9,7 @@ from gateways.contract import Call, Gateway
 from tests.gateways.braintree.payloads import (
     CALL,
     TRANSACTION_ID,
-    answer,
+    http_response,
 )
 
 BRAINTREE: Gateway = Braintree()
@@ -17,12 +17,12 @@ KNOWN = replace(CALL, psp_id=TRANSACTION_ID)
 
 
 def outcome(body: Any, call: Call = CALL, status: int = 200) -> Outcome:
-    return BRAINTREE.outcome(call, answer(body, status))
+    return BRAINTREE.outcome(call, http_response(body, status))
 
 
 def found(body: Any, call: Call = CALL) -> Outcome | None:
-    return BRAINTREE.found(call, answer(body))
+    return BRAINTREE.found(call, http_response(body))
 
 
-def kinds(said: Outcome) -> tuple[str, str | None, str | None]:
-    return said.kind, said.code, said.hint
+def kinds(result: Outcome) -> tuple[str, str | None, str | None]:
+    return result.kind, result.code, result.hint

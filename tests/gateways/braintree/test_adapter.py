@@ -1,4 +1,4 @@
-"""What Braintree is asked, byte for byte, and what it is not asked at all."""
+"""The requests to Braintree, byte for byte, and what is never sent to it."""
 
 import base64
 from dataclasses import replace
@@ -32,7 +32,7 @@ BRAINTREE: Gateway = Braintree()
 PAID = {"amount": "10.99", "orderId": REFERENCE, "merchantAccountId": "acct_usd"}
 
 
-def asked(call: Call, credentials: Credentials = CREDENTIALS) -> HttpRequest:
+def request_of(call: Call, credentials: Credentials = CREDENTIALS) -> HttpRequest:
     request = BRAINTREE.request(call, credentials)
     assert isinstance(request, HttpRequest)
     return request
@@ -45,7 +45,7 @@ def variables(request: HttpRequest | Outcome) -> Any:
 
 
 def made(call: Call, credentials: Credentials = CREDENTIALS) -> Any:
-    return variables(asked(call, credentials))["input"]
+    return variables(request_of(call, credentials))["input"]
 
 
 def refusal(call: Call, credentials: Credentials = CREDENTIALS) -> Outcome:
@@ -56,7 +56,7 @@ def refusal(call: Call, credentials: Credentials = CREDENTIALS) -> Outcome:
 
 
 def test_every_call_is_a_post_of_json_signed_in_with_the_pair_of_keys():
-    request = asked(CALL)
+    request = request_of(CALL)
 
     assert (request.method, request.path) == ("POST", "/graphql")
     who = base64.b64encode(f"{PUBLIC_KEY}:{PRIVATE_KEY}".encode()).decode()
@@ -95,7 +95,7 @@ def test_every_call_is_a_post_of_json_signed_in_with_the_pair_of_keys():
     ids=["sale", "authorize", "capture", "void", "refund", "refund of a part"],
 )
 def test_each_operation_is_one_mutation(call: Call, mutation: str, wanted: Any):
-    request = asked(call)
+    request = request_of(call)
 
     assert request.body is not None
     assert f"{mutation}(input: $input)" in orjson.loads(request.body)["query"]
@@ -105,7 +105,9 @@ def test_each_operation_is_one_mutation(call: Call, mutation: str, wanted: Any):
 @pytest.mark.parametrize("call", [CALL, AUTHORIZE, CAPTURE, VOID, REFUND_ALL, REFUND_PART])
 @pytest.mark.parametrize("credentials", [CREDENTIALS, WITH_KEY])
 def test_a_repeat_has_the_same_bytes_whatever_was_learnt_meanwhile(call: Call, credentials: Credentials):
-    assert asked(call, credentials) == asked(replace(call, psp_id="dHI", returned={"a": "b"}), credentials)
+    assert request_of(call, credentials) == request_of(
+        replace(call, psp_id="dHI", returned={"a": "b"}), credentials
+    )
 
 
 @pytest.mark.parametrize("call", [CALL, AUTHORIZE, CAPTURE, REFUND_PART])
@@ -211,7 +213,7 @@ def test_a_stored_payment_method_is_named_as_such(stored: StoredCredential, more
         (replace(REFUND_PART, psp_id=REFUND_ID), {"id": REFUND_ID}),
     ],
 )
-def test_a_look_up_goes_by_the_id_where_there_is_one(call: Call, wanted: Any):
+def test_a_lookup_goes_by_the_id_where_there_is_one(call: Call, wanted: Any):
     assert variables(BRAINTREE.lookup(call, CREDENTIALS)) == wanted
 
 
@@ -231,7 +233,7 @@ def test_nothing_waits_for_a_customer_so_nothing_can_be_ended():
 
 
 def test_the_secret_stands_in_one_header_and_in_no_repr():
-    request = asked(CALL, WITH_KEY)
+    request = request_of(CALL, WITH_KEY)
 
     assert PRIVATE_KEY not in repr(request)
     assert PRIVATE_KEY.encode() not in (request.body or b"")

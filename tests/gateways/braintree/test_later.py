@@ -1,4 +1,4 @@
-"""Captures, voids and refunds: what their transaction's state says of them."""
+"""Captures, voids and refunds, read from the state of their transaction."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,11 +15,11 @@ from tests.gateways.braintree.payloads import (
     REFUND_ID,
     REFUND_PART,
     VOID,
-    answer,
     captured,
     error,
     failed,
     held,
+    http_response,
     money,
     node,
     refund,
@@ -33,23 +33,23 @@ DONE = ["SUBMITTED_FOR_SETTLEMENT", "SETTLING", "SETTLED", "SETTLEMENT_CONFIRMED
 
 
 def outcome(call: Call, body: Any) -> Outcome:
-    return BRAINTREE.outcome(call, answer(body))
+    return BRAINTREE.outcome(call, http_response(body))
 
 
-def found(call: Call, said: Any, typename: str = "Transaction") -> Outcome | None:
-    return BRAINTREE.found(call, answer(node(typename, said)))
+def found(call: Call, payload: Any, typename: str = "Transaction") -> Outcome | None:
+    return BRAINTREE.found(call, http_response(node(typename, payload)))
 
 
-def kind(said: Outcome | None) -> tuple[str | None, str | None]:
-    return (None, None) if said is None else (said.kind, said.code)
+def kind(result: Outcome | None) -> tuple[str | None, str | None]:
+    return (None, None) if result is None else (result.kind, result.code)
 
 
 def approved(amount_minor: int, psp_id: str | None = None) -> Outcome:
     return Outcome(kind="APPROVED", psp_id=psp_id, amount_minor=amount_minor, currency="USD")
 
 
-def without_balances(said: Outcome | None) -> Outcome | None:
-    return None if said is None else said.model_copy(update={"balances": None})
+def without_balances(result: Outcome | None) -> Outcome | None:
+    return None if result is None else result.model_copy(update={"balances": None})
 
 
 @pytest.mark.parametrize("status", DONE)
@@ -60,7 +60,7 @@ def test_a_capture_is_approved_by_its_amount(status: str):
 
 
 @pytest.mark.parametrize(
-    ("said", "answered", "looked_up"),
+    ("payload", "in_response", "looked_up"),
     [
         (held(), ("UNKNOWN", "not_done"), (None, None)),
         (held("SETTLEMENT_PENDING", "4.00"), ("PENDING", "settlement_pending"), ("PENDING", "settlement_pending")),
@@ -74,9 +74,9 @@ def test_a_capture_is_approved_by_its_amount(status: str):
         (held("SETTLED", amount=money("4.00", "EUR")), ("UNKNOWN", "currency_mismatch"), ("UNKNOWN", "currency_mismatch")),
     ],
 )  # fmt: skip
-def test_a_capture_is_read_from_the_state_of_its_transaction(said: Any, answered: Any, looked_up: Any):
-    assert kind(outcome(CAPTURE, captured(said))) == answered
-    assert kind(found(CAPTURE, said)) == looked_up
+def test_a_capture_is_read_from_the_state_of_its_transaction(payload: Any, in_response: Any, looked_up: Any):
+    assert kind(outcome(CAPTURE, captured(payload))) == in_response
+    assert kind(found(CAPTURE, payload)) == looked_up
 
 
 def test_a_void_is_approved_only_where_all_of_it_is_released():
@@ -87,7 +87,7 @@ def test_a_void_is_approved_only_where_all_of_it_is_released():
 
 
 @pytest.mark.parametrize(
-    ("said", "looked_up"),
+    ("payload", "looked_up"),
     [
         (held(), (None, None)),
         (held("SETTLED", "10.99"), ("UNKNOWN", "captured")),
@@ -100,8 +100,8 @@ def test_a_void_is_approved_only_where_all_of_it_is_released():
         (held("TELEPORTED"), ("UNKNOWN", "TELEPORTED")),
     ],
 )
-def test_a_void_that_is_looked_up_is_read_from_its_transaction(said: Any, looked_up: Any):
-    assert kind(found(VOID, said)) == looked_up
+def test_a_void_that_is_looked_up_is_read_from_its_transaction(payload: Any, looked_up: Any):
+    assert kind(found(VOID, payload)) == looked_up
 
 
 def test_a_refund_that_came_back_for_a_void_is_not_a_void_and_ends_it_once_all_is_given_back():
@@ -109,7 +109,7 @@ def test_a_refund_that_came_back_for_a_void_is_not_a_void_and_ends_it_once_all_i
 
 
 @pytest.mark.parametrize(
-    "said",
+    "payload",
     [
         returned("SETTLEMENT_PENDING"),
         returned("FAILED"),
@@ -118,18 +118,18 @@ def test_a_refund_that_came_back_for_a_void_is_not_a_void_and_ends_it_once_all_i
         returned(orderId="another"),
     ],
 )
-def test_a_refund_for_a_void_that_is_not_plainly_all_of_it_is_asked_about(said: Any):
-    told = outcome(VOID, reversed_as("Refund", said))
+def test_a_refund_for_a_void_that_is_not_plainly_all_of_it_is_queried(payload: Any):
+    result = outcome(VOID, reversed_as("Refund", payload))
 
-    assert (told.kind, told.code, told.repeat_is_useless) == ("UNKNOWN", "refunded_instead", True)
+    assert (result.kind, result.code, result.repeat_is_useless) == ("UNKNOWN", "refunded_instead", True)
 
 
 @pytest.mark.parametrize("call", [VOID, REFUND_ALL])
 @pytest.mark.parametrize("code", ["91504", "91512"])
 def test_a_reversal_that_the_state_does_not_allow_may_have_been_done(call: Call, code: str):
-    said = outcome(call, failed(error(legacyCode=code)))
+    result = outcome(call, failed(error(legacyCode=code)))
 
-    assert (said.kind, said.repeat_is_useless) == ("UNKNOWN", True)
+    assert (result.kind, result.repeat_is_useless) == ("UNKNOWN", True)
 
 
 @pytest.mark.parametrize("typename", ["Settlement", None])
@@ -144,7 +144,7 @@ def test_all_is_given_back_by_a_void_before_the_settlement_and_by_a_refund_after
 
 
 @pytest.mark.parametrize(
-    ("said", "looked_up"),
+    ("payload", "looked_up"),
     [
         (held("SETTLED"), None),
         (held("VOIDED"), approved(1099)),
@@ -155,8 +155,8 @@ def test_all_is_given_back_by_a_void_before_the_settlement_and_by_a_refund_after
         (held("SETTLED", refunds=[returned("AUTHORIZING", amount=money("4.00"))]), None),
     ],
 )
-def test_a_reversal_is_found_by_what_it_left(said: Any, looked_up: Outcome | None):
-    assert without_balances(found(REFUND_ALL, said)) == looked_up
+def test_a_reversal_is_found_by_what_it_left(payload: Any, looked_up: Outcome | None):
+    assert without_balances(found(REFUND_ALL, payload)) == looked_up
 
 
 BY_HAND = returned("SETTLED", id="cmVmdW5kX2J5X2hhbmQ", amount=money("7.00"))
@@ -164,11 +164,11 @@ BY_HAND = returned("SETTLED", id="cmVmdW5kX2J5X2hhbmQ", amount=money("7.00"))
 
 @pytest.mark.parametrize("other", [BY_HAND, BY_HAND | {"orderId": "another"}, refund(orderId="another")])
 def test_a_reversal_beside_anothers_part_was_not_made(other: Any):
-    said = found(REFUND_ALL, held("SETTLED", refunds=[other]))
+    result = found(REFUND_ALL, held("SETTLED", refunds=[other]))
 
-    assert kind(said) == ("DECLINED_HARD", "more_than_is_left")
-    assert said is not None
-    assert said.psp_id is None
+    assert kind(result) == ("DECLINED_HARD", "more_than_is_left")
+    assert result is not None
+    assert result.psp_id is None
 
 
 @pytest.mark.parametrize(
@@ -194,15 +194,15 @@ def test_what_another_gave_back_shows_beside_a_refund_of_ours():
     ours, other = refund(), BY_HAND | {"amount": money("3.99")}
     target = held("SETTLED", refunds=[other, ours])
 
-    answered = outcome(REFUND_PART, refunded(ours | {"refundedTransaction": target}))
+    result = outcome(REFUND_PART, refunded(ours | {"refundedTransaction": target}))
     looked_up = found(REFUND_PART, target)
     by_its_id = found(
         replace(REFUND_PART, psp_id=REFUND_ID), ours | {"refundedTransaction": target}, "Refund"
     )
 
-    for said in (answered, looked_up, by_its_id):
-        assert said is not None
-        assert (said.kind, said.psp_id, said.balances) == ("APPROVED", REFUND_ID, wanted)
+    for each in (result, looked_up, by_its_id):
+        assert each is not None
+        assert (each.kind, each.psp_id, each.balances) == ("APPROVED", REFUND_ID, wanted)
 
 
 @pytest.mark.parametrize("status", DONE)
@@ -215,7 +215,7 @@ def test_a_part_is_given_back_under_our_reference(status: str):
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted"),
+    ("payload", "wanted"),
     [
         (refund("AUTHORIZING"), ("PENDING", "authorizing")),
         (refund("SETTLEMENT_PENDING"), ("PENDING", "settlement_pending")),
@@ -236,12 +236,12 @@ def test_a_part_is_given_back_under_our_reference(status: str):
         (None, ("UNKNOWN", "unreadable_response")),
     ],
 )
-def test_a_refund_is_read_from_its_own_state(said: Any, wanted: tuple[str, str]):
-    assert kind(outcome(REFUND_PART, refunded(said))) == wanted
+def test_a_refund_is_read_from_its_own_state(payload: Any, wanted: tuple[str, str]):
+    assert kind(outcome(REFUND_PART, refunded(payload))) == wanted
 
 
 @pytest.mark.parametrize(
-    ("said", "looked_up"),
+    ("payload", "looked_up"),
     [
         (held("SETTLED"), (None, None)),
         (held("SETTLED", refunds=[refund(orderId="another")]), (None, None)),
@@ -253,8 +253,8 @@ def test_a_refund_is_read_from_its_own_state(said: Any, wanted: tuple[str, str])
         (held("SETTLED", orderId="another", refunds=[refund()]), ("UNKNOWN", "reference_mismatch")),
     ],
 )
-def test_a_part_is_found_among_the_refunds_of_its_transaction(said: Any, looked_up: Any):
-    assert kind(found(REFUND_PART, said)) == looked_up
+def test_a_part_is_found_among_the_refunds_of_its_transaction(payload: Any, looked_up: Any):
+    assert kind(found(REFUND_PART, payload)) == looked_up
 
 
 def test_a_refund_that_is_read_by_its_id_is_that_refund():

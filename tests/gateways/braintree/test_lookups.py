@@ -63,11 +63,11 @@ def test_a_transaction_shows_who_ever_moved_its_money(shown: dict[str, Any], bal
     assert transactions.balances(shown) == balances
 
 
-def test_a_look_up_ends_what_the_account_was_not_set_up_for():
-    said = found(search(rejected("APPLICATION_INCOMPLETE")))
+def test_a_lookup_ends_what_the_account_was_not_set_up_for():
+    result = found(search(rejected("APPLICATION_INCOMPLETE")))
 
-    assert said is not None
-    assert kinds(said) == ("DECLINED_SOFT", "APPLICATION_INCOMPLETE", "CONFIG")
+    assert result is not None
+    assert kinds(result) == ("DECLINED_SOFT", "APPLICATION_INCOMPLETE", "CONFIG")
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_a_look_up_ends_what_the_account_was_not_set_up_for():
 def test_a_duplicate_is_looked_up_by_the_id_of_the_earlier_one_if_that_is_ours(
     earlier: Any, adopted: str | None
 ):
-    said = outcome(charged(rejected("DUPLICATE", duplicateOf=earlier)))
+    result = outcome(charged(rejected("DUPLICATE", duplicateOf=earlier)))
 
-    assert (said.kind, said.repeat_is_useless, said.psp_id) == ("UNKNOWN", True, adopted)
+    assert (result.kind, result.repeat_is_useless, result.psp_id) == ("UNKNOWN", True, adopted)
 
 
 def test_the_search_that_finds_nothing_is_none():
@@ -105,24 +105,24 @@ def test_the_search_that_finds_nothing_is_none():
     ],
 )
 def test_a_search_that_does_not_tell_is_unknown(body: Any, code: str):
-    said = found(body)
+    result = found(body)
 
-    assert said is not None
-    assert (said.kind, said.code) == ("UNKNOWN", code)
+    assert result is not None
+    assert (result.kind, result.code) == ("UNKNOWN", code)
 
 
 def test_the_one_that_took_money_is_found_among_those_that_did_not():
-    said = found(search(rejected("DUPLICATE"), transaction(id="b"), declined()))
+    result = found(search(rejected("DUPLICATE"), transaction(id="b"), declined()))
 
-    assert said is not None
-    assert (said.kind, said.psp_id) == ("APPROVED", "b")
+    assert result is not None
+    assert (result.kind, result.psp_id) == ("APPROVED", "b")
 
 
 def test_a_duplicate_without_the_one_before_it_is_searched_for_further():
-    said = found(search(rejected("DUPLICATE")))
+    result = found(search(rejected("DUPLICATE")))
 
-    assert said is not None
-    assert said.kind == "UNKNOWN"
+    assert result is not None
+    assert result.kind == "UNKNOWN"
 
 
 @pytest.mark.parametrize(
@@ -138,10 +138,10 @@ def test_a_duplicate_without_the_one_before_it_is_searched_for_further():
     ],
 )
 def test_a_node_that_is_not_ours_or_does_not_tell_is_unknown(body: Any, code: str):
-    said = found(body, KNOWN)
+    result = found(body, KNOWN)
 
-    assert said is not None
-    assert (said.kind, said.code) == ("UNKNOWN", code)
+    assert result is not None
+    assert (result.kind, result.code) == ("UNKNOWN", code)
 
 
 SECOND: Final = transaction("SETTLED", id="c2Vjb25k")
@@ -158,19 +158,19 @@ GIVEN_BACK: Final = {"id": "cmVmdW5kXzE", "status": "SETTLED", "amount": money()
     ],
 )
 def test_beside_what_took_nothing_or_gave_all_of_it_back_ours_is_read(others: tuple[Any, ...]):
-    said = found(by_id(transaction("SETTLED"), *others), KNOWN)
+    result = found(by_id(transaction("SETTLED"), *others), KNOWN)
 
-    assert said is not None
-    assert (said.kind, said.psp_id) == ("APPROVED", TRANSACTION_ID)
+    assert result is not None
+    assert (result.kind, result.psp_id) == ("APPROVED", TRANSACTION_ID)
 
 
 @pytest.mark.parametrize("other", [SECOND, SECOND | {"refunds": [GIVEN_BACK | {"amount": money("4.00")}]}])
 @pytest.mark.parametrize("ours", [transaction("SETTLED"), declined()])
-def test_a_second_charge_under_one_order_id_is_told_by_its_own_id(ours: Any, other: Any):
-    said = found(by_id(ours, other), KNOWN)
+def test_a_second_charge_under_one_order_id_is_reported_by_its_own_id(ours: Any, other: Any):
+    result = found(by_id(ours, other), KNOWN)
 
-    assert said is not None
-    assert (said.kind, said.psp_id, said.amount_minor) == ("APPROVED", "c2Vjb25k", 1099)
+    assert result is not None
+    assert (result.kind, result.psp_id, result.amount_minor) == ("APPROVED", "c2Vjb25k", 1099)
 
 
 @pytest.mark.parametrize(
@@ -181,15 +181,15 @@ def test_a_second_charge_under_one_order_id_is_told_by_its_own_id(ours: Any, oth
     ],
 )
 def test_of_several_charges_none_is_picked(shown: Any):
-    said = found(shown, KNOWN)
+    result = found(shown, KNOWN)
 
-    assert said is not None
-    assert (said.kind, said.code) == ("UNKNOWN", "found_twice")
-    assert "c2Vjb25k" in (said.detail or "")
+    assert result is not None
+    assert (result.kind, result.code) == ("UNKNOWN", "found_twice")
+    assert "c2Vjb25k" in (result.detail or "")
 
 
-def test_no_secret_or_card_number_of_an_answer_is_kept():
-    said = outcome(charged(declined("2000", message="card 4111 1111 1111 1111, key sk_live_PLANTED")))
+def test_no_secret_or_card_number_of_a_response_is_kept():
+    result = outcome(charged(declined("2000", message="card 4111 1111 1111 1111, key sk_live_PLANTED")))
 
-    assert "4111" not in (said.detail or "")
-    assert "PLANTED" not in repr(said)
+    assert "4111" not in (result.detail or "")
+    assert "PLANTED" not in repr(result)

@@ -1,4 +1,4 @@
-"""What is asked, held against the official GraphQL schema."""
+"""The requests, held against the official GraphQL schema."""
 
 from dataclasses import replace
 from typing import Any

@@ -50,7 +50,7 @@ def why(given: Webhook, keys: WebhookKeys = KEYS) -> str:
 
 
 def disputed(event: str = "dispute_opened", /, **more: str | None) -> str:
-    said = {
+    payload = {
         "id": "dsp1",
         "amount": "100.00",
         "amount-disputed": "10.99",
@@ -59,36 +59,36 @@ def disputed(event: str = "dispute_opened", /, **more: str | None) -> str:
         "reply-by-date": "2026-03-15",
         **{name.replace("_", "-"): value for name, value in more.items()},
     }
-    tags = "".join(f"<{name}>{value}</{name}>" for name, value in said.items() if value is not None)
+    tags = "".join(f"<{name}>{value}</{name}>" for name, value in payload.items() if value is not None)
     order = f"<transaction><id>kdb5gx8g</id><order-id>{PAYMENT}-s1</order-id></transaction>"
     return notification(event, f"<dispute>{tags}{order}</dispute>")
 
 
 @pytest.mark.parametrize(
-    ("kind", "says"),
+    ("kind", "outcome_kind"),
     [("transaction_settled", "UNKNOWN"), ("transaction_settlement_declined", "DECLINED_HARD")],
 )
-def test_news_of_a_transaction_are_of_its_order_id(kind: str, says: str):
-    said = notice(webhook(SETTLED.replace("transaction_settled", kind)))
+def test_an_update_of_a_transaction_names_its_order_id(kind: str, outcome_kind: str):
+    received = notice(webhook(SETTLED.replace("transaction_settled", kind)))
 
-    assert (said.event_type, said.reference, said.psp_id) == (kind, f"{PAYMENT}-s1", None)
-    assert said.outcome is not None
-    assert (said.outcome.kind, said.outcome.code) == (says, kind)
-    assert said.at == datetime(2026, 3, 1, 10, 20, 30, tzinfo=UTC)
+    assert (received.event_type, received.reference, received.psp_id) == (kind, f"{PAYMENT}-s1", None)
+    assert received.outcome is not None
+    assert (received.outcome.kind, received.outcome.code) == (outcome_kind, kind)
+    assert received.at == datetime(2026, 3, 1, 10, 20, 30, tzinfo=UTC)
 
 
 def test_a_settled_transaction_shows_what_was_taken():
-    said = notice(webhook(SETTLED))
+    received = notice(webhook(SETTLED))
 
-    assert said.outcome is not None
-    assert said.outcome.balances == Balances(captured_minor=1099, held_minor=0)
+    assert received.outcome is not None
+    assert received.outcome.balances == Balances(captured_minor=1099, held_minor=0)
 
 
 def test_a_settled_transaction_is_named_by_its_id_of_the_newer_interface():
-    said = notice(webhook(SETTLED))
+    received = notice(webhook(SETTLED))
 
-    assert said.outcome is not None
-    assert base64.b64decode(f"{said.outcome.psp_id}=") == b"transaction_kdb5gx8g"
+    assert received.outcome is not None
+    assert base64.b64decode(f"{received.outcome.psp_id}=") == b"transaction_kdb5gx8g"
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def test_a_settled_transaction_is_named_by_its_id_of_the_newer_interface():
     # A reversal has the order id of what it reverses.
     [(f"{PAYMENT}-r2", f"{PAYMENT}-r2"), (f"{PAYMENT}-s1", f"{PAYMENT}-s1")],
 )
-def test_a_refund_that_failed_is_told_of_what_its_order_id_names(order_id: str, reference: str | None):
+def test_a_refund_that_failed_is_reported_of_what_its_order_id_names(order_id: str, reference: str | None):
     subject = f"<transaction><id>a</id><order-id>{order_id}</order-id></transaction>"
-    said = notice(webhook(notification("refund_failed", subject)))
+    received = notice(webhook(notification("refund_failed", subject)))
 
-    assert said.reference == reference
-    assert said.outcome is not None
-    assert said.outcome.kind == "DECLINED_HARD"
+    assert received.reference == reference
+    assert received.outcome is not None
+    assert received.outcome.kind == "DECLINED_HARD"
 
 
 @pytest.mark.parametrize(
@@ -119,21 +119,31 @@ def test_a_refund_that_failed_is_told_of_what_its_order_id_names(order_id: str, 
     ],
 )
 def test_each_kind_of_dispute_has_a_row(kind: str, state: str):
-    said = notice(webhook(disputed(kind)))
+    received = notice(webhook(disputed(kind)))
 
-    assert said.reference == f"{PAYMENT}-s1"
-    assert said.outcome is None
-    assert said.dispute is not None
-    assert (said.dispute.dispute_id, said.dispute.state, said.dispute.reason) == ("dsp1", state, "fraud")
-    assert (said.dispute.amount_minor, said.dispute.currency) == (1099, "USD")
-    assert said.dispute.respond_by == datetime(2026, 3, 15, tzinfo=UTC)
+    assert received.reference == f"{PAYMENT}-s1"
+    assert received.outcome is None
+    assert received.dispute is not None
+    assert (received.dispute.dispute_id, received.dispute.state, received.dispute.reason) == (
+        "dsp1",
+        state,
+        "fraud",
+    )
+    assert (received.dispute.amount_minor, received.dispute.currency) == (1099, "USD")
+    assert received.dispute.respond_by == datetime(2026, 3, 15, tzinfo=UTC)
 
 
 def test_a_dispute_of_the_older_form_has_one_amount_and_need_not_say_until_when():
-    said = notice(webhook(disputed(amount_disputed=None, reply_by_date=None, reason="no such reason at all")))
+    received = notice(
+        webhook(disputed(amount_disputed=None, reply_by_date=None, reason="no such reason at all"))
+    )
 
-    assert said.dispute is not None
-    assert (said.dispute.amount_minor, said.dispute.respond_by, said.dispute.reason) == (10000, None, None)
+    assert received.dispute is not None
+    assert (received.dispute.amount_minor, received.dispute.respond_by, received.dispute.reason) == (
+        10000,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,9 +153,13 @@ def test_a_dispute_of_the_older_form_has_one_amount_and_need_not_say_until_when(
 def test_a_dispute_that_does_not_say_what_it_is_about_is_an_alarm_beside_its_payment(
     more: dict[str, str | None],
 ):
-    said = notice(webhook(disputed(**more)))
+    received = notice(webhook(disputed(**more)))
 
-    assert (said.alarm, said.dispute, said.reference) == ("dispute_unreadable", None, f"{PAYMENT}-s1")
+    assert (received.alarm, received.dispute, received.reference) == (
+        "dispute_unreadable",
+        None,
+        f"{PAYMENT}-s1",
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,18 +172,18 @@ def test_a_dispute_that_does_not_say_what_it_is_about_is_an_alarm_beside_its_pay
     ],
 )
 def test_a_retrieval_takes_nothing(kind: str, state: str):
-    said = notice(webhook(disputed(kind, kind="retrieval")))
+    received = notice(webhook(disputed(kind, kind="retrieval")))
 
-    assert said.dispute is not None
-    assert said.dispute.state == state
+    assert received.dispute is not None
+    assert received.dispute.state == state
 
 
 @pytest.mark.parametrize("date", ["", "no date", "0001-01-01", "9999-12-31"])
 def test_a_date_that_is_none_never_costs_the_dispute(date: str):
-    said = notice(webhook(disputed(reply_by_date=date)))
+    received = notice(webhook(disputed(reply_by_date=date)))
 
-    assert said.dispute is not None
-    assert (said.dispute.state, said.dispute.respond_by) == ("opened", None)
+    assert received.dispute is not None
+    assert (received.dispute.state, received.dispute.respond_by) == ("opened", None)
 
 
 @pytest.mark.parametrize(
@@ -183,10 +197,15 @@ def test_a_date_that_is_none_never_costs_the_dispute(date: str):
         "a_new_kind",
     ],
 )
-def test_other_kinds_say_nothing_of_an_operation(kind: str):
-    said = notice(webhook(notification(kind, "<x>1</x>")))
+def test_other_kinds_report_nothing_of_an_operation(kind: str):
+    received = notice(webhook(notification(kind, "<x>1</x>")))
 
-    assert (said.event_type, said.reference, said.outcome, said.dispute) == (kind, None, None, None)
+    assert (received.event_type, received.reference, received.outcome, received.dispute) == (
+        kind,
+        None,
+        None,
+        None,
+    )
 
 
 def test_a_repeat_has_the_same_event_id_and_another_event_another():
@@ -294,10 +313,10 @@ def test_what_is_no_base64_is_malformed(payload: str):
 
 def test_a_card_number_or_a_secret_in_an_event_is_not_kept():
     subject = "<transaction><id>4111111111111111</id><order-id>4111111111111111</order-id></transaction>"
-    said = notice(webhook(notification("transaction_settled", subject)))
+    received = notice(webhook(notification("transaction_settled", subject)))
 
-    assert "4111" not in repr(said)
-    assert said.reference is None
+    assert "4111" not in repr(received)
+    assert received.reference is None
 
 
 @pytest.mark.parametrize("kind", official.KINDS)
@@ -305,10 +324,10 @@ def test_what_the_official_library_signs_is_read(kind: str):
     sample = official.gateway().webhook_testing.sample_notification(kind, "kdb5gx8g")
     sent = Webhook({}, urlencode(sample).encode())
 
-    said = notice(sent)
+    received = notice(sent)
 
-    assert said.event_type == kind
-    assert (said.dispute is not None) == kind.startswith("dispute_")
+    assert received.event_type == kind
+    assert (received.dispute is not None) == kind.startswith("dispute_")
 
 
 def test_the_address_is_proven_as_the_official_library_proves_it():
@@ -320,23 +339,28 @@ def test_the_address_is_proven_as_the_official_library_proves_it():
 
 
 @pytest.mark.parametrize(
-    "said", ["", "20F9F8ED05F77439FE955C977E4C8A53", "a" * 19, "a" * 33, "g" * 20, "a" * 20 + "\n"]
+    "text", ["", "20F9F8ED05F77439FE955C977E4C8A53", "a" * 19, "a" * 33, "g" * 20, "a" * 20 + "\n"]
 )
-def test_another_challenge_is_not_answered(said: str):
-    assert BRAINTREE.webhook_challenge({"bt_challenge": said}, KEYS) is None
+def test_another_challenge_gets_no_response(text: str):
+    assert BRAINTREE.webhook_challenge({"bt_challenge": text}, KEYS) is None
     assert BRAINTREE.webhook_challenge({}, KEYS) is None
 
 
 @pytest.mark.parametrize("order_id", ["10042", "Order 7", "0123abcd-s1"])
-def test_another_shops_transactions_on_the_account_say_nothing(order_id: str):
+def test_another_shops_transactions_on_the_account_report_nothing(order_id: str):
     transaction = f"<transaction><id>a</id><order-id>{order_id}</order-id></transaction>"
     for kind in ("transaction_settled", "transaction_settlement_declined", "refund_failed"):
-        said = notice(webhook(notification(kind, transaction)))
+        received = notice(webhook(notification(kind, transaction)))
 
-        assert (said.event_type, said.reference, said.outcome, said.dispute) == (kind, None, None, None)
+        assert (received.event_type, received.reference, received.outcome, received.dispute) == (
+            kind,
+            None,
+            None,
+            None,
+        )
 
 
-def test_another_shops_dispute_says_nothing_and_one_that_names_no_order_keeps_its_alarm():
+def test_another_shops_dispute_reports_nothing_and_one_that_names_no_order_keeps_its_alarm():
     another = notice(webhook(disputed().replace(f"{PAYMENT}-s1", "10042")))
     nameless = notice(webhook(disputed().replace(f"{PAYMENT}-s1", "")))
 

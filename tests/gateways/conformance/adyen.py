@@ -17,7 +17,7 @@ from gateways.simulator.adyen.declaration import PSP
 from gateways.simulator.core.accounts import Account
 from tests.gateways.adyen import payloads
 from tests.gateways.adyen.oracle import EVENTS, ORACLE
-from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Simulated
+from tests.gateways.conformance.book import CaseBook, Cell, On, Respond, Simulated
 from tests.gateways.conformance.calls import PAYMENT, calls
 from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
 from tests.gateways.conformance.webhooks import shared_secret
@@ -34,16 +34,16 @@ def money(call: Call) -> dict[str, Any]:
     return {"value": amounts.to_wire(call.amount_minor, call.currency), "currency": call.currency}
 
 
-def paid(result: str, **more: Any) -> Says:
-    def answer(call: Call) -> HttpResponse:
+def paid(result: str, **more: Any) -> Respond:
+    def respond(call: Call) -> HttpResponse:
         known = {"pspReference": psp_id(call.reference), "amount": money(call)}
-        return payloads.answer(200, payloads.paid(call, result, **(known | more)))
+        return payloads.http_response(200, payloads.paid(call, result, **(known | more)))
 
-    return answer
+    return respond
 
 
 def challenged(call: Call) -> HttpResponse:
-    return payloads.answer(
+    return payloads.http_response(
         200, payloads.redirected(call) | {"pspReference": psp_id(call.reference), "amount": money(call)}
     )
 
@@ -53,15 +53,15 @@ def received(call: Call) -> HttpResponse:
     shown = payloads.received(call, pspReference=psp_id(f"{call.reference}-own"))
     amount = {} if call.kind == "void" else {"amount": money(call)}
     of = call.psp_id if call.kind == "sale" else call.target_psp_id
-    return payloads.answer(201, shown | {"paymentPspReference": of} | amount)
+    return payloads.http_response(201, shown | {"paymentPspReference": of} | amount)
 
 
-def error(status: int, code: str, message: str = "Something is not right.", **headers: str) -> Says:
+def error(status: int, code: str, message: str = "Something is not right.", **headers: str) -> Respond:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda _: payloads.answer(status, payloads.error(status, code, message), named)
+    return lambda _: payloads.http_response(status, payloads.error(status, code, message), named)
 
 
-def at_first(cell: Says) -> On:
+def at_first(cell: Respond) -> On:
     return On(cell, {"step": "1", "psp_id": None})
 
 
@@ -83,9 +83,7 @@ _AUTHORIZE: Final[Mapping[Result, Cell]] = {
     **_UNKNOWN,
 }
 _SALE: Final[Mapping[Result, Cell]] = {
-    "APPROVED": Without(
-        "the capture that ends a sale is taken in, and its end is told by the webhook CAPTURE"
-    ),
+    "APPROVED": Without("the capture that ends a sale is taken in, and the webhook CAPTURE reports its end"),
     "ACTION_REQUIRED": at_first(challenged),
     "PENDING": received,
     "DECLINED_SOFT": at_first(paid("Refused", refusalReasonCode="2", refusalReason="Refused")),
@@ -111,11 +109,11 @@ SAYS: Final[Mapping[Operation, Mapping[Result, Cell]]] = {
 }
 
 
-def _keys(replayed: Says) -> Mapping[Any, Cell]:
+def _keys(replayed: Respond) -> Mapping[Any, Cell]:
     return {
         "replayed": replayed,
         "other_parameters": Without(
-            "Adyen documents no check of the parameters: it replays the first answer"
+            "Adyen documents no check of the parameters: it replays the first response"
         ),
         "still_running": error(409, "704", "request in progress", transient_error="true"),
     }
@@ -162,7 +160,7 @@ _NO_LOOK_UP: Final = Without("Adyen has no call that asks for a payment: a repea
 _ONLY_BY_HOOK: Final = Without(
     "only the webhook TECHNICAL_CANCEL tells what became of a cancel by our reference"
 )
-_VOID_HAS_NO_SUM: Final = Without("a cancel is asked and answered without an amount")
+_VOID_HAS_NO_SUM: Final = Without("a cancel and its response have no amount")
 
 
 async def at_the_bank(browser: aiohttp.ClientSession, page: str) -> dict[str, str]:
@@ -199,7 +197,7 @@ BOOK: Final = CaseBook(
         "https://checkout-test.adyen.com", SECRET, {"merchant_account": payloads.MERCHANT}
     ),
     calls={**_ASKED, "sale": replace(_ASKED["sale"], step="3", psp_id=psp_id(f"{PAYMENT}-s1"))},
-    says=SAYS,
+    responses=SAYS,
     psp_id=psp_id,
     amounts={
         (1099, "USD"): "1099",
@@ -229,10 +227,10 @@ BOOK: Final = CaseBook(
     },
     unseen={("void", what): _VOID_HAS_NO_SUM for what in ("more", "less", "currency")},
     keyless={},
-    error_in_200=payloads.answer(200, payloads.error(422, "130", "Reference Missing")),
+    error_in_200=payloads.http_response(200, payloads.error(422, "130", "Reference Missing")),
     error_in_200_is=frozenset({"UNKNOWN", "DUPLICATE"}),
-    too_many=payloads.answer(429, payloads.error(429, "29_001", "Too many requests")),
-    error_saying=lambda text: payloads.answer(422, payloads.error(422, "130", text)),
+    too_many=payloads.http_response(429, payloads.error(429, "29_001", "Too many requests")),
+    error_saying=lambda text: payloads.http_response(422, payloads.error(422, "130", text)),
     oracle=ORACLE,
     webhooks=shared_secret(
         signed,

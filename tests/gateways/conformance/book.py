@@ -1,7 +1,7 @@
 """What a PSP's case book tells the conformance suite. Invariant: a book has every case of the list, or its
 `Without`.
 
-A book speaks as its PSP does: from a call that the PSP was sent to the bytes of its answer.
+A book responds as its PSP does: from a call that the PSP was sent to the bytes of its response.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,23 +28,23 @@ from tests.gateways.conformance.cases import (
 from tests.gateways.conformance.oracle import Oracle
 from tests.gateways.conformance.webhooks import Webhooks
 
-Says = Callable[[Call], HttpResponse]
+Respond = Callable[[Call], HttpResponse]
 
 
 @dataclass(frozen=True, slots=True)
 class On:
-    """What is said at another step than the one that `CaseBook.calls` has; `changes`: of the call. `asked`:
-    it is said to a lookup, not to the step itself."""
+    """The response at another step than the one that `CaseBook.calls` has; `changes`: of the call. `lookup`:
+    it is the response to a lookup, not to the step itself."""
 
-    says: Says
+    respond: Respond
     changes: Mapping[str, Any]
-    asked: bool = False
+    lookup: bool = False
 
 
-Cell = Says | On | Without
+Cell = Respond | On | Without
 Shows = Callable[[Call, Sequence[Call]], HttpResponse]
-"""The answer to a lookup of a call, where the PSP has executed these calls, which have the reference that is
-asked for or the id."""
+"""The response to a lookup of a call, where the PSP has executed these calls, which have the reference or
+the id that is looked up."""
 
 
 Customer = Callable[[aiohttp.ClientSession, str], Awaitable[Mapping[str, str]]]
@@ -66,16 +66,16 @@ class Simulated:
 @dataclass(frozen=True, slots=True)
 class CaseBook:
     """`calls`: the step of each operation at which the money moves, as the agent makes it; `before`: the
-    steps ahead of it, each with what the PSP says to it. `psp_id`: of the operation with this reference, as
-    an outcome reports it. `written`: the amount in a request of an operation's first step, where it says one.
-    `key_of`: the idempotency key in a request. `unseen`: what the answer to the call does not tell from what
-    was asked. `keyless`: what may be repeated without a key. `id_at`: what the operation is known by at a
-    step, where that is not its `psp_id`."""
+    steps ahead of it, each with the PSP's response. `psp_id`: of the operation with this reference, as an
+    outcome reports it. `written`: the amount in a request of an operation's first step, where it has one.
+    `key_of`: the idempotency key in a request. `unseen`: what the response to the call does not
+    distinguish from what was requested. `keyless`: what may be repeated without a key. `id_at`: what the
+    operation is known by at a step, where that is not its `psp_id`."""
 
     gateway: Gateway
     credentials: Credentials
     calls: Mapping[Operation, Call | Without]
-    says: Mapping[Operation, Mapping[Result, Cell]]
+    responses: Mapping[Operation, Mapping[Result, Cell]]
     psp_id: Callable[[str], str]
     amounts: Mapping[tuple[int, str], str | Without]
     written: Callable[[HttpRequest], str | None]
@@ -95,12 +95,12 @@ class CaseBook:
     simulator: Simulated | Without
     before: Mapping[Operation, Sequence[On]] = field(default_factory=dict)
     id_at: Callable[[Call], str | None] | None = None
-    sign_in_answer: HttpResponse | None = None
+    sign_in_response: HttpResponse | None = None
 
     def best(self, operation: Operation) -> Cell:
         """How it goes well."""
-        says = self.says[operation]
-        return says["PENDING"] if isinstance(says["APPROVED"], Without) else says["APPROVED"]
+        responses = self.responses[operation]
+        return responses["PENDING"] if isinstance(responses["APPROVED"], Without) else responses["APPROVED"]
 
     @property
     def name(self) -> str:
@@ -117,37 +117,37 @@ class CaseBook:
         return replace(self.call(operation), **before[0].changes) if before else self.call(operation)
 
     def case(self, operation: Operation, cell: Cell) -> tuple[Call, HttpResponse]:
-        """The call that it is an answer to, and the answer."""
+        """The call, and the response to it."""
         assert not isinstance(cell, Without)
         if isinstance(cell, On):
             call = replace(self.call(operation), **cell.changes)
-            return call, cell.says(call)
+            return call, cell.respond(call)
         return self.call(operation), cell(self.call(operation))
 
-    def other_answer(self, operation: Operation, what: Other) -> tuple[Call, HttpResponse]:
-        """The call as it is asked, and an answer that goes well, about another thing."""
+    def other_response(self, operation: Operation, what: Other) -> tuple[Call, HttpResponse]:
+        """The call as it is sent, and a successful response about another thing."""
         cell = self.best(operation)
         assert not isinstance(cell, Without)
-        says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
-        asked = replace(self.call(operation), **changes)
-        return asked, says(self.other(asked, what))
+        respond, changes = (cell.respond, cell.changes) if isinstance(cell, On) else (cell, {})
+        requested = replace(self.call(operation), **changes)
+        return requested, respond(self.other(requested, what))
 
     def read(self, operation: Operation, about: Callable[[Call], Call]) -> tuple[Call, Outcome | None]:
         """The call that `about` makes of the operation's, and what is known of it when it has gone well: from
-        its answer, or from a lookup where the answer cannot say it."""
+        its response, or from a lookup where the response cannot show it."""
         ways = self.looks[operation]
         shows = ways["by_reference"] if not isinstance(ways, Without) else ways
         cell = self.best(operation)
-        if isinstance(self.says[operation]["APPROVED"], Without) and not isinstance(shows, Without):
+        if isinstance(self.responses[operation]["APPROVED"], Without) and not isinstance(shows, Without):
             call = about(replace(self.call(operation), psp_id=None))
             return call, self.gateway.found(call, shows(call, [call]))
         assert not isinstance(cell, Without)
-        says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
+        respond, changes = (cell.respond, cell.changes) if isinstance(cell, On) else (cell, {})
         call = about(replace(self.call(operation), **changes))
-        return call, self.gateway.outcome(call, says(call))
+        return call, self.gateway.outcome(call, respond(call))
 
     def other(self, call: Call, what: Other) -> Call:
-        """The call that an answer about another thing would be the answer to."""
+        """The call that a response about another thing would belong to."""
         match what:
             case "more":
                 return of_money(call, call.amount_minor + 100, call.currency)

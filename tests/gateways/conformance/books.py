@@ -30,7 +30,7 @@ each_judged: Final = pytest.mark.parametrize(
         if not isinstance(book.oracle, Without)
     ],
 )
-"""For each PSP whose answers an oracle judges."""
+"""For each PSP whose responses an oracle judges."""
 
 each_with_webhooks: Final = pytest.mark.parametrize(
     ("book", "webhooks"),

@@ -17,7 +17,7 @@ from gateways.simulator.braintree.declaration import PSP
 from gateways.simulator.core.accounts import Account
 from tests.gateways.braintree import payloads
 from tests.gateways.braintree.oracle import EVENTS, ORACLE
-from tests.gateways.conformance.book import CaseBook, Cell, Says, Shows, Simulated
+from tests.gateways.conformance.book import CaseBook, Cell, Respond, Shows, Simulated
 from tests.gateways.conformance.calls import FULL_MINOR, calls
 from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
 from tests.gateways.conformance.webhooks import shared_secret
@@ -71,20 +71,22 @@ def refund(call: Call, status: str, **more: Any) -> dict[str, Any]:
     return payloads.refund(status, **(known | more))
 
 
-def under(call: Call, said: dict[str, Any]) -> HttpResponse:
-    """As the answer to the call's mutation."""
+def under(call: Call, payload: dict[str, Any]) -> HttpResponse:
+    """As the response to the call's mutation."""
     match call.kind:
         case "authorize":
-            return payloads.answer(payloads.authorized(said))
+            return payloads.http_response(payloads.authorized(payload))
         case "sale":
-            return payloads.answer(payloads.charged(said))
+            return payloads.http_response(payloads.charged(payload))
         case "capture":
-            return payloads.answer(payloads.captured(said))
+            return payloads.http_response(payloads.captured(payload))
         case "void":
-            return payloads.answer(payloads.reversed_as("Transaction", said))
+            return payloads.http_response(payloads.reversed_as("Transaction", payload))
         case _:
             whole = is_whole(call)
-            return payloads.answer(payloads.reversed_as("Refund", said) if whole else payloads.refunded(said))
+            return payloads.http_response(
+                payloads.reversed_as("Refund", payload) if whole else payloads.refunded(payload)
+            )
 
 
 def done(call: Call, status: str | None = None, **more: Any) -> dict[str, Any]:
@@ -101,16 +103,16 @@ def done(call: Call, status: str | None = None, **more: Any) -> dict[str, Any]:
             return refund(call, status or "SUBMITTED_FOR_SETTLEMENT", **more)
 
 
-def at(status: str | None = None, **more: Any) -> Says:
+def at(status: str | None = None, **more: Any) -> Respond:
     return lambda call: under(call, done(call, status, **more))
 
 
-def declined(code: str) -> Says:
+def declined(code: str) -> Respond:
     return at("PROCESSOR_DECLINED", event={"declineType": None, "processorResponse": {"legacyCode": code}})
 
 
-def failed(error_class: str, message: str = "It is not right.", **more: Any) -> Says:
-    return lambda _: payloads.answer(payloads.failed(payloads.error(error_class, message, **more)))
+def failed(error_class: str, message: str = "It is not right.", **more: Any) -> Respond:
+    return lambda _: payloads.http_response(payloads.failed(payloads.error(error_class, message, **more)))
 
 
 _REFUSED: Final[Mapping[Result, Cell]] = {
@@ -171,29 +173,29 @@ def _numbered(executed: Sequence[Call]) -> list[dict[str, Any]]:
 
 def by_id(call: Call, executed: Sequence[Call]) -> HttpResponse:
     if not executed:
-        return payloads.answer({"data": {"node": None}})
+        return payloads.http_response({"data": {"node": None}})
     if call.kind == "refund":
-        return payloads.answer(payloads.node("Refund", done(executed[0])))
-    return payloads.answer(payloads.by_id(done(executed[0])))
+        return payloads.http_response(payloads.node("Refund", done(executed[0])))
+    return payloads.http_response(payloads.by_id(done(executed[0])))
 
 
 def searched(_: Call, executed: Sequence[Call]) -> HttpResponse:
-    return payloads.answer(payloads.search(*_numbered(executed)))
+    return payloads.http_response(payloads.search(*_numbered(executed)))
 
 
 def by_target(call: Call, executed: Sequence[Call]) -> HttpResponse:
     if not executed:
-        return payloads.answer(
+        return payloads.http_response(
             payloads.node("Transaction", target(call, "SETTLED" if call.kind == "refund" else "AUTHORIZED"))
         )
     if call.kind == "refund":
         shown = target(executed[0], "SETTLED", refunds=_numbered(executed))
-        return payloads.answer(payloads.node("Transaction", shown))
-    return payloads.answer(payloads.node("Transaction", done(executed[0])))
+        return payloads.http_response(payloads.node("Transaction", shown))
+    return payloads.http_response(payloads.node("Transaction", done(executed[0])))
 
 
 def signed(call: Call, _: datetime, secret: str) -> Webhook:
-    """Braintree tells by webhook neither of approvals nor of declines; that one has settled is news."""
+    """Braintree reports by webhook neither approvals nor declines, but that one has settled."""
     order_id = f"<order-id>{call.reference}</order-id>"
     xml = payloads.notification(
         "transaction_settled", f"<transaction><id>kdb5gx8g</id>{order_id}</transaction>"
@@ -215,7 +217,7 @@ def unsigned(webhook: Webhook) -> Webhook:
 
 
 def _written(request: HttpRequest) -> str | None:
-    """A reversal says no amount."""
+    """A reversal shows no amount."""
     made = orjson.loads(request.body or b"")["variables"]["input"]
     amount = made.get("transaction", made.get("refund", {})).get("amount")
     return None if amount is None else str(amount)
@@ -255,7 +257,7 @@ BOOK: Final = CaseBook(
     gateway=Braintree(),
     credentials=Credentials("https://payments.sandbox.braintree-api.com", SECRET, OPTIONS),
     calls=calls("tokencc_bh_8yk8s8_9rk5hn", psp_id),
-    says=SAYS,
+    responses=SAYS,
     psp_id=psp_id,
     amounts={
         (1099, "USD"): "10.99",
@@ -287,10 +289,10 @@ BOOK: Final = CaseBook(
     cancels=dict.fromkeys(("ended", "was_approved", "refused"), _NO_CHALLENGE),
     unseen={},
     keyless={},
-    error_in_200=payloads.answer(payloads.failed(payloads.error("VALIDATION", legacyCode="81502"))),
-    error_in_200_is=frozenset({"NOT_SENT"}),  # an error is said with 200, and by its class
-    too_many=payloads.answer(payloads.failed(payloads.error("RESOURCE_LIMIT")), 429),
-    error_saying=lambda text: payloads.answer(payloads.failed(payloads.error("VALIDATION", text))),
+    error_in_200=payloads.http_response(payloads.failed(payloads.error("VALIDATION", legacyCode="81502"))),
+    error_in_200_is=frozenset({"NOT_SENT"}),  # an error comes with 200, and its class decides
+    too_many=payloads.http_response(payloads.failed(payloads.error("RESOURCE_LIMIT")), 429),
+    error_saying=lambda text: payloads.http_response(payloads.failed(payloads.error("VALIDATION", text))),
     oracle=ORACLE,
     webhooks=shared_secret(
         signed,

@@ -1,4 +1,4 @@
-"""The calls that the books are asked with: the operations of one payment, as the agent makes them."""
+"""The calls that the books respond to: the operations of one payment, as the agent makes them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

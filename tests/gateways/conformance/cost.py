@@ -1,4 +1,4 @@
-"""What a call costs an adapter, in CPU and without the network: its request and the reading of its answer,
+"""What a call costs an adapter, in CPU and without the network: its request and the reading of its response,
 for each operation of each case book. `python -m tests.gateways.conformance.cost`
 """
 
@@ -15,14 +15,14 @@ _ROUNDS = 5
 
 def cost_us(book: CaseBook, operation: Operation) -> float:
     """Of one call, the median of the rounds."""
-    call, answer = book.case(operation, book.best(operation))
+    call, response = book.case(operation, book.best(operation))
     gateway, credentials = book.gateway, book.credentials
     rounds = []
     for _ in range(_ROUNDS):
         began = time.process_time()
         for _ in range(_CALLS):
             gateway.request(call, credentials)
-            gateway.outcome(call, answer)
+            gateway.outcome(call, response)
         rounds.append((time.process_time() - began) / _CALLS * 1e6)
     return statistics.median(rounds)
 

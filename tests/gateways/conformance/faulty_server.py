@@ -1,5 +1,5 @@
-"""A server that behaves as badly as a PSP may: it takes a call in, or does not, and says what it is told to,
-or does not.
+"""A server that behaves as badly as a PSP may: it takes a call in, or does not, and responds as the test
+sets, or does not.
 
 It signs in whoever asks, so that only the call itself goes wrong.
 """
@@ -53,22 +53,22 @@ class Connection:
         self.writer.transport.abort()
 
 
-def in_bytes(answer: HttpResponse, length: int | None = None) -> bytes:
-    size = len(answer.body) if length is None else length
+def in_bytes(response: HttpResponse, length: int | None = None) -> bytes:
+    size = len(response.body) if length is None else length
     lines = [
-        f"HTTP/1.1 {answer.status} Said",
-        *(f"{name}: {value}" for name, value in answer.headers.items()),
+        f"HTTP/1.1 {response.status} Said",
+        *(f"{name}: {value}" for name, value in response.headers.items()),
     ]
-    return "\r\n".join([*lines, f"content-length: {size}", "", ""]).encode() + answer.body
+    return "\r\n".join([*lines, f"content-length: {size}", "", ""]).encode() + response.body
 
 
-async def answers(connection: Connection, answer: HttpResponse) -> None:
-    await connection.write(in_bytes(answer))
+async def responds(connection: Connection, response: HttpResponse) -> None:
+    await connection.write(in_bytes(response))
 
 
-async def answers_in_pieces(connection: Connection, answer: HttpResponse) -> None:
+async def responds_in_pieces(connection: Connection, response: HttpResponse) -> None:
     """Slow, and in time."""
-    raw = in_bytes(answer)
+    raw = in_bytes(response)
     for place in range(0, len(raw), max(len(raw) // 5, 1)):
         await connection.write(raw[place : place + max(len(raw) // 5, 1)])
         await asyncio.sleep(0.01)
@@ -86,27 +86,27 @@ async def is_silent(connection: Connection, _: HttpResponse) -> None:
     await connection.silence()
 
 
-async def drips(connection: Connection, answer: HttpResponse) -> None:
+async def drips(connection: Connection, response: HttpResponse) -> None:
     """Each byte is in time, all of them are not."""
-    raw = in_bytes(answer, length=100_000)
+    raw = in_bytes(response, length=100_000)
     await connection.write(raw[:-1])
     while not connection.writer.is_closing():
         await connection.write(b" ")
         await asyncio.sleep(0.02)
 
 
-async def truncates(connection: Connection, answer: HttpResponse) -> None:
-    await connection.write(in_bytes(replace(answer, body=answer.body[:-7]), length=len(answer.body)))
+async def truncates(connection: Connection, response: HttpResponse) -> None:
+    await connection.write(in_bytes(replace(response, body=response.body[:-7]), length=len(response.body)))
 
 
-async def says_half_and_resets(connection: Connection, answer: HttpResponse) -> None:
-    raw = in_bytes(answer)
-    await connection.write(raw[: len(raw) - len(answer.body) // 2])
+async def sends_half_and_resets(connection: Connection, response: HttpResponse) -> None:
+    raw = in_bytes(response)
+    await connection.write(raw[: len(raw) - len(response.body) // 2])
     connection.reset()
 
 
-async def floods(connection: Connection, answer: HttpResponse) -> None:
-    await connection.write(in_bytes(replace(answer, body=answer.body + b" " * RESPONSE_BYTES_MAX)))
+async def floods(connection: Connection, response: HttpResponse) -> None:
+    await connection.write(in_bytes(replace(response, body=response.body + b" " * RESPONSE_BYTES_MAX)))
 
 
 async def speaks_no_http(connection: Connection, _: HttpResponse) -> None:
@@ -119,7 +119,7 @@ class FaultyServer:
 
     book: CaseBook
     behaviour: Behaviour
-    says: Callable[[bytes], HttpResponse]
+    respond: Callable[[bytes], HttpResponse]
     reads: bool = True
     received: list[bytes] = field(default_factory=list)
     url: str = ""
@@ -128,17 +128,17 @@ class FaultyServer:
         connection = Connection(reader, writer)
         try:
             if not self.reads and not isinstance(self.book.gateway, SignsIn):
-                await self.behaviour(connection, self.says(b""))
+                await self.behaviour(connection, self.respond(b""))
                 return
             while True:
                 raw = await connection.request()
                 if self._signs_in(raw):
-                    assert self.book.sign_in_answer is not None
-                    await connection.write(in_bytes(self.book.sign_in_answer))
+                    assert self.book.sign_in_response is not None
+                    await connection.write(in_bytes(self.book.sign_in_response))
                     continue
                 self.received.append(raw)
-                await self.behaviour(connection, self.says(raw))
-                if self.behaviour not in {answers, answers_in_pieces}:
+                await self.behaviour(connection, self.respond(raw))
+                if self.behaviour not in {responds, responds_in_pieces}:
                     return
         except (ConnectionError, asyncio.IncompleteReadError):
             pass

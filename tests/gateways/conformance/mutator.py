@@ -1,4 +1,4 @@
-"""What may become of an answer on its way, or in a PSP that errs."""
+"""What may become of an response on its way, or in a PSP that errs."""
 
 import random
 import re
@@ -33,14 +33,14 @@ class Mutator:
         self.pool = pool
         self.write = write
 
-    def answer(self, answer: HttpResponse) -> HttpResponse:
-        status = answer.status if self.dice.random() < 0.8 else self.dice.choice(_STATUSES)
-        headers = dict(answer.headers)
+    def response(self, response: HttpResponse) -> HttpResponse:
+        status = response.status if self.dice.random() < 0.8 else self.dice.choice(_STATUSES)
+        headers = dict(response.headers)
         if headers and self.dice.random() < 0.1:
             headers[self.dice.choice(list(headers))] = self.dice.choice(
                 ["", "true", "false", "\0", "x" * 500]
             )
-        return HttpResponse(status, headers, self.body(answer.body))
+        return HttpResponse(status, headers, self.body(response.body))
 
     def body(self, raw: bytes) -> bytes:
         try:

@@ -1,4 +1,4 @@
-"""What a PSP's own documents say of an answer, whatever was done to it: the judge of the fuzz, one in each
+"""What a PSP's own documents make of a response, whatever was done to it: the judge of the fuzz, one in each
 case book."""
 
 import json
@@ -18,15 +18,15 @@ Interpret = Callable[[Call, HttpResponse], Outcome | None]
 
 @dataclass(frozen=True, slots=True)
 class Oracle:
-    """`done`: how much of the call this object of an answer says by itself was done, in minor units of the
-    call's currency; None: nothing. `answers`: true answers, each beside the call that they are read for.
+    """`done`: how much of the call this object of a response shows by itself as done, in minor units of the
+    call's currency; None: nothing. `responses`: true ones, each beside the call that they are read for.
     `likely`: values that an adapter might take for something. `known_as`: the operation's id at the PSP.
-    `statuses`: the HTTP statuses with which the PSP says such an outcome, by the beginning of its kind.
-    `bare`: a kind of call and the status that approves it without a word. `ended`: whether this object says
+    `statuses`: the HTTP statuses with which the PSP reports such an outcome, by the beginning of its kind.
+    `bare`: a kind of call and the status that approves it without a body. `ended`: whether this object shows
     that nothing was taken; None: not judged. `is_id`: whether the PSP could have given such an id."""
 
     done: Callable[[Call, Mapping[str, Any]], int | None]
-    answers: Sequence[tuple[Call, Sequence[HttpResponse]]]
+    responses: Sequence[tuple[Call, Sequence[HttpResponse]]]
     likely: Sequence[Any]
     known_as: Callable[[Call], str]
     statuses: Mapping[str, Container[int]]
@@ -34,27 +34,27 @@ class Oracle:
     ended: Callable[[Mapping[str, Any]], bool] | None = None
     is_id: Callable[[str], bool] = bool
 
-    def judge(self, outcome: Outcome | None, call: Call, answer: HttpResponse) -> None:
-        """Fails where the outcome is not what the answer says of the call."""
+    def judge(self, outcome: Outcome | None, call: Call, response: HttpResponse) -> None:
+        """Fails where the outcome is not what the response shows of the call."""
         if outcome is None:
             return
-        at_fault = (outcome, call, answer.status, answer.body)
-        if outcome.kind == "APPROVED" and (call.kind, answer.status) not in self.bare:
-            done = {self.done(call, one) for one in objects_of(answer.body)}
+        at_fault = (outcome, call, response.status, response.body)
+        if outcome.kind == "APPROVED" and (call.kind, response.status) not in self.bare:
+            done = {self.done(call, one) for one in objects_of(response.body)}
             assert outcome.amount_minor in done - {None}, at_fault
         if outcome.kind == "APPROVED":
             assert outcome.currency == call.currency, at_fault
         if outcome.kind == "EXPIRED" and self.ended is not None:
-            assert any(map(self.ended, objects_of(answer.body))), at_fault
+            assert any(map(self.ended, objects_of(response.body))), at_fault
         for kind, statuses in self.statuses.items():
-            assert not outcome.kind.startswith(kind) or answer.status in statuses, at_fault
+            assert not outcome.kind.startswith(kind) or response.status in statuses, at_fault
         if outcome.next_step is not None:
             assert outcome.kind in {"PENDING", "ACTION_REQUIRED"}, at_fault
             assert call.kind in CHARGE_ATTEMPTS, at_fault
         assert outcome.psp_id is None or self.is_id(outcome.psp_id), at_fault
 
     def readers(self, gateway: Gateway, call: Call) -> list[tuple[Call, Interpret]]:
-        """Everything that reads an answer, with each call that it may read it for."""
+        """Everything that reads a response, with each call that it may read it for."""
         known = replace(call, psp_id=self.known_as(call))
         found: list[tuple[Call, Interpret]] = [
             (call, gateway.outcome),

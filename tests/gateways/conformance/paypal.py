@@ -15,7 +15,7 @@ from gateways.paypal import amounts, names
 from gateways.paypal.adapter import PayPal
 from gateways.simulator.core.accounts import Account
 from gateways.simulator.paypal.declaration import PSP
-from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Shows, Simulated
+from tests.gateways.conformance.book import CaseBook, Cell, On, Respond, Shows, Simulated
 from tests.gateways.conformance.calls import calls
 from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
 from tests.gateways.conformance.webhooks import Webhooks, without_headers
@@ -105,13 +105,13 @@ def approved(call: Call) -> dict[str, Any]:
             return own(call, "COMPLETED")
 
 
-def issue(status: int, code: str) -> Says:
-    return lambda _: payloads.answer(status, payloads.issue(code))
+def issue(status: int, code: str) -> Respond:
+    return lambda _: payloads.http_response(status, payloads.issue(code))
 
 
 def challenged(call: Call) -> HttpResponse:
     page = f"https://www.paypal.com/checkoutnow?token={order_id(call.reference)}"
-    return payloads.answer(
+    return payloads.http_response(
         422, payloads.issue("PAYER_ACTION_REQUIRED", links=[payloads.link("payer-action", page)])
     )
 
@@ -120,8 +120,8 @@ def pending(call: Call) -> HttpResponse:
     waiting = own(call, "PENDING", status_details={"reason": "PENDING_REVIEW"})
     if call.kind in {"authorize", "sale"}:
         part = "authorizations" if call.kind == "authorize" else "captures"
-        return payloads.answer(201, order(call, "COMPLETED", **{part: [waiting]}))
-    return payloads.answer(201, waiting)
+        return payloads.http_response(201, order(call, "COMPLETED", **{part: [waiting]}))
+    return payloads.http_response(201, waiting)
 
 
 _REFUSED: Final[Mapping[Result, Cell]] = {
@@ -130,7 +130,7 @@ _REFUSED: Final[Mapping[Result, Cell]] = {
     "UNKNOWN": issue(500, "INTERNAL_SERVER_ERROR"),
 }
 _TAKING: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: payloads.answer(201, approved(call)),
+    "APPROVED": lambda call: payloads.http_response(201, approved(call)),
     "ACTION_REQUIRED": challenged,
     "PENDING": pending,
     "DECLINED_SOFT": issue(422, "INSTRUMENT_DECLINED"),
@@ -139,20 +139,20 @@ _TAKING: Final[Mapping[Result, Cell]] = {
     **_REFUSED,
 }
 _CAPTURE: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: payloads.answer(201, approved(call)),
+    "APPROVED": lambda call: payloads.http_response(201, approved(call)),
     "ACTION_REQUIRED": Without("a capture asks nothing of the payer"),
     "PENDING": pending,
-    "DECLINED_SOFT": lambda call: payloads.answer(
+    "DECLINED_SOFT": lambda call: payloads.http_response(
         201, own(call, "DECLINED", processor_response={"response_code": "5120"})
     ),
-    "DECLINED_HARD": lambda call: payloads.answer(
+    "DECLINED_HARD": lambda call: payloads.http_response(
         201, own(call, "DECLINED", processor_response={"response_code": "5180"})
     ),
     "DUPLICATE": issue(422, "AUTHORIZATION_ALREADY_CAPTURED"),
     **_REFUSED,
 }
 _VOID: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: payloads.answer(200, approved(call)),
+    "APPROVED": lambda call: payloads.http_response(200, approved(call)),
     "ACTION_REQUIRED": Without("a void asks nothing of the payer"),
     "PENDING": Without("PayPal releases what is authorized at once"),
     "DECLINED_SOFT": Without("nobody declines the release of what is held"),
@@ -161,11 +161,11 @@ _VOID: Final[Mapping[Result, Cell]] = {
     **_REFUSED,
 }
 _REFUND: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: payloads.answer(201, approved(call)),
+    "APPROVED": lambda call: payloads.http_response(201, approved(call)),
     "ACTION_REQUIRED": Without("a refund asks nothing of the payer"),
     "PENDING": pending,
     "DECLINED_SOFT": Without("a refund that failed has failed for good"),
-    "DECLINED_HARD": lambda call: payloads.answer(201, own(call, "FAILED")),
+    "DECLINED_HARD": lambda call: payloads.http_response(201, own(call, "FAILED")),
     "DUPLICATE": issue(422, "CAPTURE_FULLY_REFUNDED"),
     **_REFUSED,
 }
@@ -186,10 +186,10 @@ def _numbered(executed: Sequence[Call], status: str) -> list[dict[str, Any]]:
 
 def own_order(call: Call, executed: Sequence[Call]) -> HttpResponse:
     if not executed:
-        return payloads.answer(200, order(call, "CREATED"))
+        return payloads.http_response(200, order(call, "CREATED"))
     first, of_holds = executed[0], call.kind == "authorize"
     rows = _numbered(executed, "CREATED" if of_holds else "COMPLETED")
-    return payloads.answer(
+    return payloads.http_response(
         200, order(first, "COMPLETED", **{"authorizations" if of_holds else "captures": rows})
     )
 
@@ -204,7 +204,7 @@ def targets_order(call: Call, executed: Sequence[Call]) -> HttpResponse:
     if kind == "authorize":
         status = "VOIDED" if one.kind == "void" and executed else "CREATED"
         payments = {"captures": rows, "authorizations": [own(first, status)]}
-    return payloads.answer(200, order(first, "COMPLETED", **payments))
+    return payloads.http_response(200, order(first, "COMPLETED", **payments))
 
 
 def _event(call: Call) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def signed(call: Call, now: datetime) -> Webhook:
 
 
 _KEYS: Final[Mapping[Any, Cell]] = {
-    "replayed": lambda call: payloads.answer(200, approved(call)),
+    "replayed": lambda call: payloads.http_response(200, approved(call)),
     "other_parameters": issue(422, "DUPLICATE_REQUEST_ID"),
     "still_running": issue(409, "PREVIOUS_REQUEST_IN_PROGRESS"),
 }
@@ -282,7 +282,9 @@ _SIMULATED: Final = Simulated(
     customer=at_paypal,
     keys=Without("the certificate of a webhook is fetched by the door that it comes to"),
 )
-_FIRST: Final = On(lambda call: payloads.answer(201, order(call, "CREATED")), {"step": "1", "psp_id": None})
+_FIRST: Final = On(
+    lambda call: payloads.http_response(201, order(call, "CREATED")), {"step": "1", "psp_id": None}
+)
 _NO_CANCEL: Final = Without("PayPal has no call that ends an order: without our next step it lapses")
 _MORE_WAS_HELD: Final = Without("a void names what was authorized, of which a part may have been captured")
 
@@ -295,7 +297,7 @@ BOOK: Final = CaseBook(
         TOKEN,
     ),
     calls=_ASKED | {"authorize": _second(_ASKED["authorize"]), "sale": _second(_ASKED["sale"])},
-    says=SAYS,
+    responses=SAYS,
     psp_id=psp_id,
     amounts={
         (1099, "USD"): "10.99",
@@ -332,11 +334,13 @@ BOOK: Final = CaseBook(
     },
     cancels=dict.fromkeys(("ended", "was_approved", "refused"), _NO_CANCEL),
     unseen={("void", "more"): _MORE_WAS_HELD},
-    keyless={"void": Without("PayPal takes no key here: a second void is answered that it was done before")},
-    error_in_200=payloads.answer(200, payloads.issue("INSTRUMENT_DECLINED")),
+    keyless={
+        "void": Without("PayPal takes no key here: the response to a second void is that it was done before")
+    },
+    error_in_200=payloads.http_response(200, payloads.issue("INSTRUMENT_DECLINED")),
     error_in_200_is=frozenset({"UNKNOWN"}),
-    too_many=payloads.answer(429, payloads.issue("RATE_LIMIT_REACHED")),
-    error_saying=lambda text: payloads.answer(
+    too_many=payloads.http_response(429, payloads.issue("RATE_LIMIT_REACHED")),
+    error_saying=lambda text: payloads.http_response(
         400, payloads.issue("INVALID_REQUEST") | {"message": text, "details": []}
     ),
     oracle=ORACLE,
@@ -355,7 +359,7 @@ BOOK: Final = CaseBook(
     simulator=_SIMULATED,
     before={"authorize": (_FIRST,), "sale": (_FIRST,)},
     id_at=lambda call: names.order(order_id(call.reference)) if call.step == "2" else psp_id(call.reference),
-    sign_in_answer=payloads.answer(
+    sign_in_response=payloads.http_response(
         200,
         {
             "access_token": TOKEN,

@@ -16,7 +16,7 @@ from gateways.razorpay import amounts, responses
 from gateways.razorpay.adapter import Razorpay
 from gateways.simulator.core.accounts import Account
 from gateways.simulator.razorpay.declaration import PSP
-from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Shows, Simulated
+from tests.gateways.conformance.book import CaseBook, Cell, On, Respond, Shows, Simulated
 from tests.gateways.conformance.calls import PAYMENT, calls
 from tests.gateways.conformance.cases import OTHERS, PLANTED, Operation, Result, Without
 from tests.gateways.conformance.webhooks import shared_secret
@@ -83,21 +83,21 @@ def approved(call: Call) -> dict[str, Any]:
             return payment(call, "authorized" if kind == "authorize" else "captured")
 
 
-def prepared(*actions: Any) -> Says:
-    return lambda call: payloads.answer(
+def prepared(*actions: Any) -> Respond:
+    return lambda call: payloads.http_response(
         200, {"razorpay_payment_id": psp_id(call.reference)} | ({"next": list(actions)} if actions else {})
     )
 
 
-def error(status: int, reason: str | None = "NA", **more: Any) -> Says:
-    return lambda _: payloads.answer(status, payloads.error(reason, **more))
+def error(status: int, reason: str | None = "NA", **more: Any) -> Respond:
+    return lambda _: payloads.http_response(status, payloads.error(reason, **more))
 
 
-def refused(reason: str) -> Says:
-    return lambda call: payloads.answer(400, payloads.error(reason, of=psp_id(call.reference)))
+def refused(reason: str) -> Respond:
+    return lambda call: payloads.http_response(400, payloads.error(reason, of=psp_id(call.reference)))
 
 
-def at(cell: Says, step: str, operation: str) -> On:
+def at(cell: Respond, step: str, operation: str) -> On:
     return On(cell, {"step": step, "psp_id": order_id(f"{PAYMENT}-{operation}")})
 
 
@@ -107,7 +107,7 @@ _REFUSED: Final[Mapping[Result, Cell]] = {
     "UNKNOWN": error(500, "server_error", code="SERVER_ERROR"),
 }
 _SALE: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: payloads.answer(200, approved(call)),
+    "APPROVED": lambda call: payloads.http_response(200, approved(call)),
     "ACTION_REQUIRED": at(prepared(payloads.REDIRECT), "2", "s1"),
     "PENDING": at(prepared(), "2", "s1"),
     "DECLINED_SOFT": at(refused("card_declined"), "2", "s1"),
@@ -128,7 +128,7 @@ _AUTHORIZE: Final[Mapping[Result, Cell]] = {
     **_REFUSED,
 }
 _CAPTURE: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: payloads.answer(200, approved(call)),
+    "APPROVED": lambda call: payloads.http_response(200, approved(call)),
     "ACTION_REQUIRED": Without("a capture asks nothing of the customer"),
     "PENDING": Without("Razorpay captures what is authorized at once"),
     "DECLINED_SOFT": Without("no bank declines the capture of what it has authorized"),
@@ -138,46 +138,46 @@ _CAPTURE: Final[Mapping[Result, Cell]] = {
     "NOT_SENT": error(429, description="Too many requests"),  # any other refusal may say that it was captured
 }
 _REFUND: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: payloads.answer(200, approved(call)),
+    "APPROVED": lambda call: payloads.http_response(200, approved(call)),
     "ACTION_REQUIRED": Without("a refund asks nothing of the customer"),
-    "PENDING": lambda call: payloads.answer(200, refund(call, "pending")),
+    "PENDING": lambda call: payloads.http_response(200, refund(call, "pending")),
     "DECLINED_SOFT": Without("a refund that failed has failed for good"),
-    "DECLINED_HARD": lambda call: payloads.answer(200, refund(call, "failed")),
+    "DECLINED_HARD": lambda call: payloads.http_response(200, refund(call, "failed")),
     "DUPLICATE": error(400, description="Different request with the same idempotency key was made"),
     **_REFUSED,
 }
 
 
 def by_receipt(call: Call, executed: Sequence[Call]) -> HttpResponse:
-    return payloads.answer(200, payloads.listed(*(order(one, approved(one)) for one in executed)))
+    return payloads.http_response(200, payloads.listed(*(order(one, approved(one)) for one in executed)))
 
 
 def paid_twice(_: Call, executed: Sequence[Call]) -> HttpResponse:
     shown = [approved(one) | {"id": f"{psp_id(one.reference)}{i}"} for i, one in enumerate(executed)]
-    return payloads.answer(200, payloads.listed(order(executed[0], *shown)))
+    return payloads.http_response(200, payloads.listed(order(executed[0], *shown)))
 
 
 def one_payment(call: Call, executed: Sequence[Call]) -> HttpResponse:
     if responses.is_id(call.psp_id, "order_"):
-        return payloads.answer(200, payloads.listed(*(payment(one, "authorized") for one in executed)))
+        return payloads.http_response(200, payloads.listed(*(payment(one, "authorized") for one in executed)))
     if executed:
-        return payloads.answer(200, approved(executed[0]))
+        return payloads.http_response(200, approved(executed[0]))
     if call.kind == "authorize":
-        return payloads.answer(400, payloads.error(description="The id provided does not exist"))
-    return payloads.answer(
+        return payloads.http_response(400, payloads.error(description="The id provided does not exist"))
+    return payloads.http_response(
         200, target(call, "authorized") if call.kind == "capture" else payment(call, "authorized")
     )
 
 
 def one_refund(_: Call, executed: Sequence[Call]) -> HttpResponse:
     if not executed:
-        return payloads.answer(400, payloads.error(description="The id provided does not exist"))
-    return payloads.answer(200, approved(executed[0]))
+        return payloads.http_response(400, payloads.error(description="The id provided does not exist"))
+    return payloads.http_response(200, approved(executed[0]))
 
 
 def listed(_: Call, executed: Sequence[Call]) -> HttpResponse:
     shown = [refund(one, "processed", id=f"{psp_id(one.reference)}{i}") for i, one in enumerate(executed)]
-    return payloads.answer(200, payloads.listed(*shown))
+    return payloads.http_response(200, payloads.listed(*shown))
 
 
 def signed(call: Call, now: datetime, secret: str) -> Webhook:
@@ -190,9 +190,9 @@ def signed(call: Call, now: datetime, secret: str) -> Webhook:
 
 
 async def at_the_bank(browser: aiohttp.ClientSession, page: str) -> dict[str, str]:
-    async with browser.post(page, data={"otp": "123456"}) as answer:
-        fields = _FIELD.findall(await answer.text())
-    return {html.unescape(name): html.unescape(said) for name, said in fields}
+    async with browser.post(page, data={"otp": "123456"}) as response:
+        fields = _FIELD.findall(await response.text())
+    return {html.unescape(name): html.unescape(value) for name, value in fields}
 
 
 _SIMULATED: Final = Simulated(
@@ -212,11 +212,11 @@ _ASKED: Final[dict[Operation, Call | Without]] = {
     "capture_part": Without("Razorpay captures all that was authorized"),
     "void": Without("Razorpay has no void: what is not captured it refunds itself"),
 }
-_FIRST: Final = On(lambda call: payloads.answer(200, order(call)), {"step": "1", "psp_id": None})
+_FIRST: Final = On(lambda call: payloads.http_response(200, order(call)), {"step": "1", "psp_id": None})
 _BEGUN: Final = On(
-    lambda call: payloads.answer(200, payloads.listed(payment(call, "authorized"))),
+    lambda call: payloads.http_response(200, payloads.listed(payment(call, "authorized"))),
     {"step": "2", "psp_id": order_id(f"{PAYMENT}-s1")},
-    asked=True,
+    lookup=True,
 )
 
 
@@ -228,26 +228,24 @@ def _at_its_step(operation: Operation, call: Call | Without) -> Call | Without:
     return replace(call, step="3", psp_id=psp_id(call.reference)) if operation == "sale" else call
 
 
-_NO_KEY: Final = Without(
-    "Razorpay has no idempotency key but for refunds: it is sent once, and then asked for"
-)
+_NO_KEY: Final = Without("Razorpay has no idempotency key but for refunds: it is sent once, and then queried")
 _REFUND_KEYS: Final[Mapping[Any, Cell]] = {
-    "replayed": lambda call: payloads.answer(200, approved(call)),
+    "replayed": lambda call: payloads.http_response(200, approved(call)),
     "other_parameters": error(400, description="Different request with the same idempotency key was made"),
     "still_running": error(409, description="Request with this idempotency key is in progress"),
 }
 _TAKEN: Final[Mapping[Any, Shows | Without]] = {"by_id": one_payment, "by_reference": by_receipt}
 _REFUNDED: Final[Mapping[Any, Shows | Without]] = {"by_id": one_refund, "by_reference": listed}
 _BEGINS: Final = Without(
-    "what begins a payment is answered by its own id only: the lookup goes by the order's"
+    "the response to a payment's first call has the payment's own id only: the lookup goes by the order's"
 )
-_NO_CANCEL: Final = Without("nothing is taken without our capture, so Razorpay has nothing to be told")
+_NO_CANCEL: Final = Without("nothing is taken without our capture, so there is nothing to cancel at Razorpay")
 
 BOOK: Final = CaseBook(
     gateway=Razorpay(),
     credentials=Credentials("https://api.razorpay.com", SECRET, payloads.OPTIONS),
     calls={operation: _at_its_step(operation, call) for operation, call in _ASKED.items()},
-    says={
+    responses={
         "authorize": _AUTHORIZE,
         "sale": _SALE,
         "capture": _CAPTURE,
@@ -291,10 +289,10 @@ BOOK: Final = CaseBook(
     cancels=dict.fromkeys(("ended", "was_approved", "refused"), _NO_CANCEL),
     unseen={("authorize", what): _BEGINS for what in OTHERS},
     keyless={},
-    error_in_200=payloads.answer(200, payloads.error("card_declined", of="pay_29QQoUBi66xm2f")),
+    error_in_200=payloads.http_response(200, payloads.error("card_declined", of="pay_29QQoUBi66xm2f")),
     error_in_200_is=frozenset({"UNKNOWN", "DUPLICATE"}),
-    too_many=payloads.answer(429, payloads.error(description="Too many requests")),
-    error_saying=lambda text: payloads.answer(400, payloads.error(description=text)),
+    too_many=payloads.http_response(429, payloads.error(description="Too many requests")),
+    error_saying=lambda text: payloads.http_response(400, payloads.error(description=text)),
     oracle=ORACLE,
     webhooks=shared_secret(
         signed,

@@ -1,4 +1,4 @@
-"""A shop at a PSP's simulator: it sends what the adapter says, and goes on as the agent would until the end
+"""A shop at a PSP's simulator: it sends what the adapter writes, and goes on as the agent would until the end
 is known."""
 
 import asyncio
@@ -42,7 +42,7 @@ class Shop:
     http: HttpClient
     browser: aiohttp.ClientSession
     ledger_file: Path
-    told: list[Notice] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     refused: list[WebhookRefused] = field(default_factory=list)
 
     @property
@@ -72,14 +72,16 @@ class Shop:
     async def send(self, call: Call, http: HttpClient | None = None) -> Outcome:
         return await send(self.book, call, self.url, http or self.http)
 
-    async def news(self, call: Call) -> Outcome:
-        """By asking, or by what was told; UNKNOWN where there are none."""
+    async def latest_outcome(self, call: Call) -> Outcome:
+        """By a lookup, or by the webhooks that came; UNKNOWN where there are none."""
         gateway = self.book.gateway
         if not gateway.facts.looks_up:
-            told = [one.outcome for one in self.told if one.reference == call.reference and one.outcome]
+            outcomes = [
+                one.outcome for one in self.notices if one.reference == call.reference and one.outcome
+            ]
             # What leads to this step, or to one before it, is none.
-            told = [one for one in told if one.next_step is None or one.next_step > call.step]
-            return told[-1] if told else Outcome(kind="UNKNOWN", code="nothing_told")
+            outcomes = [one for one in outcomes if one.next_step is None or one.next_step > call.step]
+            return outcomes[-1] if outcomes else Outcome(kind="UNKNOWN", code="nothing_received")
         calls = Calls(gateway, self.http, lambda _: replace(self.book.credentials, base_url=self.url))
         result = await calls.call("query", "account", lambda known: gateway.lookup(call, known), None)
         if isinstance(result, Outcome):
@@ -102,14 +104,14 @@ class Shop:
                     assert not isinstance(customer, Without)
                     returned = dict(await customer(self.browser, outcome.action_url))
                 elif outcome.next_step is None or outcome.kind == "ACTION_REQUIRED":
-                    outcome = await self.news(call)
+                    outcome = await self.latest_outcome(call)
                     await asyncio.sleep(0.02)
                     continue
                 if outcome.next_step is not None:
                     call = replace(call, step=outcome.next_step, returned=returned)
                     outcome = await self.send(call)
                 else:
-                    outcome = await self.news(call)
+                    outcome = await self.latest_outcome(call)
 
     async def until_the_money(self, operation: Operation, token: Token) -> Call:
         """The step that takes the money, not yet sent."""
@@ -120,7 +122,7 @@ class Shop:
                 if outcome.action_url is not None and not isinstance(self.simulated.customer, Without):
                     await self.simulated.customer(self.browser, outcome.action_url)
                 call = replace(call, psp_id=outcome.psp_id or call.psp_id)
-                outcome = await self.news(call)
+                outcome = await self.latest_outcome(call)
                 assert outcome.kind in {"PENDING", "ACTION_REQUIRED"}, outcome
             call = replace(call, step=outcome.next_step, psp_id=outcome.psp_id)
         return call
@@ -141,8 +143,8 @@ class Shop:
 
     async def switch(self, **change: Any) -> None:
         change = {"gateway": self.book.name, **change}
-        async with self.browser.post(f"{self.root}/_simulator", json=change) as answer:
-            assert answer.status == 200, await answer.text()
+        async with self.browser.post(f"{self.root}/_simulator", json=change) as response:
+            assert response.status == 200, await response.text()
 
     def moved(self, call: Call) -> Counter[str]:
         """What moved at the PSP for the call's payment, in minor units by kind."""
@@ -157,9 +159,9 @@ class Shop:
 async def shop_at(book: CaseBook, folder: Path) -> AsyncIterator[Shop]:
     simulated = book.simulator
     assert not isinstance(simulated, Without)
-    told: list[Notice] = []
+    notices: list[Notice] = []
     refused: list[WebhookRefused] = []
-    async with _hearing(book, simulated, told, refused) as hooks_url:
+    async with _receiving(book, simulated, notices, refused) as hooks_url:
         account = replace(simulated.account, webhook_url=hooks_url)
         ledger = Ledger(folder / "ledger.db")
         async with (
@@ -176,26 +178,26 @@ async def shop_at(book: CaseBook, folder: Path) -> AsyncIterator[Shop]:
             HttpClient.open(10) as http,
             aiohttp.ClientSession() as browser,
         ):
-            yield Shop(book, simulated, root, http, browser, folder / "ledger.db", told, refused)
+            yield Shop(book, simulated, root, http, browser, folder / "ledger.db", notices, refused)
         ledger.close()
 
 
 @asynccontextmanager
-async def _hearing(
-    book: CaseBook, simulated: Simulated, told: list[Notice], refused: list[WebhookRefused]
+async def _receiving(
+    book: CaseBook, simulated: Simulated, notices: list[Notice], refused: list[WebhookRefused]
 ) -> AsyncIterator[str]:
     """Where the PSP's webhooks come to."""
     keys = WebhookKeys((), {}) if isinstance(simulated.keys, Without) else simulated.keys
 
     async def hear(request: web.Request) -> web.Response:
         webhook = Webhook(
-            {name.lower(): said for name, said in request.headers.items()}, await request.read()
+            {name.lower(): value for name, value in request.headers.items()}, await request.read()
         )
-        said = book.gateway.read_webhook(webhook, keys, datetime.now(UTC))
-        if isinstance(said, WebhookRefused):
-            refused.append(said)
+        read = book.gateway.read_webhook(webhook, keys, datetime.now(UTC))
+        if isinstance(read, WebhookRefused):
+            refused.append(read)
         else:
-            told.extend(said)
+            notices.extend(read)
         return web.Response(text="[accepted]")
 
     app = web.Application()

@@ -16,7 +16,7 @@ from gateways.simulator.core.accounts import Account
 from gateways.simulator.stripe.declaration import PSP
 from gateways.stripe import amounts
 from gateways.stripe.adapter import Stripe
-from tests.gateways.conformance.book import CaseBook, Cell, On, Says, Shows, Simulated
+from tests.gateways.conformance.book import CaseBook, Cell, On, Respond, Shows, Simulated
 from tests.gateways.conformance.calls import calls
 from tests.gateways.conformance.cases import PLANTED, Operation, Result, Without
 from tests.gateways.conformance.webhooks import NOW, shared_secret
@@ -41,9 +41,9 @@ def wire(call: Call) -> int:
     return sent
 
 
-def said(status: int, body: Any, **headers: str) -> HttpResponse:
+def http_response(status: int, body: Any, **headers: str) -> HttpResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return payloads.answer(status, body, {"request-id": "req_8HIEyhA0BxbOTm", **named})
+    return payloads.http_response(status, body, {"request-id": "req_8HIEyhA0BxbOTm", **named})
 
 
 def intent(call: Call, status: str, **more: Any) -> dict[str, Any]:
@@ -104,14 +104,14 @@ def approved(call: Call) -> dict[str, Any]:
             return refund(call, "succeeded")
 
 
-def declined(decline_code: str) -> Says:
-    def answer(call: Call) -> HttpResponse:
+def declined(decline_code: str) -> Respond:
+    def respond(call: Call) -> HttpResponse:
         why = {"code": "card_declined", "decline_code": decline_code, "message": "Your card was declined."}
         error = {"type": "card_error", **why}
         shown = intent(call, "requires_payment_method", last_payment_error=error)
-        return said(402, {"error": error | {"payment_intent": shown}})
+        return http_response(402, {"error": error | {"payment_intent": shown}})
 
-    return answer
+    return respond
 
 
 def challenged(call: Call) -> HttpResponse:
@@ -119,11 +119,11 @@ def challenged(call: Call) -> HttpResponse:
         "type": "redirect_to_url",
         "redirect_to_url": {"url": "https://hooks.stripe.com/3ds", "return_url": ""},
     }
-    return said(200, intent(call, "requires_action", next_action=action))
+    return http_response(200, intent(call, "requires_action", next_action=action))
 
 
 def error(status: int, kind: str = "invalid_request_error", **more: Any) -> HttpResponse:
-    return said(status, payloads.error(kind, **more))
+    return http_response(status, payloads.error(kind, **more))
 
 
 _REFUSED: Final[Mapping[Result, Cell]] = {
@@ -133,15 +133,15 @@ _REFUSED: Final[Mapping[Result, Cell]] = {
     "UNKNOWN": lambda _: error(500, "api_error"),
 }
 _TAKING: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: said(200, approved(call)),
+    "APPROVED": lambda call: http_response(200, approved(call)),
     "ACTION_REQUIRED": challenged,
-    "PENDING": lambda call: said(200, intent(call, "processing")),
+    "PENDING": lambda call: http_response(200, intent(call, "processing")),
     "DECLINED_SOFT": declined("insufficient_funds"),
     "DECLINED_HARD": declined("lost_card"),
     **_REFUSED,
 }
 _CAPTURE: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: said(200, approved(call)),
+    "APPROVED": lambda call: http_response(200, approved(call)),
     "ACTION_REQUIRED": Without("a capture asks nothing of the customer"),
     "PENDING": Without("Stripe captures a card's money at once"),
     "DECLINED_SOFT": lambda _: error(402, "card_error", code="processing_error"),
@@ -149,7 +149,7 @@ _CAPTURE: Final[Mapping[Result, Cell]] = {
     **_REFUSED,
 }
 _VOID: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: said(200, approved(call)),
+    "APPROVED": lambda call: http_response(200, approved(call)),
     "ACTION_REQUIRED": Without("a void asks nothing of the customer"),
     "PENDING": Without("Stripe releases at once"),
     "DECLINED_SOFT": Without("no issuer declines a void"),
@@ -157,11 +157,11 @@ _VOID: Final[Mapping[Result, Cell]] = {
     **_REFUSED,
 }
 _REFUND: Final[Mapping[Result, Cell]] = {
-    "APPROVED": lambda call: said(200, approved(call)),
+    "APPROVED": lambda call: http_response(200, approved(call)),
     "ACTION_REQUIRED": Without("what Stripe asks the customer for, it asks by itself: PENDING"),
-    "PENDING": lambda call: said(200, refund(call, "pending")),
+    "PENDING": lambda call: http_response(200, refund(call, "pending")),
     "DECLINED_SOFT": Without("a refund that failed has failed for good"),
-    "DECLINED_HARD": lambda call: said(
+    "DECLINED_HARD": lambda call: http_response(
         200, refund(call, "failed", failure_reason="expired_or_canceled_card")
     ),
     **_REFUSED,
@@ -181,24 +181,30 @@ def one_intent(call: Call, executed: Sequence[Call]) -> HttpResponse:
     """By its id: of an authorize or a sale its own, which is there or not; of a capture or void its
     target's."""
     if executed:
-        return said(200, approved(executed[0]))
+        return http_response(200, approved(executed[0]))
     if call.kind in {"authorize", "sale"}:
         return error(404, code="resource_missing")
-    return said(200, target(call, "requires_capture", 0))
+    return http_response(200, target(call, "requires_capture", 0))
 
 
 def searched(_: Call, executed: Sequence[Call]) -> HttpResponse:
     found = [intent(one, "succeeded" if one.kind == "sale" else "requires_capture") for one in executed]
-    return said(200, payloads.search(*(one | {"id": f"{one['id']}{i}"} for i, one in enumerate(found))))
+    return http_response(
+        200, payloads.search(*(one | {"id": f"{one['id']}{i}"} for i, one in enumerate(found)))
+    )
 
 
 def one_refund(_: Call, executed: Sequence[Call]) -> HttpResponse:
-    return said(200, refund(executed[0], "succeeded")) if executed else error(404, code="resource_missing")
+    return (
+        http_response(200, refund(executed[0], "succeeded"))
+        if executed
+        else error(404, code="resource_missing")
+    )
 
 
 def listed(_: Call, executed: Sequence[Call]) -> HttpResponse:
     shown = [refund(one, "succeeded", id=f"{refund_id(one)}{i}") for i, one in enumerate(executed)]
-    return said(200, payloads.listed(*shown))
+    return http_response(200, payloads.listed(*shown))
 
 
 _NO_OBJECT: Final = Without("a capture or void has no object of its own: the intent is read")
@@ -252,7 +258,7 @@ def _written(request: HttpRequest) -> str | None:
 
 
 _KEYS: Final[Mapping[Any, Cell]] = {
-    "replayed": lambda call: said(200, approved(call), idempotent_replayed="true"),
+    "replayed": lambda call: http_response(200, approved(call), idempotent_replayed="true"),
     "other_parameters": lambda _: error(400, "idempotency_error"),
     "still_running": lambda _: error(409, code="idempotency_key_in_use"),
 }
@@ -266,7 +272,7 @@ BOOK: Final = CaseBook(
     gateway=Stripe(),
     credentials=Credentials("https://api.stripe.com", SECRET),
     calls=_ASKED,
-    says=SAYS,
+    responses=SAYS,
     psp_id=lambda reference: (
         psp_id(reference) if "-r" not in reference else psp_id(reference).replace("pi", "re")
     ),
@@ -303,17 +309,18 @@ BOOK: Final = CaseBook(
     },
     cancels={
         "ended": On(
-            lambda call: said(200, intent(call, "canceled", cancellation_reason="abandoned")), _CANCEL
+            lambda call: http_response(200, intent(call, "canceled", cancellation_reason="abandoned")),
+            _CANCEL,
         ),
         "was_approved": On(
-            lambda call: said(400, payloads.unfit(approved(call))),
+            lambda call: http_response(400, payloads.unfit(approved(call))),
             _CANCEL,
         ),
         "refused": On(lambda _: error(400, code="resource_missing"), _CANCEL),
     },
     unseen={},
     keyless={},
-    error_in_200=said(200, payloads.error(code="card_declined")),
+    error_in_200=http_response(200, payloads.error(code="card_declined")),
     error_in_200_is=frozenset({"UNKNOWN"}),
     too_many=error(429, code="rate_limit"),
     error_saying=lambda text: error(400, code="parameter_unknown", message=text),

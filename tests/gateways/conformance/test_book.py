@@ -1,5 +1,5 @@
-"""Nothing is declared away silently: each book has every case of the list, or says why its PSP cannot have
-it."""
+"""Nothing is declared away silently: each book has every case of the list, or the reason why its PSP
+cannot have it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,11 +32,11 @@ def test_every_adapter_has_a_book():
 def test_a_book_has_every_case_of_the_list_and_no_other(book: CaseBook):
     assert tuple(book.calls) == OPERATIONS
     has = set(operations(book))
-    assert set(book.says) == set(book.keys) == set(book.looks) == set(book.twice) == has
+    assert set(book.responses) == set(book.keys) == set(book.looks) == set(book.twice) == has
     assert set(book.amounts) == set(AMOUNTS)
     assert set(book.cancels) == set(CANCEL_CASES)
     for operation in operations(book):
-        assert set(book.says[operation]) == set(RESULTS), operation
+        assert set(book.responses[operation]) == set(RESULTS), operation
         _is_total(book.keys[operation], KEY_CASES)
         _is_total(book.looks[operation], WAYS)
 
@@ -72,7 +72,7 @@ def test_an_operation_is_missing_only_where_the_declaration_says_so(book: CaseBo
 @each_book
 def test_what_every_psp_can_say_is_in_every_book(book: CaseBook):
     for operation in operations(book):
-        there = {name for name, cell in book.says[operation].items() if not isinstance(cell, Without)}
+        there = {name for name, cell in book.responses[operation].items() if not isinstance(cell, Without)}
         assert there >= NEVER_WITHOUT, operation
         assert there & {"APPROVED", "PENDING"}, operation
         assert "APPROVED" in there or book.gateway.facts.looks_up or not isinstance(book.webhooks, Without)
@@ -81,7 +81,7 @@ def test_what_every_psp_can_say_is_in_every_book(book: CaseBook):
 
 
 @each_book
-def test_look_ups_and_keys_are_missing_only_where_the_declaration_says_so(book: CaseBook):
+def test_lookups_and_keys_are_missing_only_where_the_declaration_says_so(book: CaseBook):
     for operation in operations(book):
         ways = book.looks[operation]
         none = isinstance(ways, Without) or all(isinstance(way, Without) for way in ways.values())

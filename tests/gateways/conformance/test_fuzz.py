@@ -1,5 +1,5 @@
-"""Fuzzes each adapter once: every single change of true answers, thousands of mutated answers and webhooks,
-and answers made to hurt.
+"""Fuzzes each adapter once: every single change of true responses, thousands of mutated responses and
+webhooks, and responses made to hurt.
 
 Always an outcome, never an exception, and APPROVED only where the PSP's documents call it that for this very
 call: the book's oracle judges. Seeds are fixed: what fails once fails again.
@@ -44,81 +44,83 @@ CARD: Final = "4111111111111111"
 
 
 @each_judged
-def test_no_one_change_of_a_true_answer_is_taken_for_what_it_does_not_say(book: CaseBook, oracle: Oracle):
-    for call, answers in oracle.answers:
+def test_no_one_change_of_a_true_response_is_taken_for_what_it_does_not_say(book: CaseBook, oracle: Oracle):
+    for call, responses in oracle.responses:
         readers = oracle.readers(book.gateway, call)
-        for answer in answers:
-            for body in itertools.islice(each_change(answer.body, oracle.likely), 0, None, every()):
-                changed = HttpResponse(answer.status, answer.headers, body)
-                for asked, interpret in readers:
-                    oracle.judge(interpret(asked, changed), asked, changed)
+        for response in responses:
+            for body in itertools.islice(each_change(response.body, oracle.likely), 0, None, every()):
+                changed = HttpResponse(response.status, response.headers, body)
+                for requested, interpret in readers:
+                    oracle.judge(interpret(requested, changed), requested, changed)
 
 
 @each_judged
-def test_an_answer_made_to_hurt_hurts_nobody(book: CaseBook, oracle: Oracle):
-    for call, _ in oracle.answers:
-        for (asked, interpret), status, body in itertools.product(
+def test_a_response_made_to_hurt_hurts_nobody(book: CaseBook, oracle: Oracle):
+    for call, _ in oracle.responses:
+        for (requested, interpret), status, body in itertools.product(
             oracle.readers(book.gateway, call), STATUSES, HURT
         ):
-            answer = HttpResponse(status, {}, body)
-            outcome = interpret(asked, answer)
-            oracle.judge(outcome, asked, answer)
+            response = HttpResponse(status, {}, body)
+            outcome = interpret(requested, response)
+            oracle.judge(outcome, requested, response)
             assert outcome is None or len(outcome.detail or "") <= 500
 
 
 def interpreters(book: CaseBook, operation: Operation) -> list[tuple[Call, Interpret]]:
-    """Everything that reads an answer, with each call that it may read it for."""
+    """Everything that reads a response, with each call that it may read it for."""
     call = book.call(operation)
     known = replace(call, psp_id=book.psp_id(call.reference))
-    asked = (call, known, replace(call, psp_id=None))
+    requested = (call, known, replace(call, psp_id=None))
     steps = (call, *(replace(call, **on.changes) for on in book.before.get(operation, ())))
     found: list[tuple[Call, Interpret]] = [(step, book.gateway.outcome) for step in steps]
-    found += [(one, book.gateway.found) for one in asked]
+    found += [(one, book.gateway.found) for one in requested]
     if operation in CHARGE_ATTEMPTS:
         found.append((replace(known, step="x"), book.gateway.cancelled))
     return found
 
 
-def true_answers(
+def true_responses(
     book: CaseBook, operation: Operation, about: Callable[[Call], Call]
 ) -> Iterator[HttpResponse]:
-    """What the PSP says when it goes well, and when it is asked later; to the call that `about` makes of
+    """The PSP's responses when it goes well, and when it is queried later; to the call that `about` makes of
     it."""
-    for result, cell in book.says[operation].items():
+    for result, cell in book.responses[operation].items():
         if result in {"APPROVED", "PENDING", "ACTION_REQUIRED"} and not isinstance(cell, Without):
-            yield _said(book, operation, cell, about)
+            yield _response(book, operation, cell, about)
     ways = book.looks[operation]
     for way, shows in {} if isinstance(ways, Without) else ways.items():
         if not isinstance(shows, Without):
             call = book.call(operation)
-            asked = replace(call, psp_id=book.psp_id(call.reference) if way == "by_id" else None)
-            yield shows(about(asked), [about(asked)])
+            requested = replace(call, psp_id=book.psp_id(call.reference) if way == "by_id" else None)
+            yield shows(about(requested), [about(requested)])
 
 
-def every_answer(book: CaseBook, operation: Operation) -> Iterator[HttpResponse]:
-    yield from true_answers(book, operation, lambda call: call)
-    for cell in book.says[operation].values():
+def every_response(book: CaseBook, operation: Operation) -> Iterator[HttpResponse]:
+    yield from true_responses(book, operation, lambda call: call)
+    for cell in book.responses[operation].values():
         if not isinstance(cell, Without):
-            yield _said(book, operation, cell, lambda call: call)
+            yield _response(book, operation, cell, lambda call: call)
     shows = book.twice[operation]
     if not isinstance(shows, Without):
         yield shows(book.call(operation), [book.call(operation)] * 2)
     yield from (book.error_in_200, book.too_many)
 
 
-def _said(book: CaseBook, operation: Operation, cell: Cell, about: Callable[[Call], Call]) -> HttpResponse:
+def _response(
+    book: CaseBook, operation: Operation, cell: Cell, about: Callable[[Call], Call]
+) -> HttpResponse:
     assert not isinstance(cell, Without)
-    says, changes = (cell.says, cell.changes) if isinstance(cell, On) else (cell, {})
-    return says(about(replace(book.call(operation), **changes)))
+    respond, changes = (cell.respond, cell.changes) if isinstance(cell, On) else (cell, {})
+    return respond(about(replace(book.call(operation), **changes)))
 
 
 def _values(book: CaseBook) -> list[Any]:
-    """Values that stand in true answers: the likeliest to be taken for something."""
+    """Values that stand in true responses: the likeliest to be taken for something."""
     found: set[str | int] = set()
     for operation in operations(book):
-        for answer in every_answer(book, operation):
+        for response in every_response(book, operation):
             try:
-                pending = [orjson.loads(answer.body)]
+                pending = [orjson.loads(response.body)]
             except orjson.JSONDecodeError:
                 continue
             while pending:
@@ -132,17 +134,17 @@ def _values(book: CaseBook) -> list[Any]:
     return sorted(found, key=repr)
 
 
-def _check(book: CaseBook, outcome: Any, call: Call, answer: HttpResponse) -> None:
+def _check(book: CaseBook, outcome: Any, call: Call, response: HttpResponse) -> None:
     if outcome is None:
         return
     assert isinstance(outcome, Outcome)
     if not isinstance(book.oracle, Without):
-        book.oracle.judge(outcome, call, answer)
+        book.oracle.judge(outcome, call, response)
     assert len(outcome.detail or "") <= 500
     assert CARD not in outcome.model_dump_json()
     if outcome.kind == "APPROVED" and not _is_part(outcome, call):
-        asked = (call.amount_minor, call.currency)
-        assert (outcome.amount_minor, outcome.currency) == asked, (call, answer.status, answer.body)
+        requested = (call.amount_minor, call.currency)
+        assert (outcome.amount_minor, outcome.currency) == requested, (call, response.status, response.body)
 
 
 def _is_part(outcome: Outcome, call: Call) -> bool:
@@ -153,40 +155,43 @@ def _is_part(outcome: Outcome, call: Call) -> bool:
 
 
 @each_book
-def test_no_mutated_answer_raises_or_approves_what_was_not_asked(book: CaseBook):
+def test_no_mutated_response_raises_or_approves_what_was_not_requested(book: CaseBook):
     dice = random.Random(f"{book.name} 1")
     oracle = book.oracle
     pool = [*ODD, *_values(book)]
     there = [
-        (interpreters(book, operation), list(every_answer(book, operation))) for operation in operations(book)
+        (interpreters(book, operation), list(every_response(book, operation)))
+        for operation in operations(book)
     ]
     if not isinstance(oracle, Without):
         pool += oracle.likely
-        there += [(oracle.readers(book.gateway, call), list(answers)) for call, answers in oracle.answers]
+        there += [
+            (oracle.readers(book.gateway, call), list(responses)) for call, responses in oracle.responses
+        ]
     mutator = Mutator(dice, pool)
     for _ in range(MUTATED if there else 0):
         readers, seeds = dice.choice(there)
-        mutated = mutator.answer(dice.choice(seeds))
+        mutated = mutator.response(dice.choice(seeds))
         for call, interpret in readers:
             _check(book, interpret(call, mutated), call, mutated)
 
 
 @pytest.mark.parametrize("what", OTHERS)
 @each_book
-def test_nothing_that_is_done_to_an_answer_about_another_thing_makes_it_an_approval(
+def test_nothing_that_is_done_to_a_response_about_another_thing_makes_it_an_approval(
     book: CaseBook, what: Other
 ):
-    """What was asked is in no place of the answer, nor is it put there."""
+    """What was requested is in no place of the response, nor is it put there."""
     dice = random.Random(f"{book.name} {what}")
     there = []
     for operation in operations(book):
         if (operation, what) in book.unseen:
             continue
-        seeds = list(true_answers(book, operation, lambda call: book.other(call, what)))
+        seeds = list(true_responses(book, operation, lambda call: book.other(call, what)))
         there.append((interpreters(book, operation), seeds, Mutator(dice, _pool(book, operation, seeds))))
     for _ in range(ABOUT_ANOTHER_SUM if there else 0):
         readers, seeds, mutator = dice.choice(there)
-        mutated = mutator.answer(dice.choice(seeds))
+        mutated = mutator.response(dice.choice(seeds))
         for call, interpret in readers:
             outcome = interpret(call, mutated)
             refuses = outcome is None or outcome.kind != "APPROVED" or _is_part(outcome, call)
@@ -194,21 +199,23 @@ def test_nothing_that_is_done_to_an_answer_about_another_thing_makes_it_an_appro
 
 
 def _pool(book: CaseBook, operation: Operation, seeds: list[HttpResponse]) -> list[Any]:
-    """Without what would make it the answer to what was asked."""
+    """Without what would make it the response to what was requested."""
     call = book.call(operation)
-    asked = {
+    requested = {
         str(call.amount_minor),
         f"{call.amount_minor / 100:.2f}",
         "usd",
         call.reference,
         book.psp_id(call.reference),
     }
-    asked |= {str(call.target_reference), str(call.target_psp_id)}
+    requested |= {str(call.target_reference), str(call.target_psp_id)}
     shown = b"".join(seed.body for seed in seeds)
     likely = [
-        value for value in _values(book) if str(value).lower() not in asked and orjson.dumps(value) in shown
+        value
+        for value in _values(book)
+        if str(value).lower() not in requested and orjson.dumps(value) in shown
     ]
-    return [value for value in (*ODD, *likely) if str(value).lower() not in asked]
+    return [value for value in (*ODD, *likely) if str(value).lower() not in requested]
 
 
 @each_with_webhooks

@@ -1,5 +1,5 @@
-"""Through the agent and its claims: a call without an answer is repeated with the same bytes while the PSP
-keeps its key, and only asked for when the key may have expired, or where there is none.
+"""Through the agent and its claims: a call without a response is repeated with the same bytes while the PSP
+keeps its key, and only queried when the key may have expired, or where there is none.
 """
 
 import json
@@ -22,7 +22,7 @@ from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import each_book, operations
 from tests.gateways.conformance.calls import PAYMENT
 from tests.gateways.conformance.cases import Operation, Without
-from tests.gateways.conformance.faulty_server import Connection, FaultyServer, answers
+from tests.gateways.conformance.faulty_server import Connection, FaultyServer, responds
 from tests.support.environment import Environment
 
 pytestmark = pytest.mark.stack
@@ -30,17 +30,17 @@ pytestmark = pytest.mark.stack
 
 @dataclass
 class Psp:
-    """Takes the first call in and does not answer; answers what comes after it."""
+    """Takes the first call in and sends no response; responds to what comes after it."""
 
     book: CaseBook
     operation: Operation
     calls: list[bytes] = field(default_factory=list)
 
-    def says(self, raw: bytes) -> HttpResponse:
+    def respond(self, raw: bytes) -> HttpResponse:
         self.calls.append(raw)
-        call, answer = self.book.case(self.operation, self.book.best(self.operation))
+        call, response = self.book.case(self.operation, self.book.best(self.operation))
         if raw == self.calls[0]:
-            return answer
+            return response
         ways = self.book.looks[self.operation]
         assert not isinstance(ways, Without), "what cannot be looked up was looked up"
         way = ways["by_reference" if call.psp_id is None else "by_id"]
@@ -49,9 +49,9 @@ class Psp:
         assert not isinstance(way, Without)
         return way(call, [call])
 
-    async def behaviour(self, connection: Connection, answer: HttpResponse) -> None:
+    async def behaviour(self, connection: Connection, response: HttpResponse) -> None:
         if len(self.calls) > 1:
-            await answers(connection, answer)
+            await responds(connection, response)
 
 
 def repeat(call: Call, account: str) -> Record:
@@ -81,12 +81,12 @@ async def claims(database: Environment) -> AsyncIterator[PostgresClaims]:
 async def twice(
     book: CaseBook, operation: Operation, claims: PostgresClaims, database: Environment, after_s: float
 ) -> tuple[Psp, Outcome, Outcome]:
-    """The call that got no answer, and the same asked for so much later."""
+    """The call that got no response, and the same requested so much later."""
     psp, reports = Psp(book, operation), Reports()
     record = repeat(book.call(operation), book.name)
     async with (
         HttpClient.open(10) as http,
-        FaultyServer(book, psp.behaviour, psp.says).serving() as server,
+        FaultyServer(book, psp.behaviour, psp.respond).serving() as server,
     ):
         agent = Agent(
             book.gateway,

@@ -27,14 +27,14 @@ def _looks() -> Iterator[Any]:
 each_look_up = pytest.mark.parametrize(("book", "operation", "way", "shows"), list(_looks()))
 
 
-def asked(book: CaseBook, operation: Operation, way: Way) -> Call:
+def call_of(book: CaseBook, operation: Operation, way: Way) -> Call:
     call = book.call(operation)
     return replace(call, psp_id=book.psp_id(call.reference) if way == "by_id" else None)
 
 
 @each_look_up
 def test_what_was_executed_is_found(book: CaseBook, operation: Operation, way: Way, shows: Shows):
-    call = asked(book, operation, way)
+    call = call_of(book, operation, way)
     assert isinstance(book.gateway.lookup(call, book.credentials), HttpRequest)
 
     outcome = book.gateway.found(call, shows(call, [call]))
@@ -48,7 +48,7 @@ def test_what_is_not_found_is_not_yet_proven_absent(
     book: CaseBook, operation: Operation, way: Way, shows: Shows
 ):
     """Found late: the first lookup decides nothing, for the agent waits; the second one finds it."""
-    call = asked(book, operation, way)
+    call = call_of(book, operation, way)
 
     nothing = book.gateway.found(call, shows(call, []))
     later = book.gateway.found(call, shows(call, [call]))
@@ -65,7 +65,7 @@ def test_what_is_not_found_is_not_yet_proven_absent(
 def test_what_is_found_of_another_thing_is_not_what_was_asked(
     book: CaseBook, operation: Operation, way: Way, shows: Shows, what: Other
 ):
-    call = asked(book, operation, way)
+    call = call_of(book, operation, way)
 
     outcome = book.gateway.found(call, shows(call, [book.other(call, what)]))
 
@@ -92,10 +92,10 @@ def test_what_is_found_twice_is_not_decided(book: CaseBook):
 
 @each_look_up
 @pytest.mark.parametrize("status", [400, 401, 403, 429, 500, 502, 503])
-def test_a_look_up_that_failed_proves_nothing(
+def test_a_lookup_that_failed_proves_nothing(
     book: CaseBook, operation: Operation, way: Way, shows: Shows, status: int
 ):
-    call = asked(book, operation, way)
+    call = call_of(book, operation, way)
     for body in (b"", b"<html>", b"{}", b"[]", b"null"):
         outcome = book.gateway.found(call, HttpResponse(status, {}, body))
 
@@ -104,7 +104,7 @@ def test_a_look_up_that_failed_proves_nothing(
 
 
 @each_book
-def test_who_cannot_be_asked_says_so(book: CaseBook):
+def test_a_psp_without_lookups_declares_it(book: CaseBook):
     for operation in operations(book):
         if isinstance(book.looks[operation], Without):
             asked_for = book.gateway.lookup(book.call(operation), book.credentials)
@@ -120,9 +120,9 @@ def test_a_cancel_ends_only_what_the_psp_says_it_has_ended(book: CaseBook):
     for name, cell in book.cancels.items():
         if isinstance(cell, Without):
             continue
-        call, answer = book.case("sale", cell)
+        call, response = book.case("sale", cell)
         assert isinstance(book.gateway.cancel(call, book.credentials), HttpRequest), name
 
-        outcome = book.gateway.cancelled(call, answer)
+        outcome = book.gateway.cancelled(call, response)
 
         assert outcome.kind in _ENDS[name], (name, outcome)

@@ -13,40 +13,40 @@ from gateways.contract import Call, Credentials, HttpRequest, HttpResponse
 from gateways.stripe.adapter import Stripe
 from infra.psp.http_client import HttpClient
 from tests.gateways.conformance import (
-    test_answers,
     test_fuzz,
     test_lookups,
     test_requests,
+    test_responses,
     test_secrets,
 )
 from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import CASEBOOKS
-from tests.gateways.conformance.faulty_server import answers
+from tests.gateways.conformance.faulty_server import responds
 
 
 class BelievesEvery200(Stripe):
-    def outcome(self, call: Call, answer: HttpResponse) -> Outcome:
-        if answer.status == 200:
+    def outcome(self, call: Call, response: HttpResponse) -> Outcome:
+        if response.status == 200:
             return Outcome(kind="APPROVED", amount_minor=call.amount_minor, currency=call.currency)
-        return super().outcome(call, answer)
+        return super().outcome(call, response)
 
 
 class DeclinesWhatIsBroken(Stripe):
-    def outcome(self, call: Call, answer: HttpResponse) -> Outcome:
-        if answer.status >= 500:
+    def outcome(self, call: Call, response: HttpResponse) -> Outcome:
+        if response.status >= 500:
             return Outcome(kind="DECLINED_SOFT", code="server_error")
-        return super().outcome(call, answer)
+        return super().outcome(call, response)
 
 
 class Raises(Stripe):
-    def outcome(self, call: Call, answer: HttpResponse) -> Outcome:
-        orjson.loads(answer.body)["id"]
-        return super().outcome(call, answer)
+    def outcome(self, call: Call, response: HttpResponse) -> Outcome:
+        orjson.loads(response.body)["id"]
+        return super().outcome(call, response)
 
 
 class TakesNothingForProof(Stripe):
-    def found(self, call: Call, answer: HttpResponse) -> Outcome | None:
-        return super().found(call, answer) if answer.status == 200 else None
+    def found(self, call: Call, response: HttpResponse) -> Outcome | None:
+        return super().found(call, response) if response.status == 200 else None
 
 
 class NewKeyEachTime(Stripe):
@@ -62,9 +62,9 @@ class RoundsAmounts(Stripe):
 
 
 class QuotesThePsp(Stripe):
-    def outcome(self, call: Call, answer: HttpResponse) -> Outcome:
-        said = answer.body.decode(errors="replace")[:500]
-        return super().outcome(call, answer).model_copy(update={"detail": said})
+    def outcome(self, call: Call, response: HttpResponse) -> Outcome:
+        detail = response.body.decode(errors="replace")[:500]
+        return super().outcome(call, response).model_copy(update={"detail": detail})
 
 
 def careless(gateway: Stripe) -> CaseBook:
@@ -72,7 +72,7 @@ def careless(gateway: Stripe) -> CaseBook:
 
 
 def _answers_another(book: CaseBook) -> None:
-    test_answers.test_an_answer_about_another_thing_than_was_asked_is_unknown(book, "sale", "more")
+    test_responses.test_a_response_about_another_thing_than_was_requested_is_unknown(book, "sale", "more")
 
 
 def _unused(_: Call, __: Any) -> HttpResponse:
@@ -86,27 +86,27 @@ def _unused(_: Call, __: Any) -> HttpResponse:
         (
             BelievesEvery200(),
             lambda book: (
-                test_fuzz.test_nothing_that_is_done_to_an_answer_about_another_thing_makes_it_an_approval(
+                test_fuzz.test_nothing_that_is_done_to_a_response_about_another_thing_makes_it_an_approval(
                     book, "more"
                 )
             ),
         ),
-        (BelievesEvery200(), test_answers.test_an_error_in_an_answer_that_says_200_is_no_approval),
+        (BelievesEvery200(), test_responses.test_an_error_in_a_response_that_says_200_is_no_approval),
         (
             DeclinesWhatIsBroken(),
-            lambda book: test_answers.test_what_a_proxy_says_is_not_the_psps_word(book, "sale", 502),
+            lambda book: test_responses.test_a_proxys_response_is_not_taken_for_the_psps(book, "sale", 502),
         ),
         (
             BelievesEvery200(),
-            lambda book: test_fuzz.test_no_one_change_of_a_true_answer_is_taken_for_what_it_does_not_say(
+            lambda book: test_fuzz.test_no_one_change_of_a_true_response_is_taken_for_what_it_does_not_say(
                 book, book.oracle
             ),
         ),
-        (BelievesEvery200(), test_fuzz.test_no_mutated_answer_raises_or_approves_what_was_not_asked),
-        (Raises(), test_fuzz.test_no_mutated_answer_raises_or_approves_what_was_not_asked),
+        (BelievesEvery200(), test_fuzz.test_no_mutated_response_raises_or_approves_what_was_not_requested),
+        (Raises(), test_fuzz.test_no_mutated_response_raises_or_approves_what_was_not_requested),
         (
             TakesNothingForProof(),
-            lambda book: test_lookups.test_a_look_up_that_failed_proves_nothing(
+            lambda book: test_lookups.test_a_lookup_that_failed_proves_nothing(
                 book, "sale", "by_reference", _unused, 503
             ),
         ),
@@ -132,4 +132,4 @@ async def test_an_adapter_that_quotes_its_psp_is_found(caplog: pytest.LogCapture
     check = test_secrets.test_what_a_psp_quotes_of_a_secret_or_a_card_is_neither_reported_nor_logged
     async with HttpClient.open(10) as http:
         with pytest.raises(AssertionError):
-            await check(careless(QuotesThePsp()), "sale", answers, http, caplog)
+            await check(careless(QuotesThePsp()), "sale", responds, http, caplog)

@@ -1,5 +1,5 @@
 """A webhook that names nothing but the PSP's own id of what we had done, in the shapes of the PSPs'
-documents: its payment is found by what our call, or a lookup, was answered."""
+documents: its payment is found by the response to our call or to a lookup."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,8 +36,8 @@ def _one(read: tuple[Notice, ...] | WebhookRefused) -> Notice:
     return notice
 
 
-def _stripe(kind: str, told: dict[str, Any]) -> Notice:
-    body = webhooks.event(kind, told)
+def _stripe(kind: str, payload: dict[str, Any]) -> Notice:
+    body = webhooks.event(kind, payload)
     return _one(
         Stripe().read_webhook(
             Webhook(webhooks.headers(body), body), WebhookKeys((webhooks.SECRET,), {}), webhooks.NOW
@@ -67,8 +67,8 @@ def _razorpay(kind: str, **entities: Any) -> Notice:
     )
 
 
-def _charge_only(told: dict[str, Any]) -> dict[str, Any]:
-    return told | {"metadata": {}, "payment_intent": None, "charge": CHARGE}
+def _charge_only(payload: dict[str, Any]) -> dict[str, Any]:
+    return payload | {"metadata": {}, "payment_intent": None, "charge": CHARGE}
 
 
 def _up(href: str) -> list[dict[str, str]]:
@@ -104,24 +104,26 @@ DISPUTED: Final = (
     f"<currency-iso-code>USD</currency-iso-code><transaction><id>{LEGACY}</id></transaction></dispute>"
 )
 
-STRIPE_SAYS: Final = Stripe().outcome(
-    payloads.CALL, payloads.answer(200, payloads.intent(latest_charge=CHARGE))
+STRIPE_OUTCOME: Final = Stripe().outcome(
+    payloads.CALL, payloads.http_response(200, payloads.intent(latest_charge=CHARGE))
 )
 ADYEN_SALE: Final = replace(
     adyen.CALL, kind="sale", reference=f"{adyen.PAYMENT}-s1", step="3", psp_id=adyen.PSP_ID
 )
-ADYEN_SAYS: Final = Adyen().outcome(ADYEN_SALE, adyen.answer(201, adyen.received(ADYEN_SALE)))
-PAYPAL_SAYS: Final = PayPal().found(
+ADYEN_OUTCOME: Final = Adyen().outcome(ADYEN_SALE, adyen.http_response(201, adyen.received(ADYEN_SALE)))
+PAYPAL_OUTCOME: Final = PayPal().found(
     replace(paypal.SALE, psp_id=paypal.ORDER),
-    paypal.answer(200, paypal.order("COMPLETED", paypal.SALE, captures=[paypal.taken()])),
+    paypal.http_response(200, paypal.order("COMPLETED", paypal.SALE, captures=[paypal.taken()])),
 )
 PAYPAL_HELD: Final = PayPal().found(
     replace(paypal.AUTHORIZE, psp_id=paypal.ORDER),
-    paypal.answer(200, paypal.order("COMPLETED", paypal.AUTHORIZE, authorizations=[paypal.authorization()])),
+    paypal.http_response(
+        200, paypal.order("COMPLETED", paypal.AUTHORIZE, authorizations=[paypal.authorization()])
+    ),
 )
 PAYPAL_BY_HAND: Final = PayPal().found(
     replace(paypal.AUTHORIZE, psp_id=paypal.AUTHORIZED),
-    paypal.answer(
+    paypal.http_response(
         200,
         paypal.order(
             "COMPLETED",
@@ -131,51 +133,54 @@ PAYPAL_BY_HAND: Final = PayPal().found(
         ),
     ),
 )
-BRAINTREE_SAYS: Final = Braintree().outcome(
-    braintree.CALL, braintree.answer(braintree.charged(braintree.transaction(legacyId=LEGACY)))
+BRAINTREE_OUTCOME: Final = Braintree().outcome(
+    braintree.CALL, braintree.http_response(braintree.charged(braintree.transaction(legacyId=LEGACY)))
 )
-RAZORPAY_SAYS: Final = Razorpay().found(
-    razorpay.PAY, razorpay.answer(200, razorpay.listed(razorpay.payment("captured")))
+RAZORPAY_OUTCOME: Final = Razorpay().found(
+    razorpay.PAY, razorpay.http_response(200, razorpay.listed(razorpay.payment("captured")))
 )
 
 TABLE: Final[dict[str, tuple[Outcome | None, Notice]]] = {
     "stripe, a dispute of a charge": (
-        STRIPE_SAYS,
+        STRIPE_OUTCOME,
         _stripe("charge.dispute.created", _charge_only(webhooks.dispute())),
     ),
-    "stripe, a refund of a charge": (STRIPE_SAYS, _stripe("refund.created", _charge_only(payloads.refund()))),
+    "stripe, a refund of a charge": (
+        STRIPE_OUTCOME,
+        _stripe("refund.created", _charge_only(payloads.refund())),
+    ),
     "stripe, a refund of a charge that failed": (
-        STRIPE_SAYS,
+        STRIPE_OUTCOME,
         _stripe("refund.failed", _charge_only(payloads.refund("failed"))),
     ),
     "stripe, a charge that lapsed": (
-        STRIPE_SAYS,
+        STRIPE_OUTCOME,
         _stripe("charge.expired", {"id": CHARGE, "object": "charge", "metadata": {}, "payment_intent": None}),
     ),
-    "adyen, a dispute": (ADYEN_SAYS, _adyen("CHARGEBACK", originalReference=adyen.PSP_ID)),
-    "adyen, a refund by hand": (ADYEN_SAYS, _adyen("REFUND", originalReference=adyen.PSP_ID)),
-    "adyen, a capture by hand": (ADYEN_SAYS, _adyen("CAPTURE", originalReference=adyen.PSP_ID)),
-    "adyen, a cancel by hand": (ADYEN_SAYS, _adyen("CANCELLATION", originalReference=adyen.PSP_ID)),
-    "adyen, one or the other": (ADYEN_SAYS, _adyen("CANCEL_OR_REFUND", originalReference=adyen.PSP_ID)),
+    "adyen, a dispute": (ADYEN_OUTCOME, _adyen("CHARGEBACK", originalReference=adyen.PSP_ID)),
+    "adyen, a refund by hand": (ADYEN_OUTCOME, _adyen("REFUND", originalReference=adyen.PSP_ID)),
+    "adyen, a capture by hand": (ADYEN_OUTCOME, _adyen("CAPTURE", originalReference=adyen.PSP_ID)),
+    "adyen, a cancel by hand": (ADYEN_OUTCOME, _adyen("CANCELLATION", originalReference=adyen.PSP_ID)),
+    "adyen, one or the other": (ADYEN_OUTCOME, _adyen("CANCEL_OR_REFUND", originalReference=adyen.PSP_ID)),
     "adyen, a sale's capture that failed": (
-        ADYEN_SAYS,
+        ADYEN_OUTCOME,
         _adyen("CAPTURE_FAILED", originalReference=adyen.PSP_ID, pspReference=adyen.MODIFICATION),
     ),
-    "paypal, a reversal": (PAYPAL_SAYS, _paypal("PAYMENT.CAPTURE.REVERSED", _reversal())),
+    "paypal, a reversal": (PAYPAL_OUTCOME, _paypal("PAYMENT.CAPTURE.REVERSED", _reversal())),
     "paypal, a reversal with a note in place of a reference": (
-        PAYPAL_SAYS,
+        PAYPAL_OUTCOME,
         _paypal("PAYMENT.CAPTURE.REVERSED", _reversal(invoice_id=FOREIGN)),
     ),
-    "paypal, a reversal of what another hand captured": (
+    "paypal, a reversal of an external capture": (
         PAYPAL_BY_HAND,
         _paypal("PAYMENT.CAPTURE.REVERSED", _reversal()),
     ),
     "paypal, a refund by hand": (
-        PAYPAL_SAYS,
+        PAYPAL_OUTCOME,
         _paypal("PAYMENT.CAPTURE.REFUNDED", _reversal(invoice_id=FOREIGN)),
     ),
     "paypal, a capture": (
-        PAYPAL_SAYS,
+        PAYPAL_OUTCOME,
         _paypal("PAYMENT.CAPTURE.DENIED", _unnamed(paypal.taken("DECLINED"))),
     ),
     "paypal, an authorization": (
@@ -191,24 +196,24 @@ TABLE: Final[dict[str, tuple[Outcome | None, Notice]]] = {
         ),
     ),
     "paypal, a dispute": (
-        PAYPAL_SAYS,
+        PAYPAL_OUTCOME,
         _paypal(
             "CUSTOMER.DISPUTE.CREATED",
             paypal.dispute(disputed_transactions=[{"seller_transaction_id": CAPTURE_ID}]),
         ),
     ),
-    "braintree, a dispute": (BRAINTREE_SAYS, _braintree("dispute_opened", DISPUTED)),
-    "braintree, a settlement": (BRAINTREE_SAYS, _braintree("transaction_settled", _xml())),
+    "braintree, a dispute": (BRAINTREE_OUTCOME, _braintree("dispute_opened", DISPUTED)),
+    "braintree, a settlement": (BRAINTREE_OUTCOME, _braintree("transaction_settled", _xml())),
     "braintree, a settlement that was declined": (
-        BRAINTREE_SAYS,
+        BRAINTREE_OUTCOME,
         _braintree("transaction_settlement_declined", _xml()),
     ),
     "razorpay, a refund": (
-        RAZORPAY_SAYS,
+        RAZORPAY_OUTCOME,
         _razorpay("refund.created", refund=razorpay.refund(notes=[])),
     ),
     "razorpay, a dispute": (
-        RAZORPAY_SAYS,
+        RAZORPAY_OUTCOME,
         _razorpay("payment.dispute.created", dispute=razorpay.DISPUTE),
     ),
 }

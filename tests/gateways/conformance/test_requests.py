@@ -41,7 +41,7 @@ def test_an_amount_is_written_as_the_psp_reads_it_or_refused(book: CaseBook, min
 
 @_BOOKS
 @_MONEY
-def test_an_amount_comes_back_as_it_was_asked(book: CaseBook, minor: int, currency: str):
+def test_an_amount_comes_back_as_it_was_requested(book: CaseBook, minor: int, currency: str):
     if isinstance(book.amounts[minor, currency], Without):
         return
     for operation in _whole(book):

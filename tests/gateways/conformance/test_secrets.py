@@ -15,7 +15,7 @@ from tests.gateways.conformance import faulty_server
 from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import each_judged, each_operation
 from tests.gateways.conformance.cases import PLANTED, Operation
-from tests.gateways.conformance.faulty_server import Behaviour, FaultyServer, answers, send
+from tests.gateways.conformance.faulty_server import Behaviour, FaultyServer, responds, send
 from tests.gateways.conformance.oracle import Oracle, each_change
 
 CARD = "4111 1111 1111 1111"
@@ -46,8 +46,8 @@ def _decoded(word: str) -> bytes:
 async def test_a_call_carries_its_secret_in_a_header_and_nowhere_else(
     book: CaseBook, operation: Operation, http: HttpClient
 ):
-    call, answer = book.case(operation, book.best(operation))
-    async with FaultyServer(book, answers, lambda _: answer).serving() as server:
+    call, response = book.case(operation, book.best(operation))
+    async with FaultyServer(book, responds, lambda _: response).serving() as server:
         await send(book, call, server.url, http)
 
     (raw,) = server.received
@@ -58,7 +58,7 @@ async def test_a_call_carries_its_secret_in_a_header_and_nowhere_else(
         assert secret.encode() not in body
 
 
-@each_operation([answers, faulty_server.truncates, faulty_server.closes])
+@each_operation([responds, faulty_server.truncates, faulty_server.closes])
 async def test_what_a_psp_quotes_of_a_secret_or_a_card_is_neither_reported_nor_logged(
     book: CaseBook, operation: Operation, how: Behaviour, http: HttpClient, caplog: pytest.LogCaptureFixture
 ):
@@ -81,11 +81,11 @@ async def test_what_a_psp_quotes_of_a_secret_or_a_card_is_neither_reported_nor_l
 
 
 @each_judged
-def test_a_secret_in_any_place_of_an_answer_reaches_no_outcome(book: CaseBook, oracle: Oracle):
+def test_a_secret_in_any_place_of_a_response_reaches_no_outcome(book: CaseBook, oracle: Oracle):
     planted = f"Bearer {PLANTED}-token sk_{PLANTED}"
-    for call, shown in oracle.answers:
-        for body in (changed for answer in shown for changed in each_change(answer.body, [planted])):
+    for call, shown in oracle.responses:
+        for body in (changed for response in shown for changed in each_change(response.body, [planted])):
             for status in (200, 201, 400, 401, 422, 500):
-                answer = HttpResponse(status, {}, body)
-                assert PLANTED not in repr(book.gateway.outcome(call, answer))
-                assert PLANTED not in repr(book.gateway.found(call, answer))
+                response = HttpResponse(status, {}, body)
+                assert PLANTED not in repr(book.gateway.outcome(call, response))
+                assert PLANTED not in repr(book.gateway.found(call, response))

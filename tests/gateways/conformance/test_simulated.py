@@ -1,4 +1,4 @@
-"""At the PSP's own simulator, whose ledger says what really moved."""
+"""At the PSP's own simulator, whose ledger has what really moved."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ from tests.gateways.conformance.shop import Shop, on, shop_at
 from tests.support.until import until
 
 _SIMULATED = {name: book for name, book in CASEBOOKS.items() if not isinstance(book.simulator, Without)}
-_HEARD = {
+_RECEIVES = {
     name: book
     for name, book in _SIMULATED.items()
     if not isinstance(book.simulator, Without) and not isinstance(book.simulator.keys, Without)
@@ -119,7 +119,7 @@ async def recovered(shop: Shop, call: Call, first: Outcome) -> Outcome:
         outcome = await shop.send(call)
     async with asyncio.timeout(10):
         while outcome.kind == "UNKNOWN":
-            outcome = await shop.news(call)
+            outcome = await shop.latest_outcome(call)
             if outcome.kind == "UNKNOWN" and not shop.moved(call)["captured"]:
                 return outcome
     return (await shop.end(call, outcome))[1]
@@ -153,27 +153,27 @@ async def test_a_sale_that_the_search_shows_late_is_found_and_is_nothing_else_be
     assert (await shop.send(call)).kind == "UNKNOWN"
 
     async with asyncio.timeout(10):
-        while (asked := await shop.news(call)).kind != "APPROVED":
-            assert asked.kind in {"UNKNOWN", "PENDING", "ACTION_REQUIRED"}, asked
+        while (requested := await shop.latest_outcome(call)).kind != "APPROVED":
+            assert requested.kind in {"UNKNOWN", "PENDING", "ACTION_REQUIRED"}, requested
             await asyncio.sleep(0.05)
 
     assert shop.moved(call)["captured"] == TAKEN_MINOR
 
 
-@pytest.mark.parametrize("shop", _HEARD.values(), ids=_HEARD, indirect=True)
+@pytest.mark.parametrize("shop", _RECEIVES.values(), ids=_RECEIVES, indirect=True)
 async def test_webhooks_that_come_twice_early_and_beside_forged_ones_tell_the_same(shop: Shop):
     await shop.switch(webhooks={"repeat": 1, "forged": 1, "before_response": 1})
     call = await shop.done("sale")
 
-    def heard() -> Counter[str]:
-        return Counter(notice.event_id for notice in shop.told if notice.reference == call.reference)
+    def received() -> Counter[str]:
+        return Counter(notice.event_id for notice in shop.notices if notice.reference == call.reference)
 
-    await until(lambda: heard() and min(heard().values()) > 1, "each webhook comes twice")
+    await until(lambda: received() and min(received().values()) > 1, "each webhook comes twice")
     assert shop.refused
     assert {refused.reason for refused in shop.refused} == {"forged"}
     payment = call.reference.partition("-")[0]
-    assert {(notice.reference or payment).partition("-")[0] for notice in shop.told} == {payment}
-    outcomes = [notice.outcome for notice in shop.told if notice.outcome is not None]
+    assert {(notice.reference or payment).partition("-")[0] for notice in shop.notices} == {payment}
+    outcomes = [notice.outcome for notice in shop.notices if notice.outcome is not None]
     assert all(outcome.amount_minor in {None, TAKEN_MINOR} for outcome in outcomes)
 
 

@@ -1,5 +1,5 @@
-"""A status or a code that stands in no table of its adapter is told as new, whichever way it comes: in the
-answer to the call, in a lookup's, by webhook. What is told as new is what
+"""A status or a code that stands in no table of its adapter is reported as new, whichever way it comes: in
+the response to the call, in a lookup's, by webhook. What is reported as new is what
 `aegispay_gateway_unlisted_codes_total` counts.
 """
 
@@ -22,20 +22,20 @@ from tests.gateways.conformance.book import CaseBook, Shows
 from tests.gateways.conformance.books import CASEBOOKS, each_operation, operations
 from tests.gateways.conformance.cases import Operation, Way, Without
 from tests.gateways.paypal import payloads as paypal
-from tests.gateways.paypal.test_events import told as told_by_paypal
+from tests.gateways.paypal.test_events import notice_of as paypal_notice
 from tests.gateways.razorpay import payloads as razorpay
 from tests.gateways.stripe import webhooks as stripe
 from tests.gateways.stripe.payloads import intent, refund
 
 NEW: Final = "teleported"
 _STATUSES: Final = frozenset({"status", "resultCode"})
-# A void is answered with 204; a payment's first step with the address of its challenge.
+# A void gets a 204; a payment's first step gets the address of its challenge.
 _SAYS_NO_STATUS: Final = frozenset({("paypal", "void"), ("razorpay", "authorize")})
 
 
-def _with_new_status(answer: HttpResponse) -> HttpResponse | None:
-    """None: it says no status."""
-    said, found = orjson.loads(answer.body or b"{}"), False
+def _with_new_status(response: HttpResponse) -> HttpResponse | None:
+    """None: it has no status."""
+    sent, found = orjson.loads(response.body or b"{}"), False
 
     def changed(one: Any) -> Any:
         nonlocal found
@@ -47,14 +47,14 @@ def _with_new_status(answer: HttpResponse) -> HttpResponse | None:
         found = found or bool(is_status)
         return {name: NEW if name in is_status else changed(value) for name, value in one.items()}
 
-    body = orjson.dumps(changed(said))
-    return replace(answer, body=body) if found else None
+    body = orjson.dumps(changed(sent))
+    return replace(response, body=body) if found else None
 
 
 @each_operation()
-def test_a_status_in_the_answer_to_the_call_is_told_as_new(book: CaseBook, operation: Operation):
-    call, answer = book.case(operation, book.best(operation))
-    new = _with_new_status(answer)
+def test_a_status_in_the_response_to_the_call_is_reported_as_new(book: CaseBook, operation: Operation):
+    call, response = book.case(operation, book.best(operation))
+    new = _with_new_status(response)
     if new is None:
         assert (book.name, operation) in _SAYS_NO_STATUS
         return
@@ -62,7 +62,7 @@ def test_a_status_in_the_answer_to_the_call_is_told_as_new(book: CaseBook, opera
     outcome = book.gateway.outcome(call, new)
 
     assert (outcome.kind, outcome.unlisted) == ("UNKNOWN", True), outcome
-    assert not book.gateway.outcome(call, answer).unlisted
+    assert not book.gateway.outcome(call, response).unlisted
 
 
 def _looks() -> Iterator[Any]:
@@ -75,7 +75,7 @@ def _looks() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("book", "operation", "way", "shows"), list(_looks()))
-def test_a_status_that_a_look_up_finds_is_told_as_new(
+def test_a_status_that_a_lookup_finds_is_reported_as_new(
     book: CaseBook, operation: Operation, way: Way, shows: Shows
 ):
     call = book.call(operation)
@@ -89,8 +89,8 @@ def test_a_status_that_a_look_up_finds_is_told_as_new(
     assert (outcome.kind, outcome.unlisted) == ("UNKNOWN", True), outcome
 
 
-def _stripe(kind: str, told: Any) -> Notice:
-    body = stripe.event(kind, told)
+def _stripe(kind: str, payload: Any) -> Notice:
+    body = stripe.event(kind, payload)
     keys = WebhookKeys((stripe.SECRET,), {})
     return _only(Stripe().read_webhook(Webhook(stripe.headers(body), body), keys, stripe.NOW))
 
@@ -104,8 +104,8 @@ def _adyen(event: str, reference: str, **more: Any) -> Notice:
 def _braintree(kind: str) -> Notice:
     order = f"<transaction><id>kdb5gx8g</id><order-id>{braintree.PAYMENT}-s1</order-id></transaction>"
     money = "<amount>10.99</amount><currency-iso-code>USD</currency-iso-code>"
-    told = braintree.notification(kind, f"<dispute><id>dsp1</id>{money}{order}</dispute>")
-    return _only(Braintree().read_webhook(braintree.webhook(told), braintree.KEYS, stripe.NOW))
+    payload = braintree.notification(kind, f"<dispute><id>dsp1</id>{money}{order}</dispute>")
+    return _only(Braintree().read_webhook(braintree.webhook(payload), braintree.KEYS, stripe.NOW))
 
 
 def _razorpay(event: str, **entities: Any) -> Notice:
@@ -113,8 +113,8 @@ def _razorpay(event: str, **entities: Any) -> Notice:
     return _only(Razorpay().read_webhook(webhook, WebhookKeys((razorpay.WEBHOOK_SECRET,), {}), stripe.NOW))
 
 
-def _only(said: Any) -> Notice:
-    (notice,) = said
+def _only(notices: Any) -> Notice:
+    (notice,) = notices
     assert isinstance(notice, Notice)
     return notice
 
@@ -123,11 +123,11 @@ _OUTCOMES: Final[Mapping[str, Callable[[str], Notice]]] = {
     "stripe-intent": lambda status: _stripe("payment_intent.succeeded", intent(status)),
     "stripe-refund": lambda status: _stripe("refund.updated", refund(status)),
     "adyen-refusal": lambda text: _adyen("AUTHORISATION", f"{adyen.PAYMENT}-a1", success=False, reason=text),
-    "paypal-authorization": lambda status: told_by_paypal(
+    "paypal-authorization": lambda status: paypal_notice(
         "PAYMENT.AUTHORIZATION.CREATED", paypal.authorization(status)
     ),
-    "paypal-capture": lambda status: told_by_paypal("PAYMENT.CAPTURE.COMPLETED", paypal.capture(status)),
-    "paypal-refund": lambda status: told_by_paypal("PAYMENT.CAPTURE.REFUNDED", paypal.refund(status)),
+    "paypal-capture": lambda status: paypal_notice("PAYMENT.CAPTURE.COMPLETED", paypal.capture(status)),
+    "paypal-refund": lambda status: paypal_notice("PAYMENT.CAPTURE.REFUNDED", paypal.refund(status)),
     "razorpay-payment": lambda status: _razorpay("payment.failed", payment=razorpay.payment(status)),
     "razorpay-refund": lambda status: _razorpay("refund.processed", refund=razorpay.refund(status)),
 }
@@ -145,7 +145,7 @@ _LISTED: Final = {
 
 
 @pytest.mark.parametrize("what", _OUTCOMES)
-def test_a_status_or_a_reason_in_a_webhook_is_told_as_new(what: str):
+def test_a_status_or_a_reason_in_a_webhook_is_reported_as_new(what: str):
     new, listed = _OUTCOMES[what](NEW).outcome, _OUTCOMES[what](_LISTED[what]).outcome
 
     assert new is not None
@@ -154,20 +154,20 @@ def test_a_status_or_a_reason_in_a_webhook_is_told_as_new(what: str):
 
 
 _DISPUTES: Final[Mapping[str, Callable[[str | None], Notice]]] = {
-    "stripe": lambda said: _stripe("charge.dispute.created", stripe.dispute(said or "needs_response")),
-    "paypal": lambda said: told_by_paypal(
+    "stripe": lambda status: _stripe("charge.dispute.created", stripe.dispute(status or "needs_response")),
+    "paypal": lambda status: paypal_notice(
         "CUSTOMER.DISPUTE.RESOLVED",
-        paypal.dispute(dispute_outcome={"outcome_code": said or "RESOLVED_WITH_PAYOUT"}),
+        paypal.dispute(dispute_outcome={"outcome_code": status or "RESOLVED_WITH_PAYOUT"}),
     ),
-    "braintree": lambda said: _braintree(f"dispute_{said or 'opened'}"),
-    "razorpay": lambda said: _razorpay(f"payment.dispute.{said or 'created'}", dispute=razorpay.DISPUTE),
+    "braintree": lambda status: _braintree(f"dispute_{status or 'opened'}"),
+    "razorpay": lambda status: _razorpay(f"payment.dispute.{status or 'created'}", dispute=razorpay.DISPUTE),
 }
 """A dispute's webhook with this status, outcome or kind. Adyen names a dispute's stages like its other
 events, so that one which is not listed is none of those that are read."""
 
 
 @pytest.mark.parametrize("psp", _DISPUTES)
-def test_a_disputes_status_outcome_or_kind_is_told_as_new_and_never_passed_over(psp: str):
+def test_a_disputes_status_outcome_or_kind_is_reported_as_new_and_never_passed_over(psp: str):
     new, listed = _DISPUTES[psp](NEW), _DISPUTES[psp](None)
 
     assert new.unlisted is not None

@@ -26,10 +26,10 @@ def read(
 
 @each_with_webhooks
 def test_a_genuine_webhook_tells_of_its_operation(book: CaseBook, webhooks: Webhooks):
-    said = read(book, genuine(book, webhooks), webhooks.keys)
+    notices = read(book, genuine(book, webhooks), webhooks.keys)
 
-    assert not isinstance(said, WebhookRefused), said
-    (notice,) = said
+    assert not isinstance(notices, WebhookRefused), notices
+    (notice,) = notices
     assert notice.event_id
     call = book.call("sale")
     assert notice.reference == call.reference or notice.psp_id == book.psp_id(call.reference)
@@ -41,9 +41,9 @@ def test_a_genuine_webhook_tells_of_its_operation(book: CaseBook, webhooks: Webh
 def test_its_repeat_has_the_same_event_id_and_another_ones_has_another(book: CaseBook, webhooks: Webhooks):
     ids: list[str] = []
     for call in (book.call("sale"), book.call("sale"), book.another(book.call("sale"))):
-        said = read(book, webhooks.signed(call, NOW), webhooks.keys)
-        assert not isinstance(said, WebhookRefused)
-        ids.append(said[0].event_id)
+        notices = read(book, webhooks.signed(call, NOW), webhooks.keys)
+        assert not isinstance(notices, WebhookRefused)
+        ids.append(notices[0].event_id)
 
     assert ids[0] == ids[1] != ids[2]
 
@@ -71,26 +71,26 @@ def test_no_webhook_is_taken_without_its_signature_or_with_no_secret(book: CaseB
 
 @each_with_webhooks
 def test_what_was_changed_on_its_way_decides_nothing(book: CaseBook, webhooks: Webhooks):
-    """Whatever one byte is changed: refused, or what it says is the same."""
+    """Whatever one byte is changed: refused, or read as the same."""
     webhook = genuine(book, webhooks)
     genuine_one = read(book, webhook, webhooks.keys)
     assert not isinstance(genuine_one, WebhookRefused)
     for place in range(len(webhook.body)):
         changed = bytearray(webhook.body)
         changed[place] = changed[place] ^ 1
-        said = read(book, replace(webhook, body=bytes(changed)), webhooks.keys)
+        notices = read(book, replace(webhook, body=bytes(changed)), webhooks.keys)
 
-        assert isinstance(said, WebhookRefused) or decided(said) == decided(genuine_one), place
+        assert isinstance(notices, WebhookRefused) or decided(notices) == decided(genuine_one), place
 
 
 @each_with_webhooks
 def test_a_webhook_that_is_too_old_is_stale_where_the_psp_signs_its_time(book: CaseBook, webhooks: Webhooks):
-    said = read(book, genuine(book, webhooks), webhooks.keys, NOW + timedelta(days=30))
+    notices = read(book, genuine(book, webhooks), webhooks.keys, NOW + timedelta(days=30))
 
     if webhooks.expires is True:
-        assert said == WebhookRefused("stale")
+        assert notices == WebhookRefused("stale")
     else:
-        assert not isinstance(said, WebhookRefused)
+        assert not isinstance(notices, WebhookRefused)
 
 
 @each_with_webhooks
@@ -105,6 +105,6 @@ def test_each_operation_that_a_webhook_may_tell_of_is_read_without_raising(
     book: CaseBook, webhooks: Webhooks
 ):
     for operation in operations(book):
-        said = read(book, webhooks.signed(book.call(operation), NOW), webhooks.keys)
+        notices = read(book, webhooks.signed(book.call(operation), NOW), webhooks.keys)
 
-        assert not isinstance(said, WebhookRefused), operation
+        assert not isinstance(notices, WebhookRefused), operation

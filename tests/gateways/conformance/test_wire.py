@@ -14,10 +14,16 @@ from tests.gateways.conformance.book import CaseBook
 from tests.gateways.conformance.books import each_book, each_operation, operations
 from tests.gateways.conformance.calls import result_of
 from tests.gateways.conformance.cases import OTHERS, Operation, Other
-from tests.gateways.conformance.faulty_server import Behaviour, FaultyServer, answers, answers_in_pieces, send
+from tests.gateways.conformance.faulty_server import (
+    Behaviour,
+    FaultyServer,
+    responds,
+    responds_in_pieces,
+    send,
+)
 
 SHORT_S = 0.15
-"""Of calls that never get a whole answer. The others have the deadline that they have in production."""
+"""Of calls that never get a whole response. The others have the deadline that they have in production."""
 
 
 @pytest.fixture
@@ -32,24 +38,24 @@ async def hasty() -> AsyncIterator[HttpClient]:
         yield client
 
 
-def asked(book: CaseBook, operation: Operation) -> tuple[Call, HttpResponse]:
-    """With the answer that says that it went well."""
+def best_case(book: CaseBook, operation: Operation) -> tuple[Call, HttpResponse]:
+    """With the successful response."""
     return book.case(operation, book.best(operation))
 
 
-def saying(answer: HttpResponse) -> Callable[[bytes], HttpResponse]:
-    return lambda _: answer
+def always(response: HttpResponse) -> Callable[[bytes], HttpResponse]:
+    return lambda _: response
 
 
-@each_operation([answers, answers_in_pieces])
-async def test_a_whole_answer_is_read_however_it_comes(
+@each_operation([responds, responds_in_pieces])
+async def test_a_whole_response_is_read_however_it_comes(
     book: CaseBook, operation: Operation, how: Behaviour, http: HttpClient
 ):
-    call, answer = asked(book, operation)
-    async with FaultyServer(book, how, saying(answer)).serving() as server:
+    call, response = best_case(book, operation)
+    async with FaultyServer(book, how, always(response)).serving() as server:
         outcome = await send(book, call, server.url, http)
 
-    assert outcome == book.gateway.outcome(call, answer)
+    assert outcome == book.gateway.outcome(call, response)
     assert outcome.kind in {"APPROVED", "PENDING"}
 
 
@@ -58,16 +64,16 @@ async def test_a_whole_answer_is_read_however_it_comes(
         faulty_server.resets,
         faulty_server.closes,
         faulty_server.truncates,
-        faulty_server.says_half_and_resets,
+        faulty_server.sends_half_and_resets,
         faulty_server.floods,
         faulty_server.speaks_no_http,
     ]
 )
-async def test_a_call_that_was_taken_in_and_not_answered_is_unknown_and_sent_once(
+async def test_a_call_that_was_taken_in_without_a_response_is_unknown_and_sent_once(
     book: CaseBook, operation: Operation, how: Behaviour, http: HttpClient
 ):
-    call, answer = asked(book, operation)
-    async with FaultyServer(book, how, saying(answer)).serving() as server:
+    call, response = best_case(book, operation)
+    async with FaultyServer(book, how, always(response)).serving() as server:
         outcome = await send(book, call, server.url, http)
 
     assert outcome.kind == "UNKNOWN"
@@ -75,11 +81,11 @@ async def test_a_call_that_was_taken_in_and_not_answered_is_unknown_and_sent_onc
 
 
 @each_operation([faulty_server.is_silent, faulty_server.drips])
-async def test_an_answer_that_is_not_whole_in_time_is_unknown(
+async def test_a_response_that_is_not_whole_in_time_is_unknown(
     book: CaseBook, operation: Operation, how: Behaviour, hasty: HttpClient
 ):
-    call, answer = asked(book, operation)
-    async with FaultyServer(book, how, saying(answer)).serving() as server:
+    call, response = best_case(book, operation)
+    async with FaultyServer(book, how, always(response)).serving() as server:
         outcome = await send(book, call, server.url, hasty)
 
     assert outcome.kind == "UNKNOWN"
@@ -91,8 +97,8 @@ async def test_a_connection_that_is_reset_before_it_was_read_from_is_unknown(
     book: CaseBook, operation: Operation, http: HttpClient
 ):
     """Nobody knows how far the first bytes came."""
-    call, answer = asked(book, operation)
-    async with FaultyServer(book, faulty_server.resets, saying(answer), reads=False).serving() as server:
+    call, response = best_case(book, operation)
+    async with FaultyServer(book, faulty_server.resets, always(response), reads=False).serving() as server:
         outcome = await send(book, call, server.url, http)
 
     assert outcome.kind == "UNKNOWN"
@@ -104,7 +110,7 @@ async def test_a_refused_connection_is_not_sent(book: CaseBook, operation: Opera
         reserved.bind(("127.0.0.1", 0))
         path = urlsplit(book.credentials.base_url).path
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}{path}"
-        outcome = await send(book, asked(book, operation)[0], url, http)
+        outcome = await send(book, best_case(book, operation)[0], url, http)
 
     assert outcome.kind == "NOT_SENT"
 
@@ -113,8 +119,8 @@ async def test_a_refused_connection_is_not_sent(book: CaseBook, operation: Opera
 async def test_a_certificate_that_nobody_vouches_for_is_not_spoken_to(
     book: CaseBook, operation: Operation, http: HttpClient
 ):
-    call, answer = asked(book, operation)
-    async with FaultyServer(book, answers, saying(answer)).serving(tls=True) as server:
+    call, response = best_case(book, operation)
+    async with FaultyServer(book, responds, always(response)).serving(tls=True) as server:
         outcome = await send(book, call, server.url, http)
 
     assert outcome.kind == "NOT_SENT"
@@ -127,7 +133,7 @@ async def test_too_many_calls_are_not_sent(
 ):
     headers = book.too_many.headers if how is None else {**book.too_many.headers, "retry-after": how}
     async with FaultyServer(
-        book, answers, saying(replace(book.too_many, headers=headers))
+        book, responds, always(replace(book.too_many, headers=headers))
     ).serving() as server:
         outcome = await send(book, book.first(operation), server.url, http)
 
@@ -148,9 +154,11 @@ _ANSWERS = {
 
 
 @each_operation(_ANSWERS)
-async def test_what_is_no_answer_is_unknown(book: CaseBook, operation: Operation, how: str, http: HttpClient):
-    async with FaultyServer(book, answers, saying(_ANSWERS[how])).serving() as server:
-        outcome = await send(book, asked(book, operation)[0], server.url, http)
+async def test_what_is_no_response_is_unknown(
+    book: CaseBook, operation: Operation, how: str, http: HttpClient
+):
+    async with FaultyServer(book, responds, always(_ANSWERS[how])).serving() as server:
+        outcome = await send(book, best_case(book, operation)[0], server.url, http)
 
     assert outcome.kind == "UNKNOWN"
 
@@ -158,18 +166,18 @@ async def test_what_is_no_answer_is_unknown(book: CaseBook, operation: Operation
 @each_book
 async def test_an_error_that_says_200_approves_nothing(book: CaseBook, http: HttpClient):
     for operation in operations(book):
-        async with FaultyServer(book, answers, saying(book.error_in_200)).serving() as server:
-            outcome = await send(book, asked(book, operation)[0], server.url, http)
+        async with FaultyServer(book, responds, always(book.error_in_200)).serving() as server:
+            outcome = await send(book, best_case(book, operation)[0], server.url, http)
 
         assert result_of(outcome) in book.error_in_200_is, operation
 
 
 @each_operation(OTHERS, has=lambda book, operation, how: book.unseen.get((operation, how)))
-async def test_an_answer_about_another_thing_is_unknown(
+async def test_a_response_about_another_thing_is_unknown(
     book: CaseBook, operation: Operation, how: Other, http: HttpClient
 ):
-    call, answer = book.other_answer(operation, how)
-    async with FaultyServer(book, answers, saying(answer)).serving() as server:
+    call, response = book.other_response(operation, how)
+    async with FaultyServer(book, responds, always(response)).serving() as server:
         outcome = await send(book, call, server.url, http)
 
     assert outcome.kind == "UNKNOWN"

@@ -1,4 +1,4 @@
-"""Judges what is made of PayPal's answers and events, by its interface description."""
+"""Judges the outcomes read from PayPal's responses and events, by its interface description."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,11 +20,11 @@ from tests.gateways.paypal.payloads import (
     SALE,
     VOID,
     WALLET,
-    answer,
     authorization,
     authorized,
     capture,
     dispute,
+    http_response,
     issue,
     order,
     refund,
@@ -73,8 +73,8 @@ LIKELY: Final[list[Any]] = [
 ]
 
 
-def _said(body: Any) -> HttpResponse:
-    return answer(422 if "details" in body else 200, body, {"paypal-debug-id": "f5a2\x00"})
+def _response(body: Any) -> HttpResponse:
+    return http_response(422 if "details" in body else 200, body, {"paypal-debug-id": "f5a2\x00"})
 
 
 def _authorization(call: Call) -> str:
@@ -82,9 +82,9 @@ def _authorization(call: Call) -> str:
 
 
 def _shows(call: Call, shown: Mapping[str, Any]) -> bool:
-    """Whether this object by itself says that the call was done as it was asked for."""
-    status, said = shown.get("status"), shown.get("amount")
-    money = said if isinstance(said, dict) else {}
+    """Whether this object by itself shows that the call was done as requested."""
+    status, shown_amount = shown.get("status"), shown.get("amount")
+    money = shown_amount if isinstance(shown_amount, dict) else {}
     if call.kind == "void":
         named = [one.get("issue") for one in shown.get("details") or [{}] if isinstance(one, dict)]
         return (shown.get("id"), status) == (_authorization(call), "VOIDED") or "PREVIOUSLY_VOIDED" in named
@@ -105,7 +105,7 @@ def done(call: Call, shown: Mapping[str, Any]) -> int | None:
 
 ORACLE: Final = Oracle(
     done=done,
-    answers=[(call, [_said(body) for body in bodies]) for call, bodies in SEEDS],
+    responses=[(call, [_response(body) for body in bodies]) for call, bodies in SEEDS],
     likely=LIKELY,
     known_as=lambda call: call.psp_id or ORDER,
     statuses=dict.fromkeys(("DECLINED", "PENDING", "EXPIRED"), frozenset({200, 201, 422})),

@@ -1,4 +1,4 @@
-"""PayPal's answers as its interface description documents them, for tests of what we read in them."""
+"""PayPal's responses as its interface description documents them, for tests of what we read in them."""
 
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -80,8 +80,8 @@ def order(status: str, of: Call = SALE, *, pays: bool = True, **payments: list[A
 
 
 def _processed(code: str | None, advice: str | None) -> dict[str, Any]:
-    said = {"response_code": code, "payment_advice_code": advice}
-    kept = {name: value for name, value in said.items() if value is not None}
+    payload = {"response_code": code, "payment_advice_code": advice}
+    kept = {name: value for name, value in payload.items() if value is not None}
     return {"processor_response": kept} if kept else {}
 
 
@@ -176,4 +176,4 @@ def issue(code: str, *, links: list[Any] | None = None) -> dict[str, Any]:
     }
 
 
-answer: Final = psp_calls.answer
+http_response: Final = psp_calls.http_response

@@ -128,14 +128,14 @@ def signed(
     transmission, at = "69cd13f0-d67a-11e5-baa3-778b53f4ae55", sent_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     text = f"{transmission}|{at}|{webhook_id}|{zlib.crc32(body)}"
     signature = (by or issued()).key.sign(text.encode(), padding.PKCS1v15(), algorithm or hashes.SHA256())
-    said = {
+    signature = {
         "paypal-transmission-id": transmission,
         "paypal-transmission-time": at,
         "paypal-transmission-sig": base64.b64encode(signature).decode(),
         "paypal-cert-url": ADDRESS,
         "paypal-auth-algo": "SHA256withRSA",
     }
-    return Webhook(said | {name.replace("_", "-"): value for name, value in headers.items()}, body)
+    return Webhook(signature | {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
 
 def keys(by: Issued | None = None, **other: str) -> WebhookKeys:

@@ -21,19 +21,19 @@ def document(name: Document) -> dict[str, Any]:
     file = FOLDER / f"paypal-{name}.json"
     if not file.is_file():
         pytest.skip(f"{file} is not there: PayPal's own description was not compared with")
-    said: dict[str, Any] = orjson.loads(file.read_bytes())
-    return said
+    sent: dict[str, Any] = orjson.loads(file.read_bytes())
+    return sent
 
 
 def complaints(name: Document, path: str, method: str, status: int | None, body: Any) -> list[str]:
-    """About a request's body (`status` None), or an answer's."""
+    """About a request's body (`status` None), or a response's."""
     operation = document(name)["paths"][path][method.lower()]
     if status is None:
         content = operation["requestBody"]["content"]["application/json"]["schema"]
         return _errors(name, OAS30WriteValidator, content, body)
-    said = operation["responses"].get(str(status))
-    assert said is not None, f"{method} {path} is not described with {status}"
-    content = _resolved(name, said).get("content", {}).get("application/json", {}).get("schema")
+    described = operation["responses"].get(str(status))
+    assert described is not None, f"{method} {path} is not described with {status}"
+    content = _resolved(name, described).get("content", {}).get("application/json", {}).get("schema")
     return [] if content is None else _errors(name, OAS30ReadValidator, content, body)
 
 
@@ -43,11 +43,11 @@ def _errors(name: Document, kind: Any, schema: Any, body: Any) -> list[str]:
     return [f"{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}" for error in found]
 
 
-def _resolved(name: Document, said: Any) -> Any:
-    if "$ref" not in said:
-        return said
+def _resolved(name: Document, described: Any) -> Any:
+    if "$ref" not in described:
+        return described
     node: Any = document(name)
-    for part in said["$ref"].removeprefix("#/").split("/"):
+    for part in described["$ref"].removeprefix("#/").split("/"):
         node = node[part]
     return node
 

@@ -50,7 +50,7 @@ def test_every_currency_is_one_of_ours_and_of_the_two_kinds():
 
 
 @pytest.mark.parametrize(
-    ("said", "read"),
+    ("value", "read"),
     [
         ({"currency_code": "USD", "value": "10"}, (1000, "USD")),
         ({"currency_code": "USD", "value": "10.9"}, (1090, "USD")),
@@ -68,5 +68,5 @@ def test_every_currency_is_one_of_ours_and_of_the_two_kinds():
         (None, None),
     ],
 )
-def test_an_answers_amount_is_read_exactly_or_not_at_all(said: object, read: tuple[int, str] | None):
-    assert amounts.from_wire(said) == read
+def test_an_amount_in_a_response_is_read_exactly_or_not_at_all(value: object, read: tuple[int, str] | None):
+    assert amounts.from_wire(value) == read

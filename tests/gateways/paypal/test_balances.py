@@ -15,9 +15,9 @@ from tests.gateways.paypal.payloads import (
     CAPTURED,
     ORDER_ID,
     REFUNDED,
-    answer,
     authorization,
     capture,
+    http_response,
     order,
     refund,
     taken,
@@ -95,10 +95,10 @@ def test_an_order_shows_who_ever_moved_its_money(payments: dict[str, Any], balan
     assert orders.balances(unit, ORDER_ID) == balances
 
 
-def test_a_look_up_tells_it_with_the_outcome():
+def test_a_lookup_tells_it_with_the_outcome():
     shown = order("COMPLETED", AUTHORIZE, **held("PARTIALLY_CAPTURED", captures=[capture()]))
 
-    found = PAYPAL.found(replace(AUTHORIZE, psp_id=AUTHORIZED), answer(200, shown))
+    found = PAYPAL.found(replace(AUTHORIZE, psp_id=AUTHORIZED), http_response(200, shown))
 
     assert found is not None
     assert (found.kind, found.balances) == (

@@ -1,4 +1,4 @@
-"""What an event says: of which operation, and what."""
+"""The operation that an event is about, and the outcome that it reports."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -31,7 +31,7 @@ from tests.gateways.paypal.signing import NOW, keys, signed
 IDS = {"supplementary_data": {"related_ids": {"order_id": ORDER_ID}}}
 
 
-def told(event_type: str, resource: Any) -> Notice:
+def notice_of(event_type: str, resource: Any) -> Notice:
     event = {
         "id": "WH-1",
         "event_type": event_type,
@@ -43,9 +43,9 @@ def told(event_type: str, resource: Any) -> Notice:
     return read[0]
 
 
-def test_a_payer_who_has_agreed_is_news_to_be_asked_for():
+def test_a_payer_who_has_agreed_leads_to_a_query():
     for call in (SALE, AUTHORIZE):
-        notice = told("CHECKOUT.ORDER.APPROVED", order("APPROVED", call))
+        notice = notice_of("CHECKOUT.ORDER.APPROVED", order("APPROVED", call))
         assert (notice.reference, notice.psp_id) == (call.reference, ORDER)
         assert notice.outcome is not None
         assert notice.outcome.kind == "UNKNOWN"
@@ -85,7 +85,7 @@ def test_a_payer_who_has_agreed_is_news_to_be_asked_for():
 def test_every_event_of_a_payment_has_its_row(
     event_type: str, resource: Any, reference: str, psp_id: str | None, kind: str
 ):
-    notice = told(event_type, resource)
+    notice = notice_of(event_type, resource)
 
     assert (notice.reference, notice.psp_id) == (reference, psp_id)
     assert notice.outcome is not None
@@ -109,8 +109,8 @@ def test_every_event_of_a_payment_has_its_row(
         ),
     ],
 )
-def test_what_another_hand_did_is_news_of_what_it_did_it_to(event_type: str, resource: Any, of: Call):
-    notice = told(event_type, resource)
+def test_an_external_move_updates_what_it_was_made_to(event_type: str, resource: Any, of: Call):
+    notice = notice_of(event_type, resource)
 
     assert notice.outcome is not None
     assert (notice.reference, notice.psp_id, notice.outcome.kind) == (of.reference, None, "UNKNOWN")
@@ -125,8 +125,8 @@ def test_what_another_hand_did_is_news_of_what_it_did_it_to(event_type: str, res
         ("BILLING.SUBSCRIPTION.CREATED", {"id": "I-1"}),
     ],
 )
-def test_what_is_not_of_ours_says_nothing(event_type: str, resource: Any):
-    notice = told(event_type, resource)
+def test_what_is_not_of_ours_reports_nothing(event_type: str, resource: Any):
+    notice = notice_of(event_type, resource)
 
     assert (notice.outcome, notice.dispute, notice.event_type) == (None, None, event_type)
 
@@ -164,7 +164,7 @@ INQUIRY = {"dispute_life_cycle_stage": "INQUIRY"}
     ],
 )
 def test_every_event_of_a_dispute_has_its_row(event_type: str, more: dict[str, Any], state: str):
-    notice = told(f"CUSTOMER.DISPUTE.{event_type}", dispute(**more))
+    notice = notice_of(f"CUSTOMER.DISPUTE.{event_type}", dispute(**more))
 
     assert notice.dispute is not None
     assert (notice.reference, notice.outcome) == (SALE.reference, None)
@@ -182,7 +182,7 @@ def test_every_event_of_a_dispute_has_its_row(event_type: str, more: dict[str, A
     ],
 )
 def test_a_dispute_that_cannot_be_read_is_an_alarm_beside_its_payment(more: dict[str, Any]):
-    notice = told("CUSTOMER.DISPUTE.UPDATED", dispute(**more))
+    notice = notice_of("CUSTOMER.DISPUTE.UPDATED", dispute(**more))
 
     assert (notice.reference, notice.dispute, notice.outcome) == (SALE.reference, None, None)
     assert notice.alarm == "dispute_unreadable"
@@ -199,7 +199,7 @@ def test_a_dispute_that_cannot_be_read_is_an_alarm_beside_its_payment(more: dict
     ],
 )
 def test_what_is_only_for_reading_never_costs_the_dispute(more: dict[str, Any]):
-    notice = told("CUSTOMER.DISPUTE.CREATED", dispute(**more))
+    notice = notice_of("CUSTOMER.DISPUTE.CREATED", dispute(**more))
 
     assert notice.dispute is not None
     assert (notice.dispute.state, notice.dispute.amount_minor) == ("opened", 1099)
@@ -209,23 +209,24 @@ def test_a_capture_that_was_disputed_is_found_by_its_own_reference():
     rows = [7, {"invoice_number": CAPTURE.reference, "custom": AUTHORIZE.reference}]
 
     assert (
-        told("CUSTOMER.DISPUTE.CREATED", dispute(disputed_transactions=rows)).reference == CAPTURE.reference
+        notice_of("CUSTOMER.DISPUTE.CREATED", dispute(disputed_transactions=rows)).reference
+        == CAPTURE.reference
     )
-    assert told("CUSTOMER.DISPUTE.CREATED", dispute(disputed_transactions=None)).reference is None
+    assert notice_of("CUSTOMER.DISPUTE.CREATED", dispute(disputed_transactions=None)).reference is None
 
 
 @pytest.mark.parametrize("rows", [[{"custom": "Order 7"}], [{"invoice_number": "10042", "custom": ""}]])
-def test_another_shops_dispute_on_the_account_says_nothing(rows: Any):
-    notice = told("CUSTOMER.DISPUTE.CREATED", dispute(disputed_transactions=rows))
+def test_another_shops_dispute_on_the_account_reports_nothing(rows: Any):
+    notice = notice_of("CUSTOMER.DISPUTE.CREATED", dispute(disputed_transactions=rows))
 
     assert (notice.reference, notice.psp_id, notice.outcome, notice.dispute) == (None, None, None, None)
 
 
-def test_a_payment_of_another_shop_that_paypal_took_back_says_nothing_and_one_of_ours_is_asked_about():
-    another = told(
+def test_a_payment_of_another_shop_that_paypal_took_back_reports_nothing_and_one_of_ours_is_queried():
+    another = notice_of(
         "PAYMENT.CAPTURE.REVERSED", taken("REFUNDED") | {"custom_id": "Order 7", "invoice_id": "7"}
     )
-    ours = told("PAYMENT.CAPTURE.REVERSED", taken("REFUNDED"))
+    ours = notice_of("PAYMENT.CAPTURE.REVERSED", taken("REFUNDED"))
 
     assert another.outcome is None
     assert ours.outcome is not None
@@ -234,6 +235,6 @@ def test_a_payment_of_another_shop_that_paypal_took_back_says_nothing_and_one_of
 
 @pytest.mark.parametrize("resource", [None, [], "x"])
 def test_an_event_that_is_none_of_ours_needs_no_resource(resource: Any):
-    notice = told("BILLING.PLAN.CREATED", resource)
+    notice = notice_of("BILLING.PLAN.CREATED", resource)
 
     assert (notice.reference, notice.psp_id, notice.outcome, notice.dispute) == (None, None, None, None)

@@ -1,4 +1,4 @@
-"""What a GET of the order says: of a step that was answered, one that was lost, and one whose payer is waited
+"""A GET of the order: for a step that got its response, one that was lost, and one whose payer is waited
 for."""
 
 from dataclasses import replace
@@ -21,10 +21,10 @@ from tests.gateways.paypal.payloads import (
     SALE,
     VOID,
     WALLET,
-    answer,
     authorization,
     authorized,
     capture,
+    http_response,
     order,
     refund,
     sold,
@@ -38,8 +38,8 @@ WALLET_2 = replace(WALLET_1, step="2")
 NOT_TAKEN = ["CREATED", "SAVED", "PAYER_ACTION_REQUIRED", "APPROVED"]
 
 
-def found(call: Call, said: Any) -> Any:
-    return PAYPAL.found(call, answer(200, said))
+def found(call: Call, payload: Any) -> Any:
+    return PAYPAL.found(call, http_response(200, payload))
 
 
 def test_what_was_taken_is_found_inside_the_order():
@@ -58,7 +58,7 @@ def test_a_step_that_takes_and_left_no_trace_was_not_executed(call: Call, status
 
 
 @pytest.mark.parametrize("step", ["2", "3"])
-def test_a_step_that_was_answered_with_a_challenge_waits_for_it(step: str):
+def test_a_step_that_led_to_a_challenge_waits_for_it(step: str):
     call = replace(SALE, step=step, psp_id=f"{ORDER}/waiting/{step}")
 
     waits, passed = found(call, order("PAYER_ACTION_REQUIRED")), found(call, order("APPROVED"))
@@ -82,16 +82,16 @@ def test_a_voided_order_is_over():
 
 def test_a_capture_is_found_by_its_reference_among_others():
     others = [capture(id="4XX00000000000001", invoice_id=f"{CAPTURE.reference[:-1]}7")]
-    said = order(
+    payload = order(
         "COMPLETED", AUTHORIZE, authorizations=[authorization("PARTIALLY_CAPTURED")], captures=others
     )
-    assert found(CAPTURE, said) is None
+    assert found(CAPTURE, payload) is None
 
     others.append(capture())
 
-    assert (found(CAPTURE, said).kind, found(CAPTURE, said).psp_id) == ("APPROVED", CAPTURED)
+    assert (found(CAPTURE, payload).kind, found(CAPTURE, payload).psp_id) == ("APPROVED", CAPTURED)
     others.append(capture(id="4XX00000000000002"))
-    assert found(CAPTURE, said).code == "found_twice"
+    assert found(CAPTURE, payload).code == "found_twice"
 
 
 def test_a_capture_of_another_authorization_is_unknown():
@@ -112,9 +112,9 @@ def test_a_refund_is_found_by_its_reference():
 
 @pytest.mark.parametrize("status", ["CREATED", "PENDING", "PARTIALLY_CAPTURED", "CAPTURED"])
 def test_an_authorization_that_stands_was_not_voided(status: str):
-    said = order("COMPLETED", AUTHORIZE, authorizations=[authorization(status)], captures=[capture()])
+    payload = order("COMPLETED", AUTHORIZE, authorizations=[authorization(status)], captures=[capture()])
 
-    assert found(VOID, said) is None
+    assert found(VOID, payload) is None
 
 
 @pytest.mark.parametrize(
@@ -129,32 +129,34 @@ def test_an_authorization_that_stands_was_not_voided(status: str):
     ],
 )
 def test_a_void_released_exactly_what_was_never_captured(captures: list[Any], kind: str):
-    said = order("COMPLETED", AUTHORIZE, authorizations=[authorization("VOIDED")], captures=captures)
+    payload = order("COMPLETED", AUTHORIZE, authorizations=[authorization("VOIDED")], captures=captures)
 
-    assert found(VOID, said).kind == kind
+    assert found(VOID, payload).kind == kind
 
 
-def test_a_look_up_that_failed_proves_nothing():
+def test_a_lookup_that_failed_proves_nothing():
     for call in (CREATE, SALE, CAPTURE, VOID, REFUND):
         for status in (204, 302, 400, 401, 403, 404, 429, 500, 503):
-            outcome = PAYPAL.found(call, answer(status, {"name": "RESOURCE_NOT_FOUND"}))
+            outcome = PAYPAL.found(call, http_response(status, {"name": "RESOURCE_NOT_FOUND"}))
             assert outcome is not None
             assert outcome.kind == "UNKNOWN"
 
 
-def test_another_orders_answer_is_unknown():
+def test_another_orders_response_is_unknown():
     for call in (SALE, CAPTURE, VOID, REFUND):
-        said = order("COMPLETED", SALE, captures=[taken()], refunds=[refund()]) | {"id": "8MC585209K746392H"}
-        assert found(call, said).code == "psp_id_mismatch"
+        payload = order("COMPLETED", SALE, captures=[taken()], refunds=[refund()]) | {
+            "id": "8MC585209K746392H"
+        }
+        assert found(call, payload).code == "psp_id_mismatch"
 
 
 def test_what_a_dispute_took_stands_among_the_refunds_of_the_order():
     # As PayPal's sample of PAYMENT.CAPTURE.REVERSED has it: a refund without a reference of ours.
     reversal = refund(id="09E71677NS257044M", amount=usd("10.99"), note_to_payer="Payment reversed")
     del reversal["custom_id"]
-    said = order("COMPLETED", SALE, captures=[taken(status="REFUNDED")], refunds=[reversal])
+    payload = order("COMPLETED", SALE, captures=[taken(status="REFUNDED")], refunds=[reversal])
 
-    outcome = found(SALE, said)
+    outcome = found(SALE, payload)
 
     assert (outcome.kind, outcome.psp_id) == ("APPROVED", CAPTURED)
     assert (outcome.balances.captured_minor, outcome.balances.refunded_minor) == (1099, 1099)
@@ -174,6 +176,6 @@ def test_a_capture_whose_payer_disputes_it_was_captured(status: str, reason: str
 
 @pytest.mark.parametrize(("status", "kind"), [("PENDING", "PENDING"), ("DECLINED", "DECLINED_SOFT")])
 def test_a_capture_that_never_was_is_none_for_any_other_reason(status: str, kind: str):
-    said = taken(status=status, status_details={"reason": "PENDING_REVIEW"})
+    payload = taken(status=status, status_details={"reason": "PENDING_REVIEW"})
 
-    assert found(SALE, order("COMPLETED", SALE, captures=[said])).kind == kind
+    assert found(SALE, order("COMPLETED", SALE, captures=[payload])).kind == kind

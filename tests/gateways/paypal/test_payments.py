@@ -1,4 +1,4 @@
-"""Captures, voids and refunds: their own answers."""
+"""Captures, voids and refunds: the responses to them."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,9 +15,9 @@ from tests.gateways.paypal.payloads import (
     REFUND,
     REFUNDED,
     VOID,
-    answer,
     authorization,
     capture,
+    http_response,
     issue,
     refund,
     usd,
@@ -39,7 +39,7 @@ PAYPAL: Gateway = PayPal()
     ],
 )
 def test_every_status_of_a_capture_has_its_row(status: str, kind: str):
-    outcome = PAYPAL.outcome(CAPTURE, answer(201, capture(status)))
+    outcome = PAYPAL.outcome(CAPTURE, http_response(201, capture(status)))
 
     assert (outcome.kind, outcome.psp_id) == (kind, CAPTURED)
     assert (outcome.amount_minor, outcome.currency) == (400, "USD")
@@ -57,7 +57,7 @@ def test_every_status_of_a_capture_has_its_row(status: str, kind: str):
     ],
 )
 def test_every_status_of_a_refund_has_its_row(status: str, kind: str):
-    outcome = PAYPAL.outcome(REFUND, answer(201, refund(status)))
+    outcome = PAYPAL.outcome(REFUND, http_response(201, refund(status)))
 
     assert (outcome.kind, outcome.psp_id) == (kind, REFUNDED)
     assert (outcome.amount_minor, outcome.currency) == (400, "USD")
@@ -66,8 +66,12 @@ def test_every_status_of_a_refund_has_its_row(status: str, kind: str):
 def test_a_void_is_done_with_and_without_a_body_and_when_it_was_done_before():
     voided = authorization("VOIDED")
 
-    for said in (answer(204, b""), answer(200, voided), answer(422, issue("PREVIOUSLY_VOIDED"))):
-        outcome = PAYPAL.outcome(VOID, said)
+    for response in (
+        http_response(204, b""),
+        http_response(200, voided),
+        http_response(422, issue("PREVIOUSLY_VOIDED")),
+    ):
+        outcome = PAYPAL.outcome(VOID, response)
         assert (outcome.kind, outcome.amount_minor, outcome.currency) == ("APPROVED", 699, "USD")
 
 
@@ -83,17 +87,17 @@ def test_a_void_is_done_with_and_without_a_body_and_when_it_was_done_before():
     ],
 )
 def test_a_void_of_another_thing_is_unknown(change: dict[str, Any]):
-    assert PAYPAL.outcome(VOID, answer(200, authorization("VOIDED") | change)).kind == "UNKNOWN"
+    assert PAYPAL.outcome(VOID, http_response(200, authorization("VOIDED") | change)).kind == "UNKNOWN"
 
 
-def test_an_empty_answer_is_a_success_of_a_void_alone():
+def test_an_empty_response_is_a_success_of_a_void_alone():
     for call in (CAPTURE, REFUND, AUTHORIZE):
-        assert PAYPAL.outcome(call, answer(204, b"")).kind == "UNKNOWN"
-    assert PAYPAL.outcome(replace(VOID, target_psp_id=None), answer(204, b"")).kind == "UNKNOWN"
+        assert PAYPAL.outcome(call, http_response(204, b"")).kind == "UNKNOWN"
+    assert PAYPAL.outcome(replace(VOID, target_psp_id=None), http_response(204, b"")).kind == "UNKNOWN"
 
 
 @pytest.mark.parametrize(
-    ("call", "said"), [(CAPTURE, capture()), (REFUND, refund())], ids=["capture", "refund"]
+    ("call", "payload"), [(CAPTURE, capture()), (REFUND, refund())], ids=["capture", "refund"]
 )
 @pytest.mark.parametrize(
     ("change", "code"),
@@ -114,16 +118,16 @@ def test_an_empty_answer_is_a_success_of_a_void_alone():
         ),
     ],
 )
-def test_an_answer_about_another_thing_is_unknown(
-    call: Call, said: dict[str, Any], change: dict[str, Any], code: str
+def test_a_response_about_another_thing_is_unknown(
+    call: Call, payload: dict[str, Any], change: dict[str, Any], code: str
 ):
-    outcome = PAYPAL.outcome(call, answer(201, said | change))
+    outcome = PAYPAL.outcome(call, http_response(201, payload | change))
 
     assert (outcome.kind, outcome.code) == ("UNKNOWN", code)
 
 
 def test_a_void_that_came_too_late_is_looked_up():
-    outcome = PAYPAL.outcome(VOID, answer(422, issue("PREVIOUSLY_CAPTURED")))
+    outcome = PAYPAL.outcome(VOID, http_response(422, issue("PREVIOUSLY_CAPTURED")))
 
     assert (outcome.kind, outcome.repeat_is_useless) == ("UNKNOWN", True)
     assert AUTHORIZATION_ID in (VOID.target_psp_id or "")

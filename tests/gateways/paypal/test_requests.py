@@ -25,7 +25,7 @@ from tests.gateways.paypal.payloads import (
     TOKEN,
     VOID,
     WALLET,
-    answer,
+    http_response,
 )
 
 PAYPAL = PayPal()
@@ -75,7 +75,7 @@ def test_an_authorization_is_an_order_with_its_intent():
     assert body(replace(AUTHORIZE, step="1", psp_id=None))["intent"] == "AUTHORIZE"
 
 
-def test_a_wallet_is_asked_on_paypals_page_and_comes_back_to_ours():
+def test_a_wallet_is_confirmed_on_paypals_page_and_comes_back_to_ours():
     context = body(WALLET)["payment_source"]["paypal"]["experience_context"]
 
     assert (context["return_url"], context["cancel_url"]) == (BACK, BACK)
@@ -127,7 +127,7 @@ def test_3d_secure_is_demanded_of_a_card_with_the_way_back():
 
 
 @pytest.mark.parametrize(
-    ("stored", "said"),
+    ("stored", "wanted"),
     [
         (StoredCredential("store", "customer", None), ("CUSTOMER", "ONE_TIME", "FIRST")),
         (StoredCredential("reuse", "customer", "cus_7"), ("CUSTOMER", "ONE_TIME", "SUBSEQUENT")),
@@ -135,13 +135,13 @@ def test_3d_secure_is_demanded_of_a_card_with_the_way_back():
     ],
     ids=str,
 )
-def test_a_stored_card_says_who_begins_the_payment(stored: StoredCredential, said: tuple[str, ...]):
+def test_a_stored_card_says_who_begins_the_payment(stored: StoredCredential, wanted: tuple[str, ...]):
     card = body(replace(SALE, stored_credential=stored))["payment_source"]["card"]
 
-    assert tuple(card["stored_credential"].values()) == said
+    assert tuple(card["stored_credential"].values()) == wanted
 
 
-def test_what_paypal_cannot_be_told_of_a_stored_method_is_refused_before_the_order():
+def test_what_paypal_has_no_field_for_of_a_stored_method_is_refused_before_the_order():
     store = StoredCredential("store", "customer", None)
 
     assert refused(replace(WALLET, stored_credential=store)) == "stored_credential_not_expressible"
@@ -190,10 +190,10 @@ def test_a_refund_names_the_capture_and_carries_our_reference():
     "target", [None, ORDER, "orders/a/refunds/b", "orders/../authorizations/b", "pi_1", ""]
 )
 def test_a_target_of_another_kind_is_refused(call: Call, target: str | None):
-    asked = replace(call, target_psp_id=target)
+    requested = replace(call, target_psp_id=target)
 
-    assert refused(asked) == "target_unknown"
-    assert isinstance(PAYPAL.lookup(asked, CREDENTIALS), Outcome)
+    assert refused(requested) == "target_unknown"
+    assert isinstance(PAYPAL.lookup(requested, CREDENTIALS), Outcome)
 
 
 def test_a_step_that_takes_is_not_sent_without_its_order():
@@ -214,7 +214,7 @@ def test_an_amount_that_cannot_be_written_is_refused(call: Call):
     assert refused(replace(call, amount_minor=5120, currency="KWD")) == "currency_not_supported"
 
 
-def test_a_look_up_gets_the_order_whatever_was_done_with_it():
+def test_a_lookup_gets_the_order_whatever_was_done_with_it():
     for call in (SALE, replace(SALE, psp_id=f"{ORDER}/waiting/2"), AUTHORIZE, CAPTURE, VOID, REFUND):
         request = PAYPAL.lookup(call, CREDENTIALS)
         assert isinstance(request, HttpRequest)
@@ -235,28 +235,28 @@ def test_signing_in_gives_the_token_of_the_other_calls():
     basic = request.headers["Authorization"].removeprefix("Basic ")
     assert base64.b64decode(basic).decode() == f"AeA1QIZXiflr1:{SECRET}"
     access = PAYPAL.signed_in(
-        answer(200, {"access_token": "A21AAF", "expires_in": 32400, "token_type": "Bearer"})
+        http_response(200, {"access_token": "A21AAF", "expires_in": 32400, "token_type": "Bearer"})
     )
     assert access is not None
     assert (access.token, access.life_s) == ("A21AAF", 32400.0)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "response",
     [
-        answer(401, {"error": "invalid_client"}),
-        answer(200, {"access_token": "A21\r\nX: y", "expires_in": 5}),
-        answer(200, {"access_token": "", "expires_in": 5}),
-        answer(200, {"access_token": "A21"}),
-        answer(200, {"access_token": "A21", "expires_in": True}),
-        answer(200, {"access_token": "A21", "expires_in": "5"}),
-        answer(200, []),
-        answer(200, b"<html>"),
-        answer(302, {"access_token": "A21", "expires_in": 5}),
+        http_response(401, {"error": "invalid_client"}),
+        http_response(200, {"access_token": "A21\r\nX: y", "expires_in": 5}),
+        http_response(200, {"access_token": "", "expires_in": 5}),
+        http_response(200, {"access_token": "A21"}),
+        http_response(200, {"access_token": "A21", "expires_in": True}),
+        http_response(200, {"access_token": "A21", "expires_in": "5"}),
+        http_response(200, []),
+        http_response(200, b"<html>"),
+        http_response(302, {"access_token": "A21", "expires_in": 5}),
     ],
 )
-def test_what_gives_no_token_is_no_sign_in(said: HttpResponse):
-    assert PAYPAL.signed_in(said) is None
+def test_what_gives_no_token_is_no_sign_in(response: HttpResponse):
+    assert PAYPAL.signed_in(response) is None
 
 
 def test_secrets_stand_in_no_path_and_no_body_and_are_not_shown():

@@ -110,7 +110,7 @@ ANSWERS: list[tuple[specs.Document, str, str, int, Any]] = [
 
 
 @pytest.mark.parametrize(("document", "path", "method", "status", "body"), ANSWERS)
-def test_the_answers_of_these_tests_are_as_paypal_describes_them(
+def test_the_responses_of_these_tests_are_as_paypal_describes_them(
     document: specs.Document, path: str, method: str, status: int, body: Any
 ):
     assert specs.complaints(document, path, method, status, body) == []

@@ -61,8 +61,8 @@ def test_an_altered_body_is_forged_and_so_is_one_that_only_looks_the_same():
         signed(EVENT, algorithm=hashes.SHA1()),
         signed(EVENT, algorithm=hashes.SHA512()),
         signed(EVENT, by=issued("another.paypal.com")),
-        *(signed(EVENT, paypal_transmission_sig=said) for said in ("", "AAAA", "not base64!", "ü")),
-        *(signed(EVENT, paypal_auth_algo=said) for said in ("SHA1withRSA", "none", "sha256withrsa", "")),
+        *(signed(EVENT, paypal_transmission_sig=value) for value in ("", "AAAA", "not base64!", "ü")),
+        *(signed(EVENT, paypal_auth_algo=value) for value in ("SHA1withRSA", "none", "sha256withrsa", "")),
     ],
 )
 def test_what_is_signed_otherwise_is_forged(webhook: Webhook):
@@ -84,7 +84,8 @@ def test_a_webhook_without_its_headers_is_unsigned(missing: str):
     assert (
         why(
             replace(
-                webhook, headers={name: said for name, said in webhook.headers.items() if name != missing}
+                webhook,
+                headers={name: value for name, value in webhook.headers.items() if name != missing},
             )
         )
         == "unsigned"
@@ -155,7 +156,7 @@ def test_what_is_signed_and_not_readable_is_malformed(event: Any):
     assert why(signed(event)) == "malformed"
 
 
-def test_an_event_of_a_kind_that_is_read_says_nothing_without_its_resource():
+def test_an_event_of_a_kind_that_is_read_reports_nothing_without_its_resource():
     event = {"id": "WH-1", "event_type": "PAYMENT.CAPTURE.COMPLETED", "resource": None}
 
     assert why(signed(event)) is None
@@ -230,12 +231,12 @@ def test_what_changes_a_payment_is_read_at_paypal_by_the_events_id():
     assert request.headers == {"Authorization": "Bearer A21AA"}
     shown = HttpResponse(200, {}, orjson.dumps(EVENT))
     assert PAYPAL.confirmed(notice, shown) == notice
-    for answer in (
+    for response in (
         replace(shown, status=404),
         HttpResponse(200, {}, b"<html>"),
         HttpResponse(200, {}, orjson.dumps({**EVENT, "id": "WH-9"})),
     ):
-        assert PAYPAL.confirmed(notice, answer) is None
+        assert PAYPAL.confirmed(notice, response) is None
 
 
 def test_half_a_character_in_a_text_is_no_reason_to_refuse_an_event():
@@ -261,7 +262,7 @@ DIGICERT = "http://cacerts.digicert.com/DigiCertEVRSACAG2.crt"
         ("file:///etc/passwd", False),
     ],
 )
-def test_the_issuer_of_a_certificate_that_came_alone_is_asked_for_from_its_authority_alone(
+def test_the_issuer_of_a_certificate_that_came_alone_is_fetched_from_its_authority_alone(
     address: str, taken: bool
 ):
     alone = issued(issuer_at=address).pem.encode()
@@ -279,7 +280,7 @@ def test_a_certificate_that_came_alone_is_believed_with_its_issuer_and_not_witho
     assert why(signed(EVENT, by=by), whole) is None
 
 
-def test_no_issuer_is_asked_for_where_the_chain_is_whole_or_cannot_be_read():
+def test_no_issuer_is_fetched_where_the_chain_is_whole_or_cannot_be_read():
     by, options = issued(issuer_at=DIGICERT), {"webhook_ca": root().pem}
     whole = f"{by.pem}\n{intermediate().pem}".encode()
 

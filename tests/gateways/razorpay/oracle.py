@@ -1,4 +1,4 @@
-"""Judges what is made of Razorpay's answers and events, by its reference."""
+"""Judges the outcomes read from Razorpay's responses and events, by its reference."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,10 +19,10 @@ from tests.gateways.razorpay.payloads import (
     REFUND,
     REFUND_ID,
     TAKE,
-    answer,
     error,
     event,
     failed,
+    http_response,
     listed,
     order,
     payment,
@@ -69,8 +69,8 @@ TRUE_ANSWERS: list[tuple[Call, list[Any]]] = [
 ]
 
 
-def _said(body: Any) -> HttpResponse:
-    return answer(400 if "error" in body else 200, body)
+def _response(body: Any) -> HttpResponse:
+    return http_response(400 if "error" in body else 200, body)
 
 
 def _order_ref(shown: Mapping[str, Any]) -> Any:
@@ -79,18 +79,19 @@ def _order_ref(shown: Mapping[str, Any]) -> Any:
 
 
 def _shows(call: Call, shown: Mapping[str, Any]) -> bool:
-    """Whether this object by itself says that the call was done as it was asked for."""
-    said = _order_ref(shown)
+    """Whether this object by itself shows that the call was done as requested."""
+    order_id = _order_ref(shown)
     status, money = shown.get("status"), (shown.get("amount"), shown.get("currency"))
     if call.kind == "refund":
         ours = (
-            call.reference in (said, shown.get("receipt")) and shown.get("payment_id") == call.target_psp_id
+            call.reference in (order_id, shown.get("receipt"))
+            and shown.get("payment_id") == call.target_psp_id
         )
         return ours and money == (call.amount_minor, call.currency) and status == "processed"
     taken = status == "captured" or (status == "refunded" and shown.get("captured") is True)
     wanted = call.target_reference if call.kind == "capture" else call.reference
     held = call.kind == "authorize" and status == "authorized"
-    return said == wanted and money == (call.amount_minor, call.currency) and (taken or held)
+    return order_id == wanted and money == (call.amount_minor, call.currency) and (taken or held)
 
 
 def done(call: Call, shown: Mapping[str, Any]) -> int | None:
@@ -99,7 +100,7 @@ def done(call: Call, shown: Mapping[str, Any]) -> int | None:
 
 ORACLE: Final = Oracle(
     done=done,
-    answers=[(call, [_said(body) for body in bodies]) for call, bodies in TRUE_ANSWERS],
+    responses=[(call, [_response(body) for body in bodies]) for call, bodies in TRUE_ANSWERS],
     likely=LIKELY,
     known_as=lambda call: REFUND_ID if call.kind == "refund" else PAYMENT_ID,
     statuses={"APPROVED": {200}, "DECLINED": {200, 400}, "NOT_SENT": range(400, 500)},

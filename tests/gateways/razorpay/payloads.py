@@ -1,4 +1,4 @@
-"""Razorpay's answers as its reference documents them, for tests of what we read in them."""
+"""Razorpay's responses as its reference documents them, for tests of what we read in them."""
 
 import hashlib
 import hmac
@@ -125,7 +125,7 @@ def listed(*items: Any) -> dict[str, Any]:
 
 
 def prepared(*actions: Any) -> dict[str, Any]:
-    """What `payments/create/json` answers."""
+    """The response of `payments/create/json`."""
     return {"razorpay_payment_id": PAYMENT_ID, **({"next": list(actions)} if actions else {})}
 
 
@@ -136,12 +136,12 @@ def error(
     reason: str | None = "NA", *, of: str | None = None, code: str = "BAD_REQUEST_ERROR", **more: Any
 ) -> dict[str, Any]:
     """`of`: the payment that it names."""
-    said = {"code": code, "description": "Something is not right.", "source": "NA", "step": "NA", **more}
+    payload = {"code": code, "description": "Something is not right.", "source": "NA", "step": "NA", **more}
     metadata = {} if of is None else {"payment_id": of, "order_id": ORDER_ID}
-    return {"error": {**said, "reason": reason, "metadata": metadata}}
+    return {"error": {**payload, "reason": reason, "metadata": metadata}}
 
 
-answer: Final = psp_calls.answer
+http_response: Final = psp_calls.http_response
 
 
 def event(event_type: str, **entities: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from tests.gateways.razorpay.payloads import (
     REFUND_ID,
     SECRET,
     TAKE,
-    answer,
+    http_response,
     later,
 )
 
@@ -98,17 +98,17 @@ def test_the_second_step_pays_the_order_by_the_token():
 
 
 @pytest.mark.parametrize(
-    ("asked", "more"),
+    ("requested", "more"),
     [
         ({"three_ds": True}, {"authentication": {"authentication_channel": "browser"}}),
         ({"stored_credential": StoredCredential("reuse", "customer", "cust_7")}, {"customer_id": "cust_7"}),
         ({"stored_credential": StoredCredential("store", "customer", None)}, {}),
     ],
 )
-def test_what_more_is_asked_of_a_payment_is_said_in_razorpays_words(
-    asked: dict[str, Any], more: dict[str, Any]
+def test_what_more_is_requested_of_a_payment_is_sent_under_razorpays_names(
+    requested: dict[str, Any], more: dict[str, Any]
 ):
-    assert body(replace(PAY, **asked)) == body(PAY) | more
+    assert body(replace(PAY, **requested)) == body(PAY) | more
 
 
 def test_what_an_account_says_of_the_browser_is_sent():
@@ -139,7 +139,7 @@ def test_a_refund_has_a_key_and_our_reference_twice():
     }
 
 
-def test_only_a_refund_is_repeated_all_else_is_asked_for():
+def test_only_a_refund_is_repeated_all_else_is_queried():
     lives = {call.kind + call.step: RAZORPAY.key_life_s(call, CREDENTIALS) for call in CALLS}
 
     assert lives == {"sale1": 0, "sale2": 0, "sale3": 0, "authorize2": 0, "capture1": 0, "refund1": 86400}
@@ -160,7 +160,7 @@ def test_what_waits_for_its_customer_is_ended_without_a_call(call: Call):
 
     assert isinstance(ended, Outcome)
     assert (ended.kind, ended.code) == ("EXPIRED", "only_our_capture_takes_money")
-    assert RAZORPAY.cancelled(call, answer(200, {})).kind == "UNKNOWN"
+    assert RAZORPAY.cancelled(call, http_response(200, {})).kind == "UNKNOWN"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_what_waits_for_its_customer_is_ended_without_a_call(call: Call):
         (replace(REFUND, psp_id=REFUND_ID), f"/v1/refunds/{REFUND_ID}"),
     ],
 )
-def test_a_look_up_goes_by_the_id_that_is_known_else_by_our_reference(call: Call, path: str):
+def test_a_lookup_goes_by_the_id_that_is_known_else_by_our_reference(call: Call, path: str):
     request = sent(RAZORPAY.lookup(call, CREDENTIALS))
 
     assert (request.method, request.path, request.body) == ("GET", path, None)
@@ -213,16 +213,16 @@ def test_what_razorpay_cannot_do_is_not_sent(call: Call, code: str):
 
 @pytest.mark.parametrize("missing", sorted(FACTS.required))
 def test_nothing_is_sent_for_an_account_without_what_it_has_to_name(missing: str):
-    options = {name: said for name, said in OPTIONS.items() if name != missing}
+    options = {name: value for name, value in OPTIONS.items() if name != missing}
     credentials = replace(CREDENTIALS, options=options)
 
     assert refused(RAZORPAY.request(PAY, credentials)) == ("NOT_SENT", "account_not_configured", "CONFIG")
 
 
-def test_nothing_is_asked_for_with_an_account_without_its_key():
-    asked = RAZORPAY.lookup(PAY, replace(CREDENTIALS, options={}))
+def test_nothing_is_queried_with_an_account_without_its_key():
+    lookup = RAZORPAY.lookup(PAY, replace(CREDENTIALS, options={}))
 
-    assert refused(asked) == ("NOT_SENT", "account_not_configured", "CONFIG")
+    assert refused(lookup) == ("NOT_SENT", "account_not_configured", "CONFIG")
 
 
 def test_what_a_refund_without_its_target_became_is_not_known():

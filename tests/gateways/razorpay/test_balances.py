@@ -14,8 +14,8 @@ from tests.gateways.razorpay.payloads import (
     AUTHORIZE,
     PAYMENT_ID,
     WEBHOOK_SECRET,
-    answer,
     event,
+    http_response,
     payment,
     webhook,
 )
@@ -69,7 +69,7 @@ def paid(status: str, *, captured: Any, **more: Any) -> dict[str, Any]:
         (paid("failed", captured=False), None),
         (paid("settled", captured=True), None),
         (paid("captured", captured=None), None),
-        # They contradict each other: neither "taken" nor "let go" is plainly said.
+        # They contradict each other: neither "taken" nor "let go" is plain.
         (paid("captured", captured=False), None),
         (paid("authorized", captured=True), None),
         (paid("captured", captured="true"), None),
@@ -82,18 +82,18 @@ def test_a_payment_shows_who_ever_moved_its_money(shown: dict[str, Any], balance
     assert payments.balances(shown) == balances
 
 
-def test_a_look_up_and_a_webhook_tell_it_with_the_outcome():
+def test_a_lookup_and_a_webhook_tell_it_with_the_outcome():
     shown = paid("captured", captured=True, amount_refunded=400, refund_status="partial")
     known = replace(AUTHORIZE, psp_id=PAYMENT_ID)
 
-    found = RAZORPAY.found(known, answer(200, shown))
-    told = RAZORPAY.read_webhook(
+    found = RAZORPAY.found(known, http_response(200, shown))
+    notices = RAZORPAY.read_webhook(
         webhook(event("payment.captured", payment=shown)), WebhookKeys((WEBHOOK_SECRET,), {}), NOW
     )
 
     balances = Balances(captured_minor=1099, refunded_minor=400, held_minor=0)
     assert found is not None
     assert (found.kind, found.balances) == ("APPROVED", balances)
-    assert isinstance(told, tuple)
-    assert told[0].outcome is not None
-    assert told[0].outcome.balances == balances
+    assert isinstance(notices, tuple)
+    assert notices[0].outcome is not None
+    assert notices[0].outcome.balances == balances

@@ -1,4 +1,4 @@
-"""What a payment's state says of an authorize, a sale or a capture, step by step."""
+"""An authorization, a sale or a capture, read from the payment's state, step by step."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,8 +17,8 @@ from tests.gateways.razorpay.payloads import (
     PAYMENT_ID,
     REDIRECT,
     TAKE,
-    answer,
     failed,
+    http_response,
     listed,
     order,
     payment,
@@ -31,25 +31,25 @@ HELD = replace(AUTHORIZE, psp_id=PAYMENT_ID)
 OTP = {"action": "otp_submit", "url": f"https://api.razorpay.com/v1/payments/{PAYMENT_ID}/otp/submit"}
 
 
-def said(call: Call, body: Any) -> Outcome:
-    return RAZORPAY.outcome(call, answer(200, body))
+def outcome_of(call: Call, body: Any) -> Outcome:
+    return RAZORPAY.outcome(call, http_response(200, body))
 
 
 def found(call: Call, body: Any) -> Outcome:
-    outcome = RAZORPAY.found(call, answer(200, body))
+    outcome = RAZORPAY.found(call, http_response(200, body))
     assert outcome is not None
     return outcome
 
 
 def absent(call: Call, body: Any) -> bool:
-    return RAZORPAY.found(call, answer(200, body)) is None
+    return RAZORPAY.found(call, http_response(200, body)) is None
 
 
 # Step 1: the order
 
 
 def test_an_order_is_followed_by_its_payment():
-    outcome = said(ORDER, order())
+    outcome = outcome_of(ORDER, order())
 
     assert (outcome.kind, outcome.next_step, outcome.psp_id) == ("PENDING", "2", ORDER_ID)
     assert (outcome.amount_minor, outcome.currency) == (1099, "INR")
@@ -69,8 +69,8 @@ def test_an_order_is_followed_by_its_payment():
         ({"entity": "payment"}, "unreadable_response"),
     ],
 )
-def test_an_order_that_is_not_the_one_that_was_asked_for_is_not_gone_on_with(more: dict[str, Any], code: str):
-    outcome = said(ORDER, order(**more))
+def test_an_order_that_is_not_the_one_that_was_requested_is_not_gone_on_with(more: dict[str, Any], code: str):
+    outcome = outcome_of(ORDER, order(**more))
 
     assert (outcome.kind, outcome.code, outcome.next_step) == ("UNKNOWN", code, None)
 
@@ -78,7 +78,7 @@ def test_an_order_that_is_not_the_one_that_was_asked_for_is_not_gone_on_with(mor
 def test_an_order_of_the_published_shape_is_read():
     body = published("fake_order.json") | {"id": ORDER_ID}
 
-    outcome = said(replace(ORDER, reference=body["receipt"], amount_minor=body["amount"]), body)
+    outcome = outcome_of(replace(ORDER, reference=body["receipt"], amount_minor=body["amount"]), body)
 
     assert (outcome.kind, outcome.next_step) == ("PENDING", "2")
 
@@ -105,7 +105,7 @@ def test_a_payment_on_the_order_that_is_found_is_what_became_of_it():
     assert (held.kind, held.next_step, held.psp_id) == ("PENDING", "3", PAYMENT_ID)
 
 
-def test_an_order_that_is_found_where_its_payment_was_asked_for_is_not_begun_again():
+def test_an_order_that_is_found_where_its_payment_was_requested_is_not_begun_again():
     assert absent(replace(PAY, psp_id=None), listed(order(payments=listed())))
 
 
@@ -131,7 +131,7 @@ def test_a_list_that_is_not_whole_or_not_ours_proves_nothing(body: Any):
 
 @pytest.mark.parametrize("call", [PAY, AUTHORIZE], ids=lambda call: call.kind)
 def test_a_payment_with_a_next_action_sends_the_customer_to_the_bank(call: Call):
-    outcome = said(call, prepared(OTP, REDIRECT))
+    outcome = outcome_of(call, prepared(OTP, REDIRECT))
 
     assert (outcome.kind, outcome.code, outcome.action_url) == (
         "ACTION_REQUIRED",
@@ -142,20 +142,20 @@ def test_a_payment_with_a_next_action_sends_the_customer_to_the_bank(call: Call)
 
 
 def test_a_payment_that_only_takes_an_otp_has_no_page():
-    outcome = said(PAY, prepared(OTP))
+    outcome = outcome_of(PAY, prepared(OTP))
 
     assert (outcome.kind, outcome.code, outcome.action_url) == ("ACTION_REQUIRED", "otp_submit", None)
 
 
 def test_a_payment_without_a_next_action_is_looked_up():
-    outcome = said(PAY, prepared())
+    outcome = outcome_of(PAY, prepared())
 
     assert (outcome.kind, outcome.psp_id, outcome.next_step) == ("PENDING", ORDER_ID, None)
 
 
-def test_a_payment_that_is_answered_itself_is_read():
-    assert said(AUTHORIZE, payment("authorized", AUTHORIZE)).kind == "APPROVED"
-    held = said(PAY, payment("authorized"))
+def test_a_response_that_is_the_payment_itself_is_read():
+    assert outcome_of(AUTHORIZE, payment("authorized", AUTHORIZE)).kind == "APPROVED"
+    held = outcome_of(PAY, payment("authorized"))
     assert (held.kind, held.next_step, held.psp_id) == ("PENDING", "3", PAYMENT_ID)
 
 
@@ -172,13 +172,13 @@ def test_a_payment_that_is_answered_itself_is_read():
         payment("captured", order_id="order_another"),
     ],
 )
-def test_an_answer_that_names_no_payment_of_the_order_decides_nothing(body: Any):
-    assert said(PAY, body).kind == "UNKNOWN"
+def test_a_response_that_names_no_payment_of_the_order_decides_nothing(body: Any):
+    assert outcome_of(PAY, body).kind == "UNKNOWN"
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "https://x\n", 7, None, "https://" + "x" * 3000])
 def test_an_address_that_is_none_is_not_passed_on(url: Any):
-    outcome = said(PAY, prepared({"action": "redirect", "url": url}))
+    outcome = outcome_of(PAY, prepared({"action": "redirect", "url": url}))
 
     assert (outcome.kind, outcome.action_url) == ("ACTION_REQUIRED", None)
 
@@ -286,24 +286,27 @@ MISMATCHES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("more", "code"), MISMATCHES)
 @pytest.mark.parametrize("status", ["created", "authorized", "captured", "failed"])
-def test_a_payment_that_is_not_the_one_that_was_asked_for_is_never_an_answer(
+def test_a_payment_that_is_not_the_one_that_was_requested_is_never_accepted(
     more: dict[str, Any], code: str, status: str
 ):
     for call in (PAY, AUTHORIZE):
         outcome = found(call, listed(payment(status, call) | more))
         assert (outcome.kind, outcome.code) == ("UNKNOWN", code)
     for call, of in ((TAKE, PAY), (CAPTURE, AUTHORIZE)):
-        for outcome in (found(call, payment(status, of) | more), said(call, payment(status, of) | more)):
+        for outcome in (
+            found(call, payment(status, of) | more),
+            outcome_of(call, payment(status, of) | more),
+        ):
             assert (outcome.kind, outcome.code) == ("UNKNOWN", code)
 
 
 @pytest.mark.parametrize("call", [TAKE, CAPTURE], ids=lambda call: call.kind)
-def test_another_payment_than_the_one_asked_for_is_never_an_answer(call: Call):
+def test_another_payment_than_the_one_requested_is_never_accepted(call: Call):
     of = PAY if call is TAKE else AUTHORIZE
 
     for outcome in (
         found(call, payment("captured", of, id="pay_another")),
-        said(call, payment("captured", of, id="pay_another")),
+        outcome_of(call, payment("captured", of, id="pay_another")),
     ):
         assert (outcome.kind, outcome.code) == ("UNKNOWN", "psp_id_mismatch")
 
@@ -315,11 +318,11 @@ def test_another_payment_than_the_one_asked_for_is_never_an_answer(call: Call):
 def test_a_captured_payment_approves_and_an_authorized_one_proves_that_it_was_not_captured(
     call: Call, of: Call
 ):
-    for outcome in (said(call, payment("captured", of)), found(call, payment("captured", of))):
+    for outcome in (outcome_of(call, payment("captured", of)), found(call, payment("captured", of))):
         assert (outcome.kind, outcome.amount_minor, outcome.currency) == ("APPROVED", 1099, "INR")
     assert found(call, payment("refunded", of, captured=True)).kind == "APPROVED"
     assert absent(call, payment("authorized", of))
-    not_done = said(call, payment("authorized", of))
+    not_done = outcome_of(call, payment("authorized", of))
     assert (not_done.kind, not_done.code) == ("UNKNOWN", "not_done")
 
 

@@ -16,9 +16,9 @@ from tests.gateways.razorpay.payloads import (
     PAYMENT_ID,
     REFUND,
     TAKE,
-    answer,
     error,
     failed,
+    http_response,
     listed,
     published,
 )
@@ -70,7 +70,7 @@ OF_A_PAYMENT = [
 
 
 def refused(call: Call, status: int, body: Any) -> Outcome:
-    return RAZORPAY.outcome(call, answer(status, body))
+    return RAZORPAY.outcome(call, http_response(status, body))
 
 
 @pytest.mark.parametrize(("reason", "kind", "hint"), OF_A_CALL)
@@ -86,7 +86,7 @@ def test_a_reason_says_what_a_refused_call_was(reason: str, kind: str, hint: str
 @pytest.mark.parametrize(("reason", "kind", "hint"), OF_A_PAYMENT)
 @pytest.mark.parametrize("call", [PAY, AUTHORIZE], ids=lambda call: call.kind)
 def test_a_reason_says_what_a_failed_payment_was(call: Call, reason: str, kind: str, hint: str | None):
-    outcome = RAZORPAY.found(call, answer(200, listed(failed(reason, call=call))))
+    outcome = RAZORPAY.found(call, http_response(200, listed(failed(reason, call=call))))
 
     assert outcome is not None
     assert (outcome.kind, outcome.code, outcome.hint) == (kind, reason, hint)
@@ -163,9 +163,9 @@ def test_a_refused_capture_or_refund_that_names_its_target_decides_nothing():
 )
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.kind + call.step)
 def test_a_wrong_key_is_a_matter_of_our_configuration(call: Call, status: int, words: str):
-    said = answer(status, error("NA", description=words))
+    response = http_response(status, error("NA", description=words))
 
-    outcome, found = RAZORPAY.outcome(call, said), RAZORPAY.found(call, said)
+    outcome, found = RAZORPAY.outcome(call, response), RAZORPAY.found(call, response)
 
     assert (outcome.kind, outcome.hint) == ("NOT_SENT", "CONFIG")
     assert found is not None
@@ -227,13 +227,13 @@ def test_a_refunds_key_whose_first_call_still_runs_is_sent_again():
         (201, b"{}", "UNKNOWN", None),
     ],
 )
-def test_any_other_answer_decides_only_what_it_plainly_says(
+def test_any_other_response_decides_only_what_it_plainly_says(
     call: Call, status: int, body: Any, kind: str, hint: str | None
 ):
     outcome = refused(call, status, body)
 
     assert (outcome.kind, outcome.hint) == (kind, hint)
-    found = RAZORPAY.found(call, answer(status, body))
+    found = RAZORPAY.found(call, http_response(status, body))
     assert found is not None
     assert found.kind == "UNKNOWN"
 
@@ -247,10 +247,10 @@ def test_any_other_answer_decides_only_what_it_plainly_says(
         ("something_new", "GATEWAY_ERROR", "ACTION_REQUIRED", True),
     ],
 )
-def test_a_failed_payment_with_a_new_reason_is_declined_unless_its_bank_gave_no_answer(
+def test_a_failed_payment_with_a_new_reason_is_declined_unless_its_bank_gave_no_response(
     reason: str | None, code: str, kind: str, unlisted: bool
 ):
-    outcome = RAZORPAY.found(PAY, answer(200, listed(failed(reason, code))))
+    outcome = RAZORPAY.found(PAY, http_response(200, listed(failed(reason, code))))
 
     assert outcome is not None
     assert (outcome.kind, outcome.unlisted) == (kind, unlisted)
@@ -262,7 +262,7 @@ def test_a_card_number_or_a_secret_in_razorpays_words_goes_no_further():
     payment = failed("card_declined") | {"error_description": words}
 
     outcomes = [refused(call, 400, body) for call in CALLS for body in bodies]
-    outcomes += [RAZORPAY.found(PAY, answer(200, listed(payment))) or outcomes[0]]
+    outcomes += [RAZORPAY.found(PAY, http_response(200, listed(payment))) or outcomes[0]]
 
     for outcome in outcomes:
         shown = outcome.model_dump_json()
@@ -276,21 +276,21 @@ BUSY = "Request failed because another payment operation is in progress"
 def test_another_operation_in_progress_is_a_refusal_for_some_seconds():
     """Source: Razorpay's pages on refunds and captures: "wait a few seconds and retry"."""
     for call in (REFUND, CAPTURE):
-        for said in (
+        for payload in (
             error(description=BUSY),
             error(description=f"{BUSY}.", reason="input_validation_failed"),
         ):
-            refused = RAZORPAY.outcome(call, answer(400, said))
+            refused = RAZORPAY.outcome(call, http_response(400, payload))
 
             assert (refused.kind, refused.code, refused.hint) == ("NOT_SENT", "operation_in_progress", None)
             assert refused.again_after_s == 5
     # A sale's own capture: the money is held, and has to be read.
-    assert RAZORPAY.outcome(TAKE, answer(400, error(description=BUSY))).kind == "UNKNOWN"
+    assert RAZORPAY.outcome(TAKE, http_response(400, error(description=BUSY))).kind == "UNKNOWN"
 
 
 def test_an_empty_balance_of_ours_is_an_operators_matter():
-    refused = RAZORPAY.outcome(REFUND, answer(400, error(description="invalid request sent")))
-    other = RAZORPAY.outcome(CAPTURE, answer(400, error(description="invalid request sent")))
+    refused = RAZORPAY.outcome(REFUND, http_response(400, error(description="invalid request sent")))
+    other = RAZORPAY.outcome(CAPTURE, http_response(400, error(description="invalid request sent")))
 
     assert (refused.kind, refused.hint, refused.again_after_s) == ("NOT_SENT", "CONFIG", None)
     assert other.hint is None
@@ -298,7 +298,7 @@ def test_an_empty_balance_of_ours_is_an_operators_matter():
 
 def test_a_refund_that_a_dispute_blocks_says_so():
     text = "The refund is blocked due to a dispute"
-    refused = RAZORPAY.outcome(REFUND, answer(400, error(description=text)))
+    refused = RAZORPAY.outcome(REFUND, http_response(400, error(description=text)))
 
     assert (refused.kind, refused.code, refused.hint) == ("NOT_SENT", "blocked_by_dispute", None)
     assert refused.detail is not None

@@ -33,15 +33,15 @@ NOW = datetime(2022, 1, 20, tzinfo=UTC)
 CAPTURED = event("payment.captured", payment=payment("captured"))
 
 
-def read(said: Webhook, keys: WebhookKeys = KEYS) -> Notice:
-    notices = RAZORPAY.read_webhook(said, keys, NOW)
+def read(delivered: Webhook, keys: WebhookKeys = KEYS) -> Notice:
+    notices = RAZORPAY.read_webhook(delivered, keys, NOW)
     assert not isinstance(notices, WebhookRefused)
     (notice,) = notices
     return notice
 
 
-def why(said: Webhook, keys: WebhookKeys = KEYS) -> str | None:
-    refused = RAZORPAY.read_webhook(said, keys, NOW)
+def why(delivered: Webhook, keys: WebhookKeys = KEYS) -> str | None:
+    refused = RAZORPAY.read_webhook(delivered, keys, NOW)
     return refused.reason if isinstance(refused, WebhookRefused) else None
 
 
@@ -65,7 +65,7 @@ def test_while_secrets_are_exchanged_either_is_right():
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("delivered", "reason"),
     [
         (webhook(CAPTURED, "another"), "forged"),
         (webhook(CAPTURED, OLD_WEBHOOK_SECRET), "forged"),
@@ -80,8 +80,8 @@ def test_while_secrets_are_exchanged_either_is_right():
         (webhook({"event": 7, "payload": {}}), "malformed"),
     ],
 )
-def test_what_is_not_rightly_signed_or_no_event_is_refused(said: Webhook, reason: str):
-    assert why(said) == reason
+def test_what_is_not_rightly_signed_or_no_event_is_refused(delivered: Webhook, reason: str):
+    assert why(delivered) == reason
 
 
 def test_without_a_secret_nothing_is_rightly_signed():
@@ -102,10 +102,10 @@ def test_an_event_is_known_by_what_is_signed_and_not_by_a_header():
 
 
 @pytest.mark.parametrize("payload", [[], None])
-def test_an_event_without_members_says_nothing(payload: list[Any] | None):
-    said = read(webhook(event("payment.captured") | {"payload": payload}))
+def test_an_event_without_members_reports_nothing(payload: list[Any] | None):
+    notices = read(webhook(event("payment.captured") | {"payload": payload}))
 
-    assert (said.reference, said.psp_id, said.outcome, said.dispute) == (None, None, None, None)
+    assert (notices.reference, notices.psp_id, notices.outcome, notices.dispute) == (None, None, None, None)
 
 
 def test_half_a_character_in_a_text_is_no_reason_to_refuse_an_event():
@@ -194,7 +194,7 @@ def test_a_refunds_status_says_what_became_of_it(event_type: str, status: str, k
         assert (notice.outcome.amount_minor, notice.outcome.currency) == (400, "INR")
 
 
-def test_a_refund_that_names_two_references_says_nothing():
+def test_a_refund_that_names_two_references_reports_nothing():
     notice = read(webhook(event("refund.processed", refund=refund(receipt="another"))))
 
     assert (notice.reference, notice.psp_id, notice.outcome) == (None, None, None)
@@ -289,7 +289,7 @@ def test_a_dispute_is_found_by_the_payment_it_names_and_not_by_another_beside_it
         event("payment.captured"),
     ],
 )
-def test_an_event_that_says_nothing_of_an_operation_is_taken_and_left(body: dict[str, Any]):
+def test_an_event_that_reports_nothing_of_an_operation_is_taken_and_left(body: dict[str, Any]):
     notice = read(webhook(body))
 
     assert (notice.outcome, notice.dispute) == (None, None)
@@ -302,14 +302,14 @@ def test_an_event_of_the_published_shape_is_read():
 
     assert (notice.event_type, notice.psp_id) == ("payment.authorized", "pay_6koWN7bvxujzxM")
     assert notice.outcome is not None
-    assert notice.outcome.kind == "UNKNOWN"  # nothing in it says that it is ours
+    assert notice.outcome.kind == "UNKNOWN"  # nothing in it shows that it is ours
     body["payload"]["payment"]["entity"]["notes"] = {"order_ref": PAY.reference, "order_kind": "sale"}
     ours = read(webhook(body)).outcome
     assert ours is not None
     assert (ours.kind, ours.amount_minor) == ("APPROVED", 1000000)
 
 
-def test_a_status_that_is_new_is_told_as_new_and_a_known_one_is_not():
+def test_a_status_that_is_new_is_reported_as_new_and_a_known_one_is_not():
     for name, one, status, new in (
         ("payment.failed", payment, "teleported", True),
         ("payment.failed", payment, "authorized", False),
@@ -317,7 +317,7 @@ def test_a_status_that_is_new_is_told_as_new_and_a_known_one_is_not():
         ("refund.processed", refund, "teleported", True),
         ("refund.processed", refund, "pending", False),
     ):
-        said = read(webhook(event(name, **{name.partition(".")[0]: one(status)})))
+        notices = read(webhook(event(name, **{name.partition(".")[0]: one(status)})))
 
-        assert said.outcome is not None
-        assert said.outcome.unlisted is new, status
+        assert notices.outcome is not None
+        assert notices.outcome.unlisted is new, status

@@ -82,11 +82,11 @@ class Client:
         sent = {"Authorization": f"Bearer {self.secret}"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        async with self.http.request(method, self.url + path, data=body, headers=sent) as answer:
-            raw = await answer.read()
-            response = await answer.json() if answer.content_type == "application/json" else {}
+        async with self.http.request(method, self.url + path, data=body, headers=sent) as received:
+            raw = await received.read()
+            response = await received.json() if received.content_type == "application/json" else {}
             return Response(
-                answer.status, {name.lower(): v for name, v in answer.headers.items()}, raw, response
+                received.status, {name.lower(): v for name, v in received.headers.items()}, raw, response
             )
 
     async def create(self, key: str | None = None, **fields: str) -> Response:
@@ -119,9 +119,9 @@ class Client:
             assert back.status == 303, await back.text()
 
     async def change(self, **conditions: Any) -> dict[str, Any]:
-        async with self.http.post(f"{self.root}/_simulator", json=conditions) as answer:
-            assert answer.status == 200, await answer.text()
-            changed: dict[str, Any] = await answer.json()
+        async with self.http.post(f"{self.root}/_simulator", json=conditions) as response:
+            assert response.status == 200, await response.text()
+            changed: dict[str, Any] = await response.json()
             return changed
 
     def call(self, payment_method: str = "pm_card_visa", **more: Any) -> Call:
@@ -130,7 +130,7 @@ class Client:
         return psp_calls.sale(payment_method, **(known | more))
 
     async def sell(self, call: Call, return_url: str | None = None) -> Outcome:
-        """Raises aiohttp's errors where no answer came."""
+        """Raises aiohttp's errors where no response came."""
         credentials = Credentials(self.url, self.secret, UGX)
         request = STRIPE.request(replace(call, return_url=return_url), credentials)
         if isinstance(request, Outcome):
@@ -149,9 +149,9 @@ class Client:
             headers=request.headers,
             data=request.body,
             allow_redirects=False,
-        ) as answer:
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            return HttpResponse(answer.status, headers, await answer.read())
+        ) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return HttpResponse(response.status, headers, await response.read())
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +165,11 @@ class ToyClient:
         sent = {"X-Key": "toy-login:toy-secret"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        async with self.http.request(method, f"{self.root}/toy{path}", json=body, headers=sent) as answer:
-            raw = await answer.read()
-            response = await answer.json() if answer.content_type == "application/json" else {}
+        async with self.http.request(method, f"{self.root}/toy{path}", json=body, headers=sent) as received:
+            raw = await received.read()
+            response = await received.json() if received.content_type == "application/json" else {}
             return Response(
-                answer.status, {name.lower(): v for name, v in answer.headers.items()}, raw, response
+                received.status, {name.lower(): v for name, v in received.headers.items()}, raw, response
             )
 
     async def pay(self, key: str | None = None, **fields: Any) -> Response:
@@ -177,7 +177,7 @@ class ToyClient:
         return await self.ask("POST", "/pay", {"minor": 1099, **fields}, **headers)
 
     async def change(self, **conditions: Any) -> dict[str, Any]:
-        async with self.http.post(f"{self.root}/_simulator", json=conditions) as answer:
-            assert answer.status == 200, await answer.text()
-            changed: dict[str, Any] = await answer.json()
+        async with self.http.post(f"{self.root}/_simulator", json=conditions) as response:
+            assert response.status == 200, await response.text()
+            changed: dict[str, Any] = await response.json()
             return changed

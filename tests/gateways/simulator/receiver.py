@@ -1,4 +1,4 @@
-"""A merchant's address for webhooks: keeps what came, and answers as the test sets."""
+"""A merchant's address for webhooks: keeps what came, and responds as the test sets."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,11 +24,11 @@ class Came:
 
 @dataclass(slots=True)
 class Receiver:
-    """`answers`: the next ones; 200 where there is none left."""
+    """`responses`: the next statuses; 200 where there is none left."""
 
     port: int = field(default_factory=lambda: ports.free(1)[0])
     came: list[Came] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)
+    responses: list[int] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -43,7 +43,7 @@ class Receiver:
         async def take(request: web.Request) -> web.Response:
             headers = {name.lower(): value for name, value in request.headers.items()}
             self.came.append(Came(headers, await request.read()))
-            return web.Response(status=self.answers.pop(0) if self.answers else 200)
+            return web.Response(status=self.responses.pop(0) if self.responses else 200)
 
         app = web.Application()
         app.router.add_post("/webhooks", take)

@@ -1,4 +1,4 @@
-"""What the ledger says that a bank has taken by disputes."""
+"""The amounts that a bank has taken by disputes, from the ledger."""
 
 from decimal import Decimal
 from pathlib import Path

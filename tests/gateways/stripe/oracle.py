@@ -1,4 +1,4 @@
-"""Judges what is made of Stripe's answers and events, by its reference."""
+"""Judges the outcomes read from Stripe's responses and events, by its reference."""
 
 import json
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ from tests.gateways.stripe.payloads import (
     PAYMENT,
     REFERENCE,
     REFUND_ID,
-    answer,
     authorized,
     declined,
+    http_response,
     intent,
     later,
     listed,
@@ -60,14 +60,14 @@ TRUE_ANSWERS: list[tuple[Call, list[Any]]] = [
 ]
 
 
-def _said(body: Any) -> HttpResponse:
-    return answer(402 if "error" in body else 200, body)
+def _response(body: Any) -> HttpResponse:
+    return http_response(402 if "error" in body else 200, body)
 
 
 def _shows(call: Call, shown: Mapping[str, Any]) -> bool:
     metadata = shown.get("metadata")
     tags = metadata if isinstance(metadata, dict) else {}
-    status, amount, asked = shown.get("status"), shown.get("amount"), call.amount_minor
+    status, amount, requested = shown.get("status"), shown.get("amount"), call.amount_minor
     received, left = shown.get("amount_received"), shown.get("amount_capturable")
     if shown.get("currency") != call.currency.lower():
         return False
@@ -75,24 +75,24 @@ def _shows(call: Call, shown: Mapping[str, Any]) -> bool:
         case "sale":
             return (tags.get("order_ref"), amount, received, status) == (
                 call.reference,
-                asked,
-                asked,
+                requested,
+                requested,
                 "succeeded",
             )
         case "authorize":
             # How much of it was captured since, by whomever, does not change that it was authorized.
-            ours = (tags.get("order_ref"), amount) == (call.reference, asked)
-            held = status == "requires_capture" and isinstance(received, int) and left == asked - received
+            ours = (tags.get("order_ref"), amount) == (call.reference, requested)
+            held = status == "requires_capture" and isinstance(received, int) and left == requested - received
             return ours and (held or status in ("succeeded", "canceled"))
         case "refund":
             of = (tags.get("order_ref"), shown.get("payment_intent"))
-            return of == (call.reference, call.target_psp_id) and (amount, status) == (asked, "succeeded")
+            return of == (call.reference, call.target_psp_id) and (amount, status) == (requested, "succeeded")
     if (tags.get("order_ref"), shown.get("id")) != (call.target_reference, call.target_psp_id):
         return False
     if call.kind == "capture":
         tag = tags.get(f"op_{call.reference.rpartition('-')[2]}")
-        return (tag, received, status) == (str(asked), asked, "succeeded")
-    let_go = isinstance(amount, int) and isinstance(received, int) and amount - received == asked
+        return (tag, received, status) == (str(requested), requested, "succeeded")
+    let_go = isinstance(amount, int) and isinstance(received, int) and amount - received == requested
     return left == 0 and let_go and status in ("succeeded", "canceled")
 
 
@@ -102,7 +102,7 @@ def done(call: Call, shown: Mapping[str, Any]) -> int | None:
 
 ORACLE: Final = Oracle(
     done=done,
-    answers=[(call, [_said(body) for body in bodies]) for call, bodies in TRUE_ANSWERS],
+    responses=[(call, [_response(body) for body in bodies]) for call, bodies in TRUE_ANSWERS],
     likely=LIKELY,
     known_as=lambda call: REFUND_ID if call.kind == "refund" else INTENT_ID,
     statuses={"DECLINED": {200, 400, 402}},

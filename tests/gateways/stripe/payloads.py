@@ -1,4 +1,4 @@
-"""Stripe's answers as its reference documents them, for tests of what we read in them."""
+"""Stripe's responses as its reference documents them, for tests of what we read in them."""
 
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -72,8 +72,10 @@ def unfit(shown: Any) -> dict[str, Any]:
 
 def declined(**reason: Any) -> dict[str, Any]:
     """The body of a 402."""
-    said = {"type": "card_error", "code": "card_declined", "message": "Your card was declined.", **reason}
-    return {"error": {**said, "payment_intent": intent("requires_payment_method", last_payment_error=said)}}
+    payload = {"type": "card_error", "code": "card_declined", "message": "Your card was declined.", **reason}
+    return {
+        "error": {**payload, "payment_intent": intent("requires_payment_method", last_payment_error=payload)}
+    }
 
 
 def search(*intents: Any, more: bool = False) -> dict[str, Any]:
@@ -84,4 +86,4 @@ def listed(*refunds: Any, more: bool = False) -> dict[str, Any]:
     return {"object": "list", "data": list(refunds), "has_more": more, "url": "/v1/refunds"}
 
 
-answer: Final = psp_calls.answer
+http_response: Final = psp_calls.http_response

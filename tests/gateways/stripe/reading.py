@@ -14,7 +14,7 @@ def read(body: bytes, header: dict[str, str] | None = None, keys: WebhookKeys = 
     return Stripe().read_webhook(Webhook(headers(body) if header is None else header, body), keys, NOW)
 
 
-def notice(kind: str, told: Any) -> Notice:
-    (found,) = read(event(kind, told))
+def notice(kind: str, payload: Any) -> Notice:
+    (found,) = read(event(kind, payload))
     assert isinstance(found, Notice)
     return found

@@ -67,7 +67,7 @@ CARD = "payment_method_options[card]"
 
 
 @pytest.mark.parametrize(
-    ("asked", "more"),
+    ("requested", "more"),
     [
         ({"statement_text": "Order 7"}, {"statement_descriptor_suffix": "Order 7"}),
         ({"three_ds": True}, {f"{CARD}[request_three_d_secure]": "any"}),
@@ -89,18 +89,18 @@ CARD = "payment_method_options[card]"
         ),
     ],
 )
-def test_what_more_is_asked_of_a_payment_is_said_in_stripes_words(
-    asked: dict[str, Any], more: dict[str, str]
+def test_what_more_is_requested_of_a_payment_is_sent_under_stripes_names(
+    requested: dict[str, Any], more: dict[str, str]
 ):
     plain = form(STRIPE.request(AUTHORIZE, CREDENTIALS))
 
-    assert form(STRIPE.request(replace(AUTHORIZE, **asked), CREDENTIALS)) == plain | more
+    assert form(STRIPE.request(replace(AUTHORIZE, **requested), CREDENTIALS)) == plain | more
 
 
-def test_several_captures_and_overcapture_are_asked_of_authorizations_only():
-    asked = replace(CALL, multicapture=True, overcapture=True)
+def test_several_captures_and_overcapture_are_requested_of_authorizations_only():
+    requested = replace(CALL, multicapture=True, overcapture=True)
 
-    assert form(STRIPE.request(asked, CREDENTIALS)) == form(STRIPE.request(CALL, CREDENTIALS))
+    assert form(STRIPE.request(requested, CREDENTIALS)) == form(STRIPE.request(CALL, CREDENTIALS))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_statement_text_of_stripes_letters_is_sent(text: str):
 
 
 @pytest.mark.parametrize(
-    ("asked", "final"),
+    ("requested", "final"),
     [
         ({}, None),
         ({"final": True}, None),
@@ -131,9 +131,9 @@ def test_a_statement_text_of_stripes_letters_is_sent(text: str):
     ],
 )
 def test_a_capture_leaves_its_amount_in_the_intent_under_its_own_name(
-    asked: dict[str, bool], final: str | None
+    requested: dict[str, bool], final: str | None
 ):
-    request = sent(STRIPE.request(later("capture", 400, **asked), CREDENTIALS))
+    request = sent(STRIPE.request(later("capture", 400, **requested), CREDENTIALS))
 
     assert (request.method, request.path) == ("POST", f"/v1/payment_intents/{INTENT_ID}/capture")
     assert request.headers["Idempotency-Key"] == f"{PAYMENT}-c2-1"
@@ -183,9 +183,9 @@ def test_without_stripes_id_nothing_is_cancelled(psp_id: str | None):
 def test_without_its_target_nothing_is_sent_and_nothing_is_found(kind: Any, target: dict[str, str | None]):
     call = replace(later(kind), **target)
 
-    said = [STRIPE.request(call, CREDENTIALS), STRIPE.lookup(call, CREDENTIALS)]
+    unsent = [STRIPE.request(call, CREDENTIALS), STRIPE.lookup(call, CREDENTIALS)]
 
-    assert [(one.kind, one.code) for one in said if isinstance(one, Outcome)] == [
+    assert [(one.kind, one.code) for one in unsent if isinstance(one, Outcome)] == [
         ("NOT_SENT", "target_unknown"),
         ("UNKNOWN", "target_unknown"),
     ]
@@ -235,7 +235,7 @@ def test_a_refund_is_looked_up_by_its_id_or_among_those_of_its_intent(psp_id: st
     assert sent(STRIPE.lookup(later("refund", psp_id=psp_id), CREDENTIALS)).path == path
 
 
-def test_a_look_up_goes_by_the_intents_id_where_it_is_known():
+def test_a_lookup_goes_by_the_intents_id_where_it_is_known():
     request = sent(STRIPE.lookup(replace(CALL, psp_id=INTENT_ID), CREDENTIALS))
 
     assert (request.method, request.body) == ("GET", None)
@@ -244,7 +244,7 @@ def test_a_look_up_goes_by_the_intents_id_where_it_is_known():
 
 
 @pytest.mark.parametrize("psp_id", [None, "ch_3MtwBw", "pi_../../refunds", "pi_a/b", "pi_1?x=1"])
-def test_a_look_up_without_a_usable_id_searches_by_our_reference(psp_id: str | None):
+def test_a_lookup_without_a_usable_id_searches_by_our_reference(psp_id: str | None):
     request = sent(STRIPE.lookup(replace(CALL, psp_id=psp_id), CREDENTIALS))
 
     url = urlsplit(request.path)

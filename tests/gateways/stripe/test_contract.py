@@ -1,4 +1,4 @@
-"""The adapter against the simulator over HTTP: every token, and what the adapter makes of the answer."""
+"""The adapter against the simulator over HTTP: every token, and what the adapter makes of the response."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -87,7 +87,7 @@ def short(outcome: Outcome | None) -> tuple[str, str | None] | None:
     return None if outcome is None else (outcome.kind, outcome.code)
 
 
-def said(outcome: Outcome | None) -> Outcome | None:
+def comparable(outcome: Outcome | None) -> Outcome | None:
     """Without the detail, which names the request, and the balances: a search shows no refunds."""
     return outcome and outcome.model_copy(update={"detail": None, "balances": None})
 
@@ -101,7 +101,7 @@ def test_every_token_has_its_place_in_this_contract():
 
 
 @pytest.mark.parametrize("token", ANSWERS)
-async def test_the_adapter_reads_every_answer_and_its_replay(
+async def test_the_adapter_reads_every_response_and_its_replay(
     simulator: Client, ledger_file: Path, token: str
 ):
     call = simulator.call(token)
@@ -128,21 +128,21 @@ async def test_the_adapter_reads_every_answer_and_its_replay(
         ("pm_sim_429", None, 0),
     ],
 )
-async def test_a_look_up_tells_what_the_ledger_holds(
+async def test_a_lookup_tells_what_the_ledger_holds(
     simulator: Client, ledger_file: Path, token: str, kind: str | None, charged: int
 ):
     call = simulator.call(token)
-    answered = await simulator.sell(call)
+    response = await simulator.sell(call)
 
     by_reference = await simulator.find(call)
-    by_id = await simulator.find(call, answered.psp_id) if answered.psp_id else by_reference
+    by_id = await simulator.find(call, response.psp_id) if response.psp_id else by_reference
 
-    assert said(by_reference) == said(by_id)
+    assert comparable(by_reference) == comparable(by_id)
     assert (by_reference.kind if by_reference else None) == kind
     assert len(charges(ledger_file)) == charged
 
 
-async def test_a_stored_500_is_told_from_one_that_is_worth_a_repeat(simulator: Client):
+async def test_a_stored_500_is_distinguished_from_one_that_is_worth_a_repeat(simulator: Client):
     stored, once = simulator.call("pm_sim_500"), simulator.call("pm_sim_500_once")
 
     assert not (await simulator.sell(stored)).repeat_is_useless
@@ -151,7 +151,7 @@ async def test_a_stored_500_is_told_from_one_that_is_worth_a_repeat(simulator: C
 
 
 @pytest.mark.parametrize(("token", "charged"), [("pm_sim_lost", 1), ("pm_sim_reset_before", 0)])
-async def test_a_cut_connection_is_answered_by_the_repeat_with_one_charge(
+async def test_a_cut_connection_is_made_good_by_the_repeat_with_one_charge(
     simulator: Client, ledger_file: Path, token: str, charged: int
 ):
     call = simulator.call(token)
@@ -208,19 +208,19 @@ async def test_what_is_pending_is_found_approved_later(simulator: Client, ledger
 @pytest.mark.parametrize(("result", "kind"), [("pass", "APPROVED"), ("fail", "DECLINED_SOFT")])
 async def test_a_challenge_ends_where_the_shopper_takes_it(simulator: Client, result: str, kind: str):
     call = simulator.call("pm_card_threeDSecure2Required")
-    asked = await simulator.sell(call, return_url="https://shop.example/back")
-    assert asked.action_url is not None
+    requested = await simulator.sell(call, return_url="https://shop.example/back")
+    assert requested.action_url is not None
 
-    async with simulator.http.post(asked.action_url, data={"result": result}, allow_redirects=False):
+    async with simulator.http.post(requested.action_url, data={"result": result}, allow_redirects=False):
         pass
 
-    found = await simulator.find(call, asked.psp_id)
+    found = await simulator.find(call, requested.psp_id)
     assert found is not None
     assert found.kind == kind
 
 
 @pytest.mark.parametrize(("ours", "currency", "wire"), EXPRESSIBLE)
-async def test_every_kind_of_amount_is_charged_as_it_was_asked_for(
+async def test_every_kind_of_amount_is_charged_as_requested(
     simulator: Client, ledger_file: Path, ours: int, currency: str, wire: int
 ):
     call = simulator.call(amount_minor=ours, currency=currency)

@@ -52,16 +52,16 @@ def once(several: Client) -> Client:
     return several.of_account(PLAIN_KEY)
 
 
-async def authorize(client: Client, token: str = "pm_card_visa", **asked: Any) -> Call:
+async def authorize(client: Client, token: str = "pm_card_visa", **requested: Any) -> Call:
     """The call, with Stripe's id of what it holds."""
-    call = client.call(token, kind="authorize", **asked)
+    call = client.call(token, kind="authorize", **requested)
     call = replace(call, reference=call.reference.replace("-s1", "-a1"))
     outcome = await client.sell(call)
     assert outcome.psp_id is not None, outcome
     return replace(call, psp_id=outcome.psp_id)
 
 
-def later(kind: Later, target: Call, amount_minor: int, ordinal: int = 2, **asked: Any) -> Call:
+def later(kind: Later, target: Call, amount_minor: int, ordinal: int = 2, **requested: Any) -> Call:
     return replace(
         target,
         kind=kind,
@@ -70,7 +70,7 @@ def later(kind: Later, target: Call, amount_minor: int, ordinal: int = 2, **aske
         target_reference=target.reference,
         target_psp_id=target.psp_id,
         psp_id=None,
-        **{"final": False} | asked,
+        **{"final": False} | requested,
     )
 
 
@@ -254,7 +254,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("kind", ["capture", "void", "refund"])
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_what_goes_wrong_with_a_later_call_is_told_by_a_look_up(
+async def test_what_goes_wrong_with_a_later_call_is_reported_by_a_lookup(
     once: Client, ledger_file: Path, kind: Later, fault: str
 ):
     call = await _prepared(once, kind, fault)
@@ -302,13 +302,13 @@ async def test_an_open_challenge_is_ended_and_nobody_can_pass_it_any_more(
     once: Client, ledger_file: Path, kind: Any
 ):
     call = once.call("pm_card_threeDSecure2Required", kind=kind)
-    asked = await once.sell(call, return_url="https://shop.example/back")
-    assert (asked.kind, asked.action_url is None) == ("ACTION_REQUIRED", False)
-    call = replace(call, psp_id=asked.psp_id)
+    requested = await once.sell(call, return_url="https://shop.example/back")
+    assert (requested.kind, requested.action_url is None) == ("ACTION_REQUIRED", False)
+    call = replace(call, psp_id=requested.psp_id)
 
     assert short(await cancel(once, call)) == short(await cancel(once, call)) == ("EXPIRED", "canceled")
 
-    async with once.http.post(str(asked.action_url), data={"result": "pass"}, allow_redirects=False):
+    async with once.http.post(str(requested.action_url), data={"result": "pass"}, allow_redirects=False):
         pass
     assert short(await once.find(call, call.psp_id)) == ("EXPIRED", "canceled")
     assert moved(ledger_file) == []
@@ -316,11 +316,11 @@ async def test_an_open_challenge_is_ended_and_nobody_can_pass_it_any_more(
 
 async def test_a_cancel_that_comes_after_the_customer_says_what_was_taken(once: Client, ledger_file: Path):
     call = once.call(three_ds=True)
-    asked = await once.sell(call, return_url="https://shop.example/back")
-    async with once.http.post(str(asked.action_url), data={"result": "pass"}, allow_redirects=False):
+    requested = await once.sell(call, return_url="https://shop.example/back")
+    async with once.http.post(str(requested.action_url), data={"result": "pass"}, allow_redirects=False):
         pass
 
-    late = await cancel(once, replace(call, psp_id=asked.psp_id))
+    late = await cancel(once, replace(call, psp_id=requested.psp_id))
 
     assert (late.kind, late.amount_minor) == ("APPROVED", 1099)
     assert moved(ledger_file) == [("captured", "s1", 1099)]

@@ -10,9 +10,9 @@ from tests.gateways.stripe.payloads import (
     AUTHORIZE,
     CALL,
     INTENT_ID,
-    answer,
     authorized,
     error,
+    http_response,
     intent,
     refund,
     search,
@@ -41,7 +41,7 @@ def short(outcome: Outcome | None) -> tuple[str, str | None]:
     ],
 )
 def test_an_authorization_is_approved_while_its_money_is_held(status: str, kind: str, code: str | None):
-    outcome = STRIPE.outcome(AUTHORIZE, answer(200, authorized(status)))
+    outcome = STRIPE.outcome(AUTHORIZE, http_response(200, authorized(status)))
 
     assert short(outcome) == (kind, code)
     assert outcome.psp_id == INTENT_ID
@@ -65,7 +65,7 @@ def test_an_authorization_is_approved_while_its_money_is_held(status: str, kind:
     ],
 )
 def test_an_authorization_of_anything_else_is_unknown(spoilt: dict[str, Any], code: str):
-    assert short(STRIPE.outcome(AUTHORIZE, answer(200, authorized(**spoilt)))) == ("UNKNOWN", code)
+    assert short(STRIPE.outcome(AUTHORIZE, http_response(200, authorized(**spoilt)))) == ("UNKNOWN", code)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_an_authorization_of_anything_else_is_unknown(spoilt: dict[str, Any], co
     ],
 )
 def test_an_authorization_stays_approved_for_its_whole_amount_whatever_we_captured_since(shown: Any):
-    found = STRIPE.found(replace(AUTHORIZE, psp_id=INTENT_ID), answer(200, shown))
+    found = STRIPE.found(replace(AUTHORIZE, psp_id=INTENT_ID), http_response(200, shown))
 
     assert found is not None
     assert (found.kind, found.amount_minor) == ("APPROVED", 1099)
@@ -97,7 +97,9 @@ def test_an_authorization_stays_approved_for_its_whole_amount_whatever_we_captur
 )
 def test_how_much_of_an_authorization_was_captured_by_whomever_are_its_balances(shown: Any):
     charge = {"object": "charge", "amount_refunded": 300}
-    found = STRIPE.found(replace(AUTHORIZE, psp_id=INTENT_ID), answer(200, shown | {"latest_charge": charge}))
+    found = STRIPE.found(
+        replace(AUTHORIZE, psp_id=INTENT_ID), http_response(200, shown | {"latest_charge": charge})
+    )
 
     assert found is not None
     assert (found.kind, found.amount_minor) == ("APPROVED", 1099)
@@ -106,7 +108,7 @@ def test_how_much_of_an_authorization_was_captured_by_whomever_are_its_balances(
     )
 
 
-def test_each_refund_that_counts_is_named_so_that_one_that_failed_can_be_told_from_the_others():
+def test_each_refund_that_counts_is_named_so_that_one_that_failed_can_be_distinguished_from_the_others():
     # As the API reference has an expanded charge: a list object, the newest first.
     stands = [
         refund(id="re_pending", amount=200, status="pending"),
@@ -118,7 +120,7 @@ def test_each_refund_that_counts_is_named_so_that_one_that_failed_can_be_told_fr
     charge = {"id": "ch_1", "object": "charge", "amount_refunded": 350, "refunds": listed}
 
     found = STRIPE.found(
-        replace(CALL, psp_id=INTENT_ID), answer(200, intent("succeeded", latest_charge=charge))
+        replace(CALL, psp_id=INTENT_ID), http_response(200, intent("succeeded", latest_charge=charge))
     )
 
     assert found is not None
@@ -132,7 +134,7 @@ def test_each_refund_that_counts_is_named_so_that_one_that_failed_can_be_told_fr
 def test_a_list_of_refunds_that_cannot_be_read_names_none(listed: Any):
     charge = {"object": "charge", "amount_refunded": 300, "refunds": listed}
     found = STRIPE.found(
-        replace(CALL, psp_id=INTENT_ID), answer(200, intent("succeeded", latest_charge=charge))
+        replace(CALL, psp_id=INTENT_ID), http_response(200, intent("succeeded", latest_charge=charge))
     )
 
     assert found is not None
@@ -142,7 +144,8 @@ def test_a_list_of_refunds_that_cannot_be_read_names_none(listed: Any):
 @pytest.mark.parametrize("received", [-1, 2**60, "400", None, True, 4.5])
 def test_an_amount_that_cannot_be_one_is_no_balance(received: Any):
     found = STRIPE.found(
-        replace(AUTHORIZE, psp_id=INTENT_ID), answer(200, authorized("succeeded", amount_received=received))
+        replace(AUTHORIZE, psp_id=INTENT_ID),
+        http_response(200, authorized("succeeded", amount_received=received)),
     )
 
     assert found is not None
@@ -152,7 +155,7 @@ def test_an_amount_that_cannot_be_one_is_no_balance(received: Any):
 def test_a_sale_that_was_canceled_after_it_took_money_has_not_expired():
     shown = intent("canceled", amount_received=400)
 
-    assert short(STRIPE.outcome(CALL, answer(200, shown))) == ("UNKNOWN", "unexpected_status")
+    assert short(STRIPE.outcome(CALL, http_response(200, shown))) == ("UNKNOWN", "unexpected_status")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +170,7 @@ def test_a_sale_that_was_canceled_after_it_took_money_has_not_expired():
 def test_a_search_finds_the_one_authorization_or_does_not_know(
     intents: tuple[Any, ...], kind: str, code: str | None
 ):
-    assert short(STRIPE.found(AUTHORIZE, answer(200, search(*intents)))) == (kind, code)
+    assert short(STRIPE.found(AUTHORIZE, http_response(200, search(*intents)))) == (kind, code)
 
 
 # The end of a challenge
@@ -196,18 +199,21 @@ def test_a_search_finds_the_one_authorization_or_does_not_know(
     ],
 )
 def test_a_cancel_says_how_the_operation_stands(shown: Any, kind: str, code: str | None):
-    refused = STRIPE.cancelled(CANCEL, answer(400, unfit(shown)))
+    refused = STRIPE.cancelled(CANCEL, http_response(400, unfit(shown)))
 
     assert short(refused) == (kind, code)
     assert refused.psp_id in {None, INTENT_ID}
     if isinstance(shown, dict):
-        assert short(STRIPE.cancelled(CANCEL, answer(200, shown))) == (kind, code)
+        assert short(STRIPE.cancelled(CANCEL, http_response(200, shown))) == (kind, code)
 
 
 def test_a_cancel_lets_go_of_an_authorization_whose_customer_came_at_the_last_moment():
     cancel = replace(AUTHORIZE, step="x", psp_id=INTENT_ID)
 
-    assert short(STRIPE.cancelled(cancel, answer(200, authorized("canceled")))) == ("EXPIRED", "canceled")
+    assert short(STRIPE.cancelled(cancel, http_response(200, authorized("canceled")))) == (
+        "EXPIRED",
+        "canceled",
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,9 +233,9 @@ def test_a_cancel_lets_go_of_an_authorization_whose_customer_came_at_the_last_mo
         (200, b"[]", "unreadable_response", None),
     ],
 )
-def test_a_cancel_without_a_word_on_the_operation_is_unknown(
+def test_a_cancel_whose_response_leaves_out_the_operation_is_unknown(
     status: int, body: Any, code: str, hint: str | None
 ):
-    outcome = STRIPE.cancelled(CANCEL, answer(status, body))
+    outcome = STRIPE.cancelled(CANCEL, http_response(status, body))
 
     assert (outcome.kind, outcome.code, outcome.hint) == ("UNKNOWN", code, hint)

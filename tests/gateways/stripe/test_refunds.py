@@ -6,7 +6,7 @@ import pytest
 from commands.messages import Outcome
 from gateways.contract import Gateway
 from gateways.stripe.adapter import Stripe
-from tests.gateways.stripe.payloads import PAYMENT, REFUND_ID, answer, error, later, listed, refund
+from tests.gateways.stripe.payloads import PAYMENT, REFUND_ID, error, http_response, later, listed, refund
 
 STRIPE: Gateway = Stripe()
 REFUND = later("refund")
@@ -34,9 +34,9 @@ def short(outcome: Outcome | None) -> tuple[str, str | None] | None:
 def test_the_status_of_a_refund_decides(status: Any, kind: str, code: str | None):
     shown = refund(status)
     for outcome in (
-        STRIPE.outcome(REFUND, answer(200, shown)),
-        STRIPE.found(KNOWN, answer(200, shown)),
-        STRIPE.found(REFUND, answer(200, listed(refund(id="re_b", metadata=ANOTHER), shown))),
+        STRIPE.outcome(REFUND, http_response(200, shown)),
+        STRIPE.found(KNOWN, http_response(200, shown)),
+        STRIPE.found(REFUND, http_response(200, listed(refund(id="re_b", metadata=ANOTHER), shown))),
     ):
         assert outcome is not None
         assert short(outcome) == (kind, code)
@@ -46,7 +46,10 @@ def test_the_status_of_a_refund_decides(status: Any, kind: str, code: str | None
 def test_a_failed_refund_says_why():
     shown = refund("failed", failure_reason="expired_or_canceled_card")
 
-    assert short(STRIPE.outcome(REFUND, answer(200, shown))) == ("DECLINED_HARD", "expired_or_canceled_card")
+    assert short(STRIPE.outcome(REFUND, http_response(200, shown))) == (
+        "DECLINED_HARD",
+        "expired_or_canceled_card",
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,7 @@ def test_a_failed_refund_says_why():
     ],
 )
 def test_a_refund_of_anything_else_is_unknown(spoilt: dict[str, Any], code: str):
-    assert short(STRIPE.outcome(REFUND, answer(200, refund(**spoilt)))) == ("UNKNOWN", code)
+    assert short(STRIPE.outcome(REFUND, http_response(200, refund(**spoilt)))) == ("UNKNOWN", code)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_a_refund_of_anything_else_is_unknown(spoilt: dict[str, Any], code: str)
 def test_the_refunds_of_an_intent_hold_ours_or_prove_that_it_is_not_there(
     body: Any, expected: tuple[str, str | None] | None
 ):
-    assert short(STRIPE.found(REFUND, answer(200, body))) == expected
+    assert short(STRIPE.found(REFUND, http_response(200, body))) == expected
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_the_refunds_of_an_intent_hold_ours_or_prove_that_it_is_not_there(
     ],
 )
 def test_a_failed_look_up_by_id_is_no_absence(status: int, body: Any, code: str):
-    assert short(STRIPE.found(KNOWN, answer(status, body))) == ("UNKNOWN", code)
+    assert short(STRIPE.found(KNOWN, http_response(status, body))) == ("UNKNOWN", code)
 
 
 @pytest.mark.parametrize(
@@ -119,4 +122,4 @@ def test_a_failed_look_up_by_id_is_no_absence(status: int, body: Any, code: str)
     ],
 )
 def test_a_refused_refund_is_what_stripe_calls_it(status: int, body: Any, kind: str, code: str):
-    assert short(STRIPE.outcome(REFUND, answer(status, body))) == (kind, code)
+    assert short(STRIPE.outcome(REFUND, http_response(status, body))) == (kind, code)

@@ -9,9 +9,9 @@ from gateways.stripe.adapter import Stripe
 from tests.gateways.stripe.payloads import (
     AUTHORIZE,
     INTENT_ID,
-    answer,
     authorized,
     error,
+    http_response,
     intent,
     later,
     unfit,
@@ -45,9 +45,9 @@ def short(outcome: Outcome | None) -> tuple[str, str | None] | None:
 )
 def test_it_is_approved_where_the_target_shows_that_it_was_done(call: Call, shown: Any):
     for outcome in (
-        STRIPE.outcome(call, answer(200, shown)),
-        STRIPE.found(call, answer(200, shown)),
-        STRIPE.outcome(call, answer(400, unfit(shown))),
+        STRIPE.outcome(call, http_response(200, shown)),
+        STRIPE.found(call, http_response(200, shown)),
+        STRIPE.outcome(call, http_response(400, unfit(shown))),
     ):
         assert outcome is not None
         assert (outcome.kind, outcome.amount_minor, outcome.currency) == (
@@ -69,17 +69,20 @@ def test_it_is_approved_where_the_target_shows_that_it_was_done(call: Call, show
     ],
 )
 def test_what_the_target_does_not_show_was_not_done(call: Call, shown: Any):
-    assert STRIPE.found(call, answer(200, shown)) is None
-    assert short(STRIPE.outcome(call, answer(400, unfit(shown)))) == ("NOT_SENT", "unexpected_state")
-    # An answer that claims success and shows none is no success.
-    assert short(STRIPE.outcome(call, answer(200, shown))) == ("UNKNOWN", "not_done")
+    assert STRIPE.found(call, http_response(200, shown)) is None
+    assert short(STRIPE.outcome(call, http_response(400, unfit(shown)))) == ("NOT_SENT", "unexpected_state")
+    # A response that claims success and shows none is no success.
+    assert short(STRIPE.outcome(call, http_response(200, shown))) == ("UNKNOWN", "not_done")
 
 
 def test_a_capture_of_a_canceled_authorization_is_declined_for_good():
     shown = authorized("canceled")
 
-    assert short(STRIPE.found(CAPTURE, answer(200, shown))) == ("DECLINED_HARD", "target_canceled")
-    assert short(STRIPE.outcome(CAPTURE, answer(400, unfit(shown)))) == ("DECLINED_HARD", "target_canceled")
+    assert short(STRIPE.found(CAPTURE, http_response(200, shown))) == ("DECLINED_HARD", "target_canceled")
+    assert short(STRIPE.outcome(CAPTURE, http_response(400, unfit(shown)))) == (
+        "DECLINED_HARD",
+        "target_canceled",
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,9 +123,9 @@ def test_a_capture_of_a_canceled_authorization_is_declined_for_good():
 )
 def test_a_target_that_shows_anything_else_leaves_it_unknown(call: Call, shown: Any, code: str):
     for outcome in (
-        STRIPE.outcome(call, answer(200, shown)),
-        STRIPE.found(call, answer(200, shown)),
-        STRIPE.outcome(call, answer(400, unfit(shown))),
+        STRIPE.outcome(call, http_response(200, shown)),
+        STRIPE.found(call, http_response(200, shown)),
+        STRIPE.outcome(call, http_response(400, unfit(shown))),
     ):
         assert short(outcome) == ("UNKNOWN", code)
 
@@ -153,7 +156,7 @@ def test_a_target_that_shows_anything_else_leaves_it_unknown(call: Call, shown: 
 def test_a_refusal_is_what_stripe_calls_it(
     call: Call, *, status: int, body: Any, kind: str, code: str, hint: str | None
 ):
-    outcome = STRIPE.outcome(call, answer(status, body))
+    outcome = STRIPE.outcome(call, http_response(status, body))
 
     assert (outcome.kind, outcome.code, outcome.hint) == (kind, code, hint)
 
@@ -162,25 +165,25 @@ def test_a_refusal_is_what_stripe_calls_it(
 def test_a_declined_capture_whose_target_says_otherwise_is_unknown(shown: Any):
     body = error("card_error", decline_code="do_not_honor", payment_intent=shown)
 
-    assert short(STRIPE.outcome(CAPTURE, answer(402, body))) == ("UNKNOWN", "unexpected_status")
+    assert short(STRIPE.outcome(CAPTURE, http_response(402, body))) == ("UNKNOWN", "unexpected_status")
 
 
 @pytest.mark.parametrize("shown", [authorized(), authorized("canceled")])
 def test_a_declined_capture_whose_target_does_not_show_it_is_declined(shown: Any):
     body = error("card_error", decline_code="do_not_honor", payment_intent=shown)
 
-    assert short(STRIPE.outcome(CAPTURE, answer(402, body))) == ("DECLINED_SOFT", "do_not_honor")
+    assert short(STRIPE.outcome(CAPTURE, http_response(402, body))) == ("DECLINED_SOFT", "do_not_honor")
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, "http_404"), (500, "http_500"), (429, "http_429")])
 def test_a_failed_look_up_is_no_absence(status: int, code: str):
-    assert short(STRIPE.found(CAPTURE, answer(status, error()))) == ("UNKNOWN", code)
+    assert short(STRIPE.found(CAPTURE, http_response(status, error()))) == ("UNKNOWN", code)
 
 
 def test_a_mismatch_says_what_the_target_holds_and_that_a_repeat_says_no_more():
     shown = authorized("succeeded", op_c2="400", amount_received=500)
 
-    outcome = STRIPE.outcome(CAPTURE, answer(200, shown))
+    outcome = STRIPE.outcome(CAPTURE, http_response(200, shown))
 
     assert outcome.repeat_is_useless
     assert "amount_received 500" in (outcome.detail or "")

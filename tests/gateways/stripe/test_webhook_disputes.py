@@ -81,7 +81,7 @@ def test_what_is_only_for_reading_never_costs_the_dispute(more: dict[str, Any]):
 
 
 @pytest.mark.parametrize("kind", ["funds_withdrawn", "funds_reinstated"])
-def test_where_a_disputes_money_moves_its_state_is_told_too(kind: str):
+def test_where_a_disputes_money_moves_its_state_is_reported_too(kind: str):
     found = notice(f"charge.dispute.{kind}", dispute("won"))
 
     assert found.dispute is not None

@@ -27,8 +27,8 @@ from tests.gateways.stripe.webhooks import NOW, SECRET, charge, event, headers, 
 BODY = event("payment_intent.succeeded", intent())
 
 
-def outcome(kind: str, told: Any) -> Outcome:
-    found = notice(kind, told).outcome
+def outcome(kind: str, payload: Any) -> Outcome:
+    found = notice(kind, payload).outcome
     assert found is not None
     return found
 
@@ -124,7 +124,7 @@ TRIED = {"type": "card_error", "code": "card_declined", "decline_code": "lost_ca
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "expected"),
+    ("kind", "payload", "expected"),
     [
         ("amount_capturable_updated", authorized(), ("APPROVED", None, 1099)),
         ("processing", intent("processing"), ("PENDING", "processing", 1099)),
@@ -142,15 +142,15 @@ TRIED = {"type": "card_error", "code": "card_declined", "decline_code": "lost_ca
         ("canceled", authorized("canceled", cancellation_reason="automatic"), ("EXPIRED", "canceled", 1099)),
     ],
 )
-def test_an_intents_event_says_what_its_name_and_its_status_both_say(kind: str, told: Any, expected: Any):
-    found = outcome(f"payment_intent.{kind}", told)
+def test_an_intents_event_says_what_its_name_and_its_status_both_say(kind: str, payload: Any, expected: Any):
+    found = outcome(f"payment_intent.{kind}", payload)
 
     assert (found.kind, found.code, found.amount_minor) == expected
     assert found.psp_id == INTENT_ID
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "payload"),
     [
         ("succeeded", intent("requires_action")),
         ("succeeded", intent(amount_received=1098)),
@@ -167,20 +167,20 @@ def test_an_intents_event_says_what_its_name_and_its_status_both_say(kind: str, 
         ("processing", intent("succeeded")),
     ],
 )
-def test_what_an_event_does_not_plainly_say_is_asked_for(kind: str, told: Any):
-    found = notice(f"payment_intent.{kind}", told)
+def test_what_an_event_does_not_plainly_say_leads_to_a_query(kind: str, payload: Any):
+    found = notice(f"payment_intent.{kind}", payload)
 
     assert found.outcome is not None
     assert found.outcome.kind == "UNKNOWN"
-    assert found.reference == told["metadata"]["order_ref"]
+    assert found.reference == payload["metadata"]["order_ref"]
 
 
 @pytest.mark.parametrize("reason", ["requested_by_customer", "fraudulent", "automatic", None])
 def test_a_cancelled_authorization_holds_nothing_whoever_cancelled_it(reason: str | None):
-    told = authorized("canceled", cancellation_reason=reason)
+    payload = authorized("canceled", cancellation_reason=reason)
 
-    said = outcome("payment_intent.canceled", told)
-    assert (said.kind, said.balances) == ("EXPIRED", Balances(captured_minor=0, held_minor=0))
+    result = outcome("payment_intent.canceled", payload)
+    assert (result.kind, result.balances) == ("EXPIRED", Balances(captured_minor=0, held_minor=0))
 
 
 def test_a_captured_authorization_is_news_of_its_last_capture():
@@ -194,10 +194,10 @@ def test_a_captured_authorization_is_news_of_its_last_capture():
 
 
 def test_a_part_that_is_captured_shows_what_is_held():
-    told = authorized(amount_received=400, amount_capturable=699)
+    payload = authorized(amount_received=400, amount_capturable=699)
 
-    said = outcome("payment_intent.amount_capturable_updated", told)
-    assert said.balances == Balances(captured_minor=400, held_minor=699)
+    result = outcome("payment_intent.amount_capturable_updated", payload)
+    assert result.balances == Balances(captured_minor=400, held_minor=699)
 
 
 @pytest.mark.parametrize("reference", [None, 7, "", "order 7", f"{PAYMENT}-r2", f"{PAYMENT.upper()}-s1"])
@@ -243,7 +243,7 @@ def test_a_refund_without_our_reference_is_news_of_its_intent(kind: str, status:
     assert found.outcome.kind == "UNKNOWN"
 
 
-def test_an_expired_charge_is_news_of_its_intent():
+def test_an_expired_charge_updates_its_intent():
     found = notice("charge.expired", charge(metadata={"order_ref": AUTHORIZE.reference}))
 
     assert (found.reference, found.psp_id) == (AUTHORIZE.reference, INTENT_ID)
@@ -261,21 +261,21 @@ def test_an_expired_charge_is_news_of_its_intent():
         "never.heard_of",
     ],
 )
-def test_any_other_event_says_nothing(kind: str):
+def test_any_other_event_reports_nothing(kind: str):
     found = notice(kind, intent())
 
     assert (found.outcome, found.dispute, found.reference, found.psp_id) == (None, None, None, None)
 
 
 @pytest.mark.parametrize("data", [None, {"object": None}])
-def test_an_event_of_a_kind_that_is_read_says_nothing_without_its_object(data: Any):
-    said = read(orjson.dumps({"id": "evt_1", "type": "payment_intent.succeeded", "data": data}))
+def test_an_event_of_a_kind_that_is_read_reports_nothing_without_its_object(data: Any):
+    notices = read(orjson.dumps({"id": "evt_1", "type": "payment_intent.succeeded", "data": data}))
 
-    assert not isinstance(said, WebhookRefused)
-    assert [(one.reference, one.psp_id, one.outcome) for one in said] == [(None, None, None)]
+    assert not isinstance(notices, WebhookRefused)
+    assert [(one.reference, one.psp_id, one.outcome) for one in notices] == [(None, None, None)]
 
 
-def test_a_thin_event_says_nothing():
+def test_a_thin_event_reports_nothing():
     """Source: docs.stripe.com/api/v2/core/events: an event of API v2 names its object and does not hold
     it."""
     thin = orjson.dumps(
@@ -288,21 +288,26 @@ def test_a_thin_event_says_nothing():
             "related_object": {"id": "mtr_test_61R9IeP0SgKbYROOx41PEAQhH0qO23oW", "type": "billing.meter"},
         }
     )
-    said = read(thin)
+    notices = read(thin)
 
-    assert not isinstance(said, WebhookRefused)
-    (notice,) = said
+    assert not isinstance(notices, WebhookRefused)
+    (notice,) = notices
     assert notice.event_type == "v1.billing.meter.error_report_triggered"
     assert (notice.reference, notice.psp_id, notice.outcome, notice.dispute) == (None, None, None, None)
 
 
 @pytest.mark.parametrize("kind", ["charge.dispute.created", "charge.expired", "refund.created"])
-def test_another_shops_charge_without_an_intent_says_nothing(kind: str):
-    told = {"id": "du_1", "amount": 1099, "currency": "usd", "status": "lost", "payment_intent": None}
-    said = read(event(kind, told))
+def test_another_shops_charge_without_an_intent_reports_nothing(kind: str):
+    payload = {"id": "du_1", "amount": 1099, "currency": "usd", "status": "lost", "payment_intent": None}
+    notices = read(event(kind, payload))
 
-    assert not isinstance(said, WebhookRefused)
-    assert (said[0].reference, said[0].psp_id, said[0].outcome, said[0].dispute) == (None, None, None, None)
+    assert not isinstance(notices, WebhookRefused)
+    assert (notices[0].reference, notices[0].psp_id, notices[0].outcome, notices[0].dispute) == (
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 def test_half_a_character_in_a_text_is_no_reason_to_refuse_an_event():
@@ -315,11 +320,11 @@ def test_half_a_character_in_a_text_is_no_reason_to_refuse_an_event():
     assert first[0].outcome is not None
 
 
-def test_a_decline_that_is_new_is_told_as_new_and_a_known_one_is_not():
+def test_a_decline_that_is_new_is_reported_as_new_and_a_known_one_is_not():
     for code, new in (("lost_card", False), ("moon_phase", True)):
         failed = intent("requires_payment_method", last_payment_error=TRIED | {"decline_code": code})
-        said = read(event("payment_intent.payment_failed", failed))
+        notices = read(event("payment_intent.payment_failed", failed))
 
-        assert not isinstance(said, WebhookRefused)
-        assert said[0].outcome is not None
-        assert said[0].outcome.unlisted is new, code
+        assert not isinstance(notices, WebhookRefused)
+        assert notices[0].outcome is not None
+        assert notices[0].outcome.unlisted is new, code

@@ -23,14 +23,14 @@ def headers(body: bytes, secret: str = SECRET, at: datetime = NOW) -> dict[str, 
     return {"stripe-signature": signature(body, secret, at), "content-type": "application/json"}
 
 
-def event(kind: str, told: Any, event_id: str = "evt_1NG8Du2eZvKYlo2CUI79vXWy", **more: Any) -> bytes:
+def event(kind: str, payload: Any, event_id: str = "evt_1NG8Du2eZvKYlo2CUI79vXWy", **more: Any) -> bytes:
     return orjson.dumps(
         {
             "id": event_id,
             "object": "event",
             "api_version": "2026-08-26.dahlia",
             "created": int(NOW.timestamp()),
-            "data": {"object": told},
+            "data": {"object": payload},
             "livemode": False,
             "pending_webhooks": 1,
             "request": {"id": None, "idempotency_key": None},

@@ -5,7 +5,7 @@ import pytest
 from gateways.contract import HttpResponse
 from gateways.wire.outcomes import DetailedOutcomes, balances, hint_of_status, move
 
-WORDED = DetailedOutcomes(lambda response, said: f"{said.get('message', 'no words')}, HTTP {response.status}")
+WORDED = DetailedOutcomes(lambda response, body: f"{body.get('message', 'no words')}, HTTP {response.status}")
 RESPONSE = HttpResponse(500, {}, b"")
 
 
@@ -16,9 +16,9 @@ def test_an_unknown_outcome_has_what_it_is_about_before_the_psps_words():
     assert outcome.detail == "the refund; oh, HTTP 500"
 
 
-@pytest.mark.parametrize("said", [None, [], "oh", 7])
-def test_what_is_no_object_has_no_words(said: object):
-    assert WORDED.unknown(RESPONSE, "broken", said).detail == "no words, HTTP 500"
+@pytest.mark.parametrize("value", [None, [], "oh", 7])
+def test_what_is_no_object_has_no_words(value: object):
+    assert WORDED.unknown(RESPONSE, "broken", value).detail == "no words, HTTP 500"
 
 
 def test_an_object_of_another_operation_is_named_in_the_detail_only():

@@ -19,7 +19,7 @@ CREDENTIALS = Credentials("https://psp.example", "the_secret", access_token="the
 
 
 @pytest.mark.parametrize(
-    ("said", "left"),
+    ("text", "left"),
     [
         ("card 4242424242424242 refused", "card [digits] refused"),
         ("4242 4242 4242 4242", "[digits]"),
@@ -34,39 +34,39 @@ CREDENTIALS = Credentials("https://psp.example", "the_secret", access_token="the
         ("tab\tnew\nline\x00end", "tab new line end"),
     ],
 )
-def test_a_text_is_masked(said: str, left: str):
-    assert redaction.text(said) == left
+def test_a_text_is_masked(text: str, left: str):
+    assert redaction.text(text) == left
 
 
 @given(st.lists(st.sampled_from(["4242", "17", "0", " ", "-", "a", "refused "]), max_size=900).map("".join))
-def test_no_text_keeps_a_run_of_thirteen_digits(said: str):
-    kept = redaction.text(said) or ""
+def test_no_text_keeps_a_run_of_thirteen_digits(text: str):
+    kept = redaction.text(text) or ""
 
     assert not re.search(r"[0-9](?:[ -]{0,2}[0-9]){12}", kept)
     assert len(kept) <= 400
 
 
-@pytest.mark.parametrize("said", [None, 7, ["a"], "", "   ", "\x00"])
-def test_what_is_no_text_is_nothing(said: object):
-    assert redaction.text(said) is None
+@pytest.mark.parametrize("value", [None, 7, ["a"], "", "   ", "\x00"])
+def test_what_is_no_text_is_nothing(value: object):
+    assert redaction.text(value) is None
 
 
-@pytest.mark.parametrize("said", ["a b", "a\n", "", "x" * 256, "pi_4242424242424242", None, {}, "ä"])
-def test_an_id_is_kept_whole_or_not_at_all(said: object):
-    assert redaction.identifier(said) is None
+@pytest.mark.parametrize("value", ["a b", "a\n", "", "x" * 256, "pi_4242424242424242", None, {}, "ä"])
+def test_an_id_is_kept_whole_or_not_at_all(value: object):
+    assert redaction.identifier(value) is None
 
 
 @pytest.mark.parametrize(
-    "said", ["javascript:alert(1)", "//x", "https://x/ y", "https://x/4242424242424242", None]
+    "value", ["javascript:alert(1)", "//x", "https://x/ y", "https://x/4242424242424242", None]
 )
-def test_an_address_that_is_no_web_page_is_dropped(said: object):
-    assert redaction.address(said) is None
+def test_an_address_that_is_no_web_page_is_dropped(value: object):
+    assert redaction.address(value) is None
 
 
-def test_the_whole_of_what_a_psp_said_is_masked_however_long_it_is():
-    said = "x" * 10_000 + ' "number": "4242 4242 4242 4242", "client_secret": "pi_1_secret_abc" '
+def test_the_whole_of_a_psps_message_is_masked_however_long_it_is():
+    payload = "x" * 10_000 + ' "number": "4242 4242 4242 4242", "client_secret": "pi_1_secret_abc" '
 
-    assert redaction.masked(said) == "x" * 10_000 + ' "number": "[digits]", "client_secret": "[secret]" '
+    assert redaction.masked(payload) == "x" * 10_000 + ' "number": "[digits]", "client_secret": "[secret]" '
 
 
 @pytest.mark.parametrize("token", ["tok_of_a_card", "cus_of_one"])
@@ -88,13 +88,13 @@ def test_an_outcome_that_quotes_nothing_stays_as_it_is():
     assert without_tokens(outcome, CALL) is outcome
 
 
-def test_secrets_are_taken_out_of_an_answer_before_it_is_read():
-    answer = HttpResponse(400, {}, b'{"error": "bad key the_secret or the_access_token"}')
+def test_secrets_are_taken_out_of_a_response_before_it_is_read():
+    response = HttpResponse(400, {}, b'{"error": "bad key the_secret or the_access_token"}')
 
-    assert without_secrets(answer, CREDENTIALS).body == b'{"error": "bad key [secret] or [secret]"}'
+    assert without_secrets(response, CREDENTIALS).body == b'{"error": "bad key [secret] or [secret]"}'
 
 
-def test_an_answer_without_them_stays_as_it_is():
-    answer = HttpResponse(200, {}, b"{}")
+def test_a_response_without_them_stays_as_it_is():
+    response = HttpResponse(200, {}, b"{}")
 
-    assert without_secrets(answer, CREDENTIALS) is answer
+    assert without_secrets(response, CREDENTIALS) is response

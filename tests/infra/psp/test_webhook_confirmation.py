@@ -45,7 +45,7 @@ class Shown:
     """PayPal's list of events, over HTTP. An address that is not in its documents is not there."""
 
     events: dict[str, Any] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    charge_requests: list[str] = field(default_factory=list)
     away: bool = False
     url: str = ""
 
@@ -54,7 +54,7 @@ class Shown:
 
     async def event(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == "Bearer A21AA"
-        self.asked.append(request.match_info["id"])
+        self.charge_requests.append(request.match_info["id"])
         if self.away:
             return web.json_response({"name": "INTERNAL_SERVER_ERROR"}, status=500)
         found = self.events.get(request.match_info["id"])

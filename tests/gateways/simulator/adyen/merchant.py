@@ -1,4 +1,4 @@
-"""A merchant at the simulator: it sends what our adapter says, its customer passes 3-D Secure, and it reads
+"""A merchant at the simulator: it sends what our adapter writes, its customer passes 3-D Secure, and it reads
 the webhooks.
 """
 
@@ -94,7 +94,7 @@ class Merchant:
             return HttpResponse(response.status, headers, await response.read())
 
     async def raw(self, path: str, body: Any, key: str | None = None, secret: str = SECRET) -> HttpResponse:
-        """What no adapter says."""
+        """What no adapter writes."""
         headers = {"X-API-Key": secret} | ({} if key is None else {"Idempotency-Key": key})
         data = body if isinstance(body, bytes) else orjson.dumps(body)
         return await self.post(HttpRequest("POST", f"/v72/{path}", headers, data))

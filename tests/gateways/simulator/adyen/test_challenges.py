@@ -45,7 +45,7 @@ async def test_a_challenge_may_end_in_a_decline(merchant: Merchant, token: str, 
     assert merchant.moved() == []
 
 
-async def test_the_first_answer_at_the_page_counts(merchant: Merchant):
+async def test_the_first_decision_at_the_page_counts(merchant: Merchant):
     call = begin("authorize", "sim_3DS")
     challenged = await merchant.send(call)
     await merchant.passes(challenged, "fail")
@@ -124,7 +124,7 @@ class TestShortLived:
         assert merchant.moved()[1:] == [("released", held.reference, held.psp_id, 1099)]
 
 
-async def test_the_merchant_is_never_asked_for_three_d_secure(merchant: Merchant):
+async def test_the_merchant_never_gets_a_challenge(merchant: Merchant):
     stored = StoredCredential("reuse", "merchant", "shopper-7")
 
     outcome = await merchant.send(begin("authorize", "sim_3DS", stored_credential=stored))

@@ -150,7 +150,7 @@ async def test_what_was_received_is_decided_by_webhook(merchant: Merchant, token
     assert merchant.may_move() == []
 
 
-async def test_a_part_is_held_and_said(merchant: Merchant):
+async def test_a_part_is_held_and_reported(merchant: Merchant):
     outcome = await merchant.send(begin("authorize", "sim_PARTIAL"))
     notice = await merchant.notice("AUTHORISATION")
 
@@ -160,7 +160,7 @@ async def test_a_part_is_held_and_said(merchant: Merchant):
     assert [one[3] for one in merchant.moved()] == [549]
 
 
-async def test_an_error_that_holds_the_money_is_told_by_webhook_and_replayed_for_ever(merchant: Merchant):
+async def test_an_error_that_holds_the_money_is_reported_by_webhook_and_replayed_for_ever(merchant: Merchant):
     call = begin("sale", "sim_ERROR_HELD")
 
     first, again = await merchant.send(call), await merchant.send(call)

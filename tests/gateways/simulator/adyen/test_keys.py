@@ -1,4 +1,4 @@
-"""Idempotency: a stored answer, 704 while the first call runs, and faults that a repeat repairs."""
+"""Idempotency: a stored response, 704 while the first call runs, and faults that a repeat repairs."""
 
 import asyncio
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 from tests.gateways.simulator.adyen.merchant import ADYEN, Merchant, begin, later
 
 
-async def test_a_repeat_gets_the_stored_answer_and_moves_nothing(merchant: Merchant):
+async def test_a_repeat_gets_the_stored_response_and_moves_nothing(merchant: Merchant):
     sold = await merchant.sold()
     calls = [replace(sold, step="1", psp_id=None), sold, later("refund", sold)]
 
@@ -60,7 +60,7 @@ async def test_a_key_of_more_than_64_characters_is_refused(merchant: Merchant):
 
 @pytest.mark.parametrize("fault", ["lost", "reset_before"])
 @pytest.mark.parametrize("on", ["", "capture_", "cancel_", "refund_"])
-async def test_an_answer_that_was_lost_is_got_by_a_repeat_and_nothing_is_done_twice(
+async def test_a_response_that_was_lost_is_got_by_a_repeat_and_nothing_is_done_twice(
     merchant: Merchant, on: str, fault: str
 ):
     token = f"sim_{on}{fault}"

@@ -1,4 +1,4 @@
-"""Each test value, as our adapter reads what it is answered, and each answer against the official
+"""Each test value, as our adapter reads the response to it, and each response against the official
 description.
 """
 
@@ -189,7 +189,7 @@ async def test_what_is_no_json_object_is_a_400(merchant: Merchant, body: bytes):
         assert (response.status, orjson.loads(response.body)["errorCode"]) == (400, "702")
 
 
-async def test_the_key_is_asked_for(merchant: Merchant):
+async def test_the_key_is_required(merchant: Merchant):
     response = await merchant.raw("payments", payment(), secret=f"{SECRET}x")
 
     assert (response.status, orjson.loads(response.body)["errorCode"]) == (401, "000")
@@ -224,7 +224,7 @@ async def test_a_reversal_cancels_what_is_held_and_gives_back_what_was_taken(mer
     ]
 
 
-async def test_every_answer_is_one_of_the_official_description(merchant: Merchant):
+async def test_every_response_is_one_of_the_official_description(merchant: Merchant):
     held, challenged, sold = await merchant.authorized(), begin("sale", "sim_3DS"), await merchant.sold()
     outcome = await merchant.send(challenged)
     back = replace(challenged, step="2", returned=await merchant.passes(outcome))

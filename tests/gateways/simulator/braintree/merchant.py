@@ -1,4 +1,5 @@
-"""A merchant of the simulated Braintree: sends what our adapter says, and hears what the simulator tells."""
+"""A merchant of the simulated Braintree: sends what our adapter writes, and receives the simulator's
+webhooks."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -93,30 +94,30 @@ class Merchant:
         url = self.credentials.base_url + request.path
         async with self.http.request(
             request.method, url, headers=request.headers, data=request.body, allow_redirects=False
-        ) as answer:
-            return HttpResponse(answer.status, {}, await answer.read())
+        ) as response:
+            return HttpResponse(response.status, {}, await response.read())
 
     async def ask(self, query: str, secret: str = PRIVATE_KEY, **variables: Any) -> dict[str, Any]:
         body = {"query": query, "variables": variables}
         headers = {"Authorization": aiohttp.encode_basic_auth(PUBLIC_KEY, secret)}
         async with self.http.post(
             f"{self.credentials.base_url}/graphql", json=body, headers=headers
-        ) as answer:
-            assert answer.status == 200
-            body: dict[str, Any] = await answer.json()
+        ) as response:
+            assert response.status == 200
+            body: dict[str, Any] = await response.json()
             return body
 
     async def dashboard(self, do: str, call: Call, amount_minor: int) -> None:
-        """Acts as a person does in the control panel."""
+        """Acts as an operator does in the control panel."""
         of = {"account": "merchant", "reference": call.reference, "do": do, "minor": amount_minor}
         sent = {"gateway": "braintree", **of}
-        async with self.http.post(f"{self.root}/_simulator/dashboard", json=sent) as answer:
-            assert answer.status == 200, await answer.text()
+        async with self.http.post(f"{self.root}/_simulator/dashboard", json=sent) as response:
+            assert response.status == 200, await response.text()
 
     async def change(self, **conditions: Any) -> None:
         sent = {"gateway": "braintree", **conditions}
-        async with self.http.post(f"{self.root}/_simulator", json=sent) as answer:
-            assert answer.status == 200, await answer.text()
+        async with self.http.post(f"{self.root}/_simulator", json=sent) as response:
+            assert response.status == 200, await response.text()
 
 
 @asynccontextmanager

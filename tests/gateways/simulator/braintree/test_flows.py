@@ -1,4 +1,4 @@
-"""Our adapter against the simulator over HTTP: each flow, and what the ledger says of it."""
+"""Our adapter against the simulator over HTTP: each flow, and its movements in the ledger."""
 
 import asyncio
 from dataclasses import replace
@@ -28,7 +28,7 @@ def short(outcome: Outcome | None) -> tuple[str | None, str | None]:
 @pytest.mark.parametrize(
     ("minor", "currency", "human"), [(1099, "USD", "10.99"), (500, "JPY", "500"), (5124, "KWD", "5.124")]
 )
-async def test_a_sale_takes_the_amount_that_was_asked(
+async def test_a_sale_takes_the_amount_that_was_requested(
     merchant: Merchant, ledger_file: Path, minor: int, currency: str, human: str
 ):
     sold = await merchant.sent(begin(amount_minor=minor, currency=currency))
@@ -223,7 +223,7 @@ async def test_a_repeat_while_the_first_is_running_is_refused(merchant: Merchant
     assert {short(one) for one in outcomes} == {("APPROVED", None), ("UNKNOWN", "api_request_key_in_use")}
 
 
-async def test_a_lost_answer_is_found_by_a_repeat_and_by_a_search(merchant: Merchant, ledger_file: Path):
+async def test_a_lost_response_is_found_by_a_repeat_and_by_a_search(merchant: Merchant, ledger_file: Path):
     call = begin(nonce="fake-sim-lost-nonce")
     with pytest.raises(GONE):
         await merchant.send(call)
@@ -324,7 +324,7 @@ async def test_a_search_can_be_made_to_err(
 
 
 @pytest.mark.parametrize(("on", "kind"), [("capture", "capture"), ("cancel", "void")])
-async def test_an_answer_about_a_hold_can_be_lost(merchant: Merchant, on: str, kind: str):
+async def test_a_response_about_a_hold_can_be_lost(merchant: Merchant, on: str, kind: str):
     held = await merchant.sent(begin("authorize", f"fake-sim-{on}-lost-nonce"))
     call = later(kind, held)
     with pytest.raises(GONE):

@@ -1,4 +1,4 @@
-"""The simulator's schema is a part of the official one; so what it answers has the official types."""
+"""The simulator's schema is a part of the official one; so its responses have the official types."""
 
 from typing import Any
 

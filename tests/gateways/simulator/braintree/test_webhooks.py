@@ -38,7 +38,7 @@ def parsed(webhook: Webhook) -> Any:
     )
 
 
-async def heard(merchant: Merchant, kind: str) -> Webhook:
+async def webhook_of(merchant: Merchant, kind: str) -> Webhook:
     def is_it() -> list[Webhook]:
         return [webhook for webhook in merchant.webhooks if read(webhook).event_type == kind]
 
@@ -46,10 +46,10 @@ async def heard(merchant: Merchant, kind: str) -> Webhook:
     return is_it()[0]
 
 
-async def test_a_settlement_is_told(merchant: Merchant):
+async def test_a_settlement_is_reported(merchant: Merchant):
     sold = await merchant.sent(begin())
 
-    webhook = await heard(merchant, "transaction_settled")
+    webhook = await webhook_of(merchant, "transaction_settled")
 
     assert read(webhook).reference == sold.reference
     parsed_webhook = parsed(webhook)
@@ -68,10 +68,10 @@ async def test_a_settlement_is_told(merchant: Merchant):
     )
 
 
-async def test_a_settlement_that_is_declined_is_told_and_ends_the_sale(merchant: Merchant):
+async def test_a_settlement_that_is_declined_is_reported_and_ends_the_sale(merchant: Merchant):
     sold = await merchant.sent(begin(nonce="fake-sim-settlement-declined-nonce"))
 
-    webhook = await heard(merchant, "transaction_settlement_declined")
+    webhook = await webhook_of(merchant, "transaction_settlement_declined")
 
     assert read(webhook).reference == sold.reference
     assert parsed(webhook).transaction.status == "settlement_declined"
@@ -80,12 +80,12 @@ async def test_a_settlement_that_is_declined_is_told_and_ends_the_sale(merchant:
     assert (found.kind, found.code) == ("DECLINED_HARD", "settlement_declined")
 
 
-async def test_a_refund_that_fails_is_told_under_its_own_reference(merchant: Merchant):
+async def test_a_refund_that_fails_is_reported_under_its_own_reference(merchant: Merchant):
     sold = await merchant.sent(begin(nonce="fake-sim-refund-fails-nonce"))
     await merchant.settled(sold)
     back = await merchant.sent(later("refund", sold, 400))
 
-    webhook = await heard(merchant, "refund_failed")
+    webhook = await webhook_of(merchant, "refund_failed")
 
     assert read(webhook).reference == back.reference
     assert parsed(webhook).transaction.status == "processor_declined"
@@ -103,13 +103,13 @@ async def test_a_refund_that_fails_is_told_under_its_own_reference(merchant: Mer
         ("fake-sim-dispute-retrieval-nonce", ["dispute_opened"]),
     ],
 )
-async def test_a_dispute_is_told_with_its_amount_and_its_date(
+async def test_a_dispute_is_reported_with_its_amount_and_its_date(
     merchant: Merchant, ledger_file: Path, nonce: str, kinds: list[str]
 ):
     sold = await merchant.sent(begin(nonce=nonce))
 
     for kind in kinds:
-        webhook = await heard(merchant, kind)
+        webhook = await webhook_of(merchant, kind)
         notice, parsed_webhook = read(webhook), parsed(webhook)
         assert notice.reference == sold.reference
         assert notice.dispute is not None

@@ -13,8 +13,8 @@ REFERENCE = "0123456789abcdef0123456789abcdef-a1"
 
 async def act(stripe: Client, do: str, **more: Any) -> int:
     action = {"gateway": "stripe", "account": "sim-eu", "reference": REFERENCE, "do": do, **more}
-    async with stripe.http.post(f"{stripe.root}/_simulator/dashboard", json=action) as answer:
-        return answer.status
+    async with stripe.http.post(f"{stripe.root}/_simulator/dashboard", json=action) as response:
+        return response.status
 
 
 async def test_a_part_is_captured_and_refunded_in_the_dashboard_and_reported(

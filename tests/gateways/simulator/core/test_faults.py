@@ -94,7 +94,7 @@ def test_a_fault_of_a_payment_counts_its_attempts_under_any_key():
     assert [counts.hits(fault, key, "p") for key in "abc"] == [True, True, False]
 
 
-def test_a_call_without_a_key_cannot_be_told_from_its_repeat():
+def test_a_call_without_a_key_cannot_be_distinguished_from_its_repeat():
     counts, fault = HitCounts(), Fault("reset", times=1)
 
     assert [counts.hits(fault, None, "p") for _ in range(2)] == [True, True]

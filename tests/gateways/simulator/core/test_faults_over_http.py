@@ -55,7 +55,7 @@ each = pytest.mark.parametrize("on", ENDPOINTS)
 
 @each
 @both
-async def test_an_answer_that_is_lost_was_done_and_is_replayed(
+async def test_a_response_that_is_lost_was_done_and_is_replayed(
     simulator: Client, ledger_file: Path, on: str, how: str
 ):
     call = await of_both(simulator, on, how, "lost", "lost")
@@ -109,7 +109,7 @@ async def test_a_500_that_is_not_stored_is_done_at_the_repeat(
 
 @each
 @both
-async def test_an_answer_may_be_garbage(simulator: Client, ledger_file: Path, on: str, how: str):
+async def test_a_response_may_be_garbage(simulator: Client, ledger_file: Path, on: str, how: str):
     call = await of_both(simulator, on, how, "garbage", "garbage")
 
     assert (await call()).raw.startswith(b"<html>")
@@ -120,7 +120,7 @@ async def test_an_answer_may_be_garbage(simulator: Client, ledger_file: Path, on
 @each
 @both
 @pytest.mark.parametrize("do", ["wrong_amount", "wrong_currency"])
-async def test_an_answer_may_be_about_other_money_and_says_so_for_ever(
+async def test_a_response_may_be_about_other_money_and_says_so_for_ever(
     simulator: Client, ledger_file: Path, on: str, how: str, do: str
 ):
     call = await of_both(simulator, on, how, do, do)
@@ -141,10 +141,10 @@ async def test_a_payment_is_refused_a_number_of_times_under_whatever_keys(
 ):
     call = await caller(simulator, on, tokens(fault)[on])
 
-    answers = [await call(key=f"k{number}") for number in range(len(statuses))]
+    responses = [await call(key=f"k{number}") for number in range(len(statuses))]
 
-    assert [response.status for response in answers] == statuses
-    assert answers[0].body["error"]["code"] == "rate_limit"
+    assert [response.status for response in responses] == statuses
+    assert responses[0].body["error"]["code"] == "rate_limit"
     assert done(ledger_file, on) == 1
 
 
@@ -197,7 +197,7 @@ async def test_a_call_that_hangs_is_not_done_and_its_repeat_is(simulator: Client
 
 @pytest.mark.parametrize("do", ["slow", "timeout", "slow_body"])
 @each
-async def test_an_answer_may_take_its_time(simulator: Client, ledger_file: Path, on: str, do: str):
+async def test_a_response_may_take_its_time(simulator: Client, ledger_file: Path, on: str, do: str):
     call = await caller(simulator, on)
     await simulator.change(faults=[{"on": on, "do": do, "next": 1, "after_s": 0.3}])
 
@@ -232,10 +232,10 @@ async def test_connections_are_refused_after_a_call_that_was_done(
         await call()
     assert done(ledger_file, on) == 1
 
-    assert (await answered(call)).headers["idempotent-replayed"] == "true"
+    assert (await response_of(call)).headers["idempotent-replayed"] == "true"
 
 
-async def answered(call: Callable[[], Awaitable[Response]]) -> Response:
+async def response_of(call: Callable[[], Awaitable[Response]]) -> Response:
     async with asyncio.timeout(10):
         while True:
             try:

@@ -51,7 +51,7 @@ async def test_an_unknown_path_gets_stripes_404(simulator: Client, method: str, 
     assert response.body["error"]["message"] == f"Unrecognized request URL ({method}: {path})."
 
 
-async def test_an_answer_echoes_the_version_and_has_an_id_of_its_own(simulator: Client):
+async def test_a_response_echoes_the_version_and_has_an_id_of_its_own(simulator: Client):
     first, second = [
         await simulator.ask("GET", INTENTS, Stripe_Version="2026-08-26.dahlia") for _ in range(2)
     ]
@@ -61,7 +61,9 @@ async def test_an_answer_echoes_the_version_and_has_an_id_of_its_own(simulator: 
     assert first.headers["request-id"] != second.headers["request-id"]
 
 
-async def test_a_repeated_key_gets_the_first_answer_and_charges_nothing(simulator: Client, ledger_file: Path):
+async def test_a_repeated_key_gets_the_first_response_and_charges_nothing(
+    simulator: Client, ledger_file: Path
+):
     first = await simulator.create(key="k1")
     again = await simulator.create(key="k1")
 
@@ -117,10 +119,10 @@ async def test_a_key_that_is_too_long_or_no_ascii_is_refused(simulator: Client, 
 
 async def test_fifty_calls_at_once_with_one_key_charge_once(simulator: Client, ledger_file: Path):
     await simulator.change(latency_ms=50)
-    answers = await asyncio.gather(*(simulator.create(key="k1") for _ in range(50)))
+    responses = await asyncio.gather(*(simulator.create(key="k1") for _ in range(50)))
 
-    in_use = [response for response in answers if response.status == 409]
-    assert len(answers) - len(in_use) == 1
+    in_use = [response for response in responses if response.status == 409]
+    assert len(responses) - len(in_use) == 1
     assert {response.body["error"]["code"] for response in in_use} == {"idempotency_key_in_use"}
     assert count(ledger_file) == 1
     assert (await simulator.create(key="k1")).headers["idempotent-replayed"] == "true"
@@ -139,7 +141,7 @@ async def test_the_latency_is_kept_from_the_arrival(simulator: Client):
     assert time.monotonic() - started >= 0.12
 
 
-async def test_a_failing_psp_answers_503_and_does_nothing(simulator: Client, ledger_file: Path):
+async def test_a_failing_psp_responds_with_503_and_does_nothing(simulator: Client, ledger_file: Path):
     await simulator.change(down_s=60, down="failing")
 
     response = await simulator.create(key="k1")
@@ -167,5 +169,5 @@ async def test_a_psp_that_is_down_refuses_connections_and_comes_back_on_its_port
 async def test_a_change_of_conditions_that_makes_no_sense_is_refused(
     simulator: Client, change: dict[str, object]
 ):
-    async with simulator.http.post(f"{simulator.root}/_simulator", json=change) as answer:
-        assert answer.status == 400
+    async with simulator.http.post(f"{simulator.root}/_simulator", json=change) as response:
+        assert response.status == 400

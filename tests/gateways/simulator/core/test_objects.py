@@ -66,14 +66,14 @@ def test_no_more_is_taken_or_given_back_than_the_payment_allows(ledger: Ledger, 
         ledger.change(one._replace(**totals))
 
 
-def test_what_is_found_is_the_newest_first_and_only_what_was_asked_for(ledger: Ledger):
+def test_what_is_found_is_the_newest_first_and_only_what_was_requested(ledger: Ledger):
     for number in range(3):
         ledger.add(an_object(f"p{number}", reference="r-1", listed_from=float(number)))
     ledger.add(an_object("c1", kind="capture", reference="r-1", parent="p1"))
     ledger.add(an_object("q1", account="b", reference="r-1"))
 
-    def ids(**asked: object) -> list[str]:
-        return [one.id for one in ledger.find("toy", "a", **asked)]
+    def ids(**requested: object) -> list[str]:
+        return [one.id for one in ledger.find("toy", "a", **requested)]
 
     assert ids(reference="r-1", kind="payment") == ["p2", "p1", "p0"]
     assert ids(reference="r-1", kind="payment", listed_at=1.0) == ["p1", "p0"]

@@ -17,10 +17,10 @@ URL = "http://127.0.0.1:8200"
 
 
 async def test_the_page_is_served_and_names_every_psp_and_its_base_url(simulator: Client):
-    async with simulator.http.get(f"{simulator.root}/") as answer:
-        text = await answer.text()
+    async with simulator.http.get(f"{simulator.root}/") as response:
+        text = await response.text()
 
-    assert (answer.status, answer.content_type) == (200, "text/html")
+    assert (response.status, response.content_type) == (200, "text/html")
     for psp in PSPS:
         assert psp.title in text
         assert f"{simulator.root}/{psp.name}" in text

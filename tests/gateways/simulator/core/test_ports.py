@@ -39,36 +39,36 @@ async def plain(ledger_file: Path) -> AsyncIterator[Plain]:
 
 
 async def test_a_call_that_is_repeated_at_the_other_port_pays_once(plain: Plain):
-    response = []
+    responses = []
     for base in (plain.at.own["stripe"], f"{plain.at.url}/stripe"):
         headers = STRIPE | {"Idempotency-Key": "one"}
-        async with plain.http.post(f"{base}/v1/payment_intents", data=SALE, headers=headers) as answer:
-            assert answer.status == 200, await answer.text()
-            response.append((await answer.json(), answer.headers.get("Idempotent-Replayed")))
+        async with plain.http.post(f"{base}/v1/payment_intents", data=SALE, headers=headers) as received:
+            assert received.status == 200, await received.text()
+            responses.append((await received.json(), received.headers.get("Idempotent-Replayed")))
 
-    assert response[0][0] == response[1][0]
-    assert [replayed for _, replayed in response] == [None, "true"]
+    assert responses[0][0] == responses[1][0]
+    assert [replayed for _, replayed in responses] == [None, "true"]
     assert len(captures(plain.ledger)) == 1
 
 
 async def test_what_is_not_there_is_the_psps_own_404_at_its_own_port(plain: Plain):
-    async with plain.http.get(f"{plain.at.own['stripe']}/v1/nothing", headers=STRIPE) as answer:
-        error = (await answer.json())["error"]
+    async with plain.http.get(f"{plain.at.own['stripe']}/v1/nothing", headers=STRIPE) as response:
+        error = (await response.json())["error"]
 
-    assert answer.status == 404
+    assert response.status == 404
     assert "(GET: /v1/nothing)" in error["message"]
 
 
 async def test_the_page_names_each_psps_own_port(plain: Plain):
-    async with plain.http.get(plain.at.url) as answer:
-        text = await answer.text()
+    async with plain.http.get(plain.at.url) as response:
+        text = await response.text()
 
     assert [url for url in plain.at.own.values() if f"<code>{url}</code>" not in text] == []
 
 
 async def test_the_control_is_at_the_port_of_all_alone(plain: Plain):
-    async with plain.http.post(f"{plain.at.own['stripe']}/_simulator", json={}, headers=STRIPE) as answer:
-        assert answer.status == 404
+    async with plain.http.post(f"{plain.at.own['stripe']}/_simulator", json={}, headers=STRIPE) as response:
+        assert response.status == 404
 
 
 @pytest.mark.parametrize("host", [None, "api-m.sandbox.paypal.com"])
@@ -76,10 +76,10 @@ async def test_pages_are_where_the_call_came_to_and_never_at_the_psp(plain: Plai
     base = plain.at.own["paypal"]
     headers = {} if host is None else {"Host": host}
     form = {"grant_type": "client_credentials"}
-    async with plain.http.post(f"{base}/v1/oauth2/token", data=form, headers=PAYPAL | headers) as answer:
-        bearer = {"Authorization": f"Bearer {(await answer.json())['access_token']}", **headers}
-    async with plain.http.post(f"{base}/v2/checkout/orders", json=ORDER, headers=bearer) as answer:
-        links = (await answer.json())["links"]
+    async with plain.http.post(f"{base}/v1/oauth2/token", data=form, headers=PAYPAL | headers) as response:
+        bearer = {"Authorization": f"Bearer {(await response.json())['access_token']}", **headers}
+    async with plain.http.post(f"{base}/v2/checkout/orders", json=ORDER, headers=bearer) as response:
+        links = (await response.json())["links"]
     page = next(link["href"] for link in links if link["rel"] in {"approve", "payer-action"})
 
     assert {urlsplit(link["href"]).netloc for link in links} == {urlsplit(base).netloc}
@@ -95,8 +95,8 @@ async def test_an_outage_is_one_at_every_port_and_ends_at_every_port(plain: Plai
         except aiohttp.ClientError:
             return False
 
-    async with plain.http.post(f"{plain.at.url}/_simulator", json={"down_s": 1.5}) as answer:
-        assert answer.status == 200
+    async with plain.http.post(f"{plain.at.url}/_simulator", json={"down_s": 1.5}) as response:
+        assert response.status == 200
     bases = [plain.at.url, *plain.at.own.values()]
     assert [await reached(base) for base in bases] == [False] * len(bases)
 

@@ -90,7 +90,7 @@ async def killed_during(
         call.cancel()
 
 
-async def test_killed_between_the_charge_and_the_answer_it_replays_the_charge(
+async def test_killed_between_the_charge_and_the_response_it_replays_the_charge(
     start: Start, ledger_file: Path
 ):
     process, client = await start()
@@ -122,30 +122,30 @@ async def test_killed_before_the_charge_it_charges_at_the_repeat(start: Start, l
     assert charged(ledger_file) == 1
 
 
-async def test_killed_under_load_no_key_is_charged_twice_and_no_answered_charge_is_lost(
+async def test_killed_under_load_no_key_is_charged_twice_and_no_reported_charge_is_lost(
     start: Start, ledger_file: Path
 ):
     process, client = await start()
-    answered: dict[str, str] = {}
+    reported: dict[str, str] = {}
 
     async def pay(number: int) -> None:
         response = await client.create(key=f"k{number}", **{"metadata[order_ref]": f"r-{number}"})
-        answered[f"r-{number}"] = response.body["id"]
+        reported[f"r-{number}"] = response.body["id"]
 
     calls = [asyncio.create_task(pay(number)) for number in range(300)]
-    await until(lambda: len(answered) >= 50)
+    await until(lambda: len(reported) >= 50)
     process.kill()
     await process.wait()
     await asyncio.gather(*calls, return_exceptions=True)
-    before = dict(answered)
+    before = dict(reported)
 
     _, client = await start()
     await asyncio.gather(*(pay(number) for number in range(300)))
 
     charges = captures(ledger_file)
     assert sorted(charge.reference for charge in charges) == sorted(f"r-{number}" for number in range(300))
-    assert {charge.reference: charge.intent_id for charge in charges} == answered
-    assert before.items() <= answered.items()
+    assert {charge.reference: charge.intent_id for charge in charges} == reported
+    assert before.items() <= reported.items()
 
 
 async def test_killed_under_load_no_capture_and_no_refund_is_done_twice_or_lost(
@@ -193,7 +193,7 @@ def tell(accounts_file: Path, receiver: Receiver) -> None:
     accounts_file.write_text(ACCOUNTS.replace("[accounts.sim-eu]", with_webhooks))
 
 
-async def test_killed_under_load_nothing_that_was_done_is_left_untold(
+async def test_killed_under_load_nothing_that_was_done_is_left_unreported(
     start: Start, ledger_file: Path, accounts_file: Path, receiver: Receiver
 ):
     tell(accounts_file, receiver)

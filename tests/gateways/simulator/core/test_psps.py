@@ -44,11 +44,11 @@ async def test_each_refuses_in_its_own_words(psps: tuple[Client, ToyClient], key
 
 async def test_a_path_that_neither_knows_is_nobodys(toys: ToyClient):
     assert (await toys.ask("GET", "/nothing")).body == {"error": "not_found"}
-    async with toys.http.get(f"{toys.root}/nobody/v1") as answer:
-        assert answer.status == 404
+    async with toys.http.get(f"{toys.root}/nobody/v1") as response:
+        assert response.status == 404
 
 
-async def test_a_repeat_may_be_answered_with_how_it_is_now(toys: ToyClient, ledger_file: Path):
+async def test_a_repeat_may_show_how_it_is_now(toys: ToyClient, ledger_file: Path):
     first = await toys.pay("k1")
     await toys.ask("POST", f"/pay/{first.body['id']}/capture")
 
@@ -71,12 +71,12 @@ async def test_a_key_that_does_not_protect_lets_a_repeat_happen_again(
 ):
     await toys.change(faults=[{"on": "create", "do": do, "share": 1}])
 
-    answers = [(await toys.pay("k1")).body["id"] for _ in range(2)]
+    responses = [(await toys.pay("k1")).body["id"] for _ in range(2)]
 
-    assert answers[0] != answers[1]
+    assert responses[0] != responses[1]
     assert held(ledger_file) == 2
     await toys.change(faults=[])
-    assert (await toys.pay("k1")).body["id"] == answers[1]
+    assert (await toys.pay("k1")).body["id"] == responses[1]
 
 
 async def test_a_read_may_show_an_earlier_status_once(toys: ToyClient):
@@ -152,9 +152,9 @@ async def test_one_psp_that_is_away_cuts_what_comes_and_does_nothing(
     ],
 )
 async def test_a_change_that_makes_no_sense_is_refused(toys: ToyClient, change: dict[str, object]):
-    async with toys.http.post(f"{toys.root}/_simulator", json=change) as answer:
-        assert answer.status == 400
-        response = (await answer.json())["error"]
+    async with toys.http.post(f"{toys.root}/_simulator", json=change) as received:
+        assert received.status == 400
+        response = (await received.json())["error"]
     assert not re.search(r"pydantic|input_value|type=|Input should|validation error|constrained", response), (
         response
     )
@@ -162,11 +162,11 @@ async def test_a_change_that_makes_no_sense_is_refused(toys: ToyClient, change: 
 
 
 async def test_a_change_that_is_no_json_is_refused_in_words(toys: ToyClient):
-    async with toys.http.post(f"{toys.root}/_simulator", data=b"latency_ms=1") as answer:
-        assert (answer.status, (await answer.json())["error"][:24]) == (400, "the body: must be JSON: ")
+    async with toys.http.post(f"{toys.root}/_simulator", data=b"latency_ms=1") as response:
+        assert (response.status, (await response.json())["error"][:24]) == (400, "the body: must be JSON: ")
 
 
-def test_latencies_are_spread_as_asked_and_the_same_for_a_seed():
+def test_latencies_are_spread_as_requested_and_the_same_for_a_seed():
     of = Lognormal(p50_ms=20, p99_ms=200, seed=7)
     one, same = Latency(of), Latency(of)
 

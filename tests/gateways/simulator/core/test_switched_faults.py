@@ -96,8 +96,8 @@ async def test_a_key_that_does_not_protect_captures_a_part_twice(
 async def test_a_share_hits_the_same_keys_in_whatever_order_they_come(simulator: Client):
     async def broken(order: list[int]) -> set[int]:
         await simulator.change(faults=[{"on": "create", "do": "429", "share": 0.3, "seed": 5}])
-        answers = await asyncio.gather(*(simulator.create(f"k{number}") for number in order))
-        return {number for number, response in zip(order, answers, strict=True) if response.status == 429}
+        responses = await asyncio.gather(*(simulator.create(f"k{number}") for number in order))
+        return {number for number, response in zip(order, responses, strict=True) if response.status == 429}
 
     forward = await broken(list(range(40)))
     changed = await simulator.change(faults=[])
@@ -117,5 +117,5 @@ async def test_faults_that_are_cleared_hit_nothing(simulator: Client):
 
 @pytest.mark.parametrize("fault", [{"on": "create", "do": "lost"}, {"on": "get", "do": "late", "next": 1}])
 async def test_faults_that_make_no_sense_are_refused(simulator: Client, fault: dict[str, Any]):
-    async with simulator.http.post(f"{simulator.root}/_simulator", json={"faults": [fault]}) as answer:
-        assert answer.status == 400
+    async with simulator.http.post(f"{simulator.root}/_simulator", json={"faults": [fault]}) as response:
+        assert response.status == 400

@@ -31,7 +31,7 @@ async def settled(toys: ToyClient) -> dict[str, int]:
     return counts
 
 
-async def test_what_happened_is_told_once_and_signed(toys: ToyClient, receiver: Receiver):
+async def test_what_happened_is_reported_once_and_signed(toys: ToyClient, receiver: Receiver):
     response = await toys.pay(reference="r-1")
 
     await until(lambda: len(receiver.came) == 1)
@@ -42,7 +42,7 @@ async def test_what_happened_is_told_once_and_signed(toys: ToyClient, receiver: 
     assert (await settled(toys))["sent"] == 1
 
 
-async def test_what_was_refused_is_not_told(toys: ToyClient, ledger_file: Path):
+async def test_what_was_refused_is_not_reported(toys: ToyClient, ledger_file: Path):
     refused = await toys.pay(refuse=True)
 
     assert refused.status == 400
@@ -65,7 +65,7 @@ async def test_without_an_address_nothing_is_stored(simulator: Client, ledger_fi
 
 
 async def test_what_is_not_taken_is_sent_again_with_growing_gaps(toys: ToyClient, receiver: Receiver):
-    receiver.answers = [500, 302, 404]
+    receiver.responses = [500, 302, 404]
 
     await toys.pay()
     counts = await settled(toys)
@@ -76,7 +76,7 @@ async def test_what_is_not_taken_is_sent_again_with_growing_gaps(toys: ToyClient
 
 
 async def test_what_is_never_taken_is_given_up(toys: ToyClient, receiver: Receiver):
-    receiver.answers = [500] * TRIES
+    receiver.responses = [500] * TRIES
 
     await toys.pay()
     counts = await settled(toys)
@@ -85,11 +85,11 @@ async def test_what_is_never_taken_is_given_up(toys: ToyClient, receiver: Receiv
 
 
 async def test_a_webhook_that_was_not_delivered_outlives_the_simulator(both_psps: Start, receiver: Receiver):
-    receiver.answers = [500] * TRIES
+    receiver.responses = [500] * TRIES
     async with both_psps() as (_, toys):
         await toys.pay(reference="r-1")
         await until(lambda: len(receiver.came) >= 1)
-    receiver.answers.clear()
+    receiver.responses.clear()
     before = len(receiver.came)
 
     async with both_psps() as (_, toys):
@@ -126,7 +126,7 @@ async def test_a_webhook_may_be_lost(toys: ToyClient, receiver: Receiver):
     assert receiver.came == []
 
 
-async def test_a_webhook_may_come_before_the_answer(toys: ToyClient, receiver: Receiver):
+async def test_a_webhook_may_come_before_the_response(toys: ToyClient, receiver: Receiver):
     await toys.change(webhooks={"before_response": 1})
 
     await toys.pay()
@@ -134,7 +134,7 @@ async def test_a_webhook_may_come_before_the_answer(toys: ToyClient, receiver: R
     assert len(receiver.came) == 1
 
 
-async def test_a_webhook_before_an_answer_that_is_lost_comes_all_the_same(
+async def test_a_webhook_before_a_response_that_is_lost_comes_all_the_same(
     toys: ToyClient, receiver: Receiver
 ):
     await toys.change(webhooks={"before_response": 1}, faults=[{"on": "create", "do": "garbage", "next": 1}])

@@ -1,4 +1,4 @@
-"""A PSP of the tests, as small as can be: what its repeats are answered is how the payment is now."""
+"""A PSP of the tests, as small as can be: the response to a repeat shows how the payment is now."""
 
 import hashlib
 import hmac
@@ -69,7 +69,7 @@ class Toy:
 
     def replay(self, keyed: Keyed, stored: StoredResult, turn: Turn) -> Response:
         one = self.front.ledger.one(NAME, stored.about or "")
-        return Response(stored.status, stored.body) if one is None else _answer(one, turn)
+        return Response(stored.status, stored.body) if one is None else _respond(one, turn)
 
     def dashboard(self, action: DashboardAction, turn: Turn) -> None:
         raise AssertionError("the toy has no dashboard")
@@ -112,8 +112,8 @@ class Toy:
         one = ledger.move(ledger.add(one), [Moved("authorized", one.id, one.reference, mills)], turn.now)
         self._tell("held", one, turn)
         if params.get("refuse"):
-            raise Refusal(Response.json(400, {"error": "as asked"}))
-        return _answer(one, turn)
+            raise Refusal(Response.json(400, {"error": "as requested"}))
+        return _respond(one, turn)
 
     async def capture(self, request: web.Request) -> web.StreamResponse:
         def decide(turn: Turn) -> Response:
@@ -121,12 +121,12 @@ class Toy:
             one = one._replace(status="captured", captured=one.mills)
             one = self.front.ledger.move(one, [Moved("captured", one.id, one.reference, one.mills)], turn.now)
             self._tell("captured", one, turn)
-            return _answer(one, turn)
+            return _respond(one, turn)
 
         return await self.front.once(request, "capture", lambda: Plan(decide))
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        return await self.front.read(request, "get", lambda turn: _answer(self._known(request, turn), turn))
+        return await self.front.read(request, "get", lambda turn: _respond(self._known(request, turn), turn))
 
     async def search(self, request: web.Request) -> web.StreamResponse:
         def decide(turn: Turn) -> Response:
@@ -148,7 +148,7 @@ class Toy:
         self.front.webhooks.store(turn.account, ids.letters(turn.now), kind, one.reference or one.id, body)
 
 
-def _answer(one: Object, turn: Turn) -> Response:
+def _respond(one: Object, turn: Turn) -> Response:
     status = one.earlier or "unknown yet" if turn.do == "flap" else one.status
     minor = one.mills // 10 + (100 if turn.do == "wrong_amount" else 0)
     shown: dict[str, Any] = {"id": one.id, "status": status, "minor": minor}

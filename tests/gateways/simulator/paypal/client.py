@@ -1,5 +1,5 @@
 """A client of PayPal at the simulator: what our adapter sends, over HTTP, and what it makes of the
-answers."""
+responses."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -75,16 +75,16 @@ class Client:
         return replace(known, token=access.token)
 
     async def exchange(self, request: HttpRequest) -> HttpResponse:
-        """Raises aiohttp's errors where no answer came."""
+        """Raises aiohttp's errors where no response came."""
         async with self.http.request(
             request.method,
             f"{self.root}/paypal{request.path}",
             headers=request.headers,
             data=request.body,
             allow_redirects=False,
-        ) as answer:
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            return HttpResponse(answer.status, headers, await answer.read())
+        ) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return HttpResponse(response.status, headers, await response.read())
 
     async def ask(self, method: Any, path: str, body: bytes | None = None, **headers: str) -> HttpResponse:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -126,16 +126,16 @@ class Client:
     async def decides(self, page: str | None, result: str = "approve") -> str:
         """As the payer on PayPal's page; gives back where the browser goes."""
         assert page is not None
-        async with self.http.post(page, data={"result": result}, allow_redirects=False) as answer:
-            assert answer.status == 303, await answer.text()
-            return answer.headers["Location"]
+        async with self.http.post(page, data={"result": result}, allow_redirects=False) as response:
+            assert response.status == 303, await response.text()
+            return response.headers["Location"]
 
     async def change(self, **conditions: Any) -> dict[str, Any]:
         async with self.http.post(
             f"{self.root}/_simulator", json={"gateway": "paypal"} | conditions
-        ) as answer:
-            assert answer.status == 200, await answer.text()
-            changed: dict[str, Any] = await answer.json()
+        ) as response:
+            assert response.status == 200, await response.text()
+            changed: dict[str, Any] = await response.json()
             return changed
 
     def call(self, method: str = "sim_ok", **more: Any) -> Call:

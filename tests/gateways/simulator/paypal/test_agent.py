@@ -108,7 +108,7 @@ async def test_a_payer_who_agreed_and_never_came_back_is_taken_from_all_the_same
     assert moves() == ["captured"]
 
 
-async def test_a_lost_answer_is_asked_for_again_with_its_key(work: Any, moves: Any):
+async def test_a_lost_response_is_requested_again_with_its_key(work: Any, moves: Any):
     worker = work("card:sim_lost")
     await worker.start()
 
@@ -118,7 +118,7 @@ async def test_a_lost_answer_is_asked_for_again_with_its_key(work: Any, moves: A
 
 
 @KINDS
-async def test_a_lost_answer_is_found_in_the_order(work: Any, moves: Any, kind: str):
+async def test_a_lost_response_is_found_in_the_order(work: Any, moves: Any, kind: str):
     worker = work("card:sim_lost", kind)
     await worker.start()
     await worker.ask("continue", "2")
@@ -203,7 +203,7 @@ async def test_a_payer_who_did_not_agree_is_sent_there_again_and_then_taken_from
 @pytest.mark.parametrize(
     ("token", "end"), [("card:sim_lost", "APPROVED"), ("card:sim_reset_before", "PROVEN_ABSENT")]
 )
-async def test_a_cancel_after_a_lost_step_proves_nothing_and_the_look_up_ends_it(
+async def test_a_cancel_after_a_lost_step_proves_nothing_and_the_lookup_ends_it(
     work: Any, environment: Environment, token: str, end: str
 ):
     worker = work(token)

@@ -25,7 +25,7 @@ def body(response: Any) -> Any:
     return orjson.loads(response.body)
 
 
-async def test_only_who_has_signed_in_is_answered(paypal: Client):
+async def test_only_who_has_signed_in_gets_a_response(paypal: Client):
     for token in ("", "A21.pp-eu.9999999999.0", paypal.token[:-1], f"{paypal.token}0", "A21"):
         response = await replace(paypal, token=token).ask("GET", f"{ORDERS}/X")
         assert (response.status, body(response)["name"]) == (401, "AUTHENTICATION_FAILURE")
@@ -52,7 +52,7 @@ async def test_a_token_is_good_after_a_restart(ledger_file: Path):
         assert (await replace(paypal, token=token).send(paypal.call())).kind == "PENDING"
 
 
-async def test_the_answer_is_minimal_unless_more_is_asked_for(paypal: Client):
+async def test_the_response_is_minimal_unless_more_is_requested(paypal: Client):
     minimal = await paypal.ask("POST", ORDERS, orjson.dumps(ORDER))
     whole = await paypal.ask("POST", ORDERS, orjson.dumps(ORDER), Prefer="return=representation")
 
@@ -91,7 +91,9 @@ async def test_a_source_in_the_order_needs_a_key_and_is_taken_at_once(paypal: Cl
     )
 
 
-async def test_a_cardholders_name_forces_the_answer_and_no_number_is_kept(paypal: Client, ledger_file: Path):
+async def test_a_cardholders_name_forces_the_response_and_no_number_is_kept(
+    paypal: Client, ledger_file: Path
+):
     card = {"number": "4012888888881881", "expiry": "2030-01", "name": "CCREJECT-EC"}
     order = orjson.dumps(ORDER | {"payment_source": {"card": card}})
 
@@ -112,7 +114,7 @@ async def test_a_cardholders_name_forces_the_answer_and_no_number_is_kept(paypal
         ("PREVIOUS_REQUEST_IN_PROGRESS", 409),
     ],
 )
-async def test_a_mocked_answer_is_given_and_nothing_is_done(
+async def test_a_mocked_response_is_given_and_nothing_is_done(
     paypal: Client, ledger_file: Path, issue: str, status: int
 ):
     mock = orjson.dumps({"mock_application_codes": issue}).decode()
@@ -187,7 +189,7 @@ async def test_each_payment_can_be_read_by_its_own_id(paypal: Client):
         assert body(response)["supplementary_data"]["related_ids"]["order_id"] == order_id
 
 
-async def test_what_is_answered_is_as_paypal_describes_it(paypal: Client):
+async def test_each_response_is_as_paypal_describes_it(paypal: Client):
     second = await paypal.prepared(paypal.call())
     order_id = (second.psp_id or "").rpartition("/")[2]
     representation = {"Prefer": "return=representation"}

@@ -85,7 +85,7 @@ async def test_a_token_for_a_later_call_is_taken(paypal: Client, token: str):
 
 
 @pytest.mark.parametrize("token", sorted(CUT))
-async def test_an_answer_that_was_lost_is_found_by_the_order(paypal: Client, token: str):
+async def test_a_response_that_was_lost_is_found_by_the_order(paypal: Client, token: str):
     call = await paypal.prepared(paypal.call(token))
     with pytest.raises(aiohttp.ClientError):
         await paypal.send(call)
@@ -174,7 +174,7 @@ async def test_a_card_passes_3d_secure_and_is_taken_by_the_third_step(paypal: Cl
     assert (await paypal.send(replace(call, step="3"))).kind == end
 
 
-async def test_3d_secure_that_is_demanded_is_asked_for_with_any_card(paypal: Client):
+async def test_3d_secure_that_is_demanded_comes_with_any_card(paypal: Client):
     outcome = await paypal.done(paypal.call("sim_ok", three_ds=True))
 
     assert (outcome.kind, outcome.next_step) == ("ACTION_REQUIRED", None)

@@ -179,7 +179,7 @@ async def test_a_repeat_moves_nothing_twice(paypal: Client, ledger_file: Path, k
 
 
 @pytest.mark.parametrize(("kind", "on"), [("capture", "capture"), ("void", "cancel"), ("refund", "refund")])
-async def test_an_answer_that_was_lost_is_found_and_its_repeat_is_one(
+async def test_a_response_that_was_lost_is_found_and_its_repeat_is_one(
     paypal: Client, ledger_file: Path, kind: str, on: str
 ):
     token = f"sim_{on}_lost"

@@ -48,8 +48,8 @@ async def sdk(paypal: Client) -> Any:
 
 async def say(call: Callable[[dict[str, Any]], Any], **options: Any) -> Any:
     """It blocks, so it runs beside the simulator."""
-    answer = await asyncio.to_thread(call, {"prefer": REPRESENTATION} | options)
-    return answer.body
+    response = await asyncio.to_thread(call, {"prefer": REPRESENTATION} | options)
+    return response.body
 
 
 def order(intent: str, value: str = "10.99") -> OrderRequest:

@@ -79,9 +79,9 @@ async def read(paypal: Client, webhook: Webhook, **options: str) -> tuple[Notice
 
 
 async def fetched(paypal: Client, url: str) -> bytes:
-    async with paypal.http.get(url) as answer:
-        assert answer.status == 200
-        return await answer.read()
+    async with paypal.http.get(url) as response:
+        assert response.status == 200
+        return await response.read()
 
 
 async def one(paypal: Client, webhook: Webhook) -> Notice:
@@ -90,7 +90,7 @@ async def one(paypal: Client, webhook: Webhook) -> Notice:
     return notices[0]
 
 
-async def test_an_authorization_its_capture_and_its_refund_are_told(paypal: Client, received: Received):
+async def test_an_authorization_its_capture_and_its_refund_are_reported(paypal: Client, received: Received):
     held = await paypal.authorized()
     capture = later(held, "capture", 400)
     captured = await paypal.send(capture)
@@ -114,7 +114,7 @@ async def test_an_authorization_its_capture_and_its_refund_are_told(paypal: Clie
     assert (notice.reference, notice.outcome.kind) == (held[0].reference, "EXPIRED")
 
 
-async def test_a_payer_who_agreed_is_told_of(paypal: Client, received: Received):
+async def test_a_payer_who_agreed_is_reported(paypal: Client, received: Received):
     call = paypal.call("paypal")
     waiting = await paypal.send(call)
     await paypal.decides(waiting.action_url)
@@ -124,7 +124,7 @@ async def test_a_payer_who_agreed_is_told_of(paypal: Client, received: Received)
     assert (notice.reference, notice.psp_id) == (call.reference, waiting.psp_id)
 
 
-async def test_a_declined_sale_is_told_of(paypal: Client, received: Received):
+async def test_a_declined_sale_is_reported(paypal: Client, received: Received):
     call = paypal.call("sim_processor_5400")
     await paypal.done(call)
 
@@ -221,7 +221,7 @@ async def test_the_authority_and_the_certificate_are_the_same_after_a_restart(
         assert await fetched(again, f"{again.root}/paypal/v1/notifications/certs/{name}")
 
 
-async def test_an_event_is_shown_by_its_id_as_it_was_told_and_to_its_own_account_only(
+async def test_an_event_is_shown_by_its_id_as_it_was_sent_and_to_its_own_account_only(
     paypal: Client, received: Received
 ):
     await paypal.authorized()

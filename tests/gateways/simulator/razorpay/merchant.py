@@ -1,4 +1,4 @@
-"""A merchant at the simulator: it sends what our adapter says, its customer goes to the bank, and it hears
+"""A merchant at the simulator: it sends what our adapter writes, its customer goes to the bank, and it hears
 the webhooks.
 """
 
@@ -55,7 +55,7 @@ def later(kind: Literal["capture", "refund"], of: Call, amount_minor: int = 1099
 
 @dataclass
 class Received:
-    """What came to the merchant's addresses, and what it answers to a webhook."""
+    """What came to the merchant's addresses, and its responses to webhooks."""
 
     webhooks: list[Webhook] = field(default_factory=list)
     returned: list[dict[str, str]] = field(default_factory=list)
@@ -98,27 +98,27 @@ class Merchant:
     async def control(self, **change: Any) -> Any:
         async with self.http.post(
             f"{self.root}/_simulator", json={"gateway": "razorpay", **change}
-        ) as answer:
-            assert answer.status == 200
-            return await answer.json()
+        ) as response:
+            assert response.status == 200
+            return await response.json()
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         sent = {"Authorization": aiohttp.encode_basic_auth(KEY_ID, SECRET)} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        async with self.http.request(method, self.url + path, json=body, headers=sent) as answer:
-            return answer.status, await answer.json()
+        async with self.http.request(method, self.url + path, json=body, headers=sent) as response:
+            return response.status, await response.json()
 
     async def send(self, call: Call) -> Outcome:
-        """UNKNOWN where the answer is lost."""
+        """UNKNOWN where the response is lost."""
         request = RAZORPAY.request(call, self.credentials)
-        answer = await self._exchange(request)
-        return Outcome(kind="UNKNOWN", code="lost") if answer is None else RAZORPAY.outcome(call, answer)
+        response = await self._exchange(request)
+        return Outcome(kind="UNKNOWN", code="lost") if response is None else RAZORPAY.outcome(call, response)
 
     async def look(self, call: Call) -> Outcome | None:
-        answer = await self._exchange(RAZORPAY.lookup(call, self.credentials))
-        assert answer is not None
-        return RAZORPAY.found(call, answer)
+        response = await self._exchange(RAZORPAY.lookup(call, self.credentials))
+        assert response is not None
+        return RAZORPAY.found(call, response)
 
     async def found(self, call: Call) -> Outcome:
         outcome = await self.look(call)
@@ -134,9 +134,9 @@ class Merchant:
                 headers=request.headers,
                 data=request.body,
                 timeout=aiohttp.ClientTimeout(10),
-            ) as answer:
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                return HttpResponse(answer.status, headers, await answer.read())
+            ) as response:
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return HttpResponse(response.status, headers, await response.read())
         except (aiohttp.ClientError, TimeoutError):
             return None
 
@@ -160,13 +160,13 @@ class Merchant:
         return take
 
     async def at_the_bank(self, url: str | None, **form: str) -> dict[str, str]:
-        """What the customer answers there, and what is posted back to the merchant."""
+        """What the customer enters there, and what is posted back to the merchant."""
         assert url is not None
         async with self.http.get(url) as page:
             assert page.status == 200
-        async with self.http.post(url, data=form) as answer:
-            assert answer.status == 200
-            text = await answer.text()
+        async with self.http.post(url, data=form) as response:
+            assert response.status == 200
+            text = await response.text()
         action = _TO.search(text)
         assert action is not None
         fields = {html.unescape(name): html.unescape(value) for name, value in _FIELD.findall(text)}

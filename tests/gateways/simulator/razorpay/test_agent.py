@@ -145,7 +145,7 @@ async def test_an_order_that_was_lost_is_adopted_and_not_created_again(
     assert orders["count"] == 1
 
 
-async def test_a_capture_that_was_lost_is_asked_for_and_not_sent_again(
+async def test_a_capture_that_was_lost_is_queried_and_not_sent_again(
     agent: Agent, reports: Reports, merchant: Merchant
 ):
     worker = Worker(agent, reports, "token_sim_capture_lost", "sale")

@@ -1,4 +1,4 @@
-"""Razorpay's own client against the simulator: it understands what it is answered, and verifies what is
+"""Razorpay's own client against the simulator: it understands the responses, and verifies what is
 signed.
 """
 

@@ -77,7 +77,7 @@ async def test_a_customer_who_does_not_pass_at_the_bank_has_declined(
     assert (outcome.kind, outcome.code, outcome.psp_id) == ("DECLINED_SOFT", code, pay.psp_id)
 
 
-async def test_a_button_passes_too_and_a_second_answer_changes_nothing(merchant: Merchant):
+async def test_a_button_passes_too_and_a_second_click_changes_nothing(merchant: Merchant):
     pay = await merchant.ordered(begin("authorize", "token_mastercard"))
     action = await merchant.send(pay)
 
@@ -135,7 +135,7 @@ async def test_a_challenge_that_was_passed_may_still_be_declined(merchant: Merch
 
 
 @slowly
-async def test_what_failed_without_its_banks_answer_may_be_authorized_late(merchant: Merchant):
+async def test_what_failed_without_its_banks_response_may_be_authorized_late(merchant: Merchant):
     pay = await merchant.ordered(begin("sale", "token_late"))
     assert (await merchant.send(pay)).kind == "UNKNOWN"
     assert (await merchant.found(pay)).kind == "ACTION_REQUIRED"
@@ -169,7 +169,7 @@ async def test_a_paid_order_takes_no_second_payment(merchant: Merchant):
 # Answers that are lost
 
 
-async def test_an_order_whose_answer_was_lost_is_found_by_its_receipt(merchant: Merchant):
+async def test_an_order_whose_response_was_lost_is_found_by_its_receipt(merchant: Merchant):
     await merchant.control(faults=[{"on": "create", "do": "lost", "next": 1}])
     call = begin("sale", "token_frictionless")
     assert await merchant.look(call) is None
@@ -189,7 +189,7 @@ async def test_an_order_that_was_created_twice_is_not_gone_on_with(merchant: Mer
 
 
 @pytest.mark.parametrize("token", ["token_sim_lost", "token_sim_garbage"])
-async def test_a_payment_whose_answer_was_lost_is_found_by_its_order(merchant: Merchant, token: str):
+async def test_a_payment_whose_response_was_lost_is_found_by_its_order(merchant: Merchant, token: str):
     pay = await merchant.ordered(begin("sale", token))
     assert (await merchant.send(pay)).kind == "UNKNOWN"
 
@@ -204,7 +204,7 @@ async def test_a_payment_that_never_arrived_is_found_absent(merchant: Merchant):
 
 
 @pytest.mark.parametrize("fault", ["lost", "garbage", "wrong_amount", "wrong_currency"])
-async def test_a_capture_without_a_true_answer_is_found_by_its_payment(merchant: Merchant, fault: str):
+async def test_a_capture_without_a_true_response_is_found_by_its_payment(merchant: Merchant, fault: str):
     take = await merchant.authorized("sale", f"token_sim_capture_{fault}")
     assert (await merchant.send(take)).kind == "UNKNOWN"
 
@@ -229,7 +229,7 @@ async def test_too_many_calls_are_not_sent_and_a_server_error_decides_nothing(me
 
 
 @pytest.mark.parametrize("fault", ["lost", "garbage"])
-async def test_a_refund_whose_answer_was_lost_is_answered_and_not_done_by_its_repeat(
+async def test_a_refund_whose_response_was_lost_is_shown_and_not_done_by_its_repeat(
     merchant: Merchant, fault: str
 ):
     sold = await merchant.sold()

@@ -29,7 +29,7 @@ def read(webhook: Webhook) -> Notice:
     return notices[0]
 
 
-async def heard(received: Received, count: int) -> list[Notice]:
+async def notices_of(received: Received, count: int) -> list[Notice]:
     await until(lambda: len(received.webhooks) >= count, f"{count} webhooks", 10)
     return [read(webhook) for webhook in received.webhooks]
 
@@ -38,10 +38,10 @@ def short(notices: list[Notice]) -> dict[str, Any]:
     return {one.event_type: one.outcome.kind if one.outcome else None for one in notices}
 
 
-async def test_a_sale_is_told_step_by_step(merchant: Merchant, received: Received):
+async def test_a_sale_is_reported_step_by_step(merchant: Merchant, received: Received):
     sold = await merchant.sold()
 
-    notices = await heard(received, 3)
+    notices = await notices_of(received, 3)
 
     assert short(notices) == {
         "payment.authorized": "UNKNOWN",
@@ -52,21 +52,23 @@ async def test_a_sale_is_told_step_by_step(merchant: Merchant, received: Receive
     assert len({one.event_id for one in notices}) == 3
 
 
-async def test_an_authorization_is_told_and_its_capture_is_news(merchant: Merchant, received: Received):
+async def test_an_authorization_is_reported_and_its_capture_is_an_update(
+    merchant: Merchant, received: Received
+):
     held = await merchant.authorized("authorize")
     await merchant.send(later("capture", held))
 
-    notices = await heard(received, 3)
+    notices = await notices_of(received, 3)
 
     assert short(notices)["payment.authorized"] == "APPROVED"
     assert short(notices)["payment.captured"] == "UNKNOWN"
     assert {one.reference for one in notices} == {held.reference}
 
 
-async def test_a_failed_payment_is_news(merchant: Merchant, received: Received):
+async def test_a_failed_payment_is_reported(merchant: Merchant, received: Received):
     await merchant.send(await merchant.ordered(begin("sale", "token_card_declined")))
 
-    assert short(await heard(received, 1)) == {"payment.failed": "UNKNOWN"}
+    assert short(await notices_of(received, 1)) == {"payment.failed": "UNKNOWN"}
 
 
 @pytest.mark.parametrize(
@@ -77,26 +79,28 @@ async def test_a_failed_payment_is_news(merchant: Merchant, received: Received):
         ("token_refund_pending_fails", {"refund.created": "PENDING", "refund.failed": "DECLINED_HARD"}),
     ],
 )
-async def test_a_refund_is_told_under_its_own_reference(
+async def test_a_refund_is_reported_under_its_own_reference(
     merchant: Merchant, received: Received, token: str, expected: dict[str, str]
 ):
     sold = await merchant.sold(token)
-    await heard(received, 3)
+    await notices_of(received, 3)
     received.webhooks.clear()
     refund = later("refund", sold, 400)
     outcome = await merchant.send(refund)
 
-    notices = await heard(received, 2)
+    notices = await notices_of(received, 2)
 
     assert short(notices) == expected
     assert {(one.reference, one.psp_id) for one in notices} == {(refund.reference, outcome.psp_id)}
 
 
 @pytest.mark.parametrize("options", [{"uncaptured_life_s": "1"}])
-async def test_what_was_not_captured_in_its_time_is_told_as_expired(merchant: Merchant, received: Received):
+async def test_what_was_not_captured_in_its_time_is_reported_as_expired(
+    merchant: Merchant, received: Received
+):
     held = await merchant.authorized("authorize")
 
-    notices = await heard(received, 2)
+    notices = await notices_of(received, 2)
 
     assert short(notices)["refund.processed"] == "EXPIRED"
     assert {(one.reference, one.psp_id) for one in notices} == {(held.reference, held.psp_id)}
@@ -106,12 +110,12 @@ async def test_what_was_not_captured_in_its_time_is_told_as_expired(merchant: Me
     ("token", "states"),
     [("won", {"opened", "won"}), ("lost", {"opened", "lost"}), ("retrieval", {"inquiry", "closed"})],
 )
-async def test_a_dispute_is_told_when_it_is_opened_and_when_it_is_decided(
+async def test_a_dispute_is_reported_when_it_is_opened_and_when_it_is_decided(
     merchant: Merchant, received: Received, ledger_file: Path, token: str, states: set[str]
 ):
     sold = await merchant.sold(f"token_dispute_{token}")
 
-    notices = [one for one in await heard(received, 5) if one.dispute is not None]
+    notices = [one for one in await notices_of(received, 5) if one.dispute is not None]
 
     assert {one.dispute.state for one in notices if one.dispute} == states
     assert {(one.reference, one.psp_id) for one in notices} == {(sold.reference, sold.psp_id)}
@@ -138,6 +142,6 @@ async def test_a_webhook_that_comes_twice_has_one_id(merchant: Merchant, receive
     await merchant.control(webhooks={"repeat": 1.0})
     await merchant.authorized("authorize")
 
-    notices = await heard(received, 2)
+    notices = await notices_of(received, 2)
 
     assert len({one.event_id for one in notices}) == 1

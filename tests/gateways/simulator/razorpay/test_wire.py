@@ -127,7 +127,7 @@ async def test_whoever_does_not_sign_in_gets_nothing(merchant: Merchant, authori
     assert response[1]["error"]["description"] == "Authentication failed"
 
 
-async def test_what_does_not_exist_is_said_to_be_so(merchant: Merchant):
+async def test_what_does_not_exist_is_reported_as_such(merchant: Merchant):
     for path in (
         "/v1/orders/order_1",
         "/v1/payments/pay_1",

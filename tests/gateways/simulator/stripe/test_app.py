@@ -84,7 +84,7 @@ async def test_a_body_beyond_the_bound_is_refused(simulator: Client):
     assert (await simulator.create(description="x" * 300_000)).status == 413
 
 
-async def test_an_intent_is_read_by_its_id_with_its_charge_where_asked(simulator: Client):
+async def test_an_intent_is_read_by_its_id_with_its_charge_where_requested(simulator: Client):
     created = (await simulator.create()).body
 
     plain = (await simulator.ask("GET", f"{INTENTS}/{created['id']}")).body
@@ -116,7 +116,7 @@ async def test_a_search_finds_by_our_reference_and_nothing_else(simulator: Clien
 
 
 @pytest.mark.parametrize("query", ["", "status:'succeeded'", "metadata['order_ref']:'a' OR status:'x'"])
-async def test_another_search_is_refused_and_not_answered_with_something_else(simulator: Client, query: str):
+async def test_another_search_is_refused_and_gets_nothing_else(simulator: Client, query: str):
     assert (await simulator.ask("GET", f"{INTENTS}/search?query={query}")).status == 400
 
 
@@ -186,8 +186,8 @@ async def test_a_challenges_page_needs_the_whole_secret(simulator: Client):
 
     async with simulator.http.post(
         f"{simulator.url}/3d-secure/{intent['id']}", data={"result": "pass"}
-    ) as answer:
-        assert answer.status == 404
+    ) as response:
+        assert response.status == 404
 
 
 async def test_a_challenge_is_canceled_and_cannot_charge_any_more(simulator: Client, ledger_file: Path):
@@ -229,13 +229,13 @@ async def test_what_is_processing_succeeds_by_itself(simulator: Client, ledger_f
 
 
 async def test_no_id_holds_a_run_of_digits_that_could_be_a_card_number(simulator: Client):
-    answers: list[Any] = [await simulator.create(key=f"k{number}") for number in range(20)]
+    responses: list[Any] = [await simulator.create(key=f"k{number}") for number in range(20)]
 
-    for response in answers:
-        said_ids = [
+    for response in responses:
+        shown_ids = [
             response.body["id"],
             response.body["client_secret"],
             response.body["latest_charge"],
             response.headers["request-id"],
         ]
-        assert not any(re.search(r"\d{13}", said_id) for said_id in said_ids)
+        assert not any(re.search(r"\d{13}", shown_id) for shown_id in shown_ids)

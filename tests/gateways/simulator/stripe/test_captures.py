@@ -84,7 +84,7 @@ async def test_the_charge_keeps_the_metadata_that_it_was_made_with(simulator: Cl
     assert found["latest_charge"]["metadata"] == {"order_ref": REFERENCE}
 
 
-async def test_a_repeated_capture_gets_the_first_answer_and_takes_nothing(
+async def test_a_repeated_capture_gets_the_first_response_and_takes_nothing(
     simulator: Client, ledger_file: Path
 ):
     intent = await several(simulator)

@@ -1,4 +1,4 @@
-"""Stripe's own client against the simulator: it understands what it is answered, and takes what goes wrong
+"""Stripe's own client against the simulator: it understands the responses, and takes what goes wrong
 for what it is.
 """
 
@@ -91,7 +91,7 @@ async def test_a_decline_is_the_clients_own_card_error_with_its_intent(client: s
     assert declined.value.error.payment_intent is not None
 
 
-async def test_a_key_is_answered_once_and_refused_with_other_content(client: stripe.StripeClient):
+async def test_a_key_is_executed_once_and_refused_with_other_content(client: stripe.StripeClient):
     sent = {"amount": 1099, "currency": "usd", **CARD}
     options = {"idempotency_key": "order-8"}
 

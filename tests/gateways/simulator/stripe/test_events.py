@@ -33,7 +33,7 @@ async def received(receiver: Receiver, *types: str) -> None:
         assert sorted(receiver.types) == sorted(types)
 
 
-async def test_a_sale_is_told_with_its_key_and_signed_with_the_whole_secret(
+async def test_a_sale_is_reported_with_its_key_and_signed_with_the_whole_secret(
     hearing: Client, receiver: Receiver
 ):
     intent = (await hearing.create("k1", **REF)).body
@@ -93,7 +93,7 @@ async def test_each_begin_has_its_events(hearing: Client, receiver: Receiver, to
     await received(receiver, *types)
 
 
-async def test_the_end_of_a_challenge_is_told(hearing: Client, receiver: Receiver):
+async def test_the_end_of_a_challenge_is_reported(hearing: Client, receiver: Receiver):
     intent = (await hearing.create(**CHALLENGE)).body
 
     await hearing.pass_challenge(intent, "fail")
@@ -101,13 +101,13 @@ async def test_the_end_of_a_challenge_is_told(hearing: Client, receiver: Receive
     await received(receiver, "payment_intent.requires_action", "payment_intent.payment_failed")
 
 
-async def test_what_is_processing_is_told_when_it_has_succeeded(hearing: Client, receiver: Receiver):
+async def test_what_is_processing_is_reported_when_it_has_succeeded(hearing: Client, receiver: Receiver):
     await hearing.create(payment_method="pm_sim_processing")
 
     await received(receiver, "payment_intent.processing", "charge.succeeded", "payment_intent.succeeded")
 
 
-async def test_a_hold_is_told_and_what_becomes_of_it(hearing: Client, receiver: Receiver):
+async def test_a_hold_is_reported_and_what_becomes_of_it(hearing: Client, receiver: Receiver):
     several = {**SEVERAL, **HELD}
     intent = (await hearing.create(**several)).body["id"]
     await hearing.capture(intent, amount_to_capture="500", final_capture="false")
@@ -121,7 +121,7 @@ async def test_a_hold_is_told_and_what_becomes_of_it(hearing: Client, receiver: 
     )
 
 
-async def test_a_canceled_hold_is_told(hearing: Client, receiver: Receiver):
+async def test_a_canceled_hold_is_reported(hearing: Client, receiver: Receiver):
     intent = (await hearing.create(**HELD)).body["id"]
     await hearing.cancel(intent)
 
@@ -143,7 +143,7 @@ async def test_a_canceled_hold_is_told(hearing: Client, receiver: Receiver):
         ),
     ],
 )
-async def test_a_refund_is_told_until_its_end(
+async def test_a_refund_is_reported_until_its_end(
     hearing: Client, receiver: Receiver, token: str, types: list[str]
 ):
     intent = (await hearing.create(payment_method=token)).body["id"]

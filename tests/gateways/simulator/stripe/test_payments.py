@@ -66,13 +66,13 @@ async def test_what_does_nothing_stands_in_the_intent(simulator: Client):
 
 @pytest.mark.parametrize(("token", "attempts"), [("pm_sim_declined_once", 2), ("pm_sim_declined_twice", 3)])
 async def test_a_payment_may_be_declined_before_it_succeeds(simulator: Client, token: str, attempts: int):
-    answers = [
+    responses = [
         (await simulator.create(payment_method=token, **{"metadata[order_ref]": f"{PAYMENT}-s{number}"}))
         for number in range(1, attempts + 1)
     ]
     other = await simulator.create(payment_method=token, **{"metadata[order_ref]": "another-s1"})
 
-    assert [response.status for response in answers] == [402] * (attempts - 1) + [200]
+    assert [response.status for response in responses] == [402] * (attempts - 1) + [200]
     assert other.status == 402
 
 

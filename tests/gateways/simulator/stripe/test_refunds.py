@@ -68,7 +68,7 @@ async def test_a_refund_is_read_by_its_id_and_listed_by_its_intent(simulator: Cl
     assert rest.body["data"] == [made[0]]
 
 
-async def test_a_charge_is_read_with_its_newest_ten_refunds_where_they_are_asked_for(simulator: Client):
+async def test_a_charge_is_read_with_its_newest_ten_refunds_where_they_are_requested(simulator: Client):
     intent = await sold(simulator)
     made = [(await simulator.refund(intent["id"], amount="10")).body for _ in range(11)]
 

@@ -16,7 +16,7 @@ from infra import settings
 from infra.tools.local import accounts, compose_env
 from infra.tools.local.subprocesses import Child, Program
 from tests.support import ports
-from tests.support.processes import answers
+from tests.support.processes import responds
 
 ROOT: Final = Path(__file__).parents[4]
 COMPOSE: Final = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -167,7 +167,7 @@ def _program(
         ours["AEGISPAY_SIMULATOR_LEDGER"] = str(folder / "ledger.sqlite")
 
     async def ready() -> bool:
-        return await asyncio.to_thread(answers, f"http://127.0.0.1:{metrics_port}/ready")
+        return await asyncio.to_thread(responds, f"http://127.0.0.1:{metrics_port}/ready")
 
     argv = (sys.executable, *service["command"][1:])
     return Program(name, argv, folder / f"{name}.log", ready, env | ours)

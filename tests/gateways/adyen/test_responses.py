@@ -1,4 +1,4 @@
-"""What is refused, and modifications, which an answer never ends."""
+"""Refusals, and modifications, which a response never ends."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,8 +20,8 @@ from tests.gateways.adyen.payloads import (
     PSP_ID,
     REFERENCE,
     SECRET,
-    answer,
     error,
+    http_response,
     later,
     paid,
     received,
@@ -71,14 +71,14 @@ def test_an_error_is_what_adyen_means_by_it(
     for call in ALL:
         if call.step == "3":
             continue
-        outcome = ADYEN.outcome(call, answer(status, error(status, code), headers))
+        outcome = ADYEN.outcome(call, http_response(status, error(status, code), headers))
 
         assert outcome.code == code
         assert (outcome.kind, outcome.hint, outcome.repeat_is_useless) == meant
 
 
 def test_too_many_calls_were_not_sent():
-    outcome = ADYEN.outcome(CALL, answer(429, error(429, "029")))
+    outcome = ADYEN.outcome(CALL, http_response(429, error(429, "029")))
 
     assert short(outcome) == ("NOT_SENT", "rate_limited")
 
@@ -87,13 +87,13 @@ def test_too_many_calls_were_not_sent():
     ("code", "kind", "hint"), [("101", "DECLINED_HARD", None), ("103", "DECLINED_SOFT", "FIX_INPUT")]
 )
 def test_an_error_about_the_card_declines_a_payment_and_nothing_else(code: str, kind: str, hint: str | None):
-    said = answer(422, error(422, code))
+    response = http_response(422, error(422, code))
 
     for call in (CALL, AUTHORIZE):
-        outcome = ADYEN.outcome(call, said)
+        outcome = ADYEN.outcome(call, response)
         assert (*short(outcome), outcome.hint) == (kind, code, hint)
     for call in (BACK, *LATER):
-        assert short(ADYEN.outcome(call, said)) == ("NOT_SENT", code)
+        assert short(ADYEN.outcome(call, response)) == ("NOT_SENT", code)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_error_about_the_card_declines_a_payment_and_nothing_else(code: str, 
 def test_a_sale_whose_capture_was_not_executed_is_over_only_where_a_repeat_would_be_refused_too(
     status: int, code: str, headers: dict[str, str], read: tuple[str, str | None, bool]
 ):
-    outcome = ADYEN.outcome(CAPTURES, answer(status, error(status, code), headers))
+    outcome = ADYEN.outcome(CAPTURES, http_response(status, error(status, code), headers))
 
     assert (outcome.kind, outcome.hint, outcome.repeat_is_useless) == read
 
@@ -119,34 +119,34 @@ def test_a_sale_whose_capture_was_not_executed_is_over_only_where_a_repeat_would
 def test_an_adyen_that_is_not_available_for_a_while_has_done_nothing_and_it_is_no_attempt(
     status: int, code: str
 ):
-    said = answer(status, error(status, code, errorType="internal"), TRANSIENT)
+    response = http_response(status, error(status, code, errorType="internal"), TRANSIENT)
 
     for call in ALL:
-        outcome = ADYEN.outcome(call, said)
+        outcome = ADYEN.outcome(call, response)
         assert (*short(outcome), outcome.unreached) == ("NOT_SENT", code, True)
 
 
 def test_what_the_account_is_not_set_up_for_is_an_attempt_whatever_the_status():
     """905, as Adyen's own description of its interface has it at HTTP 500."""
-    said = official.description("checkout")["components"]["examples"]["generic-500"]["value"]
-    assert (said["errorCode"], said["errorType"]) == ("905", "configuration")
+    payload = official.description("checkout")["components"]["examples"]["generic-500"]["value"]
+    assert (payload["errorCode"], payload["errorType"]) == ("905", "configuration")
 
     for call in ALL:
-        assert not ADYEN.outcome(call, answer(500, said, TRANSIENT)).unreached
+        assert not ADYEN.outcome(call, http_response(500, payload, TRANSIENT)).unreached
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"", {"errorCode": ["704"]}, {"status": 500}])
 @pytest.mark.parametrize("status", [400, 401, 408, 409, 422, 429, 500, 502, 503, 504])
-def test_what_is_not_adyens_own_word_proves_nothing(status: int, body: Any):
+def test_what_adyen_did_not_send_proves_nothing(status: int, body: Any):
     for call in ALL:
-        outcome = ADYEN.outcome(call, answer(status, body, TRANSIENT))
+        outcome = ADYEN.outcome(call, http_response(status, body, TRANSIENT))
         assert short(outcome) == ("UNKNOWN", f"http_{status}")
         assert not outcome.repeat_is_useless
 
 
 @pytest.mark.parametrize("call", LATER, ids=lambda call: call.kind)
 def test_a_modification_that_was_received_waits_for_its_webhook(call: Call):
-    outcome = ADYEN.outcome(call, answer(201, received(call)))
+    outcome = ADYEN.outcome(call, http_response(201, received(call)))
 
     assert short(outcome) == ("PENDING", "received")
     assert (outcome.psp_id, outcome.next_step) == (MODIFICATION, None)
@@ -155,7 +155,7 @@ def test_a_modification_that_was_received_waits_for_its_webhook(call: Call):
 
 
 def test_a_sale_keeps_the_id_of_its_authorisation():
-    outcome = ADYEN.outcome(CAPTURES, answer(201, received(CAPTURES)))
+    outcome = ADYEN.outcome(CAPTURES, http_response(201, received(CAPTURES)))
 
     assert (*short(outcome), outcome.psp_id, outcome.next_step) == ("PENDING", "received", PSP_ID, None)
 
@@ -173,7 +173,7 @@ def test_a_sale_keeps_the_id_of_its_authorisation():
 )
 @pytest.mark.parametrize("call", [*LATER, CAPTURES], ids=lambda call: call.kind)
 def test_a_modification_of_anything_else_is_unknown(call: Call, spoilt: dict[str, Any], code: str):
-    outcome = ADYEN.outcome(call, answer(201, received(call, **spoilt)))
+    outcome = ADYEN.outcome(call, http_response(201, received(call, **spoilt)))
 
     assert short(outcome) == ("UNKNOWN", code)
     assert outcome.repeat_is_useless
@@ -189,27 +189,27 @@ def test_a_modification_of_anything_else_is_unknown(call: Call, spoilt: dict[str
 )
 @pytest.mark.parametrize("call", [later("capture"), later("refund"), CAPTURES], ids=lambda call: call.kind)
 def test_a_modification_of_another_amount_is_unknown(call: Call, amount: Any, code: str):
-    assert short(ADYEN.outcome(call, answer(201, received(call, amount=amount)))) == ("UNKNOWN", code)
+    assert short(ADYEN.outcome(call, http_response(201, received(call, amount=amount)))) == ("UNKNOWN", code)
 
 
 @pytest.mark.parametrize("call", LATER, ids=lambda call: call.kind)
 def test_only_a_201_is_a_receipt_and_only_a_200_a_result(call: Call):
-    assert ADYEN.outcome(call, answer(200, received(call))).kind == "UNKNOWN"
-    assert ADYEN.outcome(AUTHORIZE, answer(201, paid())).kind == "UNKNOWN"
+    assert ADYEN.outcome(call, http_response(200, received(call))).kind == "UNKNOWN"
+    assert ADYEN.outcome(AUTHORIZE, http_response(201, paid())).kind == "UNKNOWN"
 
 
-def test_the_answer_to_a_technical_cancel_ends_nothing():
+def test_the_response_to_a_technical_cancel_ends_nothing():
     cancel = replace(CALL, step="x")
     taken = {"paymentReference": REFERENCE, "pspReference": MODIFICATION, "status": "received"}
-    said = [
-        answer(201, taken),
-        answer(422, error(422, "167")),
-        answer(401, error(401, "000")),
-        answer(422, error(422, "704")),
-        answer(500, b""),
+    responses = [
+        http_response(201, taken),
+        http_response(422, error(422, "167")),
+        http_response(401, error(401, "000")),
+        http_response(422, error(422, "704")),
+        http_response(500, b""),
     ]
 
-    outcomes = [ADYEN.cancelled(cancel, one) for one in said]
+    outcomes = [ADYEN.cancelled(cancel, one) for one in responses]
 
     assert [short(one) for one in outcomes] == [
         ("UNKNOWN", "cancel_received"),
@@ -221,9 +221,9 @@ def test_the_answer_to_a_technical_cancel_ends_nothing():
     assert outcomes[2].hint == "CONFIG"
 
 
-def test_a_look_up_that_is_never_made_finds_nothing_out():
+def test_a_lookup_that_is_never_made_finds_nothing_out():
     for call in ALL:
-        found = ADYEN.found(call, answer(200, paid(call)))
+        found = ADYEN.found(call, http_response(200, paid(call)))
         assert found is not None
         assert short(found) == ("UNKNOWN", "no_lookup")
 
@@ -247,16 +247,16 @@ CARD = "4111 1111 1111 1111"
 def test_no_outcome_shows_a_secret_or_a_card(status: int, body: Any):
     for call in ALL:
         for outcome in (
-            ADYEN.outcome(call, answer(status, body)),
-            ADYEN.cancelled(call, answer(status, body)),
+            ADYEN.outcome(call, http_response(status, body)),
+            ADYEN.cancelled(call, http_response(status, body)),
         ):
-            told = outcome.model_dump_json()
-            assert SECRET not in told
-            assert CARD not in told
-            assert CARD.replace(" ", "") not in told
+            dumped = outcome.model_dump_json()
+            assert SECRET not in dumped
+            assert CARD not in dumped
+            assert CARD.replace(" ", "") not in dumped
 
 
-def test_the_answers_of_these_tests_are_adyens():
+def test_the_responses_of_these_tests_are_adyens():
     for call, schema in (
         (later("capture"), "Capture"),
         (later("void"), "Cancel"),

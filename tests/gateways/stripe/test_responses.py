@@ -8,7 +8,7 @@ import pytest
 
 from gateways.contract import Gateway
 from gateways.stripe.adapter import Stripe
-from tests.gateways.stripe.payloads import CALL, INTENT_ID, answer, declined, error, intent, search
+from tests.gateways.stripe.payloads import CALL, INTENT_ID, declined, error, http_response, intent, search
 
 STRIPE: Gateway = Stripe()
 KNOWN = replace(CALL, psp_id=INTENT_ID)
@@ -16,7 +16,7 @@ REPLAYED = {"idempotent-replayed": "true"}
 
 
 def test_a_succeeded_intent_is_approved_with_its_id_amount_and_currency():
-    outcome = STRIPE.outcome(CALL, answer(200, intent()))
+    outcome = STRIPE.outcome(CALL, http_response(200, intent()))
 
     assert outcome.kind == "APPROVED"
     assert (outcome.psp_id, outcome.amount_minor, outcome.currency) == (INTENT_ID, 1099, "USD")
@@ -25,7 +25,7 @@ def test_a_succeeded_intent_is_approved_with_its_id_amount_and_currency():
 def test_an_approved_amount_is_in_our_minor_units():
     isk = replace(CALL, amount_minor=5, currency="ISK")
 
-    outcome = STRIPE.outcome(isk, answer(200, intent(amount=500, amount_received=500, currency="isk")))
+    outcome = STRIPE.outcome(isk, http_response(200, intent(amount=500, amount_received=500, currency="isk")))
 
     assert (outcome.kind, outcome.amount_minor, outcome.currency) == ("APPROVED", 5, "ISK")
 
@@ -39,12 +39,12 @@ def test_an_approved_amount_is_in_our_minor_units():
         ("requires_payment_method", "NOT_SENT", "not_confirmed"),
         ("requires_confirmation", "NOT_SENT", "not_confirmed"),
         ("canceled", "EXPIRED", "canceled"),
-        ("requires_capture", "UNKNOWN", "unexpected_status"),  # we asked for the capture
+        ("requires_capture", "UNKNOWN", "unexpected_status"),  # we requested the capture
         ("something_new", "UNKNOWN", "unexpected_status"),
     ],
 )
 def test_the_status_of_an_intent_decides(status: str, kind: str, code: str | None):
-    outcome = STRIPE.outcome(CALL, answer(200, intent(status)))
+    outcome = STRIPE.outcome(CALL, http_response(200, intent(status)))
 
     assert (outcome.kind, outcome.code) == (kind, code)
 
@@ -56,7 +56,7 @@ def test_a_challenge_carries_the_address_for_the_shopper():
         "redirect_to_url": {"url": url, "return_url": "https://shop.example"},
     }
 
-    outcome = STRIPE.outcome(CALL, answer(200, intent("requires_action", next_action=action)))
+    outcome = STRIPE.outcome(CALL, http_response(200, intent("requires_action", next_action=action)))
 
     assert (outcome.kind, outcome.code, outcome.action_url) == ("ACTION_REQUIRED", "redirect_to_url", url)
 
@@ -81,20 +81,20 @@ def test_a_challenge_carries_the_address_for_the_shopper():
     ],
 )
 def test_an_approval_of_anything_else_is_unknown(spoilt: dict[str, Any], code: str):
-    outcome = STRIPE.outcome(CALL, answer(200, intent(**spoilt)))
+    outcome = STRIPE.outcome(CALL, http_response(200, intent(**spoilt)))
 
     assert (outcome.kind, outcome.code) == ("UNKNOWN", code)
 
 
-def test_a_mismatch_says_what_stripe_said_and_that_only_a_query_can_tell_more():
-    outcome = STRIPE.outcome(CALL, answer(200, intent(amount=1199, amount_received=1199)))
+def test_a_mismatch_keeps_stripes_message_and_says_that_only_a_query_can_tell_more():
+    outcome = STRIPE.outcome(CALL, http_response(200, intent(amount=1199, amount_received=1199)))
 
     assert (outcome.amount_minor, outcome.currency, outcome.psp_id) == (1199, "USD", INTENT_ID)
     assert outcome.repeat_is_useless
 
 
 def test_the_id_of_anothers_intent_is_never_taken_for_ours():
-    outcome = STRIPE.outcome(CALL, answer(200, intent(metadata={"order_ref": "another"})))
+    outcome = STRIPE.outcome(CALL, http_response(200, intent(metadata={"order_ref": "another"})))
 
     assert outcome.psp_id is None
     assert INTENT_ID in (outcome.detail or "")
@@ -122,7 +122,7 @@ DECLINES = [
 
 @pytest.mark.parametrize(("reason", "kind", "hint"), DECLINES)
 def test_a_decline_is_read_by_its_decline_code(reason: str, kind: str, hint: str | None):
-    outcome = STRIPE.outcome(CALL, answer(402, declined(decline_code=reason)))
+    outcome = STRIPE.outcome(CALL, http_response(402, declined(decline_code=reason)))
 
     assert (outcome.kind, outcome.code, outcome.hint) == (kind, reason, hint)
     assert outcome.psp_id == (None if reason == "duplicate_transaction" else INTENT_ID)
@@ -130,7 +130,7 @@ def test_a_decline_is_read_by_its_decline_code(reason: str, kind: str, hint: str
 
 @pytest.mark.parametrize(("reason", "kind", "hint"), DECLINES)
 def test_a_decline_without_a_decline_code_is_read_by_its_code(reason: str, kind: str, hint: str | None):
-    outcome = STRIPE.outcome(CALL, answer(402, declined(code=reason)))
+    outcome = STRIPE.outcome(CALL, http_response(402, declined(code=reason)))
 
     assert (outcome.kind, outcome.code, outcome.hint) == (kind, reason, hint)
 
@@ -145,7 +145,7 @@ def test_a_decline_without_a_decline_code_is_read_by_its_code(reason: str, kind:
     ],
 )
 def test_the_issuers_advice_goes_before_its_reason(advice: str, kind: str, hint: str | None):
-    outcome = STRIPE.outcome(CALL, answer(402, declined(decline_code="lost_card", advice_code=advice)))
+    outcome = STRIPE.outcome(CALL, http_response(402, declined(decline_code="lost_card", advice_code=advice)))
 
     assert (outcome.kind, outcome.hint) == (kind, hint)
 
@@ -153,9 +153,9 @@ def test_the_issuers_advice_goes_before_its_reason(advice: str, kind: str, hint:
 def test_a_duplicate_is_looked_up_by_our_reference_and_nobody_else_is_tried():
     body = declined(decline_code="duplicate_transaction")
 
-    said = STRIPE.outcome(CALL, answer(402, body))
-    assert (said.kind, said.psp_id, said.repeat_is_useless) == ("UNKNOWN", None, True)
-    found = STRIPE.found(KNOWN, answer(200, body["error"]["payment_intent"]))
+    outcome = STRIPE.outcome(CALL, http_response(402, body))
+    assert (outcome.kind, outcome.psp_id, outcome.repeat_is_useless) == ("UNKNOWN", None, True)
+    found = STRIPE.found(KNOWN, http_response(200, body["error"]["payment_intent"]))
     assert found is not None
     assert (found.kind, found.code) == ("DECLINED_HARD", "duplicate_transaction")
 
@@ -165,22 +165,22 @@ def test_a_decline_whose_intent_may_still_charge_is_unknown(status: str):
     body = declined(decline_code="do_not_honor")
     body["error"]["payment_intent"]["status"] = status
 
-    assert STRIPE.outcome(CALL, answer(402, body)).kind == "UNKNOWN"
+    assert STRIPE.outcome(CALL, http_response(402, body)).kind == "UNKNOWN"
 
 
 def test_a_decline_of_anothers_intent_is_unknown():
     body = declined(decline_code="do_not_honor")
     body["error"]["payment_intent"]["metadata"] = {"order_ref": "another"}
 
-    assert STRIPE.outcome(CALL, answer(402, body)).code == "reference_mismatch"
+    assert STRIPE.outcome(CALL, http_response(402, body)).code == "reference_mismatch"
 
 
-def test_a_decline_in_a_plain_answer_is_a_decline_too():
-    said = intent(
+def test_a_decline_in_a_plain_response_is_a_decline_too():
+    payload = intent(
         "requires_payment_method", last_payment_error={"code": "expired_card", "type": "card_error"}
     )
 
-    assert STRIPE.outcome(CALL, answer(200, said)).kind == "DECLINED_HARD"
+    assert STRIPE.outcome(CALL, http_response(200, payload)).kind == "DECLINED_HARD"
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_decline_in_a_plain_answer_is_a_decline_too():
 def test_only_what_stripe_says_itself_is_proof(
     status: int, body: Any, kind: str, code: str, hint: str | None
 ):
-    outcome = STRIPE.outcome(CALL, answer(status, body))
+    outcome = STRIPE.outcome(CALL, http_response(status, body))
 
     assert (outcome.kind, outcome.code, outcome.hint) == (kind, code, hint)
 
@@ -227,7 +227,7 @@ def test_only_what_stripe_says_itself_is_proof(
 def test_an_unexpected_state_is_read_from_the_intent_inside():
     body = error(code="payment_intent_unexpected_state", payment_intent=intent())
 
-    assert STRIPE.outcome(CALL, answer(400, body)).kind == "APPROVED"
+    assert STRIPE.outcome(CALL, http_response(400, body)).kind == "APPROVED"
 
 
 @pytest.mark.parametrize(
@@ -240,20 +240,22 @@ def test_an_unexpected_state_is_read_from_the_intent_inside():
     ],
 )
 def test_a_stored_500_says_that_a_repeat_is_useless(headers: dict[str, str], useless: bool):
-    assert STRIPE.outcome(CALL, answer(500, error("api_error"), headers)).repeat_is_useless is useless
+    assert STRIPE.outcome(CALL, http_response(500, error("api_error"), headers)).repeat_is_useless is useless
 
 
 def test_a_key_used_for_other_input_is_looked_up_and_one_in_use_is_repeated():
-    assert STRIPE.outcome(CALL, answer(400, error("idempotency_error"))).repeat_is_useless
+    assert STRIPE.outcome(CALL, http_response(400, error("idempotency_error"))).repeat_is_useless
     in_use = error(code="idempotency_key_in_use")
-    assert not STRIPE.outcome(CALL, answer(409, in_use)).repeat_is_useless
+    assert not STRIPE.outcome(CALL, http_response(409, in_use)).repeat_is_useless
 
 
 def test_a_detail_holds_the_request_id_and_neither_card_number_nor_secret():
     text = "Card 4242 4242 4242 4242 of sk_test_4eC39HqLyjWDarjtT1zdp7dc refused, see 4242-4242-4242-4242\x00"
     headers = {"request-id": "req_8xYzAbC"}
 
-    outcome = STRIPE.outcome(CALL, answer(402, declined(decline_code="do_not_honor", message=text), headers))
+    outcome = STRIPE.outcome(
+        CALL, http_response(402, declined(decline_code="do_not_honor", message=text), headers)
+    )
 
     assert outcome.detail is not None
     assert "4242" not in outcome.detail
@@ -288,7 +290,7 @@ def test_a_detail_holds_the_request_id_and_neither_card_number_nor_secret():
 def test_a_search_finds_the_one_intent_of_our_reference_or_does_not_know(
     body: Any, kind: str, code: str | None
 ):
-    outcome = STRIPE.found(CALL, answer(200, body))
+    outcome = STRIPE.found(CALL, http_response(200, body))
 
     assert outcome is not None
     assert (outcome.kind, outcome.code) == (kind, code)
@@ -298,11 +300,13 @@ def test_a_search_finds_the_one_intent_of_our_reference_or_does_not_know(
     "intents", [(), (intent("requires_confirmation"),), (intent("requires_payment_method"),)]
 )
 def test_an_empty_search_or_an_intent_that_nobody_confirmed_is_not_found(intents: tuple[Any, ...]):
-    assert STRIPE.found(CALL, answer(200, search(*intents))) is None
+    assert STRIPE.found(CALL, http_response(200, search(*intents))) is None
 
 
-def test_a_look_up_by_id_reads_the_intent_with_its_charge():
-    outcome = STRIPE.found(KNOWN, answer(200, intent(latest_charge={"id": "ch_1", "object": "charge"})))
+def test_a_lookup_by_id_reads_the_intent_with_its_charge():
+    outcome = STRIPE.found(
+        KNOWN, http_response(200, intent(latest_charge={"id": "ch_1", "object": "charge"}))
+    )
 
     assert outcome is not None
     assert outcome.kind == "APPROVED"
@@ -322,14 +326,14 @@ def test_a_look_up_by_id_reads_the_intent_with_its_charge():
     ],
 )
 def test_a_failed_look_up_by_id_is_no_absence(status: int, body: Any, code: str, hint: str | None):
-    outcome = STRIPE.found(KNOWN, answer(status, body))
+    outcome = STRIPE.found(KNOWN, http_response(status, body))
 
     assert outcome is not None
     assert (outcome.kind, outcome.code, outcome.hint) == ("UNKNOWN", code, hint)
 
 
 def test_a_search_that_stripe_does_not_know_is_no_absence_either():
-    outcome = STRIPE.found(CALL, answer(404, error()))
+    outcome = STRIPE.found(CALL, http_response(404, error()))
 
     assert outcome is not None
     assert (outcome.kind, outcome.code) == ("UNKNOWN", "http_404")

@@ -1,4 +1,4 @@
-"""What is made of an answer to a charge or an authorization: each row of Braintree's tables."""
+"""The outcome of each response to a charge or an authorization: each row of Braintree's tables."""
 
 from dataclasses import replace
 from typing import Any
@@ -58,8 +58,8 @@ def test_an_authorization_that_was_captured_since_is_approved_by_what_was_held(s
     looked_up = found(by_id(held(status, "4.00")), KNOWN_AUTHORIZE)
 
     balances = Balances(captured_minor=400, refunded_minor=0, held_minor=0)
-    said = {"amount_minor": 1099, "currency": "USD", "balances": balances}
-    assert looked_up == Outcome(kind="APPROVED", psp_id=TRANSACTION_ID, **said)
+    fields = {"amount_minor": 1099, "currency": "USD", "balances": balances}
+    assert looked_up == Outcome(kind="APPROVED", psp_id=TRANSACTION_ID, **fields)
     assert outcome(authorized(held(status, "10.99")), AUTHORIZE).code == "captured_unrequested"
     without = held(status, "4.00", statusHistory=[])
     assert (found(by_id(without), KNOWN_AUTHORIZE) or CALL).kind == "UNKNOWN"
@@ -84,9 +84,9 @@ def test_a_settlement_that_is_declined_after_the_fact_is_a_decline_of_the_sale_a
 
 
 def test_a_status_that_is_new_is_unknown_and_named():
-    said = outcome(charged(transaction("TELEPORTED")))
+    result = outcome(charged(transaction("TELEPORTED")))
 
-    assert (said.kind, said.code, said.unlisted, said.repeat_is_useless) == (
+    assert (result.kind, result.code, result.unlisted, result.repeat_is_useless) == (
         "UNKNOWN",
         "TELEPORTED",
         True,
@@ -105,18 +105,18 @@ CONFIG = {"2025", "2026", "2040", "2042", "2080"}
 
 @pytest.mark.parametrize("code", [str(code) for code in (*range(2000, 2120), 2999, 3000)])
 def test_a_processors_code_decides_where_the_decline_has_no_type(code: str):
-    said = outcome(charged(declined(code)))
+    result = outcome(charged(declined(code)))
 
     if code == "2016":
-        assert kinds(said) == ("UNKNOWN", "2016", None)
-        assert said.repeat_is_useless
+        assert kinds(result) == ("UNKNOWN", "2016", None)
+        assert result.repeat_is_useless
     elif code in CONFIG:
-        assert kinds(said) == ("NOT_SENT", code, "CONFIG")
+        assert kinds(result) == ("NOT_SENT", code, "CONFIG")
     else:
         hint = "RETRY_WITH_3DS" if code == "2099" else None
-        assert kinds(said) == ("DECLINED_SOFT" if code in SOFT else "DECLINED_HARD", code, hint)
-        assert not said.unlisted
-        assert (said.psp_id, said.amount_minor) == (TRANSACTION_ID, 1099)
+        assert kinds(result) == ("DECLINED_SOFT" if code in SOFT else "DECLINED_HARD", code, hint)
+        assert not result.unlisted
+        assert (result.psp_id, result.amount_minor) == (TRANSACTION_ID, 1099)
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,13 @@ def test_the_declines_own_type_goes_before_the_table(
 
 @pytest.mark.parametrize("code", ["9999", "20000", "soft", None])
 def test_a_code_that_is_new_is_a_soft_decline_and_named(code: str | None):
-    said = outcome(charged(declined(code)))
+    result = outcome(charged(declined(code)))
 
-    assert (said.kind, said.code, said.unlisted) == ("DECLINED_SOFT", code or "processor_declined", True)
+    assert (result.kind, result.code, result.unlisted) == (
+        "DECLINED_SOFT",
+        code or "processor_declined",
+        True,
+    )
 
 
 @pytest.mark.parametrize("code", ["1000", "1001", "1002", "1003", "1004", "1005"])
@@ -152,9 +156,9 @@ def test_a_decline_with_the_code_of_an_approval_contradicts_itself(code: str):
 
 def test_a_failed_transaction_is_known_to_have_failed():
     response = {"processorResponse": {"legacyCode": "3000", "message": "Processor Network Unavailable"}}
-    said = outcome(charged(transaction("FAILED", event=response)))
+    result = outcome(charged(transaction("FAILED", event=response)))
 
-    assert kinds(said) == ("DECLINED_SOFT", "3000", None)
+    assert kinds(result) == ("DECLINED_SOFT", "3000", None)
     assert kinds(outcome(charged(transaction("FAILED")))) == ("DECLINED_SOFT", "failed", None)
 
 
@@ -176,16 +180,16 @@ REASONS = {
 @pytest.mark.parametrize("reason", REASONS)
 def test_each_reason_of_a_rejection_has_a_row(reason: str):
     kind, hint = REASONS[reason]
-    said = outcome(charged(rejected(reason)))
+    result = outcome(charged(rejected(reason)))
 
-    assert kinds(said) == (kind, reason, hint)
-    assert not said.unlisted
+    assert kinds(result) == (kind, reason, hint)
+    assert not result.unlisted
 
 
 def test_a_reason_that_is_new_is_a_soft_decline_and_named():
-    said = outcome(charged(rejected("MOON_PHASE")))
+    result = outcome(charged(rejected("MOON_PHASE")))
 
-    assert (said.kind, said.code, said.unlisted) == ("DECLINED_SOFT", "MOON_PHASE", True)
+    assert (result.kind, result.code, result.unlisted) == ("DECLINED_SOFT", "MOON_PHASE", True)
 
 
 @pytest.mark.parametrize(
@@ -205,16 +209,16 @@ def test_a_reason_that_is_new_is_a_soft_decline_and_named():
     ],
 )
 def test_each_class_of_errors_has_a_row(error_class: str | None, kind: str, hint: str | None):
-    said = outcome(failed(error(error_class)))
+    result = outcome(failed(error(error_class)))
 
-    assert (said.kind, said.hint, said.unlisted) == (kind, hint, False)
-    assert "a-uuid-of-the-request" in (said.detail or "")
+    assert (result.kind, result.hint, result.unlisted) == (kind, hint, False)
+    assert "a-uuid-of-the-request" in (result.detail or "")
 
 
 def test_a_class_of_errors_that_is_new_is_unknown_and_named():
-    said = outcome(failed(error("WEATHER")))
+    result = outcome(failed(error("WEATHER")))
 
-    assert (said.kind, said.code, said.unlisted) == ("UNKNOWN", "WEATHER", True)
+    assert (result.kind, result.code, result.unlisted) == ("UNKNOWN", "WEATHER", True)
 
 
 @pytest.mark.parametrize(
@@ -229,19 +233,19 @@ def test_of_several_errors_the_one_that_says_least_counts(
     others: list[str | None], kind: str, hint: str | None
 ):
     for several in (others, others[::-1]):
-        said = outcome(failed(*(error(one) for one in several)))
-        assert (said.kind, said.hint) == (kind, hint)
+        result = outcome(failed(*(error(one) for one in several)))
+        assert (result.kind, result.hint) == (kind, hint)
 
 
 @pytest.mark.parametrize("errors", [{}, "no", [None], [[]], 7, [error(), "?"]])
-def test_errors_that_cannot_be_read_say_nothing_of_what_was_done(errors: Any):
+def test_errors_that_cannot_be_read_report_nothing_of_what_was_done(errors: Any):
     assert outcome({"errors": errors, "data": None}).kind == "UNKNOWN"
 
 
 def test_an_error_beside_what_was_done_is_not_believed():
-    said = outcome(failed(error(), data=charged(transaction())["data"]))
+    result = outcome(failed(error(), data=charged(transaction())["data"]))
 
-    assert (said.kind, said.code, said.repeat_is_useless) == ("UNKNOWN", "errors_beside_data", True)
+    assert (result.kind, result.code, result.repeat_is_useless) == ("UNKNOWN", "errors_beside_data", True)
 
 
 @pytest.mark.parametrize("code", sorted(codes.TOKEN_IS_SPENT))
@@ -269,17 +273,19 @@ def test_a_token_that_is_spent_has_to_be_made_anew(code: str):
         ),
     ],
 )
-def test_what_is_said_of_the_key(message: str, wanted: tuple[str, str, str | None], useless: bool):
-    said = outcome(failed(error(message=message)))
+def test_each_error_about_the_key_has_its_outcome(
+    message: str, wanted: tuple[str, str, str | None], useless: bool
+):
+    result = outcome(failed(error(message=message)))
 
-    assert kinds(said) == wanted
-    assert said.repeat_is_useless == useless
+    assert kinds(result) == wanted
+    assert result.repeat_is_useless == useless
 
 
 def test_the_key_may_also_be_named_by_the_path_of_the_input():
-    said = outcome(failed(error(message="Is in progress.", inputPath=["input", "apiRequestKey"])))
+    result = outcome(failed(error(message="Is in progress.", inputPath=["input", "apiRequestKey"])))
 
-    assert said.code == "api_request_key_in_use"
+    assert result.code == "api_request_key_in_use"
 
 
 @pytest.mark.parametrize(
@@ -341,18 +347,18 @@ def test_what_cannot_be_read_is_unknown(body: Any):
     ],
 )
 def test_another_amount_currency_or_reference_is_never_approved(more: dict[str, Any], code: str):
-    said = outcome(charged(transaction(**more)))
+    result = outcome(charged(transaction(**more)))
 
-    assert (said.kind, said.code, said.repeat_is_useless) == ("UNKNOWN", code, True)
+    assert (result.kind, result.code, result.repeat_is_useless) == ("UNKNOWN", code, True)
 
 
 def test_a_part_of_the_amount_is_not_approved():
-    said = outcome(authorized(held(amount=money("5.00"))), AUTHORIZE)
+    result = outcome(authorized(held(amount=money("5.00"))), AUTHORIZE)
 
-    assert (said.kind, said.code, said.amount_minor) == ("UNKNOWN", "amount_mismatch", 500)
+    assert (result.kind, result.code, result.amount_minor) == ("UNKNOWN", "amount_mismatch", 500)
 
 
 def test_a_capture_that_the_state_does_not_allow_may_have_been_done():
-    said = outcome(failed(error(legacyCode="91507")), CAPTURE)
+    result = outcome(failed(error(legacyCode="91507")), CAPTURE)
 
-    assert (said.kind, said.code, said.repeat_is_useless) == ("UNKNOWN", "91507", True)
+    assert (result.kind, result.code, result.repeat_is_useless) == ("UNKNOWN", "91507", True)

@@ -1,5 +1,5 @@
-"""What is read in an answer: each operation with each class of outcome, and what says another thing than was
-asked."""
+"""The outcome read from a response: each operation with each class of outcome, and responses about
+another thing than was requested."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -22,11 +22,11 @@ from tests.gateways.conformance.cases import (
 )
 
 
-@each_operation(RESULTS, has=lambda book, operation, how: book.says[operation][how])
-def test_an_answer_is_read_as_what_its_psp_means_by_it(book: CaseBook, operation: Operation, how: Result):
-    call, answer = book.case(operation, book.says[operation][how])
+@each_operation(RESULTS, has=lambda book, operation, how: book.responses[operation][how])
+def test_a_response_is_read_as_what_its_psp_means_by_it(book: CaseBook, operation: Operation, how: Result):
+    call, response = book.case(operation, book.responses[operation][how])
 
-    outcome = book.gateway.outcome(call, answer)
+    outcome = book.gateway.outcome(call, response)
 
     assert result_of(outcome) == how, outcome
     if how == "APPROVED":
@@ -42,8 +42,8 @@ def test_the_steps_before_the_money_lead_to_it(book: CaseBook, operation: Operat
     before = book.before.get(operation, ())
     calls = [*(replace(book.call(operation), **on.changes) for on in before), book.call(operation)]
     for on, (call, following) in zip(before, pairwise(calls), strict=True):
-        read = book.gateway.found if on.asked else book.gateway.outcome
-        outcome = read(call, on.says(call))
+        read = book.gateway.found if on.lookup else book.gateway.outcome
+        outcome = read(call, on.respond(call))
 
         assert outcome is not None
         assert (outcome.kind, outcome.next_step) == ("PENDING", following.step), outcome
@@ -52,28 +52,28 @@ def test_the_steps_before_the_money_lead_to_it(book: CaseBook, operation: Operat
 
 
 @each_operation(OTHERS, has=lambda book, operation, how: book.unseen.get((operation, how)))
-def test_an_answer_about_another_thing_than_was_asked_is_unknown(
+def test_a_response_about_another_thing_than_was_requested_is_unknown(
     book: CaseBook, operation: Operation, how: Other
 ):
-    asked, answer = book.other_answer(operation, how)
+    requested, response = book.other_response(operation, how)
 
-    outcome = book.gateway.outcome(asked, answer)
+    outcome = book.gateway.outcome(requested, response)
 
     assert outcome.kind == "UNKNOWN", outcome
 
 
 @each_book
-def test_an_answer_that_does_not_name_the_payment_decides_nothing(book: CaseBook):
+def test_a_response_that_does_not_name_the_payment_decides_nothing(book: CaseBook):
     for operation, how in book.unseen:
-        asked, answer = book.other_answer(operation, how)
-        outcome = book.gateway.outcome(asked, answer)
+        requested, response = book.other_response(operation, how)
+        outcome = book.gateway.outcome(requested, response)
         if how == "payment":
             assert outcome.kind in {"UNKNOWN", "PENDING"}
-            assert outcome.psp_id in {None, asked.psp_id}
+            assert outcome.psp_id in {None, requested.psp_id}
 
 
 @each_book
-def test_an_error_in_an_answer_that_says_200_is_no_approval(book: CaseBook):
+def test_an_error_in_a_response_that_says_200_is_no_approval(book: CaseBook):
     for operation in operations(book):
         outcome = book.gateway.outcome(book.call(operation), book.error_in_200)
 
@@ -94,9 +94,9 @@ def test_a_key_that_was_used_before_never_hides_what_was_done_with_it(
 ):
     cells = book.keys[operation]
     assert not isinstance(cells, Without)
-    call, answer = book.case(operation, cells[how])
+    call, response = book.case(operation, cells[how])
 
-    outcome = book.gateway.outcome(call, answer)
+    outcome = book.gateway.outcome(call, response)
 
     first = book.gateway.outcome(*book.case(operation, book.best(operation)))
     if how == "replayed":
@@ -109,23 +109,23 @@ _FROM_A_PROXY = b"<html><body><h1>Bad Gateway</h1></body></html>"
 
 
 @each_operation([429, 408, 500, 502, 503, 504, 520])
-def test_what_a_proxy_says_is_not_the_psps_word(book: CaseBook, operation: Operation, how: int):
-    answer = HttpResponse(how, {"content-type": "text/html"}, _FROM_A_PROXY)
+def test_a_proxys_response_is_not_taken_for_the_psps(book: CaseBook, operation: Operation, how: int):
+    response = HttpResponse(how, {"content-type": "text/html"}, _FROM_A_PROXY)
 
-    assert book.gateway.outcome(book.call(operation), answer).kind == "UNKNOWN"
+    assert book.gateway.outcome(book.call(operation), response).kind == "UNKNOWN"
 
 
 @each_operation([301, 302, 307, 308])
 def test_a_redirect_is_a_matter_of_the_configuration(book: CaseBook, operation: Operation, how: int):
-    answer = HttpResponse(how, {"location": "https://elsewhere.example/"}, b"")
+    response = HttpResponse(how, {"location": "https://elsewhere.example/"}, b"")
 
-    outcome = book.gateway.outcome(book.call(operation), answer)
+    outcome = book.gateway.outcome(book.call(operation), response)
 
     assert outcome.kind in {"UNKNOWN", "NOT_SENT"}
     assert outcome.hint == "CONFIG"
 
 
 @pytest.mark.parametrize("book", CASEBOOKS.values(), ids=CASEBOOKS)
-def test_too_many_calls_is_said_before_anything_is_done(book: CaseBook):
+def test_too_many_calls_means_that_nothing_was_done(book: CaseBook):
     for operation in operations(book):
         assert result_of(book.gateway.outcome(book.first(operation), book.too_many)) == "NOT_SENT", operation

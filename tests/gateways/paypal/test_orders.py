@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from commands.messages import Outcome
-from gateways.contract import Call, Gateway
+from gateways.contract import Call
 from gateways.paypal import codes
-from gateways.paypal.adapter import PayPal
 from tests.gateways.paypal.payloads import (
     AUTHORIZE,
     AUTHORIZED,
@@ -23,8 +21,8 @@ from tests.gateways.paypal.payloads import (
     SALE,
     VOID,
     WALLET,
-    answer,
     authorized,
+    http_response,
     issue,
     link,
     order,
@@ -32,26 +30,20 @@ from tests.gateways.paypal.payloads import (
     taken,
     usd,
 )
+from tests.gateways.paypal.reading import PAYPAL, WALLET_2, short
 
-PAYPAL: Gateway = PayPal()
-WALLET_2 = replace(WALLET, step="2", psp_id=ORDER)
 WAITING = f"{ORDER}/waiting/2"
 
 
-def short(outcome: Outcome | None) -> tuple[str, str | None]:
-    assert outcome is not None
-    return outcome.kind, outcome.code
-
-
 def test_a_new_order_of_a_vaulted_card_goes_on_at_once_with_its_id_known():
-    outcome = PAYPAL.outcome(CREATE, answer(201, order("CREATED")))
+    outcome = PAYPAL.outcome(CREATE, http_response(201, order("CREATED")))
 
     assert (outcome.kind, outcome.next_step, outcome.psp_id) == ("PENDING", "2", ORDER)
 
 
 @pytest.mark.parametrize("status", ["PAYER_ACTION_REQUIRED", "CREATED", "SAVED"])
 def test_a_new_order_of_a_wallet_sends_its_payer_to_paypal(status: str):
-    outcome = PAYPAL.outcome(WALLET, answer(200, order(status)))
+    outcome = PAYPAL.outcome(WALLET, http_response(200, order(status)))
 
     assert (outcome.kind, outcome.next_step) == ("ACTION_REQUIRED", None)
     assert (outcome.psp_id, outcome.action_url) == (ORDER, PAGE)
@@ -69,7 +61,7 @@ def test_a_new_order_of_a_wallet_sends_its_payer_to_paypal(status: str):
 @pytest.mark.parametrize("step", ["1", "2", "3", "4"])
 def test_a_sale_is_what_its_capture_is(status: str, kind: str, step: str):
     """Also where the repeat of an earlier step gives the order's latest state."""
-    outcome = PAYPAL.outcome(replace(SALE, step=step), answer(201, sold(status=status)))
+    outcome = PAYPAL.outcome(replace(SALE, step=step), http_response(201, sold(status=status)))
 
     assert (outcome.kind, outcome.psp_id) == (kind, CAPTURED)
     assert (outcome.amount_minor, outcome.currency, outcome.next_step) == (1099, "USD", None)
@@ -86,43 +78,50 @@ def test_a_sale_is_what_its_capture_is(status: str, kind: str, step: str):
     ],
 )
 def test_an_authorize_is_what_its_authorization_is(status: str, kind: str):
-    said = answer(201, authorized(status=status))
+    response = http_response(201, authorized(status=status))
 
     for outcome in (
-        PAYPAL.outcome(AUTHORIZE, said),
-        PAYPAL.found(AUTHORIZE, answer(200, authorized(status=status))),
+        PAYPAL.outcome(AUTHORIZE, response),
+        PAYPAL.found(AUTHORIZE, http_response(200, authorized(status=status))),
     ):
         assert outcome is not None
         assert (outcome.kind, outcome.psp_id) == (kind, AUTHORIZED)
         assert (outcome.amount_minor, outcome.currency) == (1099, "USD")
 
 
-def test_the_reason_of_a_pending_capture_is_told():
-    said = sold(status="PENDING", status_details={"reason": "ECHECK"})
+def test_the_reason_of_a_pending_capture_is_reported():
+    response = sold(status="PENDING", status_details={"reason": "ECHECK"})
 
-    assert short(PAYPAL.outcome(SALE, answer(201, said))) == ("PENDING", "ECHECK")
+    assert short(PAYPAL.outcome(SALE, http_response(201, response))) == ("PENDING", "ECHECK")
 
 
 def test_a_completed_order_without_its_payment_is_no_success():
-    for said in (order("COMPLETED"), order("COMPLETED", authorizations=[]), order("COMPLETED", captures=[])):
-        assert short(PAYPAL.outcome(SALE, answer(201, said))) == ("UNKNOWN", "completed_without_payment")
+    for payload in (
+        order("COMPLETED"),
+        order("COMPLETED", authorizations=[]),
+        order("COMPLETED", captures=[]),
+    ):
+        assert short(PAYPAL.outcome(SALE, http_response(201, payload))) == (
+            "UNKNOWN",
+            "completed_without_payment",
+        )
 
 
 def test_a_payment_of_the_other_intent_is_none_of_ours():
-    said = order("COMPLETED", AUTHORIZE, captures=[taken(custom_id=None, invoice_id=None)])
+    payload = order("COMPLETED", AUTHORIZE, captures=[taken(custom_id=None, invoice_id=None)])
 
-    assert PAYPAL.outcome(AUTHORIZE, answer(201, said)).kind == "UNKNOWN"
+    assert PAYPAL.outcome(AUTHORIZE, http_response(201, payload)).kind == "UNKNOWN"
 
 
 @pytest.mark.parametrize("status", ["DECLINED", "FAILED"])
 def test_a_declined_capture_in_a_completed_order_is_declined(status: str):
-    outcome = PAYPAL.outcome(SALE, answer(201, sold(status=status, processor="5400")))
+    outcome = PAYPAL.outcome(SALE, http_response(201, sold(status=status, processor="5400")))
 
     assert (outcome.kind, outcome.code, outcome.psp_id) == ("DECLINED_HARD", "5400", CAPTURED)
 
 
 def test_a_denied_authorization_without_a_code_is_soft():
-    outcome = PAYPAL.outcome(AUTHORIZE, answer(201, authorized(status="DENIED")))
+    outcome = PAYPAL.outcome(AUTHORIZE, http_response(201, authorized(status="DENIED")))
 
     assert (outcome.kind, outcome.code, outcome.unlisted) == ("DECLINED_SOFT", "declined", False)
 
@@ -131,14 +130,15 @@ def test_a_capture_that_was_declined_before_another_one_took_does_not_hide_it():
     failed = taken("DECLINED", id="4XX00000000000001")
 
     assert (
-        PAYPAL.outcome(SALE, answer(201, order("COMPLETED", captures=[failed, taken()]))).kind == "APPROVED"
+        PAYPAL.outcome(SALE, http_response(201, order("COMPLETED", captures=[failed, taken()]))).kind
+        == "APPROVED"
     )
 
 
 def test_two_captures_of_one_sale_are_not_decided():
-    said = order("COMPLETED", captures=[taken(), taken(id="4XX00000000000001")])
+    payload = order("COMPLETED", captures=[taken(), taken(id="4XX00000000000001")])
 
-    assert short(PAYPAL.outcome(SALE, answer(201, said))) == ("UNKNOWN", "found_twice")
+    assert short(PAYPAL.outcome(SALE, http_response(201, payload))) == ("UNKNOWN", "found_twice")
 
 
 SOFT = "0100 0500 0960 5100 5120 5710 5920 8000 8100 8110 8220 9100 PPEL PPER PPDT".split()
@@ -158,18 +158,18 @@ HARD = """0390 0580 1330 1335 1352 1380 1382 5140 5150 5160 5180 5210 5400 5700 
     ],
 )
 def test_every_code_of_a_processor_has_its_row(code: str, kind: str, hint: str | None):
-    outcome = PAYPAL.outcome(SALE, answer(201, sold(status="DECLINED", processor=code)))
+    outcome = PAYPAL.outcome(SALE, http_response(201, sold(status="DECLINED", processor=code)))
 
     assert (outcome.kind, outcome.code, outcome.hint, outcome.unlisted) == (kind, code, hint, False)
     assert outcome.repeat_is_useless == (code == "5200")
     # The lookup is where all of them end.
-    found = PAYPAL.found(SALE, answer(200, sold(status="DECLINED", processor=code)))
+    found = PAYPAL.found(SALE, http_response(200, sold(status="DECLINED", processor=code)))
     assert found is not None
     assert found.kind == ("DECLINED_SOFT" if kind == "DECLINED_SOFT" else "DECLINED_HARD")
 
 
-def test_a_new_code_of_a_processor_is_soft_and_is_told_as_new():
-    outcome = PAYPAL.outcome(SALE, answer(201, sold(status="DECLINED", processor="QQQQ")))
+def test_a_new_code_of_a_processor_is_soft_and_is_reported_as_new():
+    outcome = PAYPAL.outcome(SALE, http_response(201, sold(status="DECLINED", processor="QQQQ")))
 
     assert (outcome.kind, outcome.code, outcome.unlisted) == ("DECLINED_SOFT", "QQQQ", True)
 
@@ -185,7 +185,9 @@ def test_a_new_code_of_a_processor_is_soft_and_is_told_as_new():
     ],
 )
 def test_the_networks_advice_goes_before_the_processors_code(advice: str, kind: str, hint: str | None):
-    outcome = PAYPAL.outcome(SALE, answer(201, sold(status="DECLINED", processor="5120", advice=advice)))
+    outcome = PAYPAL.outcome(
+        SALE, http_response(201, sold(status="DECLINED", processor="5120", advice=advice))
+    )
 
     assert (outcome.kind, outcome.code, outcome.hint) == (kind, "5120", hint)
 
@@ -221,7 +223,7 @@ def test_the_networks_advice_goes_before_the_processors_code(advice: str, kind: 
     ],
 )
 def test_every_issue_of_a_422_has_its_row(call: Call, code: str, kind: str):
-    outcome = PAYPAL.outcome(call, answer(422, issue(code)))
+    outcome = PAYPAL.outcome(call, http_response(422, issue(code)))
 
     setup = code.startswith(("PAYEE_ACCOUNT_", "NOT_ENABLED_", "AUTH_CAPTURE_"))
     assert (outcome.kind, outcome.code, outcome.unlisted) == (kind, code, False)
@@ -229,30 +231,33 @@ def test_every_issue_of_a_422_has_its_row(call: Call, code: str, kind: str):
     assert outcome.repeat_is_useless == (kind == "UNKNOWN")
 
 
-def test_an_issue_that_is_new_refuses_the_request_and_is_told_as_new():
-    outcome = PAYPAL.outcome(SALE, answer(422, issue("SOMETHING_NEW")))
+def test_an_issue_that_is_new_refuses_the_request_and_is_reported_as_new():
+    outcome = PAYPAL.outcome(SALE, http_response(422, issue("SOMETHING_NEW")))
 
     assert (outcome.kind, outcome.code, outcome.unlisted) == ("NOT_SENT", "SOMETHING_NEW", True)
 
 
 @pytest.mark.parametrize("code", sorted(codes.NOT_APPROVED))
 @pytest.mark.parametrize("step", ["2", "3"])
-def test_a_payer_who_has_yet_to_agree_is_sent_there_and_the_order_asked_again(code: str, step: str):
+def test_a_payer_who_has_yet_to_agree_is_sent_there_and_the_order_queried_again(code: str, step: str):
     call = replace(WALLET_2, step=step)
 
-    outcome = PAYPAL.outcome(call, answer(422, issue(code, links=[link("payer-action")])))
+    outcome = PAYPAL.outcome(call, http_response(422, issue(code, links=[link("payer-action")])))
 
     assert (outcome.kind, outcome.code, outcome.next_step) == ("ACTION_REQUIRED", code, None)
     assert (outcome.action_url, outcome.psp_id) == (PAGE, f"{ORDER}/waiting/{step}")
 
 
 def test_a_payer_who_has_not_agreed_when_no_step_is_left_is_a_soft_decline():
-    for said in (answer(422, issue("ORDER_NOT_APPROVED")), answer(201, order("PAYER_ACTION_REQUIRED"))):
-        assert PAYPAL.outcome(replace(SALE, step="4"), said).kind == "DECLINED_SOFT"
+    for response in (
+        http_response(422, issue("ORDER_NOT_APPROVED")),
+        http_response(201, order("PAYER_ACTION_REQUIRED")),
+    ):
+        assert PAYPAL.outcome(replace(SALE, step="4"), response).kind == "DECLINED_SOFT"
 
 
 def test_a_card_that_has_to_pass_3d_secure_is_sent_there():
-    outcome = PAYPAL.outcome(SALE, answer(201, order("PAYER_ACTION_REQUIRED")))
+    outcome = PAYPAL.outcome(SALE, http_response(201, order("PAYER_ACTION_REQUIRED")))
 
     assert (outcome.kind, outcome.next_step) == ("ACTION_REQUIRED", None)
     assert (outcome.action_url, outcome.psp_id) == (PAGE, WAITING)
@@ -261,7 +266,7 @@ def test_a_card_that_has_to_pass_3d_secure_is_sent_there():
 @pytest.mark.parametrize("call", [CAPTURE, VOID, REFUND], ids=lambda call: call.kind)
 def test_an_operation_without_a_payer_is_only_refused(call: Call):
     for code in codes.NOT_APPROVED:
-        assert PAYPAL.outcome(call, answer(422, issue(code))).kind == "NOT_SENT"
+        assert PAYPAL.outcome(call, http_response(422, issue(code))).kind == "NOT_SENT"
 
 
 @pytest.mark.parametrize("call", [SALE, AUTHORIZE, CAPTURE, VOID, REFUND], ids=lambda call: call.kind)
@@ -291,15 +296,15 @@ def test_an_operation_without_a_payer_is_only_refused(call: Call):
 def test_every_status_of_http_has_its_row(call: Call, status: int, body: Any, kind: str, hint: str | None):
     if (call.kind, status) == ("void", 204):
         return
-    outcome = PAYPAL.outcome(call, answer(status, body))
+    outcome = PAYPAL.outcome(call, http_response(status, body))
 
     assert (outcome.kind, outcome.hint, outcome.repeat_is_useless) == (kind, hint, False)
 
 
 def test_what_is_not_there_is_not_executed_and_only_a_payment_that_is_gone_is_alarming():
-    said = answer(404, {**issue("INVALID_RESOURCE_ID"), "name": "RESOURCE_NOT_FOUND"})
+    response = http_response(404, {**issue("INVALID_RESOURCE_ID"), "name": "RESOURCE_NOT_FOUND"})
 
-    outcomes = [PAYPAL.outcome(call, said) for call in (SALE, CAPTURE, VOID, REFUND)]
+    outcomes = [PAYPAL.outcome(call, response) for call in (SALE, CAPTURE, VOID, REFUND)]
 
     assert [(outcome.kind, outcome.hint) for outcome in outcomes] == [
         ("NOT_SENT", None),
@@ -307,15 +312,15 @@ def test_what_is_not_there_is_not_executed_and_only_a_payment_that_is_gone_is_al
     ]
 
 
-def test_a_payers_consent_is_asked_for_where_it_is_missing():
-    assert PAYPAL.outcome(SALE, answer(403, issue("CONSENT_NEEDED"))).kind == "ACTION_REQUIRED"
-    refused = PAYPAL.outcome(CAPTURE, answer(403, issue("CONSENT_NEEDED")))
+def test_a_payers_consent_is_requested_where_it_is_missing():
+    assert PAYPAL.outcome(SALE, http_response(403, issue("CONSENT_NEEDED"))).kind == "ACTION_REQUIRED"
+    refused = PAYPAL.outcome(CAPTURE, http_response(403, issue("CONSENT_NEEDED")))
     assert (refused.kind, refused.hint) == ("NOT_SENT", "CONFIG")
 
 
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_key_that_was_used_for_another_request_may_hide_an_execution(status: int):
-    outcome = PAYPAL.outcome(SALE, answer(status, {"name": "DUPLICATE_REQUEST_ID", "message": "used"}))
+    outcome = PAYPAL.outcome(SALE, http_response(status, {"name": "DUPLICATE_REQUEST_ID", "message": "used"}))
 
     assert (outcome.kind, outcome.repeat_is_useless) == ("UNKNOWN", True)
 
@@ -335,52 +340,10 @@ def test_a_key_that_was_used_for_another_request_may_hide_an_execution(status: i
     ],
 )
 def test_a_payment_of_another_amount_currency_or_reference_is_unknown(change: dict[str, Any], code: str):
-    said = sold(**change)
+    response = sold(**change)
 
-    for outcome in (PAYPAL.outcome(SALE, answer(201, said)), PAYPAL.found(SALE, answer(200, said))):
+    for outcome in (
+        PAYPAL.outcome(SALE, http_response(201, response)),
+        PAYPAL.found(SALE, http_response(200, response)),
+    ):
         assert short(outcome) == ("UNKNOWN", code)
-
-
-def test_an_unlisted_status_is_told_as_new():
-    assert PAYPAL.outcome(SALE, answer(201, sold(status="EXPLODED"))).unlisted
-    assert PAYPAL.outcome(SALE, answer(201, order("EXPLODED"))).unlisted
-
-
-def test_an_order_of_another_id_or_reference_is_unknown():
-    another = order("COMPLETED", SALE, captures=[taken()]) | {"id": "8MC585209K746392H"}
-
-    assert short(PAYPAL.outcome(SALE, answer(201, another))) == ("UNKNOWN", "psp_id_mismatch")
-    assert short(PAYPAL.outcome(AUTHORIZE, answer(201, sold()))) == ("UNKNOWN", "reference_mismatch")
-
-
-def test_the_words_of_paypal_are_kept_without_what_must_not_be():
-    said = issue("INSTRUMENT_DECLINED")
-    said["details"][0]["description"] = "card 4111 1111 1111 1111, Bearer A21AAF"
-
-    outcome = PAYPAL.outcome(SALE, answer(422, said))
-
-    assert outcome.detail == "INSTRUMENT_DECLINED, card [digits], [secret], HTTP 422, 90957fca61718"
-
-
-def test_an_id_that_is_mostly_digits_is_an_id_and_a_card_number_is_none():
-    many = sold(id="1JU08902781691411")
-    assert PAYPAL.outcome(SALE, answer(201, many)).psp_id == f"{ORDER}/captures/1JU08902781691411"
-    assert PAYPAL.outcome(SALE, answer(201, sold(id="4111111111111111"))).kind == "UNKNOWN"
-
-
-def test_a_page_may_name_its_order_but_no_card():
-    digits = "0AW2184448108334S"
-    said = order("PAYER_ACTION_REQUIRED") | {"id": digits}
-    said["links"] = [link("payer-action", f"https://www.paypal.com/checkoutnow?token={digits}")]
-    outcome = PAYPAL.outcome(WALLET, answer(200, said))
-    assert outcome.action_url == f"https://www.paypal.com/checkoutnow?token={digits}"
-
-    said["links"] = [link("payer-action", "https://www.paypal.com/?card=4111111111111111")]
-    assert PAYPAL.outcome(WALLET, answer(200, said)).action_url is None
-
-
-def test_an_order_that_the_taking_step_left_as_it_was_is_unknown():
-    """Its link for a payer is there from the beginning."""
-    assert short(PAYPAL.outcome(SALE, answer(200, order("CREATED")))) == ("UNKNOWN", "not_done")
-    assert short(PAYPAL.outcome(SALE, answer(200, order("APPROVED")))) == ("UNKNOWN", "not_done")
-    assert PAYPAL.outcome(WALLET_2, answer(200, order("CREATED"))).kind == "ACTION_REQUIRED"
