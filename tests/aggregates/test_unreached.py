@@ -1,6 +1,6 @@
 """A PSP that nobody could reach: such a try is no attempt, and the payment waits for its time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import uuid4
@@ -28,7 +28,6 @@ from tests.support.payment_stories import replayed
 
 S = OperationState
 HOUR = timedelta(hours=1)
-Says = Callable[[Payment, datetime], tuple[OperationState, dict[str, object]]]
 
 
 def said(made: Payment, state: OperationState, at: datetime, route: Route = ROUTE, **other) -> None:
