@@ -123,7 +123,7 @@ def test_with_json_a_refusal_is_one_document_too(command, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "code", "says"),
-    [(None, 2, "cannot be read"), ("a = ", 78, "is no"), ("speed = 1", 78, "no such field")],
+    [(None, 2, "cannot be read"), ("a = ", 78, "is no"), ("speed = 1", 78, "no field is called speed")],
 )
 def test_a_file_that_an_operator_wrote_is_no_fault_of_the_machine(content, code, says, tmp_path):
     file = tmp_path / "plan.toml"
