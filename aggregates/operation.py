@@ -52,8 +52,8 @@ TRANSITIONS: Final[dict[OperationState, frozenset[OperationState]]] = {
     **dict.fromkeys(ENDED, frozenset()),
 }
 
-# How long after the last response AegisPay queries the PSP again. An operation without any waits for the
-# second of these first: its request may stand in a queue, and a query would make the queue longer.
+# The pauses after the last response before AegisPay queries the PSP again. An operation without any waits for
+# the second of these first: its request may stand in a queue, and a query would make the queue longer.
 QUERY_AFTER: Final = (
     timedelta(seconds=5),
     timedelta(seconds=30),

@@ -321,7 +321,8 @@ RULES: Final = (
         finishes=False,
     ),
     Rule("of_external_move", _is_of_external_move, _take_external_move, finishes=False),
-    # What is out of date, before anything can contradict the record; but a second authorization always does.
+    # Reports that are out of date come before anything can contradict the record; but a second authorization
+    # always does.
     Rule(
         "of_earlier_step",
         lambda received: received.is_of_earlier_step and not received.is_second_authorization,
@@ -340,14 +341,14 @@ RULES: Final = (
         _take_as_unknown,
         finishes=False,  # the rule that takes it as UNKNOWN does
     ),
-    # What contradicts the record comes before every rule that writes into it.
+    # Contradictions come before every rule that writes into the record.
     Rule("conflict", lambda received: find_conflict(received) is not None, _contradict),
     Rule("result_of_confirm", lambda received: received.is_result_of_confirm, _take_query_result),
     # The end of an approved operation, before a webhook of it would count as a mere hint.
     Rule("lapse", lambda received: received.is_lapse, _take_lapse),
     Rule("failure_of_approved", lambda received: received.is_failure_of_approved, _doubt_approval),
     Rule("hint", lambda received: received.is_hint, _query_instead),
-    # What moves the operation.
+    # Reports that move the operation.
     Rule("unreached", lambda received: received.report.state is S.UNREACHED, _wait_unreached),
     Rule("progress", lambda received: received.is_progress, _progress),
     Rule("repeat", lambda received: True, _ignore),

@@ -126,7 +126,7 @@ class Decider:
         reason = loaded.broken
         if reason is None:
             try:
-                # What waited comes before what has just been read: the payment's order is that of the topics.
+                # Records that waited come before those just read: the payment's order is that of the topics.
                 queue = self._store.queue_of(payment_id) if loaded.parked else ()
                 waiting = [self._work(record) for record in queue]
                 if waiting:

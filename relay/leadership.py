@@ -10,8 +10,8 @@ from typing import Final
 
 from psycopg import AsyncConnection
 
-# How long a leader may be stopped: then the server ends its session, and a standby takes the lead. Whatever
-# takes longer without a statement on this connection has to call `stay` in between.
+# The time for which a leader may be stopped: then the server ends its session, and a standby takes the lead.
+# Whatever takes longer without a statement on this connection has to call `stay` in between.
 SILENCE_MAX_S: Final = 5
 
 # Advisory locks are the database's own; several installations may live in it, each in its schema.

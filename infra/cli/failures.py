@@ -31,7 +31,7 @@ def report(error: Exception, *, as_json: bool) -> int | None:
     """Reports a known error and returns its exit code. None: the error is a bug of ours, and nothing was
     printed."""
     if isinstance(error, ExceptionGroup):
-        # Of tasks that ran side by side. One is reported: --json prints one document.
+        # One error is reported of tasks that ran side by side: --json prints one document.
         reported = (report(one, as_json=as_json) for one in error.exceptions)
         return next((code for code in reported if code is not None), None)
     if isinstance(error, Misconfigured):

@@ -334,7 +334,7 @@ class _Runtime:
     # The end
 
     async def _drain(self) -> None:
-        """What is in flight is finished and acknowledged; what was not begun is left to the next owner.
+        """Finishes and acknowledges what is in flight, and leaves the rest to the next owner.
 
         Whatever hangs here, the process is gone in time: a thread sees to it, since the loop may be stuck.
         """

@@ -26,8 +26,9 @@ NAMES: Final = {
     "requests": REQUESTS,
 }
 """Every topic, by its name in infra/kafka/topics.py."""
-# What gets a topic, by the name of the function or class that is called. StuckTimers reads the wakes that the
-# letters name, CommandWorker sends replies; the last three only compare the topics of records with it.
+# The things that get a topic, by the name of the function or class that is called. StuckTimers reads the
+# wakes that the letters name, CommandWorker sends replies; the last three only compare the topics of records
+# with it.
 _READS: Final = {"consumer", "subscribe", "TopicPartition", "partitions_of", "Agent", "StuckTimers"}
 _WRITES: Final = {"send_and_wait", "Publisher", "Inbox", "Timers", "CommandWorker"}
 _COMPARES: Final = {"Decider", "_hold_back", "check_heads"}
