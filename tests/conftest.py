@@ -219,7 +219,7 @@ def owner(environment: Environment) -> Iterator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def new_key(environment: Environment) -> Callable[..., str]:
-    """Makes an API key: of the merchant `demo` with every scope, unless it is told otherwise."""
+    """Makes an API key: of the merchant `demo` with every scope, unless the test sets others."""
 
     def make(merchant_id: str = "demo", scopes: Any = api_keys.SCOPES) -> str:
         with environment.connect("admin") as connection:
@@ -257,7 +257,7 @@ def _local_servers() -> Iterator[Servers]:
 
 
 async def _groups_form(bootstrap: str) -> None:
-    """Kafka makes its topic for them when the first one is asked about; behind the topics of many tests that
+    """Kafka makes its topic for them at the first query for one; behind the topics of many tests that
     takes long."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()

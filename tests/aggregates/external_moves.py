@@ -49,7 +49,7 @@ def say(
 
 
 def shows(made: Payment, balances: Balances, at=LATER + timedelta(seconds=1)) -> None:
-    """The PSP's answer to the question."""
+    """The PSP's response to the query."""
     say(made, S.APPROVED, at, source="query", balances=balances)
 
 
@@ -67,7 +67,7 @@ def canceled(route: Route = ROUTE) -> Payment:
 
 
 def hears(made: Payment, at=LATER, **other) -> None:
-    """A webhook with news of what took the payment."""
+    """A webhook with an update of what took the payment."""
     say(made, S.UNKNOWN, at, source="webhook", code="news", **other)
 
 

@@ -158,8 +158,8 @@ def test_the_attempts_end_at_the_merchants_limit(attempts_max):
 
     assert made.status is Status.FAILED
     assert len(made.attempts) == attempts_max
-    told = "1 was made" if attempts_max == 1 else f"{attempts_max} were made"
-    assert made.pending_events[-1].reason == f"no further attempt because {told}"
+    attempts_made = "1 was made" if attempts_max == 1 else f"{attempts_max} were made"
+    assert made.pending_events[-1].reason == f"no further attempt because {attempts_made}"
 
 
 @pytest.mark.parametrize(
@@ -299,8 +299,8 @@ def test_a_refund_that_is_not_tried_again_says_why(state, attempts_max, why):
     refund = operation_of(made)
     outcomes.take(made, report(refund, state, code="refused"), route, cause())
 
-    said, looked = made.pending_events[-2:]
-    assert (said.operation_id, said.reason) == (refund, f"no further attempt because {why}")
+    ended, looked = made.pending_events[-2:]
+    assert (ended.operation_id, ended.reason) == (refund, f"no further attempt because {why}")
     assert (looked.how, looked.operation_id) == (
         "confirm",
         made.approved_attempt.id,

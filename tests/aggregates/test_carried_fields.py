@@ -38,16 +38,16 @@ def test_the_example_report_differs_from_every_default():
 @pytest.mark.parametrize("record", ["outcome", "report_status", "confirm", "contradict"])
 def test_an_event_made_from_a_report_carries_each_of_its_fields(record: str):
     made = payment()
-    said = full_report(operation_of(made))
+    reported = full_report(operation_of(made))
     more = {"reason": "w"} if record == "contradict" else {}
-    getattr(made, record)(said, cause=cause(NOW + timedelta(seconds=2)), **more)
+    getattr(made, record)(reported, cause=cause(NOW + timedelta(seconds=2)), **more)
 
     event = made.pending_events[-1]
     assert isinstance(event, Reported)
-    assert event.shared() == said.shared()
-    assert event.__dict__.items() >= said.shared().items()
+    assert event.shared() == reported.shared()
+    assert event.__dict__.items() >= reported.shared().items()
     lost = {"balances": None, "again_after_s": None, "signed_before": False}
-    assert asdict(event.report(said.state)) == asdict(said) | lost
+    assert asdict(event.report(reported.state)) == asdict(reported) | lost
 
 
 def test_what_an_event_leaves_out_of_a_report_is_named():

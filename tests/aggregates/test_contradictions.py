@@ -32,8 +32,8 @@ def command(now=LATER):
 
 def say(made: Payment, state: OperationState, hours: float, operation: str | None = None, **other) -> None:
     name, at = operation or operation_of(made), NOW + timedelta(hours=hours)
-    told = made.operations[name]
-    fields = {"psp_id": told.psp_id, "amount_minor": told.amount.minor, "observed_at": at}
+    target = made.operations[name]
+    fields = {"psp_id": target.psp_id, "amount_minor": target.amount.minor, "observed_at": at}
     outcomes.take(made, report(name, state, **fields | other), ROUTE, cause(at))
 
 
@@ -186,7 +186,7 @@ def denied() -> Payment:
 
 
 @pytest.mark.parametrize(
-    ("state", "balances"), [(S.APPROVED, None), (S.UNKNOWN, Balances(1099, None, 0))], ids=["said", "totals"]
+    ("state", "balances"), [(S.APPROVED, None), (S.UNKNOWN, Balances(1099, None, 0))], ids=["state", "totals"]
 )
 def test_a_webhook_that_says_what_the_lookup_says_ends_the_freeze_of_one_that_denied_it(state, balances):
     made = denied()
@@ -196,7 +196,7 @@ def test_a_webhook_that_says_what_the_lookup_says_ends_the_freeze_of_one_that_de
     assert not made.frozen
 
 
-def test_another_look_up_does_not_answer_a_webhook_that_denied_the_one_before():
+def test_another_lookup_does_not_settle_a_webhook_that_denied_the_one_before():
     made = denied()
     webhook(made, S.UNKNOWN, 3)
 
@@ -243,7 +243,7 @@ def test_a_refund_of_too_much_that_failed_ends_the_freeze_of_the_broken_sum():
     assert (made.totals.refunded, made.frozen) == (1000, False)
 
 
-def test_an_operators_word_on_what_failed_ends_the_freeze_of_the_broken_sum():
+def test_an_operators_decision_on_what_failed_ends_the_freeze_of_the_broken_sum():
     made = captured(WEBHOOK_ONLY)
     sale = made.approved_attempt.id
     for hours, minor in ((1, 1000), (2, 400)):

@@ -25,11 +25,11 @@ LATER = NOW + timedelta(minutes=1)
 
 
 def say(made, state="opened", amount_minor=1099, after_s=0, **other):
-    """By the PSP's clock so many seconds after the first word; heard a day later."""
+    """By the PSP's clock so many seconds after the first word; received_at a day later."""
     at = NOW + timedelta(seconds=after_s)
-    heard = NOW + timedelta(days=1)
-    told = word(made, state, amount_minor, reported_at=at, observed_at=heard, **other)
-    disputes.take(made, told, cause(heard, uuid4()))
+    received_at = NOW + timedelta(days=1)
+    dispute = word(made, state, amount_minor, reported_at=at, observed_at=received_at, **other)
+    disputes.take(made, dispute, cause(received_at, uuid4()))
 
 
 def decide(made, decision, amount_minor=None, *, now=LATER + timedelta(days=2), dispute_id="dp_1"):
@@ -94,7 +94,7 @@ def test_a_later_word_changes_the_amount_and_no_refund_of_the_difference_goes_ou
         (("inquiry", "closed", "opened"), 0),
     ],
 )
-def test_the_last_word_stands_whatever_was_said_before(words, refundable):
+def test_the_last_report_stands_whatever_came_before(words, refundable):
     made = captured()
     for number, state in enumerate(words):
         say(made, state, after_s=number)
@@ -104,15 +104,15 @@ def test_the_last_word_stands_whatever_was_said_before(words, refundable):
 
 @pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_in_whatever_order_the_webhooks_come_the_psps_clock_decides(order):
-    said = [("opened", 400), ("opened", 1099), ("lost", 1099), ("won", 1099)]
+    sequence = [("opened", 400), ("opened", 1099), ("lost", 1099), ("won", 1099)]
     made = captured()
     for number in order:
-        say(made, *said[number], after_s=number)
+        say(made, *sequence[number], after_s=number)
 
     assert (made.disputes["dp_1"].state, made.totals.refundable) == ("won", 1099)
 
 
-def test_a_word_that_says_nothing_new_still_outlives_an_older_one():
+def test_a_report_of_nothing_new_still_outlives_an_older_one():
     made = captured()
     say(made, "won", after_s=5)
     say(made, "won", after_s=9)
@@ -141,10 +141,10 @@ def test_a_clock_that_is_ahead_of_ours_keeps_no_later_word_out():
 
 def test_the_same_messages_again_in_their_order_add_nothing():
     made = captured()
-    told = [word(made, "opened", amount, observed_at=NOW) for amount in (400, 1099)]
-    causes = [cause(NOW, uuid4()) for _ in told]
+    reports = [word(made, "opened", amount, observed_at=NOW) for amount in (400, 1099)]
+    causes = [cause(NOW, uuid4()) for _ in reports]
     for _ in range(2):
-        for one, of in zip(told, causes, strict=True):
+        for one, of in zip(reports, causes, strict=True):
             disputes.take(made, one, of)
 
     assert len([event for event in made.pending_events if event.TOPIC == "payment.dispute_changed.v1"]) == 2
@@ -201,7 +201,7 @@ def test_what_else_contradicts_the_record_outlives_a_dispute_that_was_won():
     assert made.frozen
 
 
-def test_a_dispute_that_outruns_our_own_answer_freezes_only_until_that_comes():
+def test_a_dispute_that_outruns_our_own_response_freezes_only_until_that_comes():
     made = payment()
     say(made)
     assert made.frozen
@@ -313,8 +313,8 @@ def taken_after_cancel(state: str, amount_minor: int):
     outcomes.take(made, report(sale, S.UNKNOWN, psp_id=None), ROUTE, cause(LATER))
     merchant_commands.cancel(made, cause(LATER, uuid4(), fingerprint="content"))
     say(made, state, amount_minor)
-    answer = report(sale, S.APPROVED, source="query", observed_at=NOW + timedelta(days=2))
-    outcomes.take(made, answer, ROUTE, cause(NOW + timedelta(days=2)))
+    reported = report(sale, S.APPROVED, source="query", observed_at=NOW + timedelta(days=2))
+    outcomes.take(made, reported, ROUTE, cause(NOW + timedelta(days=2)))
     return made
 
 
@@ -366,7 +366,7 @@ def test_an_old_word_that_is_sent_again_with_a_later_date_gives_nothing_back_and
 @pytest.mark.parametrize(
     ("state", "amount", "after_s"), [("lost", 1099, 9), ("won", 1099, 1), ("opened", 1099, 0)]
 )
-def test_an_old_word_that_says_what_stands_or_comes_with_its_own_date_is_nothing(state, amount, after_s):
+def test_an_old_report_that_repeats_what_stands_or_has_its_own_date_changes_nothing(state, amount, after_s):
     made = lost_again()
     events = len(made.pending_events)
 

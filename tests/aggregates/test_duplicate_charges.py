@@ -25,10 +25,10 @@ S = OperationState
 def test_two_reported_charges_are_both_looked_up_and_nothing_is_given_back_yet():
     made, first, second = twice_charged()
 
-    asked = [
+    queries = [
         event for event in made.pending_events if type(event).TOPIC == "operation.follow_up_requested.v1"
     ]
-    assert [(event.operation_id, event.how) for event in asked] == [(first, "confirm"), (second, "confirm")]
+    assert [(event.operation_id, event.how) for event in queries] == [(first, "confirm"), (second, "confirm")]
     assert made.frozen
     assert (made.status, made.totals.captured) == (Status.CAPTURED, 1099)
 
@@ -65,8 +65,8 @@ def test_a_duplicate_charge_that_a_dispute_has_taken_is_not_refunded_on_top(stat
 def dispute(made: Payment, state: DisputeState, amount_minor: int = 1099) -> None:
     """Of the first attempt; each word a second later than the one before."""
     first, now = next(iter(made.operations)), NOW + timedelta(seconds=made.version)
-    said = word(made, state, amount_minor, operation_id=first, observed_at=now)
-    disputes.take(made, said, cause(now, uuid4()))
+    dispute_report = word(made, state, amount_minor, operation_id=first, observed_at=now)
+    disputes.take(made, dispute_report, cause(now, uuid4()))
 
 
 @pytest.mark.parametrize("state", ["opened", "lost"])

@@ -117,7 +117,7 @@ def test_a_timed_void_that_a_freeze_held_back_starts_once_the_freeze_is_over(fro
     assert made.operations[operation_of(made)].timed
 
 
-def test_where_there_is_no_void_the_psp_is_asked_until_it_has_released_it():
+def test_where_there_is_no_void_the_psp_is_queried_until_it_has_released_it():
     made = over(WHOLE)
     assert (made.status, made.frozen, made.approved_attempt.confirming) == (Status.AUTHORIZED, False, True)
 
@@ -125,7 +125,7 @@ def test_where_there_is_no_void_the_psp_is_asked_until_it_has_released_it():
     assert (made.status, made.totals.released) == (Status.EXPIRED, 1099)
 
 
-def test_where_nobody_can_be_asked_a_hold_that_stands_freezes_the_payment():
+def test_where_the_psp_cannot_be_queried_a_hold_that_stands_freezes_the_payment():
     made = over(WEBHOOK_ONLY)
     say(made, S.DECLINED_HARD, OVER + timedelta(seconds=1), operation=operation_of(made), source="webhook")
 
@@ -228,7 +228,7 @@ def test_a_sale_of_an_order_that_holds_nothing_ends_at_once():
     assert made.status is Status.EXPIRED
 
 
-def test_a_failure_that_is_told_again_does_not_end_a_sale_that_still_holds():
+def test_a_failure_that_is_reported_again_does_not_end_a_sale_that_still_holds():
     made = capture_refused()
     again = {"source": "webhook", "code": "capture_failed", "psp_id": "adyen_p"}
 
@@ -249,7 +249,7 @@ def test_a_sale_that_is_declined_after_a_challenge_holds_nothing_and_has_failed(
     assert made.status is Status.FAILED
 
 
-def test_a_hold_whose_cancel_has_no_answer_stays_in_doubt_until_an_operator_is_called():
+def test_a_hold_whose_cancel_has_no_response_stays_in_doubt_until_an_operator_is_called():
     made = capture_refused()
     now = LATER
     while now < NOW + timedelta(days=2):
@@ -262,21 +262,21 @@ def test_a_hold_whose_cancel_has_no_answer_stays_in_doubt_until_an_operator_is_c
 
 
 def capture_doubted(how: str) -> Payment:
-    """A sale in steps that an operator has to look at: what our capture did is not known, or was told
+    """A sale in steps that an operator has to look at: what our capture did is not known, or was reported
     twice."""
     made = authorized_sale()
     name = operation_of(made)
-    if how == "without an answer":
+    if how == "without a response":
         say(made, S.UNKNOWN, NOW + timedelta(seconds=2), name, source="query", step="3", psp_id=None)
         return made
-    told = {"source": "webhook", "psp_id": "adyen_p"}
-    say(made, S.APPROVED, NOW + timedelta(seconds=2), name, **told)
-    say(made, S.DECLINED_HARD, NOW + timedelta(seconds=3), name, code="capture_failed", **told)
+    fields = {"source": "webhook", "psp_id": "adyen_p"}
+    say(made, S.APPROVED, NOW + timedelta(seconds=2), name, **fields)
+    say(made, S.DECLINED_HARD, NOW + timedelta(seconds=3), name, code="capture_failed", **fields)
     assert made.frozen
     return made
 
 
-@pytest.mark.parametrize("how", ["without an answer", "failed after it was told"])
+@pytest.mark.parametrize("how", ["without a response", "failed after it was reported"])
 @pytest.mark.parametrize(
     "later", [timedelta(hours=1), timedelta(days=2)], ids=["soon", "once it has expired"]
 )
@@ -293,7 +293,7 @@ def test_where_an_operator_says_not_charged_of_a_sale_its_hold_is_released_befor
 
 
 def test_a_hold_that_the_psp_does_not_say_it_released_is_an_operators_to_end():
-    made = capture_doubted("failed after it was told")
+    made = capture_doubted("failed after it was reported")
     resolve(made, operation_of(made), "not_charged")
 
     timers.wake(made, SALE_IN_STEPS, cause(made.next_wake_at(LATER)))
@@ -323,7 +323,7 @@ def test_a_void_that_the_psp_turned_into_a_refund_is_recorded_as_taken_and_given
 
 
 @pytest.mark.parametrize(("decision", "frozen"), [("charged", True), ("not_charged", False)])
-def test_after_an_operators_word_on_a_void_the_psp_is_asked_how_the_payment_stands(decision, frozen):
+def test_after_an_operators_decision_on_a_void_the_psp_is_queried_how_the_payment_stands(decision, frozen):
     made = voided_beside_a_capture()
     say(made, S.UNKNOWN, operation=operation_of(made), source="query", psp_id=None, code="captured")
 

@@ -1,4 +1,4 @@
-"""What a colleague, or the PSP itself, did to a payment: asked about once, recorded once, or frozen for an
+"""Moves that a colleague, or the PSP itself, made of a payment: queried once, recorded once, or frozen for an
 operator."""
 
 from datetime import timedelta
@@ -52,7 +52,7 @@ def test_a_capture_made_externally_is_recorded_and_may_be_refunded(minor, status
     assert made.totals.refunding == minor
 
 
-def test_the_same_news_again_adds_nothing_but_a_question():
+def test_the_same_webhook_again_adds_nothing_but_a_query():
     made = authorized()
     for hours in (1, 2, 3):
         hears(made, NOW + timedelta(hours=hours))
@@ -62,7 +62,7 @@ def test_the_same_news_again_adds_nothing_but_a_question():
     assert (made.totals.captured, len(made.operations)) == (1099, 2)
 
 
-def test_a_webhook_that_shows_what_is_recorded_asks_nothing():
+def test_a_webhook_that_shows_what_is_recorded_queries_nothing():
     made = captured()
 
     say(made, S.APPROVED, source="webhook", balances=Balances(1099, 0, 0))
@@ -71,7 +71,7 @@ def test_a_webhook_that_shows_what_is_recorded_asks_nothing():
     assert questions(made) == []
 
 
-def test_a_webhook_from_before_our_refund_asks_nothing():
+def test_a_webhook_from_before_our_refund_queries_nothing():
     made = captured()
     merchant_commands.refund(made, 500, command(), reason=None)
     say(made, S.APPROVED, operation=operation_of(made))
@@ -108,7 +108,7 @@ def test_a_refund_of_ours_under_way_is_not_taken_for_an_external_one():
 
     shows(made, Balances(1099, 400, 0))
     assert (made.totals.refunded, made.totals.refunding, len(made.operations)) == (0, 400, 2)
-    assert made.approved_attempt.confirming  # it is asked again until that is certain
+    assert made.approved_attempt.confirming  # it is queried again until that is certain
 
     say(made, S.DECLINED_HARD, LATER + timedelta(seconds=2), operation=refund)
     shows(made, Balances(1099, 400, 0), LATER + timedelta(seconds=3))
@@ -168,7 +168,7 @@ def test_less_than_is_recorded_freezes_the_payment():
     assert (made.status, made.frozen) == (Status.CAPTURED, True)
 
 
-def test_an_answer_from_before_our_own_capture_says_nothing():
+def test_a_response_from_before_our_own_capture_reports_nothing():
     made = authorized()
     hears(made, NOW + timedelta(minutes=1))
     merchant_commands.capture(made, None, command(NOW), final=False)
@@ -219,7 +219,7 @@ def test_a_refund_for_which_too_little_is_left_is_not_repeated_and_what_is_missi
     assert made.operations[operation_of(made)].psp_id == "re_by_hand"
 
 
-def test_a_refund_of_the_same_amount_made_externally_shows_in_the_answer_to_ours():
+def test_a_refund_of_the_same_amount_made_externally_shows_in_the_response_to_ours():
     made = captured()
     merchant_commands.refund(made, 400, command(), reason=None)
     ours = operation_of(made)
@@ -243,7 +243,7 @@ def test_an_external_refund_is_seen_though_the_psp_does_not_count_ours_yet():
     assert questions(made) == ["confirm"]
 
 
-def test_an_answer_to_our_refund_that_shows_only_ours_or_is_a_stored_one_asks_nothing():
+def test_a_response_to_our_refund_that_shows_only_ours_or_is_a_stored_one_queries_nothing():
     made = captured()
     for minor, name in ((400, "re_1"), (300, "re_2")):
         merchant_commands.refund(made, minor, command(), reason=None)
@@ -253,7 +253,7 @@ def test_an_answer_to_our_refund_that_shows_only_ours_or_is_a_stored_one_asks_no
     assert (questions(made), made.frozen) == ([], False)
 
 
-def test_a_webhook_that_names_another_charge_of_the_same_amount_is_asked_about():
+def test_a_webhook_that_names_another_charge_of_the_same_amount_is_queried():
     made = captured()
     for psp_id in (made.approved_attempt.psp_id, None):
         say(made, S.UNKNOWN, source="webhook", psp_id=psp_id, balances=Balances(1099, None, 0))
@@ -303,7 +303,7 @@ def test_a_capture_elsewhere_of_a_cancelled_payment_is_recorded_and_frozen():
     assert (made.totals.captured, made.frozen) == (1099, True)
 
 
-def test_a_psp_that_cannot_be_asked_is_taken_at_its_word_once():
+def test_a_psp_that_cannot_be_queried_is_believed_once():
     made = authorized(WEBHOOK_ONLY)
     capture = Balances(moves=(Move("capture", "adyen_c", 900),))
     refund = Balances(moves=(Move("refund", "adyen_r", 400),))
@@ -326,7 +326,7 @@ def test_what_moved_before_the_payment_is_known_to_hold_anything_freezes_it():
     assert (made.totals.captured, made.frozen) == (1099, True)
 
 
-def test_a_question_that_is_never_answered_calls_an_operator():
+def test_a_query_without_a_response_calls_an_operator():
     made = authorized()
     hears(made)
     now = LATER

@@ -49,8 +49,8 @@ def test_what_a_dispute_took_of_a_duplicate_charge_is_no_refund_of_the_other():
     second = operation_of(made)
     for name, source in ((second, "call"), (first, "webhook")):
         at = NOW + timedelta(minutes=2)
-        said = report(name, psp_id=f"pi_{name[-1]}", source=source, observed_at=at)
-        outcomes.take(made, said, ORDERS, cause(at))
+        reported = report(name, psp_id=f"pi_{name[-1]}", source=source, observed_at=at)
+        outcomes.take(made, reported, ORDERS, cause(at))
     resolution.resolve(made, first, "charged", None, evidence="-", who="ada", cause=command())
     say(made, S.APPROVED, operation=operation_of(made), at=LATER)
     hears(made, operation=second)
@@ -93,13 +93,13 @@ def test_beside_a_refund_of_ours_what_passes_it_is_external():
     assert not made.frozen
 
 
-def answers(made: Payment) -> list[tuple[str, int | None, int | None]]:
-    told = [e for e in made.pending_events if type(e).TOPIC == "operation.status_reported.v1"]
-    return [(event.reported_state, event.captured_minor, event.refunded_minor) for event in told]
+def statuses_reported(made: Payment) -> list[tuple[str, int | None, int | None]]:
+    events = [e for e in made.pending_events if type(e).TOPIC == "operation.status_reported.v1"]
+    return [(event.reported_state, event.captured_minor, event.refunded_minor) for event in events]
 
 
 @pytest.mark.parametrize("kind", ["capture", "refund"])
-def test_each_answer_is_an_event_while_ours_is_under_way_and_the_other_hands_move_is_recorded_after_it(kind):
+def test_each_report_is_an_event_while_ours_is_under_way_and_the_external_move_is_recorded_after_it(kind):
     made = authorized() if kind == "capture" else captured()
     if kind == "capture":
         merchant_commands.capture(made, None, command(), final=True)
@@ -112,7 +112,7 @@ def test_each_answer_is_an_event_while_ours_is_under_way_and_the_other_hands_mov
 
     say(made, S.UNKNOWN, LATER + timedelta(seconds=2), source="query", code="http_500")
     shows(made, shown, LATER + timedelta(seconds=9))
-    assert answers(made) == [("UNKNOWN", None, None), ("APPROVED", 1099, shown.refunded_minor)]
+    assert statuses_reported(made) == [("UNKNOWN", None, None), ("APPROVED", 1099, shown.refunded_minor)]
     assert not any(operation.external for operation in made.operations.values())
 
     say(made, S.DECLINED_HARD, LATER + timedelta(seconds=20), ours, source="call", psp_id=None)

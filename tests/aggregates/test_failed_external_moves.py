@@ -122,7 +122,7 @@ def test_a_refund_under_way_is_not_taken_for_one_that_failed():
     assert made.frozen, "either may be the one that failed"
 
 
-def test_where_nobody_can_be_asked_the_webhook_takes_back_and_the_next_one_makes_it_again():
+def test_where_the_psp_cannot_be_queried_the_webhook_takes_back_and_the_next_one_makes_it_again():
     made = captured(WEBHOOK_ONLY)
     refund = Balances(moves=(Move("refund", "adyen_r", 400),))
     hears(made, balances=refund)
@@ -133,7 +133,7 @@ def test_where_nobody_can_be_asked_the_webhook_takes_back_and_the_next_one_makes
         say(made, S.DECLINED_HARD, failed_at, move, source="webhook", code="refund_failed", psp_id=None)
         assert (made.status, made.totals.refunded, made.frozen) == (Status.CAPTURED, 0, False)
         hears(made, LATER, balances=refund)
-        assert made.totals.refunded == 0, "the first webhook, which comes again, says nothing new"
+        assert made.totals.refunded == 0, "the first webhook, which comes again, reports nothing new"
         hears(made, failed_at + timedelta(hours=1), balances=refund)
         assert made.totals.refunded == 400
 
@@ -196,7 +196,7 @@ def test_what_a_webhook_says_has_failed_of_a_cancelled_payment_is_given_back_by_
     assert (made.totals.refunded, made.totals.refunding) == (0, 1099)
 
 
-def test_an_operators_word_that_a_refund_elsewhere_failed_lets_us_give_back_a_cancelled_payment():
+def test_an_operators_decision_that_a_refund_elsewhere_failed_lets_us_give_back_a_cancelled_payment():
     made = given_back_of_a_canceled(WEBHOOK_ONLY)
     resolve(made, operation_of(made), "not_charged")
     resolve(made, "nothing-s9", "not_charged")
@@ -204,7 +204,7 @@ def test_an_operators_word_that_a_refund_elsewhere_failed_lets_us_give_back_a_ca
     assert (made.totals.refunded, made.totals.refunding) == (0, 1099)
 
 
-def test_what_was_done_externally_before_the_authorization_had_its_answer_is_recorded_once_it_has():
+def test_what_was_done_externally_before_the_authorization_had_its_response_is_recorded_once_it_has():
     made = payment(WEBHOOK_ONLY, capture="manual")
     name = operation_of(made)
     moves = (Move("refund", "adyen_r", 400), Move("capture", "adyen_c", 900))
@@ -230,7 +230,7 @@ def test_what_was_done_externally_to_what_is_then_declined_freezes_the_payment()
     assert (made.totals.captured, made.frozen) == (900, False)
 
 
-def test_what_was_done_externally_while_our_capture_is_under_way_is_weighed_when_that_has_its_answer():
+def test_what_was_done_externally_while_our_capture_is_under_way_is_weighed_when_that_has_its_response():
     made = authorized(WEBHOOK_ONLY)
     merchant_commands.capture(made, None, command(NOW), final=False)
     capture = operation_of(made)

@@ -33,7 +33,7 @@ def command(now=LATER):
 
 
 def say(made: Payment, state: OperationState = S.APPROVED, operation: str | None = None, **other) -> None:
-    """Of the newest operation, or of a named one: about all that was asked for."""
+    """Of the newest operation, or of a named one: about all that was requested."""
     name = operation or operation_of(made)
     fields = {"amount_minor": made.operations[name].amount.minor, "psp_id": f"psp_{name}"} | other
     outcomes.take(made, report(name, state, **fields), ROUTE, cause(LATER))
@@ -317,7 +317,7 @@ def test_what_was_captured_cannot_be_cancelled():
 # The customer's return
 
 
-def test_the_customers_return_makes_the_psp_be_asked_at_once():
+def test_the_customers_return_queries_the_psp_at_once():
     made = payment()
     say(made, S.ACTION_REQUIRED)
     merchant_commands.customer_returned(made, None, command())
@@ -327,7 +327,7 @@ def test_the_customers_return_makes_the_psp_be_asked_at_once():
     assert made.status is Status.CAPTURED
 
 
-def test_a_return_after_the_psp_has_told_asks_nothing():
+def test_a_return_after_the_psp_has_reported_queries_nothing():
     made = payment()
     say(made, S.ACTION_REQUIRED)
     say(made, S.APPROVED, source="webhook")

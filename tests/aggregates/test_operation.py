@@ -85,8 +85,8 @@ def test_an_unanswered_operation_is_asked_after_half_a_minute_and_an_unknown_one
 def test_the_questions_become_rarer_and_never_stop():
     waiting = operation(OperationState.UNKNOWN)
     gaps = []
-    for asked in range(10):
-        waiting.queries = asked
+    for queries in range(10):
+        waiting.queries = queries
         gaps.append(waiting.next_follow_up_at() - NOW)
 
     assert gaps[: len(QUERY_AFTER)] == list(QUERY_AFTER)
@@ -136,14 +136,14 @@ def test_a_challenge_is_ended_when_it_was_seen_open_after_its_time_or_nobody_wan
     assert waiting.choose_follow_up(NOW + after, frozen=False, canceled=canceled)[0] == how
 
 
-def test_a_challenge_is_looked_at_when_its_time_is_over_however_rarely_it_is_asked_for():
+def test_a_challenge_is_looked_at_when_its_time_is_over_however_rarely_it_is_queried():
     waiting = operation(OperationState.ACTION_REQUIRED, action_until=NOW + timedelta(minutes=1))
     waiting.queries = 5
 
     assert waiting.next_follow_up_at() == NOW + timedelta(minutes=1)
 
 
-def test_a_challenge_that_ran_out_and_cannot_be_ended_is_asked_about_by_the_schedule():
+def test_a_challenge_that_ran_out_and_cannot_be_ended_is_queried_by_the_schedule():
     waiting = operation(OperationState.ACTION_REQUIRED, action_until=NOW + timedelta(minutes=1))
     waiting.last_update_at = NOW + timedelta(minutes=1)
     waiting.queries = 1

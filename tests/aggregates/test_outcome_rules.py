@@ -49,7 +49,7 @@ def say(made: Payment, state: OperationState, **other) -> None:
     outcomes.take(made, report(operation_of(made), state, **other), ROUTE, cause(NOW))
 
 
-def told() -> Payment:
+def left_to_webhooks() -> Payment:
     """Authorized at a PSP without a status API."""
     return authorized(WEBHOOK_ONLY)
 

@@ -32,8 +32,8 @@ def say(made: Payment, state: OperationState = S.APPROVED, now=NOW, **other) -> 
     outcomes.take(made, report(operation_of(made), state, **other), ROUTE, cause(now))
 
 
-def challenged(**asked) -> Payment:
-    made = payment(**asked)
+def challenged(**fields) -> Payment:
+    made = payment(**fields)
     say(made, S.ACTION_REQUIRED, psp_id="pi_1", action_url="https://psp/3ds")
     return made
 
@@ -155,7 +155,7 @@ def test_a_decline_by_webhook_is_a_hint_that_asks_the_psp_and_starts_nothing(sta
     assert made.status is Status.PROCESSING
 
 
-def test_a_webhook_that_comes_before_the_answer_captures_the_payment_once():
+def test_a_webhook_that_comes_before_the_response_captures_the_payment_once():
     made = payment()
     say(made, source="webhook")
     say(made, source="call")
@@ -173,7 +173,7 @@ def test_a_cancel_that_was_done_after_the_approval_has_released_the_authorizatio
 
 
 @pytest.mark.parametrize(("state", "status"), [(S.APPROVED, Status.AUTHORIZED), (S.EXPIRED, Status.EXPIRED)])
-def test_an_approval_beside_a_cancel_without_an_answer_is_looked_up_once_that_is_over(state, status):
+def test_an_approval_beside_a_cancel_without_a_response_is_looked_up_once_that_is_over(state, status):
     made = cancel_sent()
     say(made, S.UNKNOWN, NOW_OVER, step="x", source="call", observed_at=NOW_OVER)
     say(made, now=NOW_OVER, source="query", observed_at=NOW_OVER + timedelta(seconds=5))
@@ -184,7 +184,7 @@ def test_an_approval_beside_a_cancel_without_an_answer_is_looked_up_once_that_is
     assert made.pending_events[-1].how == "confirm"
     first = made.pending_events[-1].reason
     at = made.next_wake_at(at)
-    timers.wake(made, ROUTE, cause(at))  # the first answer was lost
+    timers.wake(made, ROUTE, cause(at))  # the first response was lost
     assert (made.pending_events[-1].how, made.pending_events[-1].reason) == ("confirm", first)
     say(made, state, at, source="query", observed_at=at, code="canceled")
 
@@ -248,7 +248,7 @@ def test_a_challenge_that_stays_open_although_it_was_to_end_is_in_doubt_and_told
     assert made.attempts[0].escalated
 
 
-def test_an_open_challenge_of_before_it_was_told_to_end_says_nothing():
+def test_an_open_challenge_of_before_its_cancel_was_sent_reports_nothing():
     made = cancel_sent()
     made.collect_events()
     say(made, S.ACTION_REQUIRED, NOW_OVER, observed_at=NOW)

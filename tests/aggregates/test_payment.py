@@ -173,10 +173,10 @@ def test_a_wake_leaves_nothing_due_and_a_payment_under_way_always_has_a_timer(st
         retry.operation.state is OperationState.APPROVED for retry in made.retries.values()
     )
     # Once an operator was called, what only a webhook can end waits for either.
-    told = any(o.webhook_only and o.escalated for o in made.operations.values())
+    left_to_webhooks = any(o.webhook_only and o.escalated for o in made.operations.values())
     if (
         not made.frozen
-        and not told
+        and not left_to_webhooks
         and made.status in {Status.PROCESSING, Status.REQUIRES_ACTION, Status.IN_DOUBT}
     ):
         assert wake_at is not None

@@ -50,7 +50,7 @@ def _captured_in_parts(*amounts: int) -> tuple[Payment, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "parts"),
+    ("requested", "parts"),
     [
         # One that has just so much goes before the first that has enough.
         (300, [(2, 300)]),
@@ -62,15 +62,17 @@ def _captured_in_parts(*amounts: int) -> tuple[Payment, list[str]]:
         (None, [(0, 400), (2, 300), (1, 99)]),
     ],
 )
-def test_a_refund_is_split_over_the_captures_that_it_needs(asked: int | None, parts: list[tuple[int, int]]):
+def test_a_refund_is_split_over_the_captures_that_it_needs(
+    requested: int | None, parts: list[tuple[int, int]]
+):
     made, captures = _captured_in_parts(400, 99, 300)
     before = len(made.operations)
 
-    merchant_commands.refund(made, asked, cause(), reason="returned")
+    merchant_commands.refund(made, requested, cause(), reason="returned")
 
     started = list(made.operations.values())[before:]
     assert [(captures.index(one.target), one.amount.minor) for one in started] == parts
-    assert made.totals.refundable == 799 - (asked or 799)
+    assert made.totals.refundable == 799 - (requested or 799)
 
 
 def test_of_a_split_refund_each_part_ends_by_itself_and_what_failed_is_refundable_again():
@@ -79,8 +81,8 @@ def test_of_a_split_refund_each_part_ends_by_itself_and_what_failed_is_refundabl
     first, second = list(made.operations)[-2:]
 
     for name, state, minor in ((first, S.APPROVED, 400), (second, S.DECLINED_HARD, 300)):
-        told = report(name, state, psp_id=f"refunds/{minor}", amount_minor=minor)
-        outcomes.take(made, told, ORDERS, cause())
+        reported = report(name, state, psp_id=f"refunds/{minor}", amount_minor=minor)
+        outcomes.take(made, reported, ORDERS, cause())
 
     assert (made.status, made.totals.refunded, made.totals.refundable) == (
         Status.PARTIALLY_REFUNDED,
@@ -106,7 +108,7 @@ def test_a_refund_of_an_authorization_says_how_much_of_it_was_captured():
 
 def _refuse_for_now(made: Payment, at: datetime, again_after_s: int) -> None:
     """The newest operation."""
-    said = report(
+    reported = report(
         operation_of(made),
         S.NOT_SENT,
         code="not_now",
@@ -116,7 +118,7 @@ def _refuse_for_now(made: Payment, at: datetime, again_after_s: int) -> None:
         observed_at=at,
         again_after_s=again_after_s,
     )
-    outcomes.take(made, said, ROUTE, cause(at))
+    outcomes.take(made, reported, ROUTE, cause(at))
 
 
 def _refused_for_now(made: Payment, at: datetime, again_after_s: int) -> datetime:
@@ -159,7 +161,7 @@ def test_what_is_refused_for_the_moment_ends_with_its_time():
     assert made.totals.refundable == 1099
 
 
-def test_a_psp_that_captures_all_or_nothing_is_not_asked_for_a_part():
+def test_a_psp_that_captures_all_or_nothing_gets_no_request_for_a_part():
     made = authorized(WHOLE)
 
     with pytest.raises(Refused, match="partial_capture_not_available"):
@@ -169,7 +171,7 @@ def test_a_psp_that_captures_all_or_nothing_is_not_asked_for_a_part():
 
 
 @pytest.mark.parametrize("ask", [merchant_commands.void, merchant_commands.cancel])
-def test_a_psp_without_a_void_is_not_asked_for_one_and_the_refusal_says_when_it_ends(ask):
+def test_a_psp_without_a_void_gets_no_request_for_one_and_the_refusal_says_when_it_ends(ask):
     made = authorized(WHOLE)
     before = made.version
 
@@ -186,7 +188,7 @@ def test_a_token_that_names_its_gateway_reaches_it_without_the_name():
     assert made.pending_events[-1].payment_method == "8416"
 
 
-def test_what_cannot_be_asked_is_repeated_by_hand_and_closed_only_once_an_operator_was_called():
+def test_what_cannot_be_queried_is_repeated_by_hand_and_closed_only_once_an_operator_was_called():
     made = captured(WEBHOOK_ONLY)
     merchant_commands.refund(made, None, cause(), reason=None)
     say(made, S.UNKNOWN, WEBHOOK_ONLY, psp_id=None)

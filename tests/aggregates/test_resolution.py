@@ -70,7 +70,7 @@ def test_what_was_taken_of_a_cancelled_payment_and_cannot_be_given_back_is_an_op
     assert (made.status, made.frozen) == (ends, False)
 
 
-def test_two_charges_are_looked_up_again_soon_however_often_was_asked_before():
+def test_two_charges_are_looked_up_again_soon_however_often_they_were_queried_before():
     made = payment(TWO_ACCOUNTS)
     first = operation_of(made)
     made.operations[first].queries = 6
@@ -102,7 +102,7 @@ def test_what_an_operator_says_was_executed_is_not_tried_again(what):
     assert not made.frozen
 
 
-def test_an_operators_word_prolongs_no_authorization():
+def test_an_operators_decision_prolongs_no_authorization():
     made = authorized()
     until, name = made.authorization_until, operation_of(made)
     say(made, name, S.PROVEN_ABSENT, source="query")
@@ -161,7 +161,7 @@ def test_an_operators_second_charge_is_a_duplicate_and_is_given_back():
     assert not made.frozen
 
 
-def test_what_was_taken_in_spite_of_a_cancel_is_given_back_when_the_person_is_done():
+def test_what_was_taken_in_spite_of_a_cancel_is_given_back_when_the_operator_is_done():
     made = payment()
     name = operation_of(made)
     merchant_commands.cancel(made, command())
@@ -177,7 +177,7 @@ def test_what_was_taken_in_spite_of_a_cancel_is_given_back_when_the_person_is_do
 
 
 def refusal(made: Payment, operation: str, decision: str, amount_minor: int | None = None) -> Refused:
-    """Which records nothing and says how the payment stands."""
+    """Which records nothing and shows how the payment stands."""
     version = made.version
     with pytest.raises(Refused) as refused:
         resolve(made, operation, decision, amount_minor)
@@ -209,7 +209,7 @@ def doubtful(kind: str) -> Payment:
         ("refund", 499, "500 and nothing else"),
     ],
 )
-def test_an_operator_cannot_say_that_more_was_executed_than_was_asked_for(kind, amount, allowed):
+def test_an_operator_cannot_say_that_more_was_executed_than_was_requested(kind, amount, allowed):
     made = doubtful(kind)
 
     no = refusal(made, operation_of(made), "charged", amount)
@@ -356,7 +356,7 @@ def test_a_charge_is_not_undone_while_another_attempt_may_still_charge(capture, 
 # Questions
 
 
-def test_the_psp_can_be_asked_at_once_but_not_again_and_again():
+def test_the_psp_can_be_queried_at_once_but_not_again_and_again():
     made = payment()
     say(made, operation_of(made), S.UNKNOWN)
     with pytest.raises(Refused, match="queried_just_now") as refused:
@@ -367,7 +367,7 @@ def test_the_psp_can_be_asked_at_once_but_not_again_and_again():
     assert made.pending_events[-1].how == "query"
 
 
-def test_where_nothing_is_in_doubt_nothing_is_asked():
+def test_where_nothing_is_in_doubt_nothing_is_queried():
     made = payment()
     say(made, operation_of(made))
 

@@ -8,9 +8,9 @@ from aggregates.status import BY_OPERATOR, TRANSITIONS, Flags, OperationAmounts,
 S = OperationState
 
 
-def part(kind, state=S.APPROVED, asked=100, approved=None, *, final=False, duplicate_charge=False):
-    approved = (asked if state is S.APPROVED else 0) if approved is None else approved
-    return OperationAmounts(kind, state, asked, approved, final, duplicate_charge, may_be_disputed=False)
+def part(kind, state=S.APPROVED, requested=100, approved=None, *, final=False, duplicate_charge=False):
+    approved = (requested if state is S.APPROVED else 0) if approved is None else approved
+    return OperationAmounts(kind, state, requested, approved, final, duplicate_charge, may_be_disputed=False)
 
 
 def test_an_operation_under_way_reserves_its_amount_and_one_that_failed_releases_it():
@@ -39,7 +39,7 @@ def test_any_operation_whose_outcome_is_unknown_puts_the_payment_in_doubt():
 
 
 def test_a_void_of_the_rest_leaves_what_was_captured():
-    parts = [part("authorize"), part("capture", asked=30), part("void", asked=70)]
+    parts = [part("authorize"), part("capture", requested=30), part("void", requested=70)]
 
     assert status(parts, Flags()) is Status.PARTIALLY_CAPTURED
     assert totals(parts, Flags()).released == 70
@@ -54,8 +54,8 @@ def test_an_authorization_that_ended_has_expired_only_when_nothing_of_it_is_unde
     assert status([part("authorize"), part(kind, S.DECLINED_HARD)], over) is Status.EXPIRED
 
 
-def test_what_a_void_reserves_is_told_and_is_not_there_for_a_capture():
-    total = totals([part("authorize"), part("capture", asked=30), part("void", S.STARTED, 70)], Flags())
+def test_what_a_void_reserves_is_reported_and_is_not_there_for_a_capture():
+    total = totals([part("authorize"), part("capture", requested=30), part("void", S.STARTED, 70)], Flags())
 
     assert (total.reserved, total.capturable) == (70, 0)
 

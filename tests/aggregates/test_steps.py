@@ -27,9 +27,9 @@ from tests.support.builders import (
 S = OperationState
 
 
-def prepared(route: Route = ORDERS, **asked) -> Payment:
-    """Its first call is done, and the one that takes money was asked for."""
-    made = payment(route, **asked)
+def prepared(route: Route = ORDERS, **fields) -> Payment:
+    """Its first call is done, and the one that takes money was requested."""
+    made = payment(route, **fields)
     say(made, S.PENDING, route, next_step="2", psp_id="orders/1")
     return made
 
@@ -41,15 +41,15 @@ def waiting(route: Route = ORDERS) -> Payment:
     return made
 
 
-def test_the_step_that_takes_money_is_asked_for_as_soon_as_the_one_before_it_is_done():
+def test_the_step_that_takes_money_is_requested_as_soon_as_the_one_before_it_is_done():
     made = prepared()
 
-    asked = made.pending_events[-1]
-    assert (asked.how, asked.step, asked.psp_id) == ("continue", "2", "orders/1")
+    request = made.pending_events[-1]
+    assert (request.how, request.step, request.psp_id) == ("continue", "2", "orders/1")
     assert (newest(made).state, newest(made).step, made.status) == (S.STARTED, "2", Status.PROCESSING)
 
 
-def test_a_step_without_an_answer_is_repeated_as_itself():
+def test_a_step_without_a_response_is_repeated_as_itself():
     made = prepared()
 
     timers.wake(made, ORDERS, cause(NOW + timedelta(seconds=31)))
@@ -75,7 +75,7 @@ def test_what_comes_late_of_an_earlier_step_changes_nothing(state: OperationStat
     assert made.version == before
 
 
-def test_a_step_that_was_asked_for_is_not_asked_for_again_by_a_repeated_report():
+def test_a_step_that_was_requested_is_not_requested_again_by_a_repeated_report():
     made = prepared()
     before = made.version
 
@@ -89,8 +89,8 @@ def test_a_customer_who_comes_back_lets_the_next_step_be_sent_with_what_the_brow
 
     merchant_commands.customer_returned(made, None, cause(), returned={"redirectResult": "eyJ"})
 
-    asked = made.pending_events[-1]
-    assert (asked.how, asked.step, asked.returned) == ("continue", "2", {"redirectResult": "eyJ"})
+    request = made.pending_events[-1]
+    assert (request.how, request.step, request.returned) == ("continue", "2", {"redirectResult": "eyJ"})
     assert made.status is Status.PROCESSING
 
 
@@ -124,7 +124,7 @@ def test_a_customer_who_comes_back_with_nothing_lets_nothing_be_sent():
 
 
 @pytest.mark.parametrize("state", [S.PENDING, S.ACTION_REQUIRED])
-def test_what_only_a_webhook_or_the_customer_can_end_is_not_asked_about_by_hand(state: OperationState):
+def test_what_only_a_webhook_or_the_customer_can_end_is_not_queried_by_hand(state: OperationState):
     made = payment(WEBHOOK_ONLY)
     say(made, state, WEBHOOK_ONLY)
 
@@ -132,7 +132,7 @@ def test_what_only_a_webhook_or_the_customer_can_end_is_not_asked_about_by_hand(
         resolution.query_now(made, None, cause(LATER))
 
 
-def test_a_second_authorization_at_a_psp_that_cannot_be_asked_freezes():
+def test_a_second_authorization_at_a_psp_that_cannot_be_queried_freezes():
     made = payment(WEBHOOK_ONLY)
     say(made, S.PENDING, WEBHOOK_ONLY, next_step="3", psp_id="psp_1")
     say(made, S.APPROVED, WEBHOOK_ONLY, step="3", psp_id="psp_1")
@@ -161,7 +161,7 @@ def test_what_was_authorized_for_another_sum_is_not_gone_on_with(other):
     assert not any(getattr(event, "how", None) == "continue" for event in made.pending_events)
 
 
-def test_an_approval_by_webhook_of_an_order_that_is_not_ours_is_asked_about_first():
+def test_an_approval_by_webhook_of_an_order_that_is_not_ours_is_queried_first():
     ours = Route((replace(ORDERS.accounts[0], final_call_by="us"),))
     made = prepared(ours)
 
@@ -194,7 +194,7 @@ def test_a_cancel_between_two_steps_ends_it_before_the_one_that_takes_money():
     assert made.status is Status.VOIDED
 
 
-def test_an_operation_that_was_told_to_end_does_not_go_on():
+def test_an_operation_whose_cancel_was_sent_does_not_go_on():
     made = waiting()
     timers.wake(made, ORDERS, cause(NOW + ACTION_LIFE))
     say(made, S.ACTION_REQUIRED, now=NOW + ACTION_LIFE, observed_at=NOW + ACTION_LIFE, next_step="2")
@@ -214,7 +214,7 @@ def test_a_frozen_payment_does_not_go_on_to_the_step_that_takes_money():
     assert not any(getattr(event, "how", None) == "continue" for event in made.pending_events)
 
 
-def test_what_cannot_be_asked_for_is_repeated_while_that_is_safe_and_then_cancelled_by_our_reference():
+def test_what_cannot_be_requested_is_repeated_while_that_is_safe_and_then_cancelled_by_our_reference():
     made = payment(WEBHOOK_ONLY)
     say(made, S.UNKNOWN, WEBHOOK_ONLY, psp_id=None)
 
@@ -225,7 +225,7 @@ def test_what_cannot_be_asked_for_is_repeated_while_that_is_safe_and_then_cancel
     assert made.pending_events[-1].how == "cancel"
 
 
-def test_what_only_a_webhook_can_end_is_not_asked_for_and_calls_an_operator_after_a_day():
+def test_what_only_a_webhook_can_end_is_not_queried_and_calls_an_operator_after_a_day():
     made = captured(WEBHOOK_ONLY)
     merchant_commands.refund(made, None, cause(), reason=None)
     say(made, S.PENDING, WEBHOOK_ONLY, psp_id="ref_1")
@@ -235,7 +235,7 @@ def test_what_only_a_webhook_can_end_is_not_asked_for_and_calls_an_operator_afte
     assert type(made.pending_events[-1]).TOPIC == "payment.escalated.v1"
 
 
-def test_the_webhook_of_a_psp_that_cannot_be_asked_is_the_end():
+def test_the_webhook_of_a_psp_that_cannot_be_queried_is_the_end():
     made = payment(WEBHOOK_ONLY)
     say(made, S.UNKNOWN, WEBHOOK_ONLY, psp_id=None)
 
@@ -264,7 +264,7 @@ def test_a_refund_that_failed_after_its_approval_is_confirmed_or_freezes(route: 
     assert getattr(made.pending_events[-1], "how", None) == how
 
 
-def test_an_answer_to_the_confirmation_freezes_what_the_psp_has_undone():
+def test_a_response_to_the_confirmation_freezes_what_the_psp_has_undone():
     made = captured(ORDERS)
     merchant_commands.refund(made, None, cause(), reason=None)
     say(made, S.APPROVED, psp_id="ref_1")

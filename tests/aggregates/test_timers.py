@@ -17,7 +17,7 @@ def wake(made: Payment, now) -> None:
     timers.wake(made, ROUTE, cause(now))
 
 
-def test_an_operation_without_an_answer_is_found_from_the_store_and_asked_about():
+def test_an_operation_without_a_response_is_found_from_the_store_and_queried():
     made = payment()
     due = made.next_wake_at(NOW)
     wake(made, due)
@@ -63,8 +63,8 @@ def test_the_questions_follow_their_schedule_and_an_operator_is_called_after_a_d
         now = later
 
     assert gaps[:6] == [5, 30, 120, 600, 3600, 21600]
-    asked = [event for event in made.pending_events if type(event).TOPIC == "payment.escalated.v1"]
-    assert [event.timestamp for event in asked] == [NOW + timedelta(hours=24)]
+    escalations = [event for event in made.pending_events if type(event).TOPIC == "payment.escalated.v1"]
+    assert [event.timestamp for event in escalations] == [NOW + timedelta(hours=24)]
     assert made.status is Status.IN_DOUBT
 
 
@@ -81,7 +81,7 @@ def test_an_authorization_warns_a_day_before_it_ends_and_then_ends():
     assert ends_at == NOW + timedelta(days=7, seconds=1)
     assert (
         topics(made)[-1] == "operation.follow_up_requested.v1"
-    )  # the PSP is asked first, and then our void goes
+    )  # the PSP is queried first, and then our void goes
     held = report(operation_of(made), S.APPROVED, source="query", observed_at=ends_at)
     outcomes.take(made, held, ROUTE, cause(ends_at))
     assert (made.status, made.totals.capturable) == (Status.AUTHORIZED, 0)

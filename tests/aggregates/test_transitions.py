@@ -104,8 +104,10 @@ def test_each_command_is_refused_by_the_rule_that_forbids_it_there(before: Statu
             with pytest.raises(Refused, match=f"^{rule}: ") as refused:
                 send(made)
             assert made.version == version
-            told = {name: minor for name, minor in refused.value.amounts.items() if name != "requested_minor"}
-            assert told == merchant_commands.amounts(made)
+            amounts = {
+                name: minor for name, minor in refused.value.amounts.items() if name != "requested_minor"
+            }
+            assert amounts == merchant_commands.amounts(made)
 
 
 def _capturing() -> Payment:

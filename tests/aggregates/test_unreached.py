@@ -30,8 +30,8 @@ S = OperationState
 HOUR = timedelta(hours=1)
 
 
-def said(made: Payment, state: OperationState, at: datetime, route: Route = ROUTE, **other) -> None:
-    """Of the newest operation, as a gateway worker says it that sent nothing."""
+def report_unsent(made: Payment, state: OperationState, at: datetime, route: Route = ROUTE, **other) -> None:
+    """Of the newest operation, as a gateway worker reports it that sent nothing."""
     none = {"psp_id": None, "amount_minor": None, "currency": None, "call_ms": None, "first_try_at": None}
     fields = none | {"source": "none", "tries": 0, "code": "connect_failed", "observed_at": at} | other
     operation = made.operations[operation_of(made)]
@@ -39,20 +39,20 @@ def said(made: Payment, state: OperationState, at: datetime, route: Route = ROUT
 
 
 def unreached(made: Payment, at: datetime, route: Route = ROUTE) -> None:
-    """As the gateway worker answers: it closes the step only where the request says so."""
+    """As the gateway worker reports: it closes the step only where the request asks for it."""
     request = [
         e
         for e in made.pending_events
         if type(e).TOPIC in {"operation.started.v1", "operation.follow_up_requested.v1"}
     ][-1]
     if getattr(request, "how", None) == "query":
-        said(made, S.NOT_SENT, at, route, code="never_sent", unreached=True)
+        report_unsent(made, S.NOT_SENT, at, route, code="never_sent", unreached=True)
     elif datetime.fromisoformat(request.expires_at) <= at:
-        said(made, S.NOT_SENT, at, route, code="expired")
+        report_unsent(made, S.NOT_SENT, at, route, code="expired")
     elif request.ends_unreached:
-        said(made, S.NOT_SENT, at, route, unreached=True)
+        report_unsent(made, S.NOT_SENT, at, route, unreached=True)
     else:
-        said(made, S.UNREACHED, at, route)
+        report_unsent(made, S.UNREACHED, at, route)
 
 
 def away(made: Payment, until: datetime, route: Route = ROUTE, start: datetime = NOW) -> Iterator[datetime]:
@@ -138,19 +138,19 @@ def test_what_a_psp_refused_in_between_counts_and_what_reached_nobody_does_not()
             timers.wake(made, ROUTE, cause(at + timedelta(seconds=31)))
         at += timedelta(seconds=40)
         assert made.operations[operation_of(made)].attempt == number + 1
-        said(made, S.NOT_SENT, at, code="rate_limited", source="call", tries=1)
+        report_unsent(made, S.NOT_SENT, at, code="rate_limited", source="call", tries=1)
         timers.wake(made, ROUTE, cause(at + timedelta(seconds=31)))
 
     assert made.status is Status.FAILED
     assert made.pending_events[-1].reason == "no further attempt because 3 were made"
 
 
-def test_a_psp_that_answers_that_it_is_not_available_uses_up_no_attempt_and_is_named_as_that():
+def test_a_psp_that_responds_that_it_is_not_available_uses_up_no_attempt_and_is_named_as_that():
     made = payment()
     at = NOW
     for _ in range(5):
         at += timedelta(seconds=40)
-        said(made, S.UNREACHED, at, code="703", source="call", unreached=True)
+        report_unsent(made, S.UNREACHED, at, code="703", source="call", unreached=True)
         assert made.pending_events[-1].reason.startswith("the PSP was not available (703): again after ")
         timers.wake(made, ROUTE, cause(at + timedelta(seconds=31)))
 
@@ -191,12 +191,12 @@ def test_a_report_from_before_the_last_try_changes_nothing():
     timers.wake(made, ROUTE, cause(NOW + timedelta(seconds=3)))
     version = made.version
 
-    said(made, S.UNREACHED, first)
+    report_unsent(made, S.UNREACHED, first)
 
     assert (made.version, made.operations[operation_of(made)].state) == (version, S.STARTED)
 
 
-def test_a_try_without_an_answer_is_repeated_after_half_a_minute():
+def test_a_try_without_a_response_is_repeated_after_half_a_minute():
     made = payment()
     unreached(made, NOW + timedelta(seconds=1))
     again = NOW + timedelta(seconds=3)

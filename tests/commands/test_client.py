@@ -118,9 +118,9 @@ def test_the_wheel_is_typed_and_brings_nothing_of_the_service(python):
         " [n for n in ('aggregates', 'commands', 'infra', 'psycopg', 'faust') if u.find_spec(n)])"
     )
 
-    said = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, check=True).stdout
 
-    assert said.strip() == "True []"
+    assert output.strip() == "True []"
 
 
 async def test_what_a_payment_comes_to_is_what_the_client_says(stack):
@@ -132,7 +132,7 @@ async def test_what_a_payment_comes_to_is_what_the_client_says(stack):
         )
         assert (captured.status, declined.status) == ("CAPTURED", "FAILED")
 
-        # The same key again, twenty times at once and by another client: one payment, the same answer.
+        # The same key again, twenty times at once and by another client: one payment, the same reply.
         async with stack.client() as other:
             repeats = await asyncio.gather(
                 *(one.pay(idempotency_key="order-1", **ORDER) for one in (client, other) * 10)
@@ -261,7 +261,7 @@ async def _action_url(stack, payment) -> str:
     return found[0][0]
 
 
-async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
+async def test_what_is_in_doubt_is_queried_and_resolved_once(stack):
     async with stack.client() as client:
         settled = await client.pay(idempotency_key="life-6", **ORDER)
         nothing = await refused_by(client.retry_status_query(settled.payment_id, idempotency_key="q-1"))
@@ -291,15 +291,15 @@ async def test_what_is_in_doubt_is_asked_about_and_resolved_once(stack):
             async def decided() -> bool:
                 return await _code(client.resolve(payment, idempotency_key=f"d-{next(keys)}", **word)) is None
 
-            await until(looked_up, "5 s have passed since the PSP was asked")
-            asked = f"q-{next(keys) - 1}"
-            repeated = await client.retry_status_query(payment, idempotency_key=asked)
+            await until(looked_up, "5 s have passed since the PSP was queried")
+            repeated_key = f"q-{next(keys) - 1}"
+            repeated = await client.retry_status_query(payment, idempotency_key=repeated_key)
             assert (repeated.result, repeated.status) == ("accepted", "IN_DOUBT")
             about = client.retry_status_query(
-                payment, idempotency_key=asked, operation_id=word["operation_id"]
+                payment, idempotency_key=repeated_key, operation_id=word["operation_id"]
             )
             assert (await refused_by(about)).code == "idempotency_mismatch"
-            await until(decided, "the lookup has had its answer, and an operator decides")
+            await until(decided, "the lookup has had its response, and an operator decides")
 
         last = f"d-{next(keys) - 1}"
         assert (await client.resolve(payment, idempotency_key=last, **word)).status == "FAILED"
@@ -329,8 +329,8 @@ async def test_a_wait_for_an_end_that_does_not_come_says_how_it_stands(stack):
     async with stack.client() as client:
         slow = ORDER | {"payment_method": "pm_sim_refund_lost"}
         paid = await client.pay(idempotency_key="life-9", **slow)
-        asked = await client.refund(paid.payment_id, idempotency_key="r-1")
+        refund = await client.refund(paid.payment_id, idempotency_key="r-1")
 
         with pytest.raises(NotSettled, match="IN_DOUBT"):
-            await client.wait(asked, timeout_s=2)
-        assert (await client.wait(asked, timeout_s=60)).operation_state == "APPROVED"
+            await client.wait(refund, timeout_s=2)
+        assert (await client.wait(refund, timeout_s=60)).operation_state == "APPROVED"

@@ -39,7 +39,7 @@ async def test_a_card_number_is_refused_before_it_leaves_the_process(environment
     assert await _commands_sent(environment) == []
 
 
-async def test_without_an_answer_it_says_that_sending_again_is_safe_and_the_command_stands(environment):
+async def test_without_a_reply_it_says_that_sending_again_is_safe_and_the_command_stands(environment):
     async with Client(
         environment.kafka, merchant_id="demo", topic_prefix=environment.prefix, reply_timeout_s=1
     ) as client:

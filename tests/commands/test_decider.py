@@ -44,7 +44,7 @@ def test_a_create_that_expired_in_the_queue_is_refused_and_its_stream_says_so(ha
     assert harness.payment(command.payment_id).operations == {}
 
 
-def test_a_repeat_gets_the_same_answer_and_writes_nothing(harness):
+def test_a_repeat_gets_the_same_reply_and_writes_nothing(harness):
     command = create_payment()
     first = harness.run(harness.record(command)).replies[0]
     before = harness.versions()
@@ -55,7 +55,7 @@ def test_a_repeat_gets_the_same_answer_and_writes_nothing(harness):
     assert [(reply.result, reply.status) for reply in again] == [(first.result, first.status)] * 2
 
 
-def test_a_repeat_after_the_expiry_gets_the_first_answer(harness):
+def test_a_repeat_after_the_expiry_gets_the_first_reply(harness):
     command = create_payment()
     harness.run(harness.record(command))
     harness.now = NOW + timedelta(days=1)
@@ -150,12 +150,12 @@ def test_an_approval_captures_and_tells_the_one_who_created_the_payment(harness)
     assert rows == [("sim-eu", "pi_1", command.payment_id)]
 
 
-def test_what_else_the_psp_calls_a_charge_or_a_move_of_another_hand_leads_to_its_operation(harness):
+def test_what_else_the_psp_calls_a_charge_or_an_external_move_leads_to_its_operation(harness):
     command = create_payment()
     harness.run(harness.record(command))
     outcome = record_outcome(harness.payment(command.payment_id))
-    said = outcome.outcome.model_copy(update={"known_as": ("ch_1",)})
-    harness.run(harness.record(outcome.model_copy(update={"outcome": said}), topic=OUTCOMES))
+    changed = outcome.outcome.model_copy(update={"known_as": ("ch_1",)})
+    harness.run(harness.record(outcome.model_copy(update={"outcome": changed}), topic=OUTCOMES))
     given = Move(kind="refund", psp_id="orders/1/refunds/2", known_as=("refunds/2",), amount_minor=400)
     for source, seconds, balances in (("webhook", 1, None), ("query", 2, (given,))):
         shown = (
@@ -166,7 +166,7 @@ def test_what_else_the_psp_calls_a_charge_or_a_move_of_another_hand_leads_to_its
             "command_id": uuid4(),
             "source": source,
             "observed_at": outcome.observed_at + timedelta(seconds=seconds),
-            "outcome": said.model_copy(update={"kind": kind, "balances": shown}),
+            "outcome": changed.model_copy(update={"kind": kind, "balances": shown}),
         }
         harness.run(harness.record(outcome.model_copy(update=news), topic=OUTCOMES))
 
@@ -268,9 +268,9 @@ def test_a_wake_that_ended_the_payment_and_is_read_again_tells_again(harness):
     harness.now = NOW + timedelta(hours=2)
     wake = harness.record(Wake(command_id=uuid4(), payment_id=command.payment_id, due_at=NOW))
 
-    told = [harness.run(wake).replies for _ in range(2)]
+    replies_of_each = [harness.run(wake).replies for _ in range(2)]
 
-    assert [[reply.status for reply in replies] for replies in told] == [["EXPIRED"], ["EXPIRED"]]
+    assert [[reply.status for reply in replies] for replies in replies_of_each] == [["EXPIRED"], ["EXPIRED"]]
 
 
 # Parked streams

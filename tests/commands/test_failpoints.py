@@ -23,7 +23,7 @@ for number in (1, 2, 3):
 
 
 def _passed(spec: str, marks: Path) -> tuple[int, str]:
-    """The exit code of a process that passes a point three times, and what it said."""
+    """The exit code of a process that passes a point three times, and its output."""
     done = subprocess.run(
         [sys.executable, "-c", _PASSES, spec, str(marks)],
         stdout=subprocess.PIPE,

@@ -138,14 +138,14 @@ def test_a_command_against_the_rules_is_refused_says_why_and_records_no_event(
 
     replies = [harness.run(harness.record(command)).replies[0] for _ in range(2)]
 
-    assert replies[0] == replies[1], "a repeat gets the same answer"
+    assert replies[0] == replies[1], "a repeat gets the same reply"
     assert (replies[0].result, replies[0].code, bool(replies[0].detail)) == ("refused", rule, True)
     assert harness.payment(payment).version == before
     assert rows(harness) == 1
 
 
 @pytest.mark.parametrize(("stands", "accepted", "refused", "other"), CASES)
-def test_a_repeated_command_gets_the_same_answer_and_writes_nothing(
+def test_a_repeated_command_gets_the_same_reply_and_writes_nothing(
     harness, stands, accepted: Make, refused, other
 ):
     payment = stands(harness)
@@ -205,10 +205,10 @@ def test_a_command_that_was_refused_is_not_accepted_when_it_comes_again_later(ha
     reply = harness.run(harness.record(early)).replies[0]
 
     assert (reply.result, reply.code) == ("refused", "nothing_captured")
-    assert reply.status == "CAPTURED", "the present state stands beside the answer"
+    assert reply.status == "CAPTURED", "the present state stands beside the decision"
 
 
-def test_a_refusal_and_its_repeat_in_one_batch_get_one_answer(harness):
+def test_a_refusal_and_its_repeat_in_one_batch_get_one_reply(harness):
     payment = authorized(harness)
     refund = of(RefundPayment, payment)
     capture = of(CapturePayment, payment)
@@ -238,22 +238,22 @@ def test_an_amount_that_is_not_positive_is_refused_at_its_field(harness, amount)
     assert (reply.code, reply.path) == ("amount_not_positive", "amount_minor")
 
 
-def test_the_one_who_asked_for_an_operation_is_told_how_it_ended(harness):
+def test_whoever_requested_an_operation_gets_an_update_on_its_end(harness):
     payment = captured(harness)
     refund = of(RefundPayment, payment)
     started = harness.run(harness.record(refund)).replies[0]
 
-    told = say(harness, payment)
+    replies = say(harness, payment)
 
     assert started.operation_id == f"{payment.hex}-r2"
-    ended = [reply for reply in told if reply.command_id == refund.command_id]
+    ended = [reply for reply in replies if reply.command_id == refund.command_id]
     assert [(reply.kind, reply.operation_id, reply.operation_state) for reply in ended] == [
         ("update", started.operation_id, "APPROVED")
     ]
-    assert "REFUNDED" in {reply.status for reply in told}
+    assert "REFUNDED" in {reply.status for reply in replies}
 
 
-def test_an_operation_that_is_tried_again_tells_its_end_to_the_one_who_asked(harness):
+def test_an_operation_that_is_tried_again_sends_its_end_to_whoever_requested_it(harness):
     payment = captured(harness)
     refund = of(RefundPayment, payment)
     harness.run(harness.record(refund))
@@ -262,9 +262,9 @@ def test_an_operation_that_is_tried_again_tells_its_end_to_the_one_who_asked(har
 
     harness.now = NOW + timedelta(seconds=3)
     harness.wake(payment)
-    told = say(harness, payment)
+    replies = say(harness, payment)
 
-    assert [reply.operation_id for reply in told if reply.command_id == refund.command_id] == [
+    assert [reply.operation_id for reply in replies if reply.command_id == refund.command_id] == [
         f"{payment.hex}-r3"
     ]
 

@@ -89,12 +89,12 @@ def test_a_refusal_knows_the_command_where_it_has_an_id():
 
 
 @pytest.mark.parametrize(
-    "said", [VISA.encode().hex(), f"{VISA}abcdefabcdefabcd", f"{{{VISA}-abcdefabcdefabcd}}"]
+    "command_id", [VISA.encode().hex(), f"{VISA}abcdefabcdefabcd", f"{{{VISA}-abcdefabcdefabcd}}"]
 )
-def test_a_refusal_quotes_no_id_that_is_a_card_number(said):
+def test_a_refusal_quotes_no_id_that_is_a_card_number(command_id):
     """UUID takes any 32 hexadecimal digits."""
     with pytest.raises(InvalidMessage) as refused:
-        parse_command(changed(command_id=said, metadata={"note": VISA}))
+        parse_command(changed(command_id=command_id, metadata={"note": VISA}))
     with pytest.raises(InvalidMessage) as known:
         parse_command(changed(metadata={"note": VISA}))
 

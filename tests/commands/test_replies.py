@@ -54,7 +54,7 @@ def test_a_capture_that_failed_is_not_said_to_have_released_anything():
 
 
 @pytest.mark.parametrize(("route", "amount_minor"), [(MULTICAPTURE, 500), (ROUTE, None)])
-def test_a_capture_that_releases_nothing_says_nothing_of_it(route, amount_minor):
+def test_a_capture_that_releases_nothing_reports_nothing_of_it(route, amount_minor):
     made, command = authorized(route), uuid4()
     merchant_commands.capture(made, amount_minor, cause(NOW, command, fingerprint="f"), final=False)
 

@@ -17,13 +17,13 @@ CREATE = uuid4()
 """The command that made the payment: an update of its status names it."""
 
 
-def answer(**other) -> Reply:
+def decision(**other) -> Reply:
     fields = {"kind": "decision", "command_id": REFUND.command_id, "payment_id": REFUND.payment_id}
     return Reply(**fields | {"result": "accepted", "fingerprint": fingerprint(REFUND)} | other)
 
 
 def update(**other) -> Reply:
-    return answer(**{"kind": "update", "command_id": CREATE, "fingerprint": None} | other)
+    return decision(**{"kind": "update", "command_id": CREATE, "fingerprint": None} | other)
 
 
 class Queue:
@@ -93,19 +93,19 @@ async def test_it_starts_at_the_end_of_every_partition(queue):
     assert queue.positions == {"replies/0": 7, "replies/1": 7}
 
 
-async def test_the_answer_to_the_command_ends_the_wait_and_anothers_does_not(queue, listener):
+async def test_the_reply_to_the_command_ends_the_wait_and_anothers_does_not(queue, listener):
     with listener.expect(REFUND) as pending:
-        await queue.send(answer(command_id=uuid4()), answer(fingerprint="of other content"))
+        await queue.send(decision(command_id=uuid4()), decision(fingerprint="of other content"))
         assert not pending.decision.done()
 
-        await queue.send(answer(code="first"), answer(code="again"))
+        await queue.send(decision(code="first"), decision(code="again"))
 
-    assert pending.decision.result() == answer(code="first")
+    assert pending.decision.result() == decision(code="first")
 
 
-async def test_a_refusal_that_names_neither_payment_nor_content_is_an_answer(queue, listener):
+async def test_a_refusal_that_names_neither_payment_nor_content_is_a_reply(queue, listener):
     """The command worker had no stream to decide on."""
-    refused = answer(result="refused", code="payment_not_found", payment_id=None, fingerprint=None)
+    refused = decision(result="refused", code="payment_not_found", payment_id=None, fingerprint=None)
 
     with listener.expect(REFUND) as pending:
         await queue.send(refused)
@@ -113,16 +113,16 @@ async def test_a_refusal_that_names_neither_payment_nor_content_is_an_answer(que
     assert pending.decision.result() == refused
 
 
-async def test_two_who_wait_for_one_command_both_have_its_answer(queue, listener):
+async def test_two_who_wait_for_one_command_both_have_its_reply(queue, listener):
     with listener.expect(REFUND) as one, listener.expect(REFUND) as other:
-        await queue.send(answer())
+        await queue.send(decision())
 
-    assert one.decision.result() == other.decision.result() == answer()
+    assert one.decision.result() == other.decision.result() == decision()
 
 
-async def test_an_update_before_the_answer_counts_and_the_newest_one_is_returned(queue, listener):
+async def test_an_update_before_the_reply_counts_and_the_newest_one_is_returned(queue, listener):
     with listener.expect(REFUND) as pending:
-        await queue.send(update(status="CAPTURED"), update(status="REFUNDED"), answer())
+        await queue.send(update(status="CAPTURED"), update(status="REFUNDED"), decision())
         await queue.send(update(payment_id=uuid4(), status="FAILED"))
 
         assert await pending.until(lambda reply: reply.status is not None) == update(status="REFUNDED")
@@ -131,7 +131,7 @@ async def test_an_update_before_the_answer_counts_and_the_newest_one_is_returned
 async def test_a_wait_goes_on_until_an_update_says_that_it_ended(queue, listener):
     with listener.expect(REFUND) as pending:
         waiting = asyncio.create_task(pending.until(lambda reply: reply.operation_state == "APPROVED"))
-        await queue.send(answer(), update(operation_state="STARTED"))
+        await queue.send(decision(), update(operation_state="STARTED"))
         assert not waiting.done()
 
         await queue.send(update(operation_state="APPROVED"))
@@ -142,10 +142,10 @@ async def test_a_wait_goes_on_until_an_update_says_that_it_ended(queue, listener
 
 
 async def test_no_record_is_looked_at_while_nobody_waits(queue, listener):
-    await queue.send(answer())
+    await queue.send(decision())
     with listener.expect(REFUND):
         pass
-    await queue.send(answer())
+    await queue.send(decision())
 
     assert queue.values_read == 0
 
@@ -160,14 +160,14 @@ async def test_no_record_is_looked_at_while_nobody_waits(queue, listener):
         b"7",
         b"{}",
         b'{"command_id": [], "payment_id": null}',
-        dump(answer()).replace(b"reply.v1", b"reply.v9"),
+        dump(decision()).replace(b"reply.v1", b"reply.v9"),
     ],
 )
 async def test_what_is_no_reply_of_this_version_is_passed_over(queue, listener, raw):
     with listener.expect(REFUND) as pending:
-        await queue.send(raw, answer())
+        await queue.send(raw, decision())
 
-    assert pending.decision.result() == answer()
+    assert pending.decision.result() == decision()
 
 
 async def test_a_receiver_has_each_reply_once_and_none_after_it_is_removed(queue, listener):
@@ -181,12 +181,12 @@ async def test_a_receiver_has_each_reply_once_and_none_after_it_is_removed(queue
     ids = (str(REFUND.command_id), str(REFUND.payment_id))
     for id_ in ids:
         listener.add(id_, count)
-    await queue.send(answer())
+    await queue.send(decision())
     assert count.replies == 1
 
     for id_ in ids:
         listener.remove(id_, count)
-    await queue.send(answer())
+    await queue.send(decision())
     assert count.replies == 1
 
 
@@ -221,6 +221,6 @@ async def test_a_wait_that_was_given_up_does_not_hinder_the_next_reply():
         async with asyncio.timeout(0):
             await pending.decision
 
-    pending.receive(answer())
+    pending.receive(decision())
 
-    assert await pending.until(lambda reply: reply.kind == "decision") == answer()
+    assert await pending.until(lambda reply: reply.kind == "decision") == decision()

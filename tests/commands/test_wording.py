@@ -1,5 +1,5 @@
-"""What is said of a mistake: by the field and by what to write, and never in the words of the library that
-found it."""
+"""The message about a mistake: it names the field and what to write, and never in the words of the
+library that found it."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ FOREIGN = re.compile(
 
 
 @pytest.mark.parametrize(
-    ("raw", "path", "says"),
+    ("raw", "path", "detail"),
     [
         (changed(amount_minro=1), "amount_minro", "did you mean amount_minor?"),
         (without("currency"), "currency", "required: add it"),
@@ -48,12 +48,12 @@ FOREIGN = re.compile(
         (b"[]", None, "{ … }"),
     ],
 )
-def test_a_mistake_is_told_with_its_field_and_with_what_to_write(raw, path, says):
+def test_a_mistake_is_reported_with_its_field_and_with_what_to_write(raw, path, detail):
     with pytest.raises(InvalidMessage) as refused:
         parse_command(raw)
 
     assert refused.value.path == path
-    assert says in refused.value.detail
+    assert detail in refused.value.detail
     assert not FOREIGN.search(refused.value.detail)
 
 
@@ -70,6 +70,6 @@ def _patterns(schema: Any) -> Iterator[str]:
             yield from _patterns(value)
 
 
-def test_one_of_anything_is_told_in_the_singular():
+def test_one_of_anything_is_reported_in_the_singular():
     assert [counted(number, "time") for number in (0, 1, 2)] == ["0 times", "1 time", "2 times"]
     assert [counted(number, "try", "tries") for number in (1, 2)] == ["1 try", "2 tries"]

@@ -1,4 +1,4 @@
-"""A query API whose connections are all held up says so, takes payments all the same, and is well again
+"""A query API whose connections are all held up reports it, takes payments all the same, and is well again
 afterwards."""
 
 import asyncio
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.stack
 _READERS = 40
 
 
-async def test_an_exhausted_pool_answers_503_and_recovers(environment, tmp_path):
+async def test_an_exhausted_pool_responds_with_503_and_recovers(environment, tmp_path):
     with connect(environment.settings(DatabaseSettings, "admin"), "test") as connection:
         key = api_keys.create(connection, "demo", ("payments:read", "payments:write"))
     async with running(environment, tmp_path, *ALL, "api") as stack, stack.client() as client:
@@ -30,8 +30,8 @@ async def test_an_exhausted_pool_answers_503_and_recovers(environment, tmp_path)
         ) as http:
 
             async def read() -> int:
-                async with http.get(path) as answer:
-                    return answer.status
+                async with http.get(path) as response:
+                    return response.status
 
             options = f"-c search_path={environment.schema}_read"
             async with (

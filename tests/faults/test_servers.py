@@ -25,7 +25,7 @@ async def test_servers_killed_and_full_commits_cut_and_records_lost_doubled_and_
         rate=12,
         stack=_PAIRS | {"relays": 1},  # a relay that stands by has nothing to be cut
         faults=[
-            # After a cut the work is done and nobody was told; or nobody knows whether it is.
+            # After a cut the work is done and nobody got a response; or nobody knows whether it is.
             _cut(1, "command", "after"),
             _cut(1, "command-2", "before"),
             _cut(1, "gateway", "after", "INSERT"),

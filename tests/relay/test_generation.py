@@ -1,4 +1,4 @@
-"""The log in another cluster: refused until somebody says so, complete and in order afterwards."""
+"""The log in another cluster: refused until an operator confirms it, complete and in order afterwards."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What PSPs told becomes reports, on a real Kafka and PostgreSQL."""
+"""Webhooks of PSPs become reports, on a real Kafka and PostgreSQL."""
 
 import asyncio
 import os
@@ -69,12 +69,17 @@ async def test_what_names_our_operation_becomes_its_report_under_the_payments_ke
     assert await inbox.run_once() == 0
 
     (record,) = await records_of(environment, topics.OUTCOMES)
-    told = parse_outcome(record.value)
-    assert isinstance(told, RecordOutcome)
+    received = parse_outcome(record.value)
+    assert isinstance(received, RecordOutcome)
     assert record.key == str(payment).encode()
-    assert (told.payment_id, told.operation_id, told.step) == (payment, operation, "1")
-    assert (told.gateway, told.account, told.source, told.tries) == ("stripe", "sim-eu", "webhook", 0)
-    assert (told.outcome, told.first_try_at) == (APPROVED, None)
+    assert (received.payment_id, received.operation_id, received.step) == (payment, operation, "1")
+    assert (received.gateway, received.account, received.source, received.tries) == (
+        "stripe",
+        "sim-eu",
+        "webhook",
+        0,
+    )
+    assert (received.outcome, received.first_try_at) == (APPROVED, None)
     assert stored(owner) == [("done", None, payment)]
     _read(harness, record)
     assert harness.payment(payment).status is Status.CAPTURED
@@ -87,9 +92,9 @@ async def test_a_dispute_is_found_by_the_id_that_the_psp_gave_the_payment(enviro
     await inbox.run_once()
 
     (record,) = await records_of(environment, topics.OUTCOMES)
-    told = parse_outcome(record.value)
-    assert isinstance(told, RecordDispute)
-    assert (told.operation_id, told.dispute) == (operation_of(harness.payment(payment)), DISPUTE)
+    received = parse_outcome(record.value)
+    assert isinstance(received, RecordDispute)
+    assert (received.operation_id, received.dispute) == (operation_of(harness.payment(payment)), DISPUTE)
     _read(harness, record)
     assert harness.payment(payment).status is Status.DISPUTED
 
@@ -100,11 +105,11 @@ async def test_every_notice_of_every_adapter_comes_through_store_inbox_and_repor
     payment, operation = start_payment(harness)
     read = every_notice.notices(Random(7), 300)
     saying = [one for one in read if one.outcome is not None or one.dispute is not None]
-    told = [
+    notices = [
         replace(one, reference=operation, psp_id=None, event_id=f"evt_{number:04}", alarm=None)
         for number, one in enumerate(saying)
     ]
-    await store(environment, *told)
+    await store(environment, *notices)
 
     while await inbox.run_once():
         pass
@@ -112,23 +117,25 @@ async def test_every_notice_of_every_adapter_comes_through_store_inbox_and_repor
     assert set(stored(owner)) == {("done", None, payment)}
     reports = [parse_outcome(record.value) for record in await records_of(environment, topics.OUTCOMES)]
     assert [one.outcome for one in reports if isinstance(one, RecordOutcome)] == [
-        one.outcome for one in told if one.outcome is not None
+        one.outcome for one in notices if one.outcome is not None
     ]
     assert [(one.dispute, one.reported_at) for one in reports if isinstance(one, RecordDispute)] == [
-        (one.dispute, one.at) for one in told if one.dispute is not None
+        (one.dispute, one.at) for one in notices if one.dispute is not None
     ]
 
 
-async def test_what_is_told_as_new_is_counted_once_and_not_while_it_waits(environment, harness, owner, inbox):
-    news = APPROVED.model_copy(update={"kind": "UNKNOWN", "code": "teleported", "unlisted": True})
+async def test_what_is_reported_as_new_is_counted_once_and_not_while_it_waits(
+    environment, harness, owner, inbox
+):
+    unlisted = APPROVED.model_copy(update={"kind": "UNKNOWN", "code": "teleported", "unlisted": True})
     before = _counted("teleported"), _counted("beamed")
     _, operation = start_payment(harness)
     await store(
         environment,
-        make_notice(operation, "evt_1", outcome=news),
+        make_notice(operation, "evt_1", outcome=unlisted),
         make_notice(operation, "evt_2", unlisted="beamed"),
     )
-    await store(environment, make_notice(psp_id="pi_of_nobody", event_id="evt_3", outcome=news))
+    await store(environment, make_notice(psp_id="pi_of_nobody", event_id="evt_3", outcome=unlisted))
 
     await inbox.run_once()
     make_due(owner)
@@ -221,9 +228,9 @@ async def test_a_process_that_is_killed_before_its_mark_is_followed_by_one_that_
     async with _process(environment, accounts):
         await until(lambda: stored(owner)[0][0] == "done")
 
-    told = await reports(environment)
-    assert len(told) == 2
-    assert told[0] == told[1]
+    sent = await reports(environment)
+    assert len(sent) == 2
+    assert sent[0] == sent[1]
 
 
 @asynccontextmanager
@@ -262,8 +269,8 @@ async def test_two_inboxes_report_each_webhook_once(environment, harness, owner)
         while sum(await asyncio.gather(one.run_once(), other.run_once())):
             pass
 
-    told = await reports(environment)
-    assert len(told) == len({report.command_id for report in told}) == 300
+    sent = await reports(environment)
+    assert len(sent) == len({report.command_id for report in sent}) == 300
     assert {state for state, *_ in stored(owner)} == {"done"}
 
 
@@ -281,7 +288,7 @@ async def test_the_process_reports_within_a_second_and_ends_in_order(environment
     await running
 
 
-def test_the_inbox_may_not_change_what_was_told(environment):
+def test_the_inbox_may_not_change_what_was_reported(environment):
     with environment.connect("inbox") as connection:
         for statement in (
             "UPDATE webhooks_in SET notice = '{}'",

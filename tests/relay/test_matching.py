@@ -33,7 +33,7 @@ async def test_what_comes_before_its_payment_is_known_waits_and_is_matched_then(
     await inbox.run_once()
 
     assert stored(owner) == [("done", None, payment)]
-    assert [told.payment_id for told in await reports(environment)] == [payment]
+    assert [report.payment_id for report in await reports(environment)] == [payment]
 
 
 async def test_an_operation_that_the_payment_does_not_have_waits_and_freezes_nothing(
@@ -111,10 +111,10 @@ async def test_what_took_an_operator_is_looked_at_daily_and_closes_itself_once_i
     owner.execute(in_a_day)
     assert await inbox.run_once() == 1
     assert stored(owner) == [("done", None, payment)]
-    assert [told.payment_id for told in await reports(environment)] == [payment]
+    assert [report.payment_id for report in await reports(environment)] == [payment]
 
 
-@pytest.mark.parametrize("again", ["told", "a day later"])
+@pytest.mark.parametrize("again", ["reported", "a day later"])
 async def test_what_an_operator_has_closed_is_believed_once_its_payment_is_there(
     environment, harness, owner, inbox, again
 ):
@@ -125,7 +125,7 @@ async def test_what_an_operator_has_closed_is_believed_once_its_payment_is_there
     owner.execute("SELECT close_webhook(id, NULL, 'Kim', 'done', 'a ticket') FROM webhooks_in")
 
     async def look_again() -> int:
-        if again == "told":
+        if again == "reported":
             await store(environment, notice)
         else:
             owner.execute("UPDATE webhooks_in SET next_try_at = next_try_at - interval '1 day'")
@@ -139,7 +139,7 @@ async def test_what_an_operator_has_closed_is_believed_once_its_payment_is_there
     assert await _named(environment) == [payment]
     assert await look_again() == 1
     assert stored(owner) == [("done", None, payment)]
-    assert [told.payment_id for told in await reports(environment)] == [payment]
+    assert [report.payment_id for report in await reports(environment)] == [payment]
     assert await _named(environment) == []
 
 
@@ -175,7 +175,7 @@ async def test_what_is_signed_as_one_before_is_reported_as_that_within_its_accou
 
     await inbox.run_once()
 
-    flags = [(type(told), told.signed_before) for told in await reports(environment)]
+    flags = [(type(report), report.signed_before) for report in await reports(environment)]
     assert flags == [
         (RecordOutcome, False),
         (RecordDispute, False),
@@ -214,7 +214,7 @@ async def test_an_id_at_the_psp_is_looked_for_within_its_account(environment, ha
     assert stored(owner) == [("waiting", "no_payment", None)]
 
 
-async def test_what_says_nothing_of_a_payment_is_done_at_once(environment, owner, inbox):
+async def test_what_reports_nothing_of_a_payment_is_done_at_once(environment, owner, inbox):
     await store(environment, make_notice(outcome=None))
 
     assert await inbox.run_once() == 1

@@ -95,7 +95,7 @@ async def test_a_relay_that_loses_its_session_stops(environment: Environment) ->
                 await drain(relay)
 
 
-async def test_the_age_of_what_waits_behind_an_open_transaction_is_told(environment: Environment) -> None:
+async def test_the_age_of_what_waits_behind_an_open_transaction_is_reported(environment: Environment) -> None:
     with environment.connect() as dawdler, environment.connect() as other:
         with dawdler.transaction():
             write(dawdler, payments(1))

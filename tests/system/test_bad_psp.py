@@ -1,4 +1,4 @@
-"""What a PSP may do to us: never a second charge, and never FAILED for lack of an answer."""
+"""What a PSP may do to us: never a second charge, and never FAILED for lack of a response."""
 
 import asyncio
 from datetime import timedelta
@@ -37,7 +37,7 @@ def sent(stack) -> dict[str, UUID]:
 
 
 @pytest.mark.parametrize("token", _UNTOLD)
-async def test_what_the_answer_did_not_tell_the_repeated_call_does_with_one_charge(stack, sent, token):
+async def test_what_the_response_did_not_show_the_repeated_call_does_with_one_charge(stack, sent, token):
     await stack.has_status(sent[token], "CAPTURED")
 
     assert len(stack.charges(sent[token])) == 1
@@ -52,7 +52,7 @@ async def test_what_the_answer_did_not_tell_the_repeated_call_does_with_one_char
     assert (await stack.verdict()).ok
 
 
-async def test_a_webhook_before_the_answer_is_the_end_and_the_answer_contradicts_nothing(stack, sent):
+async def test_a_webhook_before_the_response_is_the_end_and_the_response_contradicts_nothing(stack, sent):
     for payment in sent.values():
         await stack.has_status(payment, "CAPTURED", seconds=90)
     claim = "SELECT state, tries FROM gateway_sends WHERE operation_id = %s"
@@ -67,12 +67,12 @@ async def test_a_webhook_before_the_answer_is_the_end_and_the_answer_contradicts
         await simulator.webhook_of_the_charge(stack, payment)
 
         await stack.has_status(payment, "CAPTURED")
-        assert await stack.rows(claim, operation) == [("open", 1)], "its answer has come already"
+        assert await stack.rows(claim, operation) == [("open", 1)], "its response has come already"
 
-        async def answered() -> bool:
+        async def responded() -> bool:
             return await stack.rows(claim, operation) == [("closed", 1)]
 
-        await until(answered, "the answer")
+        await until(responded, "the response")
         # Its outcome comes after that of the sale, from the same worker.
         await client.wait(await client.refund(payment, idempotency_key="after", amount_minor=1))
     ends = """
@@ -91,7 +91,7 @@ async def test_a_webhook_before_the_answer_is_the_end_and_the_answer_contradicts
 
 
 @pytest.mark.parametrize(("token", "code"), _OTHER_MONEY.items())
-async def test_an_answer_about_other_money_is_unknown_and_asked_again_with_one_charge(
+async def test_a_response_about_other_money_is_unknown_and_queried_again_with_one_charge(
     stack, sent, token, code
 ):
     await stack.has_status(sent[token], "CAPTURED")

@@ -134,7 +134,7 @@ def _order() -> CreatePayment:
 
 
 async def _hints(environment: Environment, payments: set[UUID]) -> set[str | None]:
-    """Of the answers to these payments' commands."""
+    """Of the replies to these payments' commands."""
     replies = [parse_reply(record.value) for record in await records_of(environment, topics.REPLIES)]
     return {one.hint for one in replies if one.payment_id in payments and one.kind == "decision"}
 

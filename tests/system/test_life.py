@@ -120,11 +120,11 @@ async def test_a_charge_that_is_not_found_for_a_while_is_in_doubt_until_it_is_an
         WHERE topic NOT IN ('payment.requested.v1', 'operation.follow_up_requested.v1') AND originator_id = %s
         ORDER BY originator_version
     """
-    told = await stack.rows(reports, payment)
-    assert told[0] == ("operation.started.v1", None)
-    assert ("operation.unknown.v1", "query") in told
-    assert told[-1] == ("operation.approved.v1", "query")
-    assert {topic for topic, _ in told[1:-1]} == {"operation.unknown.v1"}
+    recorded = await stack.rows(reports, payment)
+    assert recorded[0] == ("operation.started.v1", None)
+    assert ("operation.unknown.v1", "query") in recorded
+    assert recorded[-1] == ("operation.approved.v1", "query")
+    assert {topic for topic, _ in recorded[1:-1]} == {"operation.unknown.v1"}
     assert len(stack.charges(payment)) == 1
 
 
@@ -206,22 +206,22 @@ async def _returns(stack: Running, payment: UUID, address: str) -> None:
         assert "went through" in await ours.text()
 
 
-async def _hears(stack: Running, payment: UUID, address: str) -> None:
+async def _deliver_webhook(stack: Running, payment: UUID, address: str) -> None:
     await simulator.webhook_of_the_charge(stack, payment)
 
 
 @pytest.mark.parametrize(
-    ("told", "first_known_from"),
+    ("arrivals", "first_known_from"),
     [
-        ((_returns, _hears), "query"),
-        ((_hears, _returns), "webhook"),
+        ((_returns, _deliver_webhook), "query"),
+        ((_deliver_webhook, _returns), "webhook"),
         ((_returns,), "query"),
-        ((_hears,), "webhook"),
+        ((_deliver_webhook,), "webhook"),
     ],
     ids=["return_then_webhook", "webhook_then_return", "return_only", "webhook_only"],
 )
 async def test_a_passed_challenge_is_one_charge_whichever_of_return_and_webhook_comes_first(
-    stack, told, first_known_from, request
+    stack, arrivals, first_known_from, request
 ):
     async with stack.client() as client:
         created = await client.create_payment(idempotency_key=request.node.callspec.id, **CHALLENGED)
@@ -230,8 +230,8 @@ async def test_a_passed_challenge_is_one_charge_whichever_of_return_and_webhook_
         address = await simulator.challenge(await _page(stack, payment), "pass")
         assert address is not None
 
-        for tell in told:
-            await tell(stack, payment, address)
+        for arrive in arrivals:
+            await arrive(stack, payment, address)
             # The second is about a payment whose end is known.
             await stack.has_status(payment, "CAPTURED", seconds=20)
 
@@ -293,13 +293,13 @@ async def test_a_decline_at_one_account_is_a_charge_at_the_next(stack):
             SELECT convert_from(state, 'UTF8')::json ->> 'reason' FROM payment_events
             WHERE topic = 'operation.started.v1' AND originator_version > 2 AND originator_id = %s
         """
-        ((said,),) = await stack.rows(reason, reply.payment_id)
-        assert "insufficient_funds" in said
+        ((recorded,),) = await stack.rows(reason, reply.payment_id)
+        assert "insufficient_funds" in recorded
         assert (await stack.verdict()).ok
 
 
 async def test_a_duplicate_charge_is_found_confirmed_by_the_psp_and_given_back(stack):
-    """Its cause is a proof of absence that was wrong: as if the PSP had said so."""
+    """Its cause is a proof of absence that was wrong: as if the PSP had reported it."""
     async with stack.client(merchant_id="failover") as client:
         created = await client.create_payment(
             idempotency_key="duplicate_charge", **CARD | {"payment_method": "pm_sim_lost"}

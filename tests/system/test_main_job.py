@@ -30,7 +30,7 @@ async def test_a_command_becomes_a_captured_payment_with_one_charge(stack):
         assert _charged(stack, "GBP") == [1099]
 
 
-async def test_fifty_creates_with_one_key_at_once_are_one_payment_and_one_answer(stack):
+async def test_fifty_creates_with_one_key_at_once_are_one_payment_and_one_response(stack):
     async with stack.client() as client:
         replies = await asyncio.gather(
             *(

@@ -94,14 +94,14 @@ async def _by_http(stack: Running) -> tuple[list[UUID], list[UUID]]:
                 name.replace("_", "-"): value for name, value in headers.items()
             }
             url = f"{shop.url}/v1/payments?note={quote(key)}"
-            async with gate, shop.session.post(url, json=body | content, headers=sent) as answer:
-                assert CARD.encode() not in await answer.read()
-                return answer.status
+            async with gate, shop.session.post(url, json=body | content, headers=sent) as response:
+                assert CARD.encode() not in await response.read()
+                return response.status
 
         async def get(text: str) -> None:
             path = f"{shop.url}/v1/payments/{quote(text, safe='')}?cursor={quote(text)}"
-            async with gate, shop.session.get(path) as answer:
-                assert CARD.encode() not in await answer.read()
+            async with gate, shop.session.get(path) as response:
+                assert CARD.encode() not in await response.read()
 
         bodies = {
             f"order-{name}-{number}".replace(" ", "-"): PLACES[name](text)

@@ -105,9 +105,9 @@ async def say(*argv: str | Path, cwd: Path, **environment: str) -> Any:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    said, trouble = await process.communicate()
+    output, trouble = await process.communicate()
     assert process.returncode == 0, trouble.decode()[-3000:]
-    return json.loads(said)
+    return json.loads(output)
 
 
 Node = Callable[..., Any]
@@ -128,9 +128,9 @@ def _at(url: str) -> tuple[str, str]:
 
 
 async def test_stripes_client_for_node_pays_at_stripes_own_port(npm: Path, plain: dict[str, str]):
-    said = await say("node", "stripe.js", *_at(plain["stripe"]), "http", cwd=npm)
+    printed = await say("node", "stripe.js", *_at(plain["stripe"]), "http", cwd=npm)
 
-    assert said == {
+    assert printed == {
         **PAID_AT_STRIPE,
         "declined": "StripeCardError generic_decline",
         "version": TRIED["stripe", "Node.js"].interface,
@@ -140,9 +140,9 @@ async def test_stripes_client_for_node_pays_at_stripes_own_port(npm: Path, plain
 async def test_stripes_client_for_go_pays_at_stripes_own_port(
     go: Path, plain: dict[str, str], tmp_path: Path
 ):
-    said = await say(go, plain["stripe"], cwd=tmp_path)
+    printed = await say(go, plain["stripe"], cwd=tmp_path)
 
-    assert said == {
+    assert printed == {
         **PAID_AT_STRIPE,
         "declined": "generic_decline",
         "version": TRIED["stripe", "Go"].interface,
@@ -153,16 +153,16 @@ async def test_stripes_client_for_go_pays_where_it_looks_for_stripe_by_the_proxy
     go: Path, psps: Psps, tmp_path: Path
 ):
     led = {"HTTPS_PROXY": psps.proxy, "SSL_CERT_FILE": str(psps.authority)}
-    said = await say(go, "https://api.stripe.com", cwd=tmp_path, **led)
+    printed = await say(go, "https://api.stripe.com", cwd=tmp_path, **led)
 
-    assert said["taken"] == PAID_AT_STRIPE["taken"]
+    assert printed["taken"] == PAID_AT_STRIPE["taken"]
     assert ("captured", "7.00") in psps.moved
 
 
 async def test_stripes_client_for_node_pays_over_tls(node: Node, psps: Psps):
-    said = await node("stripe.js", *_at(psps.own["stripe"]), "https")
+    printed = await node("stripe.js", *_at(psps.own["stripe"]), "https")
 
-    assert said["taken"] == PAID_AT_STRIPE["taken"]
+    assert printed["taken"] == PAID_AT_STRIPE["taken"]
     assert psps.moved == [
         ("authorized", "10.99"),
         ("captured", "7.00"),
@@ -175,28 +175,28 @@ async def test_stripes_client_for_node_pays_over_tls(node: Node, psps: Psps):
 async def test_adyens_client_for_node_pays_over_tls(node: Node, psps: Psps, found_by: str):
     where = [psps.own["adyen"]] if found_by == "its base URL" else _at(psps.proxy)
 
-    said = await node("adyen.js", *where)
+    printed = await node("adyen.js", *where)
 
-    assert said == {"paid": "Authorised", "captured": "received", "of": True, "refused": 403}
+    assert printed == {"paid": "Authorised", "captured": "received", "of": True, "refused": 403}
     assert Counter(psps.moved)["authorized", "10.99"] == 1
 
 
 @pytest.mark.parametrize("found_by", ["its base URL", "HTTPS_PROXY"])
 async def test_razorpays_client_for_node_orders_over_tls(node: Node, psps: Psps, found_by: str):
     if found_by == "its base URL":
-        said = await node("razorpay.js", psps.own["razorpay"])
+        printed = await node("razorpay.js", psps.own["razorpay"])
     else:
-        said = await node("razorpay.js", HTTPS_PROXY=psps.proxy)
+        printed = await node("razorpay.js", HTTPS_PROXY=psps.proxy)
 
-    assert said == {"made": ["order", "created", 50000], "same": True, "found": 1}
+    assert printed == {"made": ["order", "created", 50000], "same": True, "found": 1}
 
 
 async def test_paypals_client_for_node_pays_by_its_proxy_settings(node: Node, psps: Psps):
     host, port = _at(psps.proxy)
 
-    said = await node("paypal.js", f"http://{host}", port)
+    printed = await node("paypal.js", f"http://{host}", port)
 
-    assert said == {
+    assert printed == {
         "order": "COMPLETED",
         "capture": ["COMPLETED", "10.99"],
         "refund": ["COMPLETED", "3.00"],
@@ -206,9 +206,9 @@ async def test_paypals_client_for_node_pays_by_its_proxy_settings(node: Node, ps
 
 
 async def test_braintrees_client_for_node_pays_over_graphql_by_its_agent(node: Node, psps: Psps):
-    said = await node("braintree.js", psps.proxy)
+    printed = await node("braintree.js", psps.proxy)
 
-    assert said == {"charged": ["SUBMITTED_FOR_SETTLEMENT", "10.99"], "found": "order-7"}
+    assert printed == {"charged": ["SUBMITTED_FOR_SETTLEMENT", "10.99"], "found": "order-7"}
     assert psps.moved == [("captured", "10.99")]
 
 

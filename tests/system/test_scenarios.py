@@ -37,8 +37,8 @@ async def metric(url: str, **labels: str) -> float:
     name, _, url = url.partition("@")
 
     def read() -> float:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+        with urllib.request.urlopen(url, timeout=5) as response:
+            lines = response.read().decode().splitlines()
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         return sum(
             float(line.rsplit(" ", 1)[1])
@@ -96,11 +96,11 @@ async def test_3_three_requests_at_once_to_take_the_money_take_it_once(stack):
                 return no.code
             return "accepted"
 
-        answers = Counter(await asyncio.gather(*map(capture, range(3))))
+        replies = Counter(await asyncio.gather(*map(capture, range(3))))
 
         await stack.has_status(payment, "CAPTURED")
-        assert answers["accepted"] == 1
-        assert sum(answers.values()) == 3
+        assert replies["accepted"] == 1
+        assert sum(replies.values()) == 3
         assert [minor(charge) for charge in stack.charges(payment)] == [1099]
         assert (await stack.verdict()).ok
 
@@ -144,7 +144,7 @@ async def test_4_what_the_psp_refuses_for_now_is_tried_again_ever_later_within_t
         assert len(stack.charges(again.payment_id)) == 1
 
 
-async def test_5_a_charge_whose_answer_was_lost_is_one_charge_and_captured_in_the_end(stack):
+async def test_5_a_charge_whose_response_was_lost_is_one_charge_and_captured_in_the_end(stack):
     async with stack.client() as client:
         reply = await client.create_payment(
             idempotency_key="five", **CARD | {"payment_method": "pm_sim_lost"}
@@ -167,24 +167,24 @@ async def test_6_requests_that_differ_in_a_nested_field_only_are_not_the_same_re
         assert len(stack.charges(first.payment_id)) == 1
 
 
-async def test_7_one_command_executed_three_times_at_once_is_executed_once_with_three_equal_answers(stack):
+async def test_7_one_command_executed_three_times_at_once_is_executed_once_with_three_equal_replies(stack):
     async with stack.client() as client:
         created = await client.pay(idempotency_key="seven", **CARD)
         assert created.payment_id is not None
         command = RefundPayment(
             command_id=uuid4(), payment_id=created.payment_id, merchant_id="demo", amount_minor=300
         )
-        answers = await _send(stack, command, times=3)
+        replies = await _send(stack, command, times=3)
 
         await stack.has_status(created.payment_id, "PARTIALLY_REFUNDED")
-        assert len({(a.result, a.operation_id, a.code) for a in answers}) == 1
-        assert answers[0].result == "accepted"
+        assert len({(one.result, one.operation_id, one.code) for one in replies}) == 1
+        assert replies[0].result == "accepted"
         refunds = [minor(m) for m in stack.movements(created.payment_id) if m.kind == "refunded"]
         assert refunds == [300]
 
 
 async def _send(stack: Running, command: RefundPayment, times: int) -> list[Reply]:
-    """As a producer that knows nothing of the client: the same record, so often, and the answers to it."""
+    """As a producer that knows nothing of the client: the same record, so often, and the replies to it."""
     replies = AIOKafkaConsumer(
         stack.environment.prefix + topics.REPLIES,
         bootstrap_servers=stack.environment.kafka,
@@ -197,14 +197,14 @@ async def _send(stack: Running, command: RefundPayment, times: int) -> list[Repl
     try:
         topic, key = stack.environment.prefix + topics.COMMANDS, str(command.payment_id).encode()
         await asyncio.gather(*[producer.send_and_wait(topic, dump(command), key=key) for _ in range(times)])
-        answers: list[Reply] = []
+        received: list[Reply] = []
         async with asyncio.timeout(60):
             async for record in replies:
                 reply = Reply.model_validate_json(record.value)
                 if reply.command_id == command.command_id and reply.kind == "decision":
-                    answers.append(reply)
-                if len(answers) == times:
-                    return answers
+                    received.append(reply)
+                if len(received) == times:
+                    return received
     finally:
         await producer.stop()
         await replies.stop()

@@ -1,4 +1,4 @@
-"""A hold whose time ends by our clock, where the PSP tells nothing: it is asked how the hold stands before it
+"""A hold whose time ends by our clock, where the PSP reports nothing: it is queried before it
 is voided."""
 
 from dataclasses import dataclass
@@ -53,14 +53,14 @@ class FakePsp:
         return reply.payment_id
 
     async def by_hand(self, payment: UUID, do: str) -> None:
-        asked = {
+        requested = {
             "gateway": "braintree",
             "account": "sim-braintree",
             "reference": operation_id(payment, "authorize", 1),
         }
         url = f"http://127.0.0.1:{self.stack.simulator_port}/_simulator/dashboard"
-        async with self.http.post(url, json={**asked, "do": do}) as answer:
-            assert answer.status == 200, await answer.text()
+        async with self.http.post(url, json={**requested, "do": do}) as response:
+            assert response.status == 200, await response.text()
 
     async def operations(self, payment: UUID) -> list[Any]:
         return await self.stack.rows(

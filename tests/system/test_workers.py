@@ -95,15 +95,15 @@ async def test_a_worker_that_was_stopped_for_a_while_changes_nothing_when_it_goe
 
     verdict = await pairs.verdict()
     assert verdict.ok, verdict.as_json()
-    asked = [payment_id("demo", order.idempotency_key) for order in wanted]
+    payments = [payment_id("demo", order.idempotency_key) for order in wanted]
     ended = dict(
         await pairs.rows(
-            "SELECT status, count(*) FROM payments WHERE payment_id = ANY(%s) GROUP BY status", asked
+            "SELECT status, count(*) FROM payments WHERE payment_id = ANY(%s) GROUP BY status", payments
         )
     )
     assert ended.keys() <= {"CAPTURED", "FAILED"}
     assert sum(ended.values()) == 200
-    assert sum(len(pairs.charges(payment)) for payment in asked) == ended["CAPTURED"]
+    assert sum(len(pairs.charges(payment)) for payment in payments) == ended["CAPTURED"]
 
 
 def _order(key: str) -> dict:
@@ -141,7 +141,7 @@ async def test_two_partitioners_end_no_worker_and_their_commands_take_effect_onc
     }
     assert strays
     hinted = {
-        str(reply.payment_id) for reply in await _answers(environment) if reply.hint == "wrong_partition"
+        str(reply.payment_id) for reply in await _replies(environment) if reply.hint == "wrong_partition"
     }
     assert hinted == strays
     for name in ("command", "command-2"):
@@ -152,7 +152,7 @@ async def test_two_partitioners_end_no_worker_and_their_commands_take_effect_onc
     assert verdict.ok, verdict.as_json()
 
 
-async def _answers(environment: Environment) -> list[Reply]:
+async def _replies(environment: Environment) -> list[Reply]:
     """All that stand on the topic."""
     async with AIOKafkaConsumer(
         f"{environment.prefix}payments.replies",

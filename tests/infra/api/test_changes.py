@@ -1,5 +1,5 @@
 """Changes of an existing payment: the commands that the API publishes, and the responses that it makes of the
-answers."""
+replies."""
 
 import asyncio
 from uuid import UUID, uuid4

@@ -295,7 +295,7 @@ async def test_an_update_for_the_first_does_not_end_a_repeat_that_is_refused(api
 
     assert (response.status, response.body["code"]) == (409, "idempotency_mismatch")
     assert response.body["path"] == "Idempotency-Key"
-    assert (await original).status == 202  # its own answer never came
+    assert (await original).status == 202  # its own reply never came
 
 
 async def test_a_payment_that_was_rejected_is_a_problem_with_its_address(api, worker):

@@ -302,7 +302,7 @@ async def test_what_is_in_doubt_is_listed_and_an_operator_decides_it_once(stack,
         last: dict[str, Any] = {}
 
         async def resolved() -> bool:
-            """Once the lookup has had its answer, of whatever kind."""
+            """Once the lookup has had its response, of whatever kind."""
             key = str(uuid4())
             found = await api.change(payment, "resolve", word, **{"Idempotency-Key": key})
             last.update(found.body, key=key)

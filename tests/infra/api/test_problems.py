@@ -31,7 +31,7 @@ def test_every_refusal_of_a_payment_has_a_title_of_its_own():
         ("field_missing", "The request is not valid"),
     ],
 )
-def test_a_limit_of_the_psp_is_told_as_such(code, title):
+def test_a_limit_of_the_psp_is_reported_as_such(code, title):
     shown = json.loads(bytes(Problem(code, None).response().body))
 
     assert shown == {

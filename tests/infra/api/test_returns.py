@@ -1,4 +1,4 @@
-"""The page that customers come back to: what its token allows, and what it says where the shop has no
+"""The page that customers come back to: what its token allows, and what it shows where the shop has no
 page."""
 
 import asyncio
@@ -69,7 +69,7 @@ async def test_the_psp_is_queried_for_the_payments_merchant_and_the_customer_is_
 
 
 class Time:
-    """The API's clock, which goes when a test says so."""
+    """The API's clock, which a test moves."""
 
     def __init__(self) -> None:
         self.at = clock.now()

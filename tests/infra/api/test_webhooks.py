@@ -210,7 +210,7 @@ async def _request(
     accounts: Path, method: str, query: bytes = b"", context: Any = None, **sent: str
 ) -> tuple[int, bytes]:
     """Sends a request to the application itself, with that adapter."""
-    answered: list[Any] = []
+    messages: list[Any] = []
     async with Certificates.open() as certificates:
         app = build()
         app.state.context = context
@@ -232,10 +232,10 @@ async def _request(
             return {"type": "http.request", "body": BODY, "more_body": False}
 
         async def send(message: Any) -> None:
-            answered.append(message)
+            messages.append(message)
 
         await app(scope, receive, send)
-    return answered[0]["status"], b"".join(message.get("body", b"") for message in answered[1:])
+    return messages[0]["status"], b"".join(message.get("body", b"") for message in messages[1:])
 
 
 async def test_a_psps_check_of_the_address_gets_its_adapters_response(accounts):

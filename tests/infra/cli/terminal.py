@@ -31,8 +31,8 @@ def run(*arguments: str, typed: str = "", **env: str) -> Done:
 
 
 def _run(arguments: tuple[str, ...], typed: str, env: dict[str, str]) -> Done:
-    said, told = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as shell, redirect_stdout(said), redirect_stderr(told):
+    output, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as shell, redirect_stdout(output), redirect_stderr(errors):
         for name in [name for name in os.environ if name.startswith("AEGISPAY_")]:
             shell.delenv(name)
         for name, value in env.items():
@@ -46,4 +46,4 @@ def _run(arguments: tuple[str, ...], typed: str, env: dict[str, str]) -> Done:
         else:
             code = 0
     assert isinstance(code, int)
-    return Done(code, said.getvalue(), told.getvalue())
+    return Done(code, output.getvalue(), errors.getvalue())

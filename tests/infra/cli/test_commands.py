@@ -1,4 +1,4 @@
-"""The command `aegispay` as a script runs it: exit codes, JSON, and what it says when there is nothing to
+"""The command `aegispay` as a script runs it: exit codes, JSON, and its messages when there is nothing to
 act on."""
 
 import asyncio
@@ -76,9 +76,9 @@ def test_the_version_is_that_of_the_package():
 
 def test_a_shell_completes_commands():
     """As the script that `--install-completion` writes for bash asks for it."""
-    asked = {"_AEGISPAY_COMPLETE": "complete_bash", "COMP_WORDS": "aegispay do", "COMP_CWORD": "1"}
+    completion = {"_AEGISPAY_COMPLETE": "complete_bash", "COMP_WORDS": "aegispay do", "COMP_CWORD": "1"}
 
-    done = subprocess.run([_SCRIPT], env=os.environ | asked, capture_output=True, text=True, check=False)
+    done = subprocess.run([_SCRIPT], env=os.environ | completion, capture_output=True, text=True, check=False)
 
     assert done.stdout.split() == ["down", "doctor", "doubt"]
 
@@ -87,9 +87,9 @@ def test_a_shell_completes_the_processes_that_have_logs(tmp_path):
     (tmp_path / "logs").mkdir()
     for name in ("api", "relay", "command"):
         (tmp_path / "logs" / f"{name}.log").touch()
-    asked = {"_AEGISPAY_COMPLETE": "complete_bash", "COMP_WORDS": "aegispay logs re", "COMP_CWORD": "2"}
+    completion = {"_AEGISPAY_COMPLETE": "complete_bash", "COMP_WORDS": "aegispay logs re", "COMP_CWORD": "2"}
 
-    env = os.environ | asked | {"AEGISPAY_DATA": str(tmp_path)}
+    env = os.environ | completion | {"AEGISPAY_DATA": str(tmp_path)}
     done = subprocess.run([_SCRIPT], env=env, capture_output=True, text=True, check=False)
 
     assert done.stdout.split() == ["relay"]
@@ -240,9 +240,9 @@ def test_a_payment_is_led_through_its_life_at_the_terminal(stack):
     assert _pay(stack, "cancel", third)[1]["status"] == "VOIDED"
     assert _pay(stack, "complete", third)[1]["code"] == "no_action_required"
 
-    told = run("pay", "refund", payment, "99", **stack.environment.env("audit"))
-    assert told.returncode == 1
-    assert "refundable 1000" in told.stderr
+    output = run("pay", "refund", payment, "99", **stack.environment.env("audit"))
+    assert output.returncode == 1
+    assert "refundable 1000" in output.stderr
 
 
 @pytest.mark.stack
@@ -258,9 +258,9 @@ async def test_a_customers_challenge_is_shown_with_where_to_go(stack):
         **stack.environment.env("audit"),
     )
     assert made.returncode == 1
-    told = json.loads(made.stdout)
-    payment = told["payment_id"]
-    assert told["action_url"].startswith("http://127.0.0.1:")
+    printed = json.loads(made.stdout)
+    payment = printed["payment_id"]
+    assert printed["action_url"].startswith("http://127.0.0.1:")
 
     env = stack.environment.env("audit")
     url = ""
@@ -272,10 +272,10 @@ async def test_a_customers_challenge_is_shown_with_where_to_go(stack):
 
     await until(shown, "the read model has it")
     assert url.startswith("http://127.0.0.1:")
-    assert url == told["action_url"]
+    assert url == printed["action_url"]
     assert f"has to go to {url}" in run("pay", "status", payment, **env).stdout
     repeated = ("pay", "create", "20", "EUR", "--method", "pm_card_threeDSecure2Required")
-    assert f"has to go to {url}" in run(*repeated, "--key", told["idempotency_key"], **env).stdout
+    assert f"has to go to {url}" in run(*repeated, "--key", printed["idempotency_key"], **env).stdout
 
     # The verdict at the end waits for what is open.
     assert run("pay", "cancel", payment, **env).returncode == 0
@@ -286,9 +286,9 @@ async def test_a_customers_challenge_is_shown_with_where_to_go(stack):
 async def test_an_operator_lists_asks_about_and_decides_a_payment_in_doubt(stack):
     env = stack.environment.env("audit")
 
-    async def doubt(*arguments: str, said: str = "") -> Done:
+    async def doubt(*arguments: str, typed: str = "") -> Done:
         # In a thread: the client beside it has to go on talking to Kafka.
-        return await asyncio.to_thread(run, "doubt", *arguments, typed=said, **env)
+        return await asyncio.to_thread(run, "doubt", *arguments, typed=typed, **env)
 
     async with simulator.failing(stack), stack.client() as client:
         paid = await client.create_payment(
@@ -309,27 +309,27 @@ async def test_an_operator_lists_asks_about_and_decides_a_payment_in_doubt(stack
 
         decision = ("resolve", payment, "--not-charged", "--evidence", "no charge at theirs", "--who", "Kim")
 
-        async def asked() -> bool:
+        async def queried() -> bool:
             """Not within 5 s of the question before."""
-            said = await doubt("query", payment, "--wait", "1")
-            assert said.returncode == 1
-            return "after 1 s" in said.stderr
+            done = await doubt("query", payment, "--wait", "1")
+            assert done.returncode == 1
+            return "after 1 s" in done.stderr
 
-        await until(asked, "the PSP was asked")
+        await until(queried, "the PSP was queried")
         story = (await doubt("show", payment)).stdout
         assert f"{paid.payment_id.hex}-s1: sale of 12.34 EUR" in story
         assert "sent to stripe/sim-eu: first attempt" in story
         assert "requested again (query" in story
         assert f"aegispay doubt resolve {payment} --operation {paid.payment_id.hex}-s1" in story
 
-        unsure = await doubt(*decision, said="n\n")
+        unsure = await doubt(*decision, typed="n\n")
         assert unsure.returncode == 1
         for shown in ("not_charged: not executed", "no charge at theirs", "Kim", "sale of 12.34 EUR"):
             assert shown in unsure.stdout
-        assert (await doubt(*decision, "--json")).returncode == 2  # nobody could have been asked
+        assert (await doubt(*decision, "--json")).returncode == 2  # nobody could have confirmed it
         assert json.loads((await doubt("show", payment, "--json")).stdout)["status"] == "IN_DOUBT"
 
-        decided = await doubt(*decision, said="y\n")
+        decided = await doubt(*decision, typed="y\n")
         assert decided.returncode == 0, decided.stderr
         assert f"{payment}: FAILED" in decided.stdout
         again = await doubt(*decision, "--yes")
@@ -339,7 +339,7 @@ async def test_an_operator_lists_asks_about_and_decides_a_payment_in_doubt(stack
 
 
 @pytest.mark.stack
-def test_an_api_key_may_do_what_was_asked_for_it(environment):
+def test_an_api_key_may_do_what_was_requested_for_it(environment):
     env = environment.env("admin")
 
     def scopes(*arguments: str) -> list[str]:
@@ -358,16 +358,16 @@ def test_an_api_key_may_do_what_was_asked_for_it(environment):
 async def test_an_operator_lists_and_ends_a_dispute_that_the_psp_leaves_unclear(stack):
     env = stack.environment.env("audit")
 
-    async def doubt(*arguments: str, said: str = "") -> Done:
-        return await asyncio.to_thread(run, "doubt", *arguments, typed=said, **env)
+    async def doubt(*arguments: str, typed: str = "") -> Done:
+        return await asyncio.to_thread(run, "doubt", *arguments, typed=typed, **env)
 
     async with stack.client() as client:
         paid = await client.pay(
             idempotency_key="order-disputed", amount_minor=1234, currency="EUR", payment_method="pm_card_visa"
         )
         payment = str(paid.payment_id)
-        told = {"dispute_id": "PP-D-1", "state": "unclear", "amount_minor": 1234, "currency": "EUR"}
-        await simulator.disputes(stack, paid.payment_id, **told)
+        dispute = {"dispute_id": "PP-D-1", "state": "unclear", "amount_minor": 1234, "currency": "EUR"}
+        await simulator.disputes(stack, paid.payment_id, **dispute)
 
         async def listed() -> bool:
             return "PP-D-1" in (await doubt("list", "--manual")).stdout
@@ -378,10 +378,10 @@ async def test_an_operator_lists_and_ends_a_dispute_that_the_psp_leaves_unclear(
         assert f"aegispay doubt dispute {payment} PP-D-1 --is" in (await doubt("show", payment)).stdout
 
         word = ("dispute", payment, "PP-D-1", "--is", "won", "--evidence", "case 7, closed", "--who", "Kim")
-        assert (await doubt(*word, said="n\n")).returncode == 1
+        assert (await doubt(*word, typed="n\n")).returncode == 1
         refused = await doubt(*word[:2], "PP-D-2", *word[3:], "--yes")
         assert (refused.returncode, "PP-D-1" in refused.stderr) == (1, True)
-        decided = await doubt(*word, said="y\n")
+        decided = await doubt(*word, typed="y\n")
         assert decided.returncode == 0, decided.stderr
         assert f"{payment}: CAPTURED" in decided.stdout
 

@@ -63,23 +63,23 @@ def test_an_interrupted_demo_leaves_no_process_and_the_next_one_is_clean(data):
     else:
         pytest.fail(f"ended with {first.wait()} before an order had settled")
     first.send_signal(signal.SIGINT)
-    said, _ = first.communicate(timeout=60)
-    assert first.returncode == 130, said
-    assert "Traceback" not in said
+    output, _ = first.communicate(timeout=60)
+    assert first.returncode == 130, output
+    assert "Traceback" not in output
     assert _left_in(data) == []
 
     second = _demo(data, "--payments", "30", "--rate", "20", "--json")
-    said, _ = second.communicate(timeout=300)
+    output, _ = second.communicate(timeout=300)
 
-    assert second.returncode == 0, said
+    assert second.returncode == 0, output
     assert _left_in(data) == []
-    assert f"kept in {data}" in said
-    told = json.loads(said[said.index("\n{\n") :])  # behind what it says of its progress
-    assert told["orders"] == sum(told["ended"].values()) == 30
-    assert len(told["lived"]) == 20
+    assert f"kept in {data}" in output
+    printed = json.loads(output[output.index("\n{\n") :])  # behind its messages on its progress
+    assert printed["orders"] == sum(printed["ended"].values()) == 30
+    assert len(printed["lived"]) == 20
     assert {"CAPTURED", "PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED", "REFUNDED", "VOIDED"} <= set(
-        told["ended"]
+        printed["ended"]
     )
     # What the first run had sent was acted on too.
-    assert told["verdict"]["payments"] > 30
-    assert told["verdict"]["ok"]
+    assert printed["verdict"]["payments"] > 30
+    assert printed["verdict"]["ok"]

@@ -64,13 +64,13 @@ def test_a_server_that_is_away_is_named_with_its_address_and_its_setting(command
     done = run(*command, "--json", **env)
 
     assert done.returncode == 69
-    told = json.loads(done.stdout)
-    assert told["exit_code"] == 69
-    assert "127.0.0.1:1" in told["what"]
-    assert ("Kafka" if kafka else "PostgreSQL") in told["what"]
+    printed = json.loads(done.stdout)
+    assert printed["exit_code"] == 69
+    assert "127.0.0.1:1" in printed["what"]
+    assert ("Kafka" if kafka else "PostgreSQL") in printed["what"]
     if not (command[0] == "pay" and kafka):
-        assert told["where"] == "127.0.0.1:1"
-        assert ("AEGISPAY_KAFKA" if kafka else "AEGISPAY_DATABASE_URL") in told["remedy"]
+        assert printed["where"] == "127.0.0.1:1"
+        assert ("AEGISPAY_KAFKA" if kafka else "AEGISPAY_DATABASE_URL") in printed["remedy"]
     for stray in ("pa55word", "Unclosed", "Traceback", "Unable connect"):
         assert stray not in done.stdout + done.stderr + caplog.text
 
@@ -87,9 +87,9 @@ def test_a_bad_setting_is_named_with_an_example(setting, value, example):
     done = run("topics" if setting == "AEGISPAY_KAFKA" else "migrate", "--json", **{setting: value})
 
     assert done.returncode == 78
-    told = json.loads(done.stdout)
-    assert (told["where"], told["exit_code"]) == (setting, 78)
-    assert example in told["what"]
+    printed = json.loads(done.stdout)
+    assert (printed["where"], printed["exit_code"]) == (setting, 78)
+    assert example in printed["what"]
 
 
 def test_half_a_configuration_names_what_is_missing():
@@ -116,23 +116,23 @@ def test_an_empty_setting_is_none(tmp_path, monkeypatch):
 def test_with_json_a_refusal_is_one_document_too(command, tmp_path):
     done = run(*command, "--json", AEGISPAY_DATA=str(tmp_path))
 
-    told = json.loads(done.stdout)
-    assert told.keys() == {"error", "what", "where", "remedy", "exit_code"}
-    assert told["exit_code"] == done.returncode == 2
+    printed = json.loads(done.stdout)
+    assert printed.keys() == {"error", "what", "where", "remedy", "exit_code"}
+    assert printed["exit_code"] == done.returncode == 2
 
 
 @pytest.mark.parametrize(
-    ("content", "code", "says"),
+    ("content", "code", "message"),
     [(None, 2, "cannot be read"), ("a = ", 78, "is no"), ("speed = 1", 78, "no field is called speed")],
 )
-def test_a_file_that_an_operator_wrote_is_no_fault_of_the_machine(content, code, says, tmp_path):
+def test_a_file_that_an_operator_wrote_is_no_fault_of_the_machine(content, code, message, tmp_path):
     file = tmp_path / "plan.toml"
     if content is not None:
         file.write_text(content)
 
     done = run("chaos", "--plan", str(file))
 
-    assert (done.returncode, says in done.stderr) == (code, True), done.stderr
+    assert (done.returncode, message in done.stderr) == (code, True), done.stderr
     accounts = run("simulator", "--accounts", str(file))
     assert accounts.returncode == code, accounts.stderr
     assert str(file) in accounts.stderr
@@ -149,8 +149,8 @@ def test_of_errors_that_came_together_one_that_is_known_is_reported(known, capsy
 
     code = failures.report(together, as_json=True)
 
-    told = json.loads(capsys.readouterr().out)
-    assert (code, told["exit_code"]) == (failures.report(known, as_json=False),) * 2
+    printed = json.loads(capsys.readouterr().out)
+    assert (code, printed["exit_code"]) == (failures.report(known, as_json=False),) * 2
     assert failures.report(ExceptionGroup("tasks", [KeyError("ours")]), as_json=True) is None
 
 
@@ -160,8 +160,8 @@ def test_logs_of_the_libraries_go_to_standard_error(capsys):
 
     structlog.get_logger().warning("unreadable")
 
-    told = capsys.readouterr()
-    assert (told.out, "unreadable" in told.err) == ("", True)
+    output = capsys.readouterr()
+    assert (output.out, "unreadable" in output.err) == ("", True)
 
 
 def test_with_json_an_interruption_is_one_document_too(tmp_path):
@@ -179,6 +179,6 @@ def test_with_json_an_interruption_is_one_document_too(tmp_path):
     )
     with passwords.open("w"):  # which waits for the reader
         migrating.send_signal(signal.SIGINT)
-        said, _ = migrating.communicate(timeout=30)
+        output, _ = migrating.communicate(timeout=30)
 
-    assert (migrating.returncode, json.loads(said)["exit_code"]) == (130, 130)
+    assert (migrating.returncode, json.loads(output)["exit_code"]) == (130, 130)

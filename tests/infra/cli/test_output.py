@@ -19,7 +19,7 @@ _PLURAL = re.compile(
 
 
 @pytest.mark.parametrize("file", _FILES, ids=lambda file: str(file.relative_to(INFRA)))
-def test_no_count_is_told_with_a_noun_that_is_always_plural(file: Path):
+def test_no_count_is_reported_with_a_noun_that_is_always_plural(file: Path):
     """`1 times` is no English: `commands.wording.counted` knows the singular."""
     assert list(_always_plural(file)) == []
 

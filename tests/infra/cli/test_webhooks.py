@@ -39,15 +39,15 @@ async def test_what_has_not_found_its_payment_is_listed_with_age_account_and_typ
     env = environment.env("audit")
 
     listed = json.loads(run("webhooks", "list", "--json", **env).stdout)
-    told = run("webhooks", "list", **env).stdout
+    output = run("webhooks", "list", **env).stdout
 
     assert [(one["id"], one["state"], one["reason"]) for one in listed] == [
         (ids["evt_waits"], "waiting", None),
         (ids["evt_lost"], "unmatched", "no_way"),
     ]
     assert all(one["account"] == "sim-eu" and one["age_s"] >= 0 for one in listed)
-    assert "sim-eu  payment_intent.succeeded" in told
-    assert "evt_done" not in told
+    assert "sim-eu  payment_intent.succeeded" in output
+    assert "evt_done" not in output
 
 
 async def test_the_evidence_is_shown_without_secrets_card_numbers_and_control_characters(environment, stored):

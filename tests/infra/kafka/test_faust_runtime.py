@@ -131,11 +131,11 @@ async def test_one_slow_call_holds_no_other_and_nothing_behind_it_is_acknowledge
     settings, topic = environment.settings(KafkaSettings, "gateway"), f"{environment.prefix}{topics.EVENTS}"
     await send(environment.kafka, topic, [b"slow", *[b"quick"] * 30])
     handled: list[int] = []
-    answered = asyncio.Event()
+    finished = asyncio.Event()
 
     async def handle(record: Record) -> None:
         if record.value == b"slow":
-            await answered.wait()
+            await finished.wait()
         handled.append(record.offset)
 
     agent = Agent("view", topics.EVENTS, KeyedConcurrency(handle, in_flight_max=5))
@@ -143,7 +143,7 @@ async def test_one_slow_call_holds_no_other_and_nothing_behind_it_is_acknowledge
         await until(lambda: len(handled) == 30)
         assert await committed(environment.kafka, f"{environment.prefix}view", topic) == 0
 
-        answered.set()
+        finished.set()
         await until(lambda: len(handled) == 31)
 
     assert await committed(environment.kafka, f"{environment.prefix}view", topic) == 31
@@ -154,11 +154,11 @@ async def test_a_stuck_call_stops_its_own_partition_only(environment: Environmen
     await send(environment.kafka, topic, [b"slow", *[b"quick"] * 60], partition=0)
     await send(environment.kafka, topic, [b"quick"] * 60, partition=1)
     handled: list[tuple[int, int]] = []
-    answered = asyncio.Event()
+    finished = asyncio.Event()
 
     async def handle(record: Record) -> None:
         if record.value == b"slow":
-            await answered.wait()
+            await finished.wait()
         handled.append((record.partition, record.offset))
 
     agent = Agent("view", topics.EVENTS, KeyedConcurrency(handle, in_flight_max=5, ahead_max=10))
@@ -166,7 +166,7 @@ async def test_a_stuck_call_stops_its_own_partition_only(environment: Environmen
         await until(lambda: len(handled) == 69)
         assert sorted(handled) == [(0, n) for n in range(1, 10)] + [(1, n) for n in range(60)]
         await send(environment.kafka, topic, [b"quick"] * 40, partition=0)
-        answered.set()
+        finished.set()
         await until(lambda: len(handled) == 161)
 
     assert await committed(environment.kafka, f"{environment.prefix}view", topic) == 101
@@ -175,11 +175,11 @@ async def test_a_stuck_call_stops_its_own_partition_only(environment: Environmen
 async def test_a_batch_holds_what_came_while_the_one_before_ran(environment: Environment):
     settings, topic = environment.settings(KafkaSettings, "gateway"), f"{environment.prefix}{topics.EVENTS}"
     batches: list[list[int]] = []
-    answered = asyncio.Event()
+    handled = asyncio.Event()
 
     async def handle(records) -> None:
         batches.append([record.offset for record in records])
-        await answered.wait()
+        await handled.wait()
 
     agent = Agent("view", topics.EVENTS, BatchMode(handle, most=20))
     async with running(settings, "view", [agent]):
@@ -187,7 +187,7 @@ async def test_a_batch_holds_what_came_while_the_one_before_ran(environment: Env
         await until(lambda: batches == [[0]])
         await send(environment.kafka, topic, [b"x"] * 49)
         assert batches == [[0]]
-        answered.set()
+        handled.set()
         await until(lambda: sum(map(len, batches)) == 50)
 
     assert [offset for batch in batches for offset in batch] == list(range(50))
@@ -202,12 +202,12 @@ async def test_a_rebalance_repeats_the_call_in_flight_and_a_late_end_acknowledge
     for partition in range(4):
         await send(environment.kafka, topic, [b"slow"], partition)
     begun: list[tuple[str, int]] = []
-    answered = {"old": asyncio.Event(), "new": asyncio.Event()}
+    handled = {"old": asyncio.Event(), "new": asyncio.Event()}
 
     def agent(owner: str) -> Agent:
         async def handle(record: Record) -> None:
             begun.append((owner, record.partition))
-            await answered[owner].wait()
+            await handled[owner].wait()
 
         return Agent("view", topics.EVENTS, KeyedConcurrency(handle, in_flight_max=8))
 
@@ -222,7 +222,7 @@ async def test_a_rebalance_repeats_the_call_in_flight_and_a_late_end_acknowledge
             await until(lambda: len({n for owner, n in begun if owner == "new"}) == 2)
             moved = {n for owner, n in begun if owner == "new"}
 
-            answered["old"].set()
+            handled["old"].set()
             await until(lambda: _is(commits, 2))
             assert [
                 await committed(environment.kafka, f"{environment.prefix}view", topic, n)
@@ -231,7 +231,7 @@ async def test_a_rebalance_repeats_the_call_in_flight_and_a_late_end_acknowledge
                 0,
                 0,
             ]
-            answered["new"].set()
+            handled["new"].set()
             await until(lambda: _is(commits, 4))
 
 
@@ -246,7 +246,7 @@ def test_a_session_lasts_as_long_as_the_settings_say_and_six_heartbeats_keep_it(
 
 
 async def test_a_group_whose_leader_knew_no_partition_gets_them_all_the_same(environment: Environment):
-    """As after an outage of Kafka's, whose first answer may name none: here there is none yet."""
+    """As after an outage of Kafka's, whose first response may name none: here there is none yet."""
     settings = environment.settings(KafkaSettings, "gateway", topic_prefix=f"{environment.prefix}late.")
     topic = settings.topic_prefix + topics.EVENTS
     handled: list[bytes] = []

@@ -106,7 +106,7 @@ async def test_the_command_worker_looks_for_them_while_it_reads_nothing(
         await shop.begin_transaction()
         await shop.send_and_wait(environment.prefix + topics.COMMANDS, b"{}", key=b"k", partition=0)
         tasks.create_task(command.main(process, settings))
-        await until(lambda: "open transaction" in process.state, "the worker says so")
+        await until(lambda: "open transaction" in process.state, "the worker reports it")
 
         await shop.abort_transaction()
         await until(lambda: process.state == "ready", "the worker is ready again")

@@ -11,7 +11,7 @@ from tests.support.processes import running
 pytestmark = pytest.mark.stack
 
 
-async def test_a_parked_payment_is_tried_again_and_its_answer_is_awaited(environment, tmp_path):
+async def test_a_parked_payment_is_tried_again_and_its_reply_is_awaited(environment, tmp_path):
     settings = environment.settings(KafkaSettings, "audit")
     async with running(environment, tmp_path) as stack, stack.client() as client:
         paid = await client.pay(
@@ -27,21 +27,21 @@ async def test_a_parked_payment_is_tried_again_and_its_answer_is_awaited(environ
             RetryParked(command_id=uuid4(), payment_id=payment) for payment in (paid.payment_id, unknown)
         ]
 
-        answers = await send(settings, retries, 30)
+        replies = await send(settings, retries, 30)
 
-        tried = answers[paid.payment_id]
+        tried = replies[paid.payment_id]
         assert tried is not None
         assert (tried.result, tried.status) == ("accepted", "CAPTURED")
-        refused = answers[unknown]
+        refused = replies[unknown]
         assert refused is not None
         assert (refused.result, refused.code) == ("refused", "payment_not_found")
         assert await stack.rows("SELECT * FROM parked_streams") == []
 
 
-async def test_without_a_command_worker_there_is_no_answer_and_the_wait_is_bounded(environment):
+async def test_without_a_command_worker_there_is_no_reply_and_the_wait_is_bounded(environment):
     retry = RetryParked(command_id=uuid4(), payment_id=uuid4())
 
     async with asyncio.timeout(30):
-        answers = await send(environment.settings(KafkaSettings, "audit"), [retry], 0.5)
+        replies = await send(environment.settings(KafkaSettings, "audit"), [retry], 0.5)
 
-    assert answers == {retry.payment_id: None}
+    assert replies == {retry.payment_id: None}

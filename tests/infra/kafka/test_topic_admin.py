@@ -118,5 +118,5 @@ async def test_a_cluster_with_too_few_brokers_for_the_replicas_is_named(servers:
     ("settings", "copies"),
     [({}, (3, 2)), ({"replication_factor": 5}, (5, 2)), ({"one_node": True}, (1, 1))],
 )
-def test_topics_are_made_with_three_copies_of_which_two_are_in_sync_unless_told_otherwise(settings, copies):
+def test_topics_are_made_with_three_copies_of_which_two_are_in_sync_unless_set_otherwise(settings, copies):
     assert KafkaSettings(kafka="broker:9092", **settings).copies == copies

@@ -23,7 +23,7 @@ class Reading:
 
 
 class Calls:
-    """A handler whose calls end when the test says so, by offset."""
+    """A handler whose calls the test ends, by offset."""
 
     def __init__(self) -> None:
         self.open: dict[int, asyncio.Future[None]] = {}
@@ -138,7 +138,7 @@ async def test_a_partition_is_held_at_its_bound_and_goes_on_when_its_oldest_ends
     assert reading.held == set()
 
 
-async def test_a_failed_handler_is_told_of_and_its_record_is_never_acknowledged():
+async def test_a_failed_handler_is_reported_and_its_record_is_never_acknowledged():
     calls, line = Calls(), PartitionQueue("t", 0)
     window = window_of(calls)
     await take(window, line, *map(record, range(3)))
@@ -168,7 +168,7 @@ def test_a_record_that_comes_twice_is_taken_once_and_a_jump_names_the_offsets_in
     ahead_max=st.integers(1, 10),
 )
 @settings(max_examples=60)
-def test_whatever_the_order_of_answers_every_record_is_handled_once_and_committed_in_order(
+def test_whatever_the_order_of_completions_every_record_is_handled_once_and_committed_in_order(
     keys: list[bytes | None], order, in_flight_max: int, ahead_max: int
 ):
     async def run() -> None:
@@ -197,11 +197,11 @@ def test_whatever_the_order_of_answers_every_record_is_handled_once_and_committe
 
 async def test_a_batch_begins_at_once_and_the_next_holds_what_came_meanwhile():
     batches: list[list[int]] = []
-    answered = asyncio.Event()
+    handled = asyncio.Event()
 
     async def handle(records: Sequence[Record]) -> None:
         batches.append([one.offset for one in records])
-        await answered.wait()
+        await handled.wait()
 
     line = PartitionQueue("t", 0)
     work = BatchWork("test", BatchMode(handle, most=4), lambda error: None)
@@ -210,7 +210,7 @@ async def test_a_batch_begins_at_once_and_the_next_holds_what_came_meanwhile():
     assert batches == [[0]]
     assert line.next_offset is None
 
-    answered.set()
+    handled.set()
     await settled()
 
     assert batches == [[0], [1, 2, 3, 4], [5, 6]]
@@ -218,10 +218,10 @@ async def test_a_batch_begins_at_once_and_the_next_holds_what_came_meanwhile():
 
 
 async def test_a_full_agent_takes_no_more_until_a_batch_has_gone():
-    answered = asyncio.Event()
+    handled = asyncio.Event()
 
     async def handle(records: Sequence[Record]) -> None:
-        await answered.wait()
+        await handled.wait()
 
     line = PartitionQueue("t", 0)
     work = BatchWork("test", BatchMode(handle, most=2), lambda error: None)
@@ -233,7 +233,7 @@ async def test_a_full_agent_takes_no_more_until_a_batch_has_gone():
     await settled()
     taken_at_once = waiting.done()
 
-    answered.set()
+    handled.set()
     await waiting
     await settled()
 
@@ -241,7 +241,7 @@ async def test_a_full_agent_takes_no_more_until_a_batch_has_gone():
     assert line.next_offset == 7
 
 
-async def test_a_failed_batch_is_told_of_and_acknowledges_nothing():
+async def test_a_failed_batch_is_reported_and_acknowledges_nothing():
     failures: list[BaseException] = []
 
     async def handle(records: Sequence[Record]) -> None:

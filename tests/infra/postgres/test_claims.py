@@ -73,7 +73,7 @@ async def test_two_workers_that_claim_one_step_at_once_are_counted_apart(
     assert sorted(claim.tries for claim in granted if isinstance(claim, Granted)) == list(range(1, 41))
 
 
-async def test_a_closed_step_is_never_granted_and_answers_with_its_result(claims: PostgresClaims):
+async def test_a_closed_step_is_never_granted_and_returns_its_result(claims: PostgresClaims):
     await claims.claim(STEP, soon(), DAY_S)
     assert await claims.close(STEP, APPROVED, only_try=False)
 
@@ -115,7 +115,7 @@ async def test_a_first_claim_after_the_expiry_closes_the_step_unsent(
     assert isinstance(await claims.claim(STEP, soon(), DAY_S), Closed)
 
 
-async def test_after_the_expiry_a_step_that_was_sent_may_only_be_asked_for(
+async def test_after_the_expiry_a_step_that_was_sent_may_only_be_queried(
     environment: Environment, claims: PostgresClaims
 ):
     await claims.claim(STEP, soon(), DAY_S)
@@ -125,7 +125,7 @@ async def test_after_the_expiry_a_step_that_was_sent_may_only_be_asked_for(
     assert row(environment) == ("open", 1, None)
 
 
-async def test_after_its_keys_life_a_step_may_only_be_asked_for(
+async def test_after_its_keys_life_a_step_may_only_be_queried(
     environment: Environment, claims: PostgresClaims
 ):
     await claims.claim(STEP, soon(), 3600)
@@ -153,7 +153,7 @@ async def test_a_query_before_a_send_closes_the_step_so_that_the_send_is_refused
     assert claim.result == ended.result
 
 
-async def test_a_query_closes_a_sent_step_without_an_answer_and_its_answer_is_kept(
+async def test_a_query_closes_a_sent_step_without_a_response_and_its_response_is_kept(
     environment: Environment, claims: PostgresClaims
 ):
     await claims.claim(STEP, soon(), DAY_S)
@@ -188,12 +188,12 @@ async def test_a_step_without_an_expiry_is_granted_at_any_time(
     assert row(environment) == ("open", 2, None)
 
 
-async def test_what_was_answered_is_no_longer_under_way(claims: PostgresClaims):
-    answered = await claims.claim(STEP, soon(), DAY_S)
+async def test_what_was_completed_is_no_longer_under_way(claims: PostgresClaims):
+    result = await claims.claim(STEP, soon(), DAY_S)
     await claims.close(STEP, PENDING, only_try=False)
     await claims.claim(OTHER, soon(), DAY_S)
     silent = await claims.claim(OTHER, soon(), DAY_S)
-    assert isinstance(answered, Granted)
+    assert isinstance(result, Granted)
     assert isinstance(silent, Granted)
 
     assert (await claims.close_for_query(STEP)).under_way_until is None
@@ -218,7 +218,7 @@ async def test_the_only_try_is_withdrawn_and_the_next_claim_is_the_first(
     assert row(environment) == ("open", 1, None)
 
 
-@pytest.mark.parametrize("why", ["two tries", "answered", "asked for"])
+@pytest.mark.parametrize("why", ["two tries", "completed", "queried"])
 async def test_what_may_have_been_sent_by_another_or_is_closed_is_not_withdrawn(
     environment: Environment, claims: PostgresClaims, why: str
 ):
@@ -226,7 +226,7 @@ async def test_what_may_have_been_sent_by_another_or_is_closed_is_not_withdrawn(
     match why:
         case "two tries":
             await claims.claim(STEP, soon(), DAY_S)
-        case "answered":
+        case "completed":
             await claims.close(STEP, APPROVED, only_try=False)
         case _:
             await claims.close_for_query(STEP)
@@ -245,27 +245,27 @@ async def test_groups_of_two_workers_over_the_same_steps_never_deadlock(
 
     async with PostgresClaims.open(environment.settings(DatabaseSettings, "gateway"), "other") as other:
         for _ in range(10):
-            asked: list[Awaitable[Any]] = []
+            calls: list[Awaitable[Any]] = []
             withdrawn: list[Awaitable[bool]] = []
             for worker in (claims, other):
                 some = shuffled.sample(steps, 5)
-                asked += [worker.claim(step, soon(), DAY_S) for step in shuffled.sample(steps, len(steps))]
-                asked += [worker.close(step, APPROVED, only_try=False) for step in some]
-                asked += [worker.close_for_query(step) for step in some]
+                calls += [worker.claim(step, soon(), DAY_S) for step in shuffled.sample(steps, len(steps))]
+                calls += [worker.close(step, APPROVED, only_try=False) for step in some]
+                calls += [worker.close_for_query(step) for step in some]
                 withdrawn += [worker.withdraw(step) for step in shuffled.sample(steps, len(steps))]
-            answers = await asyncio.gather(*asked, *withdrawn)
-            granted += sum(isinstance(answer, Granted) for answer in answers)
-            granted -= sum(answers[len(asked) :])
+            results = await asyncio.gather(*calls, *withdrawn)
+            granted += sum(isinstance(result, Granted) for result in results)
+            granted -= sum(results[len(calls) :])
 
     with psycopg.connect(environment.dsn()) as conn:
         tries = conn.execute(f"SELECT sum(tries) FROM {environment.schema}.gateway_sends").fetchone()
     assert tries == (granted,)
 
 
-async def test_one_step_asked_for_twice_at_once_is_served_in_two_groups(claims: PostgresClaims):
-    answers = await asyncio.gather(*[claims.claim(STEP, soon(), DAY_S) for _ in range(3)])
+async def test_one_step_requested_twice_at_once_is_served_in_two_groups(claims: PostgresClaims):
+    results = await asyncio.gather(*[claims.claim(STEP, soon(), DAY_S) for _ in range(3)])
 
-    assert [answer.tries for answer in answers if isinstance(answer, Granted)] == [1, 2, 3]
+    assert [result.tries for result in results if isinstance(result, Granted)] == [1, 2, 3]
 
 
 async def test_a_step_whose_claim_is_withdrawn_just_after_it_refused_another_is_claimed_anew(
@@ -299,9 +299,9 @@ async def test_a_lost_connection_fails_all_that_wait(environment: Environment, c
         )
 
     steps = [StepId(f"{n:032x}-s1", "1") for n in range(3)]
-    answers = await asyncio.gather(*[claims.claim(s, soon(), DAY_S) for s in steps], return_exceptions=True)
+    results = await asyncio.gather(*[claims.claim(s, soon(), DAY_S) for s in steps], return_exceptions=True)
 
-    assert all(isinstance(answer, psycopg.OperationalError) for answer in answers)
+    assert all(isinstance(result, psycopg.OperationalError) for result in results)
 
 
 def _first(ended: Any) -> datetime:

@@ -25,24 +25,24 @@ def _save(environment, made):
         store.save(Writes(payments=[made], timers=[Timer(made.id, made.version, NOW)]))
 
 
-def test_a_payment_is_told_from_its_stream_with_every_event_and_its_reason(environment, audit):
+def test_a_payment_is_shown_from_its_stream_with_every_event_and_its_reason(environment, audit):
     made = payment()
     outcomes.take(made, report(operation_of(made), OperationState.UNKNOWN, code="timeout"), ROUTE, cause())
     _save(environment, made)
 
-    told = history(audit, made.id)
+    shown = history(audit, made.id)
 
-    assert told is not None
-    assert (told["status"], told["amount"], told["version"]) == ("IN_DOUBT", "10.99 EUR", 3)
-    assert [event["type"] for event in told["events"]] == [
+    assert shown is not None
+    assert (shown["status"], shown["amount"], shown["version"]) == ("IN_DOUBT", "10.99 EUR", 3)
+    assert [event["type"] for event in shown["events"]] == [
         "payment.requested.v1",
         "operation.started.v1",
         "operation.unknown.v1",
     ]
-    assert told["events"][1]["data"]["reason"]
-    assert told["operations"][0]["state"] == "UNKNOWN"
-    assert told["timer"]["wake_at"] == NOW
-    assert told["parked"] is told["read_model"] is None
+    assert shown["events"][1]["data"]["reason"]
+    assert shown["operations"][0]["state"] == "UNKNOWN"
+    assert shown["timer"]["wake_at"] == NOW
+    assert shown["parked"] is shown["read_model"] is None
 
 
 def test_a_stream_that_cannot_be_replayed_still_shows_its_events(environment, audit):
@@ -51,12 +51,12 @@ def test_a_stream_that_cannot_be_replayed_still_shows_its_events(environment, au
     with connect(environment.settings(DatabaseSettings, "admin"), "test") as admin:
         admin.execute("DELETE FROM payment_events WHERE originator_version = 1")
 
-    told = history(audit, made.id)
+    shown = history(audit, made.id)
 
-    assert told is not None
-    assert told["status"] == "UNREADABLE"
-    assert [event["version"] for event in told["events"]] == [2]
+    assert shown is not None
+    assert shown["status"] == "UNREADABLE"
+    assert [event["version"] for event in shown["events"]] == [2]
 
 
-def test_there_is_no_history_of_what_nobody_asked_for(audit):
+def test_there_is_no_history_of_what_nobody_requested(audit):
     assert history(audit, payment_id("demo", "never")) is None

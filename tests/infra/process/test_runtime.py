@@ -38,14 +38,14 @@ def _start(starts: str = _STARTS, **settings: str) -> subprocess.CompletedProces
 
 @pytest.mark.parametrize("environment", ["production", "development"])
 @pytest.mark.parametrize(
-    "asked",
+    "requested",
     [{"failpoints": "relay.after_send:kill"}, {"clock_offset_s": "600"}],
     ids=lambda one: next(iter(one)),
 )
-def test_a_process_that_is_no_test_refuses_crash_points_and_another_clock(environment, asked):
-    ended = _start(environment=environment, **asked)
+def test_a_process_that_is_no_test_refuses_crash_points_and_another_clock(environment, requested):
+    ended = _start(environment=environment, **requested)
 
-    (name,) = asked
+    (name,) = requested
     assert ended.returncode == EXIT_MISCONFIGURED
     assert f"AEGISPAY_{name.upper()}: " in ended.stderr
     assert "only where AEGISPAY_ENVIRONMENT is test" in ended.stderr
@@ -59,21 +59,21 @@ def test_an_unknown_crash_point_is_a_configuration_error_that_names_the_known():
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         ({"metrics_port": "http"}, "AEGISPAY_METRICS_PORT: must be a whole number: digits only"),
         ({"metrics_port": "70000"}, "AEGISPAY_METRICS_PORT: must be 65535 or less"),
         ({"log_level": "loud"}, "AEGISPAY_LOG_LEVEL: must be 'debug', 'info', 'warning' or 'error'"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_one_line_that_says_what_would(settings, says):
+def test_a_setting_that_makes_no_sense_is_one_line_that_says_what_would(settings, message):
     ended = _start(**settings)
 
     assert ended.returncode == EXIT_MISCONFIGURED
-    assert ended.stderr == f"aegispay thing: {says}\n"
+    assert ended.stderr == f"aegispay thing: {message}\n"
 
 
-def test_metrics_say_nothing_of_when_a_counter_began():
+def test_metrics_report_nothing_of_when_a_counter_began():
     ended = _start(starts=_SHOWS_METRICS)
 
     assert "things_total 1.0" in ended.stdout

@@ -125,7 +125,7 @@ def test_a_secret_may_be_in_the_environment(file: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ("[", "is not TOML"),
         ("merchants = 7", "merchants"),
@@ -164,11 +164,11 @@ def test_a_secret_may_be_in_the_environment(file: Path, monkeypatch: pytest.Monk
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_says_where_and_shows_no_secret(file: Path, content: str, says: str):
+def test_a_file_that_cannot_be_used_says_where_and_shows_no_secret(file: Path, content: str, message: str):
     with pytest.raises(Misconfigured) as refused:
         load(file, content)
 
-    assert says in str(refused.value)
+    assert message in str(refused.value)
     assert str(file) in str(refused.value)
     assert SECRET not in str(refused.value)
 

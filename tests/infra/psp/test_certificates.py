@@ -28,7 +28,7 @@ class Psp:
     status: int = 200
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.Response:
         self.charge_requests.append(request.path)
         await self.goes_on.wait()
         return web.Response(status=self.status, body=self.body, headers={"Location": f"{self.url}/elsewhere"})
@@ -65,7 +65,7 @@ async def _serving(pem: Path) -> AsyncIterator[Psp]:
     psp = Psp()
     psp.goes_on.set()
     app = web.Application()
-    app.router.add_get("/{name}", psp.answer)
+    app.router.add_get("/{name}", psp.respond)
     runner = web.AppRunner(app)
     await runner.setup()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -102,7 +102,7 @@ async def kept(trusted: ssl.SSLContext) -> AsyncIterator[Certificates]:
 async def test_a_certificate_is_fetched_once_for_all_that_want_it(psp, kept):
     psp.goes_on.clear()
     wanted = [asyncio.create_task(kept.of(f"{psp.url}/a")) for _ in range(5)]
-    wanted[0].cancel()  # whoever asked first has gone away
+    wanted[0].cancel()  # whoever came first has gone away
     psp.goes_on.set()
 
     found = await asyncio.gather(*wanted[1:])
@@ -124,7 +124,7 @@ async def test_it_is_fetched_again_when_its_life_is_over(psp, trusted):
     ("status", "body"),
     [(302, PEM), (404, PEM), (500, b""), (200, b"<html>"), (200, PEM + b"x" * 64 * 1024)],
 )
-async def test_what_is_no_certificate_is_not_kept_and_not_asked_for_at_once_again(psp, kept, status, body):
+async def test_what_is_no_certificate_is_not_kept_and_not_requested_at_once_again(psp, kept, status, body):
     psp.status, psp.body = status, body
 
     for _ in range(2):
@@ -142,7 +142,7 @@ async def test_a_server_that_nobody_vouches_for_is_not_believed(psp):
     assert psp.charge_requests == []
 
 
-async def test_a_psp_that_does_not_answer_holds_up_no_one_for_long(psp, trusted):
+async def test_a_psp_that_does_not_respond_holds_up_no_one_for_long(psp, trusted):
     psp.goes_on.clear()
     async with Certificates.open(trusted, within_s=0.2) as hasty, asyncio.timeout(5):
         with pytest.raises(Unavailable):

@@ -76,7 +76,7 @@ POST = HttpRequest(
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Id: 7\r\n\r\n{}"
 
 
-async def test_an_answer_comes_whole_with_its_headers_in_lower_case(client: HttpClient):
+async def test_a_response_comes_whole_with_its_headers_in_lower_case(client: HttpClient):
     async with listening(answering(OK)) as (server, url):
         result = await client.send(url, POST, None)
 
@@ -137,7 +137,7 @@ async def test_after_the_time_for_the_first_byte_nothing_is_written(client: Http
         assert server.received.count(b"POST") == 1
 
 
-async def test_a_connection_closed_before_an_answer_is_lost(client: HttpClient):
+async def test_a_connection_closed_before_a_response_is_lost(client: HttpClient):
     async def serve(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server.request(reader)
 
@@ -175,7 +175,7 @@ async def test_a_reused_connection_that_the_server_closed_is_lost_and_not_tried_
 @pytest.mark.parametrize(
     "first", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"]
 )
-async def test_an_answer_that_stops_is_lost_at_the_deadline(client: HttpClient, first: bytes):
+async def test_a_response_that_stops_is_lost_at_the_deadline(client: HttpClient, first: bytes):
     async def serve(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server.request(reader)
         writer.write(first)
@@ -190,7 +190,7 @@ async def test_an_answer_that_stops_is_lost_at_the_deadline(client: HttpClient, 
     assert time.monotonic() - started < DEADLINE_S * 2
 
 
-async def test_an_answer_in_drips_is_lost_at_the_deadline(client: HttpClient):
+async def test_a_response_in_drips_is_lost_at_the_deadline(client: HttpClient):
     async def serve(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server.request(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
@@ -206,7 +206,7 @@ async def test_an_answer_in_drips_is_lost_at_the_deadline(client: HttpClient):
     assert result.code == "timeout"
 
 
-async def test_an_answer_above_the_bound_is_lost_without_being_kept(client: HttpClient):
+async def test_a_response_above_the_bound_is_lost_without_being_kept(client: HttpClient):
     size = RESPONSE_BYTES_MAX + 1
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (size, b"x" * size)
     async with listening(answering(raw)) as (_, url):
@@ -216,7 +216,7 @@ async def test_an_answer_above_the_bound_is_lost_without_being_kept(client: Http
     assert result.code == "response_too_large"
 
 
-async def test_a_truncated_answer_is_lost(client: HttpClient):
+async def test_a_truncated_response_is_lost(client: HttpClient):
     async def serve(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server.request(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
@@ -237,7 +237,7 @@ async def test_what_is_no_http_is_lost_and_tells_nothing_of_the_request(client: 
     assert "secret" not in repr(result)
 
 
-async def test_a_redirect_is_an_answer_and_is_not_followed(client: HttpClient):
+async def test_a_redirect_is_a_response_and_is_not_followed(client: HttpClient):
     async with listening(answering(OK)) as (other, elsewhere):
         raw = b"HTTP/1.1 307 Go\r\nLocation: %s/\r\nContent-Length: 0\r\n\r\n" % elsewhere.encode()
         async with listening(answering(raw)) as (_, url):

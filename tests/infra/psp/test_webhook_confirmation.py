@@ -224,7 +224,7 @@ async def test_an_outcome_that_would_end_an_operation_is_confirmed_too(environme
     assert report.outcome.kind == "APPROVED"
 
 
-async def test_news_that_only_make_us_ask_are_not_asked_about_twice(environment, shown, inbox, operation):
+async def test_updates_that_only_lead_to_a_query_are_not_queried_twice(environment, shown, inbox, operation):
     order = {"id": "5O190127TN364715T", "purchase_units": [{"custom_id": operation}]}
     await _tell(environment, {"id": "WH-3", "event_type": "CHECKOUT.ORDER.APPROVED", "resource": order})
 

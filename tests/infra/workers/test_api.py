@@ -26,7 +26,7 @@ async def started(environment, port: int) -> asyncio.subprocess.Process:
     )
 
 
-async def said(process: asyncio.subprocess.Process, what: bytes) -> bytes:
+async def logged(process: asyncio.subprocess.Process, what: bytes) -> bytes:
     assert process.stdout is not None
     async with asyncio.timeout(30):
         async for line in process.stdout:
@@ -35,33 +35,33 @@ async def said(process: asyncio.subprocess.Process, what: bytes) -> bytes:
     raise AssertionError("it ended without a word of it")
 
 
-async def test_a_sigterm_answers_who_waits_and_ends_in_order(environment, new_key, worker):
+async def test_a_sigterm_responds_to_who_waits_and_ends_in_order(environment, new_key, worker):
     (port,) = ports.free(1)
     process = await started(environment, port)
     try:
-        await said(process, b'"event": "ready"')
+        await logged(process, b'"event": "ready"')
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
-            asked = asyncio.create_task(Api(http, new_key(), process).post(BODY, Prefer="wait=30"))
+            posting = asyncio.create_task(Api(http, new_key(), process).post(BODY, Prefer="wait=30"))
             await worker.command()
             process.send_signal(signal.SIGTERM)
 
             async with asyncio.timeout(12):
-                answer = await asked
+                response = await posting
                 log, _ = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
 
-    assert answer.status == 202
+    assert response.status == 202
     assert process.returncode == 0
     assert b'"event": "stopped"' in log
 
 
-async def test_a_port_that_is_taken_is_said_with_what_to_do(environment):
+async def test_a_port_that_is_taken_is_reported_with_what_to_do(environment):
     with socket.create_server(("127.0.0.1", 0)) as other:
         process = await started(environment, other.getsockname()[1])
-        line = await said(process, b"misconfigured")
+        line = await logged(process, b"misconfigured")
         await process.communicate()
 
     assert b"AEGISPAY_API_PORT" in line

@@ -139,8 +139,8 @@ async def test_the_figures_of_what_is_in_doubt_go_up_and_down(environment, true_
             metric("in_doubt_amount_minor", gateway="stripe", currency="EUR"),
         ]
         oldest_s, manual = metric("in_doubt_oldest_seconds"), metric("manual_queue_payments")
-        said = builders.report(builders.operation_of(payment))
-        outcomes.take(payment, said, builders.ROUTE, builders.cause(NOW, uuid4()))
+        reported = builders.report(builders.operation_of(payment))
+        outcomes.take(payment, reported, builders.ROUTE, builders.cause(NOW, uuid4()))
         await batch.apply(conn, map(event_of, stored(payment)), {}, NOW)
         await gauges.run_once()
         fallen = [
@@ -177,7 +177,7 @@ async def publish(environment: Environment, records: list[Record]) -> None:
     await sender.stop()
 
 
-async def test_the_worker_brings_the_topic_into_the_tables_and_stops_when_asked(environment):
+async def test_the_worker_brings_the_topic_into_the_tables_and_stops_on_a_signal(environment):
     story, doubted = captured(), doubtful()
     duplicated = [*story, *story, *doubted[:2], *doubted[3:]]
     put_into_store(environment, doubted)

@@ -37,7 +37,7 @@ class _Running:
     process: asyncio.subprocess.Process
     log: Path
 
-    def said(self, what: str) -> bool:
+    def has_logged(self, what: str) -> bool:
         assert self.process.returncode is None, self.log.read_text()
         return f'"{what}"' in self.log.read_text()
 
@@ -85,7 +85,7 @@ async def _has(environment: Environment, written: list[Written]) -> bool:
     return {event.id for event in written} <= set(ids_of(await records_of(environment)))
 
 
-async def test_asked_to_stop_it_ends_with_its_cursor_saved(environment: Environment, start: Start) -> None:
+async def test_on_a_stop_signal_it_ends_with_its_cursor_saved(environment: Environment, start: Start) -> None:
     relay = await start()
     with environment.connect() as connection:
         written = write(connection, payments(30))
@@ -102,9 +102,9 @@ async def test_a_leader_that_was_stopped_is_replaced_and_its_return_changes_no_o
     environment: Environment, start: Start
 ) -> None:
     zombie = await start()
-    await until(lambda: zombie.said("leading"))
+    await until(lambda: zombie.has_logged("leading"))
     standby = await start()
-    await until(lambda: standby.said("standing by"))
+    await until(lambda: standby.has_logged("standing by"))
     ids = payments(10)
     with environment.connect() as connection:
         first = write(connection, ids)
@@ -113,7 +113,7 @@ async def test_a_leader_that_was_stopped_is_replaced_and_its_return_changes_no_o
 
         zombie.send(signal.SIGSTOP)
         third = write(connection, [Written(event.payment_id, 3) for event in ids])
-        await until(lambda: standby.said("leading"))
+        await until(lambda: standby.has_logged("leading"))
         await until(lambda: _has(environment, first + second + third))
         zombie.send(signal.SIGCONT)
         ended = await zombie.process.wait()
@@ -126,11 +126,11 @@ async def test_a_leader_that_was_stopped_is_replaced_and_its_return_changes_no_o
     assert in_order_per_payment(published)
 
 
-async def test_killed_between_the_brokers_answer_and_its_cursor_it_only_leaves_repeats(
+async def test_killed_between_the_brokers_acknowledgement_and_its_cursor_it_only_leaves_repeats(
     environment: Environment, start: Start
 ) -> None:
     relay = await start()
-    await until(lambda: relay.said("leading"))
+    await until(lambda: relay.has_logged("leading"))
     with environment.connect("admin") as owner, environment.connect() as worker:
         with owner.transaction():
             # A lock that takes no transaction id: the relay would wait for that before it publishes.
@@ -145,7 +145,7 @@ async def test_killed_between_the_brokers_answer_and_its_cursor_it_only_leaves_r
         second = write(worker, payments(10))
 
     next_one = await start()
-    await until(lambda: next_one.said("leading"))
+    await until(lambda: next_one.has_logged("leading"))
     await until(lambda: _has(environment, second))
 
     published = ids_of(await records_of(environment))

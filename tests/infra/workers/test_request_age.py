@@ -24,15 +24,15 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> list[KafkaError]:
-    """What Kafka says, in turn, to who asks for the coordinator of a group; then who it is."""
+def errors(monkeypatch: pytest.MonkeyPatch) -> list[KafkaError]:
+    """The errors that Kafka returns, in turn, to a query for the coordinator of a group; then its name."""
     errors: list[KafkaError] = []
     finds = AIOKafkaAdminClient.find_coordinator
 
-    async def find(self: AIOKafkaAdminClient, *asked: Any) -> Any:
+    async def find(self: AIOKafkaAdminClient, *groups: Any) -> Any:
         if errors:
             raise errors.pop(0)
-        return await finds(self, *asked)
+        return await finds(self, *groups)
 
     monkeypatch.setattr(AIOKafkaAdminClient, "find_coordinator", find)
     return errors
@@ -45,12 +45,12 @@ def _backlog(environment: Environment, process: Process) -> Backlog:
     return Backlog(settings, process, ["stripe"], BrokerClock())
 
 
-async def test_a_broker_that_names_no_coordinator_yet_is_asked_again(environment, says):
+async def test_a_broker_that_names_no_coordinator_yet_is_queried_again(environment, errors):
     async with producing(
         environment.settings(CommandWorkerSettings, "command", accounts_file="none"), "test"
     ) as it:
         await it.send_and_wait(environment.prefix + topics.requests("stripe"), b"waits", partition=0)
-    says += [GroupCoordinatorNotAvailableError(), CoordinatorLoadInProgressError()]
+    errors += [GroupCoordinatorNotAvailableError(), CoordinatorLoadInProgressError()]
     process = Process("test")
     backlog = _backlog(environment, process)
 
@@ -61,11 +61,11 @@ async def test_a_broker_that_names_no_coordinator_yet_is_asked_again(environment
 
     await asyncio.gather(backlog.watch(), until(seen, "the request's age"))
 
-    assert says == []
+    assert errors == []
 
 
-async def test_what_no_waiting_mends_ends_the_watch(environment, says):
-    says.append(GroupAuthorizationFailedError())
+async def test_what_no_waiting_mends_ends_the_watch(environment, errors):
+    errors.append(GroupAuthorizationFailedError())
 
     with pytest.raises(GroupAuthorizationFailedError):
         await _backlog(environment, Process("test")).watch()

@@ -1,4 +1,4 @@
-"""What ends the start of the simulator, and what it says then."""
+"""What ends the start of the simulator, and the message of it."""
 
 import asyncio
 import os
@@ -28,49 +28,49 @@ async def test_accounts_that_make_no_sense_end_the_start_and_are_not_shown(
     if text is not None:
         file.write_text(text)
 
-    code, said = await refused(
+    code, output = await refused(
         AEGISPAY_SIMULATOR_ACCOUNTS=str(file), AEGISPAY_SIMULATOR_LEDGER=str(ledger_file)
     )
 
     assert code != 0
-    assert b"AEGISPAY_SIMULATOR_ACCOUNTS" in said
-    assert b"sk_test" not in said
+    assert b"AEGISPAY_SIMULATOR_ACCOUNTS" in output
+    assert b"sk_test" not in output
 
 
 async def test_a_ledger_of_an_older_version_ends_the_start_with_what_to_do(ledger_file: Path):
     with closing(sqlite3.connect(ledger_file)) as db:
         db.execute("CREATE TABLE charges (id TEXT)")
 
-    code, said = await refused(AEGISPAY_SIMULATOR_LEDGER=str(ledger_file))
+    code, output = await refused(AEGISPAY_SIMULATOR_LEDGER=str(ledger_file))
 
     assert code != 0
-    assert b"version 1" in said
-    assert b"move the file away" in said
+    assert b"version 1" in output
+    assert b"move the file away" in output
 
 
 async def refused(**environment: str) -> tuple[int | None, bytes]:
-    """The exit code of a start that fails, and all that it said."""
+    """The exit code of a start that fails, and all its output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "infra.workers.simulator"),
         env={"PATH": os.environ["PATH"], "AEGISPAY_SIMULATOR_PORT": "0", **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 30)
-    return process.returncode, said
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, output
 
 
-async def test_the_command_says_where_each_psp_is_and_ends_when_asked(ledger_file: Path, tmp_path: Path):
+async def test_the_command_says_where_each_psp_is_and_ends_on_a_signal(ledger_file: Path, tmp_path: Path):
     file = tmp_path / "accounts.toml"
     file.write_text('[accounts.sim-eu]\ngateway = "stripe"\nsecret = "sk_test_one"\n')
     process = await command("--port", "0", "--ledger", str(ledger_file), "--accounts", str(file))
     assert process.stdout is not None
-    said = [(await process.stdout.readline()).decode() for _ in range(len(PSPS) + 1)]
+    output = [(await process.stdout.readline()).decode() for _ in range(len(PSPS) + 1)]
 
-    url = said[-1].split()[1]
-    for psp, line in zip(PSPS, said, strict=False):
+    url = output[-1].split()[1]
+    for psp, line in zip(PSPS, output, strict=False):
         assert f"{url}{psp.name} " in line
-    assert "sim-eu" in next(line for line in said if "/stripe" in line)
+    assert "sim-eu" in next(line for line in output if "/stripe" in line)
     async with aiohttp.ClientSession() as http, http.get(url) as page, http.get(f"{url}stripe/") as call:
         assert "sk_test_one" not in await page.text()
         assert call.status == 401
@@ -85,8 +85,8 @@ async def test_without_a_ledger_the_command_leaves_no_file_where_it_was_started(
     temporary.mkdir()
     process = await command("--port", "0", cwd=here, TMPDIR=str(temporary))
     assert process.stdout is not None
-    said = [(await process.stdout.readline()).decode() for _ in range(len(PSPS) + 1)]
-    url = said[-1].split()[1]
+    output = [(await process.stdout.readline()).decode() for _ in range(len(PSPS) + 1)]
+    url = output[-1].split()[1]
     async with aiohttp.ClientSession() as http, http.get(f"{url}paypal/authority.pem") as certificate:
         assert certificate.status == 200
     assert list(temporary.iterdir()) != []
@@ -103,13 +103,13 @@ async def test_the_command_says_that_its_port_is_taken(ledger_file: Path):
         taken.listen()
         port = taken.getsockname()[1]
         process = await command("--port", str(port), "--ledger", str(ledger_file))
-        said, _ = await asyncio.wait_for(process.communicate(), 30)
+        output, _ = await asyncio.wait_for(process.communicate(), 30)
 
     assert process.returncode not in {0, 1}
-    assert b"Address already in use" in said
-    assert b"--port" in said
-    assert b"Port %d " % port in said
-    assert b"Traceback" not in said
+    assert b"Address already in use" in output
+    assert b"--port" in output
+    assert b"Port %d " % port in output
+    assert b"Traceback" not in output
 
 
 @pytest.mark.parametrize("text", ["[accounts.a]\nsecret = 'sk_test_one'", None])
@@ -120,19 +120,19 @@ async def test_the_command_says_what_is_wrong_with_its_accounts(
     if text is not None:
         file.write_text(text)
     process = await command("--accounts", str(file), "--ledger", str(ledger_file))
-    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
 
     assert process.returncode not in {0, 1}
-    assert str(file).encode() in said
-    assert b"sk_test" not in said
+    assert str(file).encode() in output
+    assert b"sk_test" not in output
 
 
 async def test_the_command_says_that_a_ledger_cannot_be_used(tmp_path: Path):
     process = await command("--ledger", str(tmp_path))
-    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
 
     assert process.returncode not in {0, 1}
-    assert b"--ledger" in said
+    assert b"--ledger" in output
 
 
 async def command(*arguments: str, cwd: Path | None = None, **more: str) -> asyncio.subprocess.Process:

@@ -19,7 +19,7 @@ async def test_a_process_may_start_where_all_is_in_place(environment: Environmen
     assert await ready_to_start(Process("relay"), environment.settings(RelaySettings, "relay"))
 
 
-async def test_a_process_that_waits_for_kafka_stops_when_it_is_asked_to(environment: Environment):
+async def test_a_process_that_waits_for_kafka_stops_on_a_signal(environment: Environment):
     (nobody,) = ports.free(1)
     process = Process("relay")
     settings = environment.settings(RelaySettings, "relay", kafka=f"127.0.0.1:{nobody}")

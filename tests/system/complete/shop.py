@@ -31,11 +31,11 @@ class Shop:
     async def change(self, **conditions: Any) -> dict[str, Any]:
         async with (
             aiohttp.ClientSession() as http,
-            http.post(f"{self.state.simulator_url}/_simulator", json=conditions) as answer,
+            http.post(f"{self.state.simulator_url}/_simulator", json=conditions) as response,
         ):
-            assert answer.status == 200, await answer.text()
-            said: dict[str, Any] = await answer.json()
-            return said
+            assert response.status == 200, await response.text()
+            shown: dict[str, Any] = await response.json()
+            return shown
 
     async def serve(self, day: list[OrderLifecycle]) -> list[str]:
         """Every other one by HTTP. What ended otherwise than it should."""
@@ -43,8 +43,8 @@ class Shop:
 
             async def one(number: int, life: OrderLifecycle) -> str | None:
                 ended = await checkout.serve(life, by_http=number % 2 == 0)
-                told = f"{life.name} ({life.order.idempotency_key}): {ended}, not {life.ends}"
-                return None if ended == life.ends else told
+                difference = f"{life.name} ({life.order.idempotency_key}): {ended}, not {life.ends}"
+                return None if ended == life.ends else difference
 
             ends = await asyncio.gather(*(one(number, life) for number, life in enumerate(day)))
         return [end for end in ends if end is not None]
@@ -67,11 +67,11 @@ class Shop:
         return await verify(of_stack(VerifySettings, self.state, "audit"), _PATIENCE_S)
 
     def looked_again(self) -> list[str]:
-        """Why the PSP was asked about what had ended, each time."""
+        """Why the PSP was queried about what had ended, each time."""
         with connect(of_stack(VerifySettings, self.state, "audit"), "audit") as connection:
             rows = connection.execute(
                 "SELECT state->>'reason' FROM (SELECT convert_from(state, 'UTF8')::jsonb AS state"
-                " FROM payment_events WHERE topic = 'operation.follow_up_requested.v1') asked WHERE state->>'how' = 'confirm'"
+                " FROM payment_events WHERE topic = 'operation.follow_up_requested.v1') queries WHERE state->>'how' = 'confirm'"
             ).fetchall()
         return [reason for (reason,) in rows]
 

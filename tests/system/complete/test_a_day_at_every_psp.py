@@ -61,11 +61,11 @@ def _lost(*, refund: str = "reset", but: str = "") -> list[dict[str, Any]]:
     return [{"on": on, "do": do, "share": 0.3, "seed": 11} for on, do in of_all.items() if on != but]
 
 
-async def test_every_gateway_worker_and_the_inbox_may_be_killed_while_answers_are_lost_and_nothing_is_done_twice(
+async def test_every_gateway_worker_and_the_inbox_may_be_killed_while_responses_are_lost_and_nothing_is_done_twice(
     shop: Shop,
 ):
     await shop.change(webhooks={}, faults=_lost())
-    # Without keys: that a refund never reached Braintree is proven after an hour only; and where the answer
+    # Without keys: that a refund never reached Braintree is proven after an hour only; and where the response
     # with its bank's page is lost, Razorpay's customer cannot go on.
     await shop.change(gateway="braintree", faults=_lost(refund="lost"))
     await shop.change(gateway="razorpay", faults=_lost(but="continue"))

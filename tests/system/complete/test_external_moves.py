@@ -60,7 +60,7 @@ class Colleague:
 
     async def act(self, payment: UUID, at: At, of: Kind, **what: Any) -> None:
         """Again until the PSP's pages offer it: a card payment is refunded there once it has settled."""
-        asked = {
+        requested = {
             "gateway": at.gateway,
             "account": at.account,
             "reference": operation_id(payment, of, 1),
@@ -69,9 +69,9 @@ class Colleague:
         url = f"{self.shop.state.simulator_url}/_simulator/dashboard"
 
         async def done() -> bool:
-            async with self.http.post(url, json=asked) as answer:
-                assert answer.status in {200, 409}, await answer.text()
-                return answer.status == 200
+            async with self.http.post(url, json=requested) as response:
+                assert response.status in {200, 409}, await response.text()
+                return response.status == 200
 
         await until(done, f"{at.gateway} offers {what}", _PATIENCE_S)
 
@@ -83,8 +83,8 @@ class Colleague:
 
         async def so() -> bool:
             nonlocal shown
-            async with self.http.get(url, headers=headers) as answer:
-                shown = await answer.json()
+            async with self.http.get(url, headers=headers) as response:
+                shown = await response.json()
             return shown | fields == shown
 
         try:
@@ -100,8 +100,8 @@ class Colleague:
             "Idempotency-Key": key,
             "Prefer": f"wait={_PATIENCE_S:.0f}",
         }
-        async with self.http.post(url, headers=headers, json=body) as answer:
-            return answer.status, await answer.json()
+        async with self.http.post(url, headers=headers, json=body) as response:
+            return response.status, await response.json()
 
     async def dispute_of(self, payment: UUID, state: str) -> str:
         """Its id, once it stands so."""
@@ -111,8 +111,8 @@ class Colleague:
 
         async def so() -> bool:
             nonlocal found
-            async with self.http.get(url, headers=headers) as answer:
-                (found,) = (await answer.json())["disputes"]
+            async with self.http.get(url, headers=headers) as response:
+                (found,) = (await response.json())["disputes"]
             return bool(found["state"] == state)
 
         await until(so, f"the dispute {state}", _PATIENCE_S)
@@ -125,8 +125,8 @@ class Colleague:
             f"{self.shop.state.simulator_url}/stripe/v1/disputes/{dispute}",
             headers={"Authorization": f"Bearer {key}"},
             data={"evidence[uncategorized_text]": "winning_evidence"},
-        ) as answer:
-            assert (await answer.json())["status"] == "won"
+        ) as response:
+            assert (await response.json())["status"] == "won"
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ async def test_a_sale_whose_capture_adyen_refuses_has_failed_once_its_hold_is_go
 
 
 async def test_what_a_signed_webhook_says_is_disputed_is_refunded_only_once_the_dispute_is_won(shop: Shop):
-    """At Stripe a webhook says how it ends; PayPal does not say it, and an operator does."""
+    """At Stripe a webhook reports how it ends; at PayPal an operator decides it."""
     stripe = At("stripe", "sim-eu", "pm_card_createDispute")
     paypal = At("paypal", "sim-paypal", "paypal:card:sim_dispute_payout")
     async with _client(shop) as client, aiohttp.ClientSession() as http:

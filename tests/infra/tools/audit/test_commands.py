@@ -1,4 +1,4 @@
-"""What was asked for on Kafka is what was decided, and all else was refused or put aside."""
+"""What was requested on Kafka is what was decided, and all else was refused or put aside."""
 
 from typing import Any
 from uuid import uuid4
@@ -83,7 +83,7 @@ def test_one_create_id_with_two_contents_is_judged_by_the_one_that_was_recorded(
     assert verdict(truth.facts) == {}
 
 
-def test_a_stream_whose_own_create_is_not_on_kafka_was_not_asked_for_though_its_key_was():
+def test_a_stream_whose_own_create_is_not_on_kafka_was_not_requested_though_its_key_was():
     truth = sold()
     truth.creates = [_another(1099)]
 
@@ -103,18 +103,18 @@ def test_a_create_that_was_put_aside_leaves_no_stream_and_one_beside_it_must():
 
 @FIRST
 @pytest.mark.parametrize(
-    ("kind", "asked", "other"),
+    ("kind", "requested", "other"),
     [
         (CapturePayment, {"amount_minor": 500}, {"amount_minor": 400}),
         (RefundPayment, {"amount_minor": 300}, {"amount_minor": 301}),
         (RefundPayment, {"amount_minor": 300}, {"reason": "another"}),
     ],
 )
-def test_an_act_asked_for_with_one_id_and_two_contents_is_judged_by_the_one_that_was_recorded(
-    first: bool, kind: type[Any], asked: dict[str, Any], other: dict[str, Any]
+def test_an_act_requested_with_one_id_and_two_contents_is_judged_by_the_one_that_was_recorded(
+    first: bool, kind: type[Any], requested: dict[str, Any], other: dict[str, Any]
 ):
     truth = sold() if kind is RefundPayment else held()
-    truth.ask(kind, **asked)
+    truth.ask(kind, **requested)
     truth.done()
     done = truth.commands[0]
     repeated = done.model_copy(update=other)

@@ -54,7 +54,7 @@ def test_a_dispute_that_only_one_side_knows_is_a_fault():
     assert set(verdict(disputed("opened").facts)) == {"dispute_mismatches"}
 
 
-def test_an_operators_word_on_a_dispute_is_not_held_against_the_bank():
+def test_an_operators_decision_on_a_dispute_is_not_held_against_the_bank():
     truth = disputed("opened")
     why = cause(NOW + timedelta(minutes=1), uuid4())
     disputes.resolve(truth.life, "dp_1", "won", None, evidence="a call", who="ada", cause=why)

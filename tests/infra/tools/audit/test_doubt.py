@@ -41,7 +41,7 @@ def test_what_is_in_doubt_excuses_nothing_else():
     assert set(verdict(truth.facts)) == {"in_doubt", "lost_payments"}
 
 
-def test_more_than_was_asked_for_is_a_mismatch_whatever_the_outcome_will_be():
+def test_more_than_was_requested_is_a_mismatch_whatever_the_outcome_will_be():
     truth = Truth()
     truth.tell(name("s1"), S.UNKNOWN)
     truth.move(name("s1"), 1100)
@@ -83,7 +83,7 @@ def test_a_parked_payment_is_in_doubt_also_without_a_stream_that_can_be_replayed
     assert verdict(facts) == {"in_doubt": ["parked: KeyError at apply:1"]}
 
 
-# A void that found the capture of another hand, and gave it back: nobody knows yet how it ended.
+# A void that found an external capture, and gave it back: nobody knows yet how it ended.
 
 
 def _void_in_doubt(state: S = S.UNKNOWN) -> Truth:
@@ -160,7 +160,7 @@ def test_a_frozen_void_that_gave_back_is_for_the_operator_and_not_lost():
     assert set(verdict(truth.facts)) == {"in_doubt"}
 
 
-def test_what_another_hand_did_to_a_parked_payment_is_in_doubt_with_it():
+def test_what_an_external_move_did_to_a_parked_payment_is_in_doubt_with_it():
     truth = held()
     truth.move(name("a1"), kind="captured", reference="")
     facts = truth.facts

@@ -1,4 +1,4 @@
-"""A wrong exponent in an adapter's table moves other money than was asked for, and the adapter reads it
+"""A wrong exponent in an adapter's table moves other money than was requested, and the adapter reads it
 back as what it meant: only the PSP's ledger, in the PSP's own amounts, shows it."""
 
 from collections.abc import Callable
@@ -70,7 +70,7 @@ CASES = [
 
 
 async def _sold(case: Case, folder: Path) -> tuple[Any, list[Finding], list[Decimal]]:
-    """A sale at the PSP's simulator through the adapter: what it says, what the audit finds, what the
+    """A sale at the PSP's simulator through the adapter: its outcome, what the audit finds, what the
     ledger shows."""
     book = CASEBOOKS[case.psp]
     options = book.credentials.options | {"merchant_accounts": f"{case.currency}=acct_of_it"}
@@ -87,10 +87,10 @@ async def _sold(case: Case, folder: Path) -> tuple[Any, list[Finding], list[Deci
         call = replace(call, reference=operation.id)
         call, outcome = await shop.end(call, await shop.send(call))
         moved = list(read_movements(shop.ledger_file))
-    said = report(
+    reported = report(
         operation.id, psp_id=outcome.psp_id, amount_minor=outcome.amount_minor, currency=outcome.currency
     )
-    outcomes.take(life, said, ROUTE, cause())
+    outcomes.take(life, reported, ROUTE, cause())
     facts = Facts(recorded=Recorded(life.version, life), movements=moved)
     return outcome, list(judged.judge(facts)), [one.amount for one in moved if one.kind == "captured"]
 
@@ -110,7 +110,7 @@ async def test_a_wrong_exponent_of_an_adapter_is_found_by_the_audit(
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.psp}-{case.currency}")
-async def test_with_its_own_table_the_adapter_moves_what_was_asked_for(case: Case, tmp_path: Path):
+async def test_with_its_own_table_the_adapter_moves_what_was_requested(case: Case, tmp_path: Path):
     outcome, found, moved = await _sold(case, tmp_path)
 
     assert (outcome.kind, outcome.amount_minor, outcome.currency) == ("APPROVED", case.minor, case.currency)

@@ -1,4 +1,4 @@
-"""What another hand did at the PSP, or the PSP by itself, and AegisPay took for its own act: no fault
+"""What somebody else did at the PSP, or the PSP by itself, and AegisPay took for its own act: no fault
 where no object at the PSP tells the two apart and the amounts agree. A loss and a second charge are found
 as before."""
 
@@ -118,7 +118,7 @@ def test_what_stands_for_a_capture_of_ours_may_still_be_more_than_was_authorized
     assert "double_charges" in verdict(truth.facts)
 
 
-def test_a_refund_of_ours_is_told_from_another_hands_by_its_id():
+def test_a_refund_of_ours_is_distinguished_from_an_external_one_by_its_id():
     truth = sold()
     truth.ask(RefundPayment, amount_minor=300)
     truth.tell(name("r2"))
@@ -140,7 +140,7 @@ def test_a_sale_is_done_under_its_own_name_or_it_is_lost():
 
 
 @pytest.mark.parametrize("called", ["INV-7", "5f0c6f4e-2a52-4d3b-9b0c", "5f0c6f4e2a524d3b9b0c5f0c6f4e2a52"])
-def test_what_another_hand_did_under_a_name_of_its_own_is_no_fault(called: str):
+def test_what_an_external_move_did_under_a_name_of_its_own_is_no_fault(called: str):
     truth = _voided_when_it_had_lapsed()
     truth.move(name("a1"), 1099, kind="released", reference=called)
 

@@ -1,4 +1,4 @@
-"""What is under way is unsettled; what is at rest is what the ledger says of it, in whatever way it came
+"""What is under way is unsettled; what is at rest agrees with the ledger, in whatever way it came
 to be so."""
 
 from dataclasses import replace
@@ -110,7 +110,7 @@ def test_a_sale_that_is_recorded_as_failed_while_its_hold_stands_is_a_fault():
     assert verdict(truth.facts) == {}
 
 
-def test_what_another_hand_did_is_no_fault_once_the_events_record_all_of_it():
+def test_what_an_external_move_did_is_no_fault_once_the_events_record_all_of_it():
     truth = held()
     truth.move(name("a1"), 900, kind="captured", reference="")
     truth.move(name("a1"), 199, kind="released", reference="")

@@ -79,7 +79,7 @@ async def test_settling_gives_up_in_time_and_says_so(world):
 
 
 @pytest.mark.parametrize("being_asked", [False, True])
-async def test_a_payment_that_waits_for_its_customer_is_not_waited_for_unless_its_psp_is_being_asked(
+async def test_a_payment_that_waits_for_its_customer_is_not_waited_for_unless_its_psp_is_being_queried(
     world, being_asked
 ):
     command = a_command(idempotency_key="challenged")
@@ -99,7 +99,7 @@ async def test_a_payment_that_waits_for_its_customer_is_not_waited_for_unless_it
 
 
 @pytest.mark.parametrize(
-    ("goes_on", "waited_for"), [("", False), ("its PSP is asked", True), ("a refund is under way", True)]
+    ("goes_on", "waited_for"), [("", False), ("its PSP is queried", True), ("a refund is under way", True)]
 )
 async def test_a_frozen_payment_is_listed_and_not_waited_for_unless_something_of_ours_goes_on(
     world, goes_on, waited_for
@@ -117,7 +117,7 @@ async def test_a_frozen_payment_is_listed_and_not_waited_for_unless_something_of
         next_step(refund, payment)
     _gone(payment, sale, "query", 2)
     assert payment.frozen
-    if goes_on == "its PSP is asked":
+    if goes_on == "its PSP is queried":
         _gone(payment, sale, "webhook", 3)
         timers.wake(payment, ROUTE, cause(NOW + timedelta(seconds=60)))
     writes.payments.append(payment)
@@ -133,7 +133,7 @@ async def test_a_frozen_payment_is_listed_and_not_waited_for_unless_something_of
 
 
 def _gone(payment: Payment, sale: str, source: str, at_s: float) -> None:
-    """The PSP says that a sale which went well has failed."""
+    """The PSP reports that a sale which went well has failed."""
     at = NOW + timedelta(seconds=at_s)
-    said = report(sale, OperationState.DECLINED_HARD, source=source, observed_at=at)
-    outcomes.take(payment, said, ROUTE, cause(at))
+    reported = report(sale, OperationState.DECLINED_HARD, source=source, observed_at=at)
+    outcomes.take(payment, reported, ROUTE, cause(at))

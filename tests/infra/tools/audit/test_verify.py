@@ -264,7 +264,7 @@ async def test_creates_of_one_key_in_every_partition_are_judged_by_the_one_that_
     assert faults_of(await world.verdict()) == {"lost_payments": [str(payment.id)]}
 
 
-async def test_what_nobody_asked_for_is_named(world):
+async def test_what_nobody_requested_is_named(world):
     stray = a_command(idempotency_key="stray")
     payment = payment_of(stray)
     report_outcome(payment, OperationState.APPROVED)

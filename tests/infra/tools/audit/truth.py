@@ -92,18 +92,18 @@ class Truth:
                 raise AssertionError(command)
 
     def tell(self, name: str, state: OperationState = OperationState.APPROVED, **other: Any) -> None:
-        """What the PSP says of an operation."""
+        """The PSP's report of an operation."""
         operation = self.life.operations[name]
-        said = {"psp_id": psp_id(operation), "amount_minor": operation.amount.minor}
+        fields = {"psp_id": psp_id(operation), "amount_minor": operation.amount.minor}
         outcomes.take(
             self.life,
-            report(name, state, **said | other),
+            report(name, state, **fields | other),
             self.route,
             cause(NOW + timedelta(minutes=1)),
         )
 
     def move(self, name: str, amount_minor: int | None = None, **other: Any) -> None:
-        """The PSP does it, whatever it says."""
+        """The PSP does it, whatever it reports."""
         operation = self.life.operations[name]
         self.movements.append(movement(operation, amount_minor, **other))
 
@@ -222,14 +222,14 @@ def change(truth: Truth, short: str, **other: Any) -> None:
     ]
 
 
-def change_commands(asked: dict[CommandKey, Command], **other: Any) -> None:
+def change_commands(commands: dict[CommandKey, Command], **other: Any) -> None:
     """The last of them."""
-    key = list(asked)[-1]
-    asked[key] = replace(asked[key], **other)
+    key = list(commands)[-1]
+    commands[key] = replace(commands[key], **other)
 
 
 def bank(taken: str, dispute_id: str = "dp_1", currency: str = "EUR") -> Disputed:
-    """So much the ledger says that it has taken."""
+    """The amount taken according to the ledger."""
     return Disputed("stripe", dispute_id, name("s1"), Decimal(taken), currency, NOW)
 
 
@@ -238,8 +238,8 @@ TAKEN = {"inquiry": "0", "opened": "10.99", "won": "0", "lost": "10.99", "closed
 
 def disputed(state: DisputeState, amount_minor: int = 1099) -> Truth:
     truth = sold()
-    said = word(truth.life, state, amount_minor)
-    disputes.take(truth.life, said, cause(NOW, uuid4()))
+    dispute = word(truth.life, state, amount_minor)
+    disputes.take(truth.life, dispute, cause(NOW, uuid4()))
     return truth
 
 

@@ -191,12 +191,12 @@ async def build(environment: Environment, folder: Path) -> World:
 async def live(world: World, payment: Payment, writes: Writes) -> list[AnyCommand]:
     """Authorized, captured in part, refunded in part, and a refund of too much refused."""
     report_outcome(payment, OperationState.APPROVED)
-    asked = [
+    commands = [
         CapturePayment(command_id=uuid4(), payment_id=LIVED, merchant_id="demo", amount_minor=1000),
         refund_command(LIVED, 300),
         refund_command(LIVED, 701),
     ]
-    for command in asked:
+    for command in commands:
         writes.refusals += refusals(command, payment)
         report_outcome(payment, OperationState.APPROVED)
     a1, c2, r3 = payment.operations
@@ -204,7 +204,7 @@ async def live(world: World, payment: Payment, writes: Writes) -> list[AnyComman
     world.move("captured", c2, of=a1, amount=1000)
     world.move("released", c2, of=a1, amount=99)
     world.move("refunded", r3, of=a1, amount=300)
-    return asked
+    return commands
 
 
 def refund_command(payment: UUID, amount_minor: int | None = None) -> RefundPayment:
@@ -234,8 +234,8 @@ def report_outcome(payment: Payment, state: OperationState) -> None:
     name = operation_of(payment)
     operation = payment.operations[name]
     psp_id = f"pi_{name[-2:]}{name[:8]}" if operation.is_charge_attempt else f"re_{name[-2:]}"
-    said = report(name, state, psp_id=psp_id, amount_minor=operation.amount.minor)
-    outcomes.take(payment, said, ROUTE, cause())
+    reported = report(name, state, psp_id=psp_id, amount_minor=operation.amount.minor)
+    outcomes.take(payment, reported, ROUTE, cause())
 
 
 def faults_of(verdict: Verdict) -> dict[str, list[str]]:

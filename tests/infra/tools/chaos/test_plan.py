@@ -88,7 +88,7 @@ def test_the_second_process_of_a_kind_with_two_words_is_found(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ('[[faults]]\nfault = "kill"\nprocess = "relais"', "fault 1 (kill), process: "),
         ('[[faults]]\nfault = "explode"', "fault 1: "),
@@ -133,14 +133,14 @@ def test_the_second_process_of_a_kind_with_two_words_is_found(tmp_path):
         ("payments = ", "is no toml"),
     ],
 )
-def test_a_plan_with_a_mistake_is_refused_at_the_place_of_the_mistake(tmp_path, text, says):
+def test_a_plan_with_a_mistake_is_refused_at_the_place_of_the_mistake(tmp_path, text, message):
     file = tmp_path / "plan.toml"
     file.write_text(text)
 
     with pytest.raises(LocalProblem) as problem:
         load(file)
 
-    assert says in str(problem.value)
+    assert message in str(problem.value)
     assert problem.value.what == f"{file} is no plan" or "is no toml" in problem.value.what
     assert "docs/chaos.md describes every field" in problem.value.remedy or "is no toml" in problem.value.what
 

@@ -36,7 +36,7 @@ async def _cut(proxy, when, verb):
     return task
 
 
-async def test_it_carries_what_is_said_both_ways(database):
+async def test_it_carries_bytes_both_ways(database):
     async with _through(database) as (_, conn):
         async with conn.pipeline(), conn.transaction():
             await conn.execute("INSERT INTO kept VALUES (%s)", [1], prepare=True)

@@ -1,4 +1,4 @@
-"""A run's verdict: what makes it not clean, and what its JSON says."""
+"""A run's verdict: what makes it not clean, and its JSON."""
 
 from dataclasses import replace
 
@@ -41,12 +41,12 @@ def test_a_run_with_an_order_that_nobody_took_is_not_clean():
 
 
 def test_a_refusal_that_the_payments_course_does_not_explain_is_not_clean():
-    asked = sale(ended="CAPTURED", refused=[Refusal("refund", "not_refundable")])
-    run = replace(clean(), sales=[asked])
+    made = sale(ended="CAPTURED", refused=[Refusal("refund", "not_refundable")])
+    run = replace(clean(), sales=[made])
 
     assert not run.ok
     assert run.as_json()["refused"] == [
-        {"payment_id": str(asked.name), "what": "refund", "code": "not_refundable", "explained": False}
+        {"payment_id": str(made.name), "what": "refund", "code": "not_refundable", "explained": False}
     ]
 
 
@@ -58,8 +58,8 @@ def test_a_refusal_after_a_payment_that_failed_is_explained():
 
 
 def test_a_refusal_of_a_payment_in_doubt_is_explained():
-    asked = sale(ended="CAPTURED", refused=[Refusal("refund", "payment_frozen")])
-    run = replace(in_doubt("frozen", name=str(asked.name)), sales=[asked])
+    made = sale(ended="CAPTURED", refused=[Refusal("refund", "payment_frozen")])
+    run = replace(in_doubt("frozen", name=str(made.name)), sales=[made])
 
     assert run.ok
 

@@ -101,8 +101,8 @@ def test_every_problem_that_a_route_names_is_in_the_table():
         code
         for path in document["paths"].values()
         for route in path.values()
-        for answer in route["responses"].values()
-        for code in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
+        for response in route["responses"].values()
+        for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
 
     assert {"payment_not_found", "idempotency_mismatch", "kafka_unavailable"} <= named <= TITLES.keys()
@@ -113,6 +113,6 @@ def test_no_route_documents_an_error_that_is_no_problem_document():
 
     for path, routes in document["paths"].items():
         for route in routes.values():
-            errors = [answer for status, answer in route["responses"].items() if status >= "400"]
+            errors = [response for status, response in route["responses"].items() if status >= "400"]
             media_type = "text/html" if path.startswith("/return/") else "application/problem+json"
-            assert path == "/ready" or all(answer["content"].keys() == {media_type} for answer in errors)
+            assert path == "/ready" or all(response["content"].keys() == {media_type} for response in errors)

@@ -6,7 +6,7 @@ from infra.errors import LocalProblem, Miswritten
 from infra.tools.local import ports
 
 
-def test_a_port_that_is_asked_for_and_taken_is_refused_with_its_variable():
+def test_a_port_that_is_requested_and_taken_is_refused_with_its_variable():
     with socket.create_server((ports.HOST, 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -50,7 +50,7 @@ def test_no_port_is_given_twice():
     assert len(set(chosen.values())) == 3
 
 
-def test_free_ports_are_of_the_range_that_is_asked_for(monkeypatch):
+def test_free_ports_are_of_the_range_that_is_requested(monkeypatch):
     monkeypatch.setenv("AEGISPAY_PORTS", "31000-31009")
 
     assert set(ports.free(3)) <= set(range(31_000, 31_010))

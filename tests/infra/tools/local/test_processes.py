@@ -60,16 +60,18 @@ def test_each_process_has_its_own_role():
     }
 
 
-def test_only_the_simulator_is_told_of_its_accounts():
-    told = [
+def test_only_the_simulator_gets_its_accounts():
+    names = [
         name for name, env in _environments(StackSettings()).items() if "AEGISPAY_SIMULATOR_ACCOUNTS" in env
     ]
 
-    assert told == ["simulator"]
+    assert names == ["simulator"]
 
 
 def test_only_who_sends_customers_away_and_who_receives_them_have_the_key_of_the_way_back():
-    told = [name for name, env in _environments(StackSettings()).items() if "AEGISPAY_RETURN_KEY_FILE" in env]
+    names = [
+        name for name, env in _environments(StackSettings()).items() if "AEGISPAY_RETURN_KEY_FILE" in env
+    ]
 
-    assert {name.partition("-")[0] for name in told} == {"gateway", "api"}
-    assert len(told) == len(ADAPTERS) + 1
+    assert {name.partition("-")[0] for name in names} == {"gateway", "api"}
+    assert len(names) == len(ADAPTERS) + 1

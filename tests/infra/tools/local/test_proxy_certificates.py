@@ -89,7 +89,7 @@ async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
 
 
 async def _download(proxy: Proxy, cache: Path, **env: str) -> str:
-    """What the download says in the end: that the jars are not there, or that it trusts nobody."""
+    """The download's last message: that the jars are not there, or that it trusts nobody."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -114,10 +114,10 @@ async def _download(proxy: Proxy, cache: Path, **env: str) -> str:
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "SSL_CERT_FILE"])
 async def test_kafkas_jars_are_fetched_by_the_certificates_that_pip_is_given(proxy, tmp_path, variable):
-    said = await _download(proxy, tmp_path / "cache", **{variable: str(proxy.authority)})
+    output = await _download(proxy, tmp_path / "cache", **{variable: str(proxy.authority)})
 
     assert any("/org/apache/kafka/" in path for path in proxy.read)
-    assert "trusted" not in said
+    assert "trusted" not in output
 
 
 async def test_they_are_taken_from_pips_configuration_too(proxy, tmp_path):
@@ -128,14 +128,14 @@ async def test_they_are_taken_from_pips_configuration_too(proxy, tmp_path):
     assert any("/org/apache/kafka/" in path for path in proxy.read)
 
 
-async def test_an_authority_that_nobody_named_is_not_trusted_and_the_variable_is_told(proxy, tmp_path):
-    said = await _download(proxy, tmp_path / "cache")
+async def test_an_authority_that_nobody_named_is_not_trusted_and_the_variable_is_reported(proxy, tmp_path):
+    output = await _download(proxy, tmp_path / "cache")
 
     assert proxy.read == []
-    assert "REQUESTS_CA_BUNDLE, or PIP_CERT" in said
+    assert "REQUESTS_CA_BUNDLE, or PIP_CERT" in output
 
 
-async def test_a_file_that_is_not_there_is_told_by_its_variable(proxy, tmp_path):
-    said = await _download(proxy, tmp_path / "cache", PIP_CERT=str(tmp_path / "nothing.pem"))
+async def test_a_file_that_is_not_there_is_reported_by_its_variable(proxy, tmp_path):
+    output = await _download(proxy, tmp_path / "cache", PIP_CERT=str(tmp_path / "nothing.pem"))
 
-    assert said.startswith(f"PIP_CERT names {tmp_path / 'nothing.pem'}, which does not exist")
+    assert output.startswith(f"PIP_CERT names {tmp_path / 'nothing.pem'}, which does not exist")

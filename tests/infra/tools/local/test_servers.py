@@ -1,4 +1,4 @@
-"""What the servers of the local stack promise, asked of the running ones."""
+"""What the servers of the local stack promise, checked at the running ones."""
 
 import os
 from pathlib import Path

@@ -130,8 +130,8 @@ def _pay(state: dict[str, Any]) -> str:
             "Prefer": "wait=20",
         },
     )
-    with urllib.request.urlopen(request, timeout=40) as answer:
-        return str(json.load(answer)["payment_id"])
+    with urllib.request.urlopen(request, timeout=40) as response:
+        return str(json.load(response)["payment_id"])
 
 
 def _captured(state: dict[str, Any], payment: str) -> bool:
@@ -152,7 +152,7 @@ def test_the_stack_comes_back_after_every_kind_of_end(folder: Path, up: Up):
     payment = _pay(state)
     _until(lambda: _captured(state, payment), "the payment is captured")
 
-    # A second stack in the same folder is refused, and says whose it is.
+    # A second stack in the same folder is refused, and its message names the owner.
     second = subprocess.run(
         _aegispay("up", "--data", str(folder), "--fresh"), capture_output=True, text=True, check=False
     )

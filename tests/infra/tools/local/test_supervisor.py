@@ -31,16 +31,16 @@ sys.exit(70)
 """
 
 
-class News:
+class Reports:
     def __init__(self) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.messages: list[tuple[str, str]] = []
 
     def __call__(self, name: str, what: str) -> None:
-        self.told.append((name, what))
+        self.messages.append((name, what))
 
     async def until(self, name: str, what: str, times: int = 1) -> None:
         async with asyncio.timeout(30):
-            while sum(who == name and what in text for who, text in self.told) < times:  # noqa: ASYNC110
+            while sum(who == name and what in text for who, text in self.messages) < times:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
@@ -54,30 +54,30 @@ def _program(name: str, folder: Path, code: str = _UP) -> Program:
 
 
 async def test_a_killed_program_is_started_again_and_named(tmp_path: Path):
-    news = News()
-    supervisor = Supervisor(news)
+    reports = Reports()
+    supervisor = Supervisor(reports)
     await supervisor.start(_program("a", tmp_path), _program("b", tmp_path), within_s=30)
     killed, other = (one.child.pid for one in supervisor.watched)
 
     supervisor.watched[0].child.signal(signal.SIGKILL)
-    await news.until("a", "ready", times=2)
+    await reports.until("a", "ready", times=2)
 
     again, same = supervisor.watched
     assert (again.restarts, again.state, again.child.pid != killed) == (1, "ready", True)
     assert (same.restarts, same.child.pid) == (0, other)
-    assert any(name == "a" and text.startswith("ended by SIGKILL") for name, text in news.told)
+    assert any(name == "a" and text.startswith("ended by SIGKILL") for name, text in reports.messages)
     await supervisor.stop()
 
 
-async def test_why_a_program_crashed_is_told_and_kept_with_its_exit_code(tmp_path: Path):
+async def test_why_a_program_crashed_is_reported_and_kept_with_its_exit_code(tmp_path: Path):
     """A process of ours writes its last error as a line of JSON, with the whole traceback in it."""
-    news = News()
-    supervisor = Supervisor(news)
+    reports = Reports()
+    supervisor = Supervisor(reports)
     await supervisor.start(_program("worker", tmp_path, _CRASHES_WHEN_ASKED), within_s=30)
 
     (tmp_path / "worker.crash").touch()
-    await news.until("worker", "ended with 70: KafkaError: no broker")
-    await news.until("worker", "ready", times=2)
+    await reports.until("worker", "ended with 70: KafkaError: no broker")
+    await reports.until("worker", "ready", times=2)
 
     (worker,) = supervisor.watched
     assert worker.ended is not None
@@ -86,21 +86,21 @@ async def test_why_a_program_crashed_is_told_and_kept_with_its_exit_code(tmp_pat
 
 
 async def test_the_last_started_is_stopped_first_and_nothing_is_left(tmp_path: Path):
-    news = News()
-    supervisor = Supervisor(news)
+    reports = Reports()
+    supervisor = Supervisor(reports)
     await supervisor.start(_program("first", tmp_path), within_s=30)
     await supervisor.start(_program("second", tmp_path), _program("third", tmp_path), within_s=30)
     pids = [one.child.pid for one in supervisor.watched]
 
     await supervisor.stop()
 
-    stopped = [name for name, text in news.told if text.startswith("stopped")]
+    stopped = [name for name, text in reports.messages if text.startswith("stopped")]
     assert stopped == ["third", "second", "first"]
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
 async def test_a_program_that_says_it_is_misconfigured_is_not_tried_again(tmp_path: Path):
-    supervisor = Supervisor(News())
+    supervisor = Supervisor(Reports())
     code = "import sys; print('AEGISPAY_KAFKA: it has to be set'); sys.exit(78)"
 
     with pytest.raises(LocalProblem, match=r"(?s)worker ended with 78.*AEGISPAY_KAFKA: it has to be set"):
@@ -110,8 +110,8 @@ async def test_a_program_that_says_it_is_misconfigured_is_not_tried_again(tmp_pa
     await supervisor.stop()
 
 
-async def test_a_program_that_is_not_ready_in_time_is_told_with_its_reason_and_its_log(tmp_path: Path):
-    supervisor = Supervisor(News())
+async def test_a_program_that_is_not_ready_in_time_is_reported_with_its_reason_and_its_log(tmp_path: Path):
+    supervisor = Supervisor(Reports())
     code = "import time; print('no room for the log', flush=True); time.sleep(60)"
 
     with pytest.raises(LocalProblem) as problem:
@@ -123,7 +123,7 @@ async def test_a_program_that_is_not_ready_in_time_is_told_with_its_reason_and_i
 
 
 async def test_a_program_that_fails_its_first_starts_is_given_up(tmp_path: Path):
-    supervisor = Supervisor(News())
+    supervisor = Supervisor(Reports())
 
     with pytest.raises(LocalProblem, match=r"(?s)worker ended with 1.*no such host"):
         await supervisor.start(

@@ -15,7 +15,7 @@ def suites(name: str) -> list[str]:
 
 
 def run(checkout: Path, *command: str, fails: bool = False) -> str:
-    """What Python said."""
+    """What Python printed."""
     done = subprocess.run(
         [sys.executable, *command], cwd=checkout, capture_output=True, text=True, timeout=200, check=False
     )

@@ -23,8 +23,8 @@ def test_the_walk_leads_to_a_gateway_that_passes_the_suite(checkout: Path):
     run(checkout, "-m", "ruff", "check", *programs)
     run(checkout, "-m", "ruff", "format", "--check", *programs)
     run(checkout, "-m", "mypy", "gateways/pebble", "gateways/simulator/pebble")
-    told = run(checkout, *PYTEST, *suites("pebble"), "-k", "pebble")
-    assert int(re.findall(r"(\d+) passed", told)[-1]) > 300
+    output = run(checkout, *PYTEST, *suites("pebble"), "-k", "pebble")
+    assert int(re.findall(r"(\d+) passed", output)[-1]) > 300
 
 
 def test_without_its_case_book_the_suite_says_what_is_missing(checkout: Path):
@@ -33,6 +33,6 @@ def test_without_its_case_book_the_suite_says_what_is_missing(checkout: Path):
     declared = adapter.read_text().replace("kinds=frozenset(),", 'kinds=frozenset({"sale"}),')
     adapter.write_text(declared)
 
-    said = run(checkout, *PYTEST, "tests/gateways/conformance/test_book.py", "-k", "flint", fails=True)
+    output = run(checkout, *PYTEST, "tests/gateways/conformance/test_book.py", "-k", "flint", fails=True)
 
-    assert "test_an_operation_is_missing_only_where_the_declaration_says_so[flint]" in said
+    assert "test_an_operation_is_missing_only_where_the_declaration_says_so[flint]" in output

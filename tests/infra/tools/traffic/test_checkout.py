@@ -18,17 +18,18 @@ PAYMENT = "2c0a1d5e-8f3b-5a57-9f2e-6a1b7c3d4e5f"
 
 
 class Api:
-    """Its first answer to each request is 503, its second none at all. What it was sent, by path and key."""
+    """Its first response to each request is 503, its second none at all. What it received, by path and
+    key."""
 
     def __init__(self) -> None:
         self.seen: Counter[tuple[str, str, str | None]] = Counter()
 
-    async def answer(self, request: web.Request) -> web.Response:
-        asked = (request.method, request.path, request.headers.get("Idempotency-Key"))
-        self.seen[asked] += 1
-        if self.seen[asked] == 1:
+    async def respond(self, request: web.Request) -> web.Response:
+        identity = (request.method, request.path, request.headers.get("Idempotency-Key"))
+        self.seen[identity] += 1
+        if self.seen[identity] == 1:
             return web.Response(status=503, headers={"Retry-After": "0"})
-        if self.seen[asked] == 2:
+        if self.seen[identity] == 2:
             assert request.transport is not None
             request.transport.close()
             return web.Response()
@@ -45,12 +46,12 @@ async def api() -> Api:
 @pytest.fixture
 async def checkout(api: Api) -> AsyncIterator[Checkout]:
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", api.answer)
+    app.router.add_route("*", "/{path:.*}", api.respond)
     async with TestServer(app) as server, aiohttp.ClientSession(base_url=server.make_url("/")) as http:
         yield Checkout(Client("127.0.0.1:1", merchant_id="demo"), http)
 
 
-async def test_an_api_that_is_away_for_moments_is_asked_again_with_the_same_key(api, checkout):
+async def test_an_api_that_is_away_for_moments_gets_the_request_again_with_the_same_key(api, checkout):
     (order,) = orders(seed=1, count=1, rate=1, run="a")
 
     status = await checkout.serve(OrderLifecycle("sold", order, "automatic", (), "CAPTURED"), by_http=True)

@@ -41,7 +41,7 @@ def test_every_amount_is_payable_and_a_card_can_carry_it():
         assert order.amount_minor % 10 == 0 or exponent(order.currency) != 3
 
 
-def test_orders_arrive_in_order_at_the_rate_asked_for():
+def test_orders_arrive_in_order_at_the_rate_requested():
     arrivals = [order.arrives_s for order in orders(seed=3, count=4000, rate=50, run="a")]
 
     assert arrivals == sorted(arrivals)
@@ -49,7 +49,7 @@ def test_orders_arrive_in_order_at_the_rate_asked_for():
     assert 0.9 < arrivals[-1] / (4000 / 50) < 1.1
 
 
-def test_calm_conditions_have_no_slow_lost_or_failing_answers_and_only_declines_after_which_no_attempt_follows():
+def test_calm_conditions_have_no_slow_lost_or_failing_responses_and_only_declines_after_which_no_attempt_follows():
     methods = {
         order.payment_method for order in orders(seed=4, count=2000, rate=50, run="a", conditions="calm")
     }
