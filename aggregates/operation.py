@@ -46,9 +46,10 @@ TRANSITIONS: Final[dict[OperationState, frozenset[OperationState]]] = {
     S.STARTED: ENDED | {S.UNREACHED, S.ACTION_REQUIRED, S.PENDING, S.UNKNOWN},
     S.UNREACHED: ENDED | {S.STARTED, S.ACTION_REQUIRED, S.PENDING, S.UNKNOWN},
     S.UNKNOWN: ENDED | {S.ACTION_REQUIRED, S.PENDING},
-    S.PENDING: ENDED | {S.UNKNOWN},
+    # STARTED: the next step is sent.
+    S.PENDING: ENDED | {S.STARTED, S.UNKNOWN},
     # UNKNOWN: a cancel of the challenge was sent, and nobody knows what became of it.
-    S.ACTION_REQUIRED: ENDED | {S.PENDING, S.UNKNOWN},
+    S.ACTION_REQUIRED: ENDED | {S.STARTED, S.PENDING, S.UNKNOWN},
     **dict.fromkeys(ENDED, frozenset()),
 }
 

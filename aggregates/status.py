@@ -32,7 +32,12 @@ class Status(StrEnum):
 
 
 T = Status
-SETTLED: Final = frozenset(Status) - {T.REQUESTED, T.PROCESSING}
+SETTLED: Final = frozenset(Status) - {T.REQUESTED, T.PROCESSING, T.IN_DOUBT}
+"""The statuses in which no outcome is awaited: what follows is up to the merchant, the customer, an
+authorization's end, or news of the PSP such as a dispute."""
+
+ANNOUNCED: Final = SETTLED | {T.IN_DOUBT}
+"""The statuses that an update on `payments.replies` tells the creator of a payment."""
 
 _TAKEN: Final = frozenset({T.PARTIALLY_CAPTURED, T.CAPTURED, T.PARTIALLY_REFUNDED, T.REFUNDED, T.DISPUTED})
 _OVER: Final = frozenset({T.VOIDED, T.EXPIRED, T.FAILED})

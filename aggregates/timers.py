@@ -25,7 +25,7 @@ def wake(payment: Payment, route: Route, cause: Cause) -> None:
                 events.Escalated,
                 operation_id=operation.id,
                 amount_minor=operation.amount.minor,
-                since=(operation.unknown_since or now).isoformat(),
+                since=(operation.doubt_since or now).isoformat(),
                 **cause.fields(),
             )
     if not payment.frozen:

@@ -47,8 +47,8 @@ SETTLED: Final = frozenset(
         "DISPUTED",
     }
 )
-"""Statuses in which nothing more happens to a payment by itself. IN_DOUBT is not one: status queries go
-on."""
+"""Statuses of a payment in which no outcome is awaited: what follows is up to the merchant, the customer, an
+authorization's end, or news of the PSP such as a dispute. IN_DOUBT is not one: status queries go on."""
 ENDED: Final = frozenset(
     {"APPROVED", "DECLINED_SOFT", "DECLINED_HARD", "NOT_SENT", "PROVEN_ABSENT", "EXPIRED"}
 )

@@ -15,7 +15,7 @@ from aggregates.money import Money, MoneyRefused
 from aggregates.operation import Balances, Move, OperationState, Report
 from aggregates.payment import Payment
 from aggregates.routing import Route
-from aggregates.status import SETTLED
+from aggregates.status import ANNOUNCED
 from commands import replies
 from commands.ids import fingerprint, payment_id
 from commands.messages import (
@@ -198,7 +198,7 @@ def merchant_command(command: MerchantCommand, payment: Payment, context: Contex
         return Decided(payment, [reply], refusal=refusal)
     decided = _changed(payment, context.now)
     decided.replies.append(replies.decision(command.command_id, payment, cause.correlation_id, given))
-    if payment.status is not before and payment.status in SETTLED:
+    if payment.status is not before and payment.status in ANNOUNCED:
         decided.replies.append(replies.update(payment))
     return decided
 
@@ -280,7 +280,7 @@ def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -
             for operation, psp_id in names
             if psp_id is not None
         ]
-    decided.replies += replies.settled_update(payment, message.command_id, before, version)
+    decided.replies += replies.payment_update(payment, message.command_id, before, version)
     decided.replies += replies.operation_update(payment, message.command_id, message.operation_id, version)
     return decided
 
@@ -322,7 +322,7 @@ def record_dispute(message: RecordDispute, payment: Payment, context: Context) -
     waiting = list(payment.retries)
     disputes.take(payment, report, cause)
     decided = _changed(payment, context.now)
-    decided.replies += replies.settled_update(payment, message.command_id, before, version)
+    decided.replies += replies.payment_update(payment, message.command_id, before, version)
     for name in waiting:
         if name not in payment.retries:
             decided.replies += replies.operation_update(payment, message.command_id, name, version)
@@ -335,7 +335,7 @@ def wake(message: Wake, payment: Payment, context: Context) -> Decided:
     before, version = payment.status, payment.version
     timers.wake(payment, context.route(payment), cause)
     decided = _changed(payment, context.now)
-    decided.replies += replies.settled_update(payment, message.command_id, before, version)
+    decided.replies += replies.payment_update(payment, message.command_id, before, version)
     return decided
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from aggregates.decision import Cause, Refused
 from aggregates.operation import ENDED, Operation, OperationState
 from aggregates.payment import Payment
-from aggregates.status import SETTLED, Status
+from aggregates.status import ANNOUNCED, Status
 from commands.messages import InvalidMessage
 from commands.reply import Reply
 
@@ -111,10 +111,10 @@ def _with_released(reply: Reply, capture: Operation, payment: Payment) -> Reply:
 
 
 def create_decision(command_id: UUID, payment: Payment, correlation_id: str | None) -> Reply:
-    """Builds the reply to a create. If the payment has settled already, the reply gives the reason, and where
-    the customer goes."""
+    """Builds the reply to a create. If the payment has a status that is announced, the reply gives the
+    reason, and where the customer goes."""
     reply = decision(command_id, payment, correlation_id)
-    if payment.status not in SETTLED:
+    if payment.status not in ANNOUNCED:
         return reply
     outcome = {"code": payment.reason, "detail": payment.detail, "action_url": _action_url(payment)}
     return reply.model_copy(update=outcome)
@@ -131,15 +131,15 @@ def _started_by(command_id: UUID, payment: Payment) -> Operation | None:
     return next(started, None)
 
 
-def settled_update(payment: Payment, message_id: UUID, before: Status, version: int) -> list[Reply]:
-    """Tells the creator of the payment that it has settled: once, or again after a crash. `before` and
-    `version` are the payment's status and version when the message was read.
+def payment_update(payment: Payment, message_id: UUID, before: Status, version: int) -> list[Reply]:
+    """Tells the creator that the payment has settled, or is in doubt: once, or again after a crash. `before`
+    and `version` are the payment's status and version when the message was read.
 
     A message that changes nothing now but did before was decided by a worker that may have been killed before
     it replied. A message that never changed anything, such as a webhook that repeats an outcome, leads to no
     reply.
     """
-    if payment.status not in SETTLED or not _has_changed(payment, message_id, version):
+    if payment.status not in ANNOUNCED or not _has_changed(payment, message_id, version):
         return []
     return [] if payment.status is before and payment.version != version else [update(payment)]
 
@@ -150,7 +150,7 @@ def _has_changed(payment: Payment, message_id: UUID, version: int) -> bool:
 
 def operation_update(payment: Payment, message_id: UUID, operation_id: str, version: int) -> list[Reply]:
     """Tells the sender of the command that started it that a capture, void or refund has ended; see
-    `settled_update`."""
+    `payment_update`."""
     if not _has_changed(payment, message_id, version):
         return []
     operation = payment.operations.get(operation_id)

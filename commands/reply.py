@@ -15,9 +15,9 @@ class Reply(Message):
     """Tells the sender of `command_id`, on `payments.replies`, what became of the command.
 
     `decision`: the command was decided; a repeat of the command gets the same result again, beside the
-    present state. `update`: the payment that this command created has since settled in another status, or the
-    operation that it started has ended. An update is sent once; after a crash the same one (command_id,
-    version) may come again.
+    present state. `update`: the payment that this command created has since settled in another status, or is
+    in doubt; or the operation that it started has ended. An update is sent once; after a crash the same one
+    (command_id, version) may come again.
     """
 
     type: Literal["reply.v1"] = "reply.v1"

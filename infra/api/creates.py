@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from psycopg_pool import PoolTimeout
 from starlette.responses import Response
 
-from aggregates.status import SETTLED
+from aggregates.status import ANNOUNCED
 from commands.ids import fingerprint, payment_id
 from commands.messages import CreatePayment
 from commands.replies import ANOTHER_CONTENT
@@ -66,7 +66,7 @@ _EXPIRES_AFTER: Final = timedelta(hours=1)
     openapi_extra=openapi.CREATE,
 )
 async def create(request: Request, principal: Writer) -> Response:
-    """Sends the command and, with `Prefer: wait`, waits until the payment is settled."""
+    """Sends the command and, with `Prefer: wait`, waits until the payment has settled or is in doubt."""
     wait_s = preferred_wait_s(request)
     until = time.monotonic() + (wait_s or 0)
     context, command = context_of(request), await _command(request, principal.merchant_id)
@@ -76,7 +76,7 @@ async def create(request: Request, principal: Writer) -> Response:
         if wait_s is None:
             return accepted(command, {})
         headers = {"Preference-Applied": f"wait={wait_s}"}
-        reply = await by_deadline(until, _settled(pending))
+        reply = await by_deadline(until, _announced(pending))
     if reply is None:
         return accepted(command, headers)
     if reply.result == "refused":
@@ -116,12 +116,13 @@ async def _require_fit(context: ApiContext, command: CreatePayment) -> None:
         raise Problem("idempotency_mismatch", ANOTHER_CONTENT, path="Idempotency-Key", headers=location)
 
 
-async def _settled(pending: PendingReply) -> Reply | None:
-    """Waits for the reply with a settled status, or the refusal. None: this process stops before it comes."""
+async def _announced(pending: PendingReply) -> Reply | None:
+    """Waits for the reply with a status that is announced, or the refusal. None: this process stops before it
+    comes."""
     decided = await pending.decision
-    if decided is None or decided.result == "refused" or decided.status in SETTLED:
+    if decided is None or decided.result == "refused" or decided.status in ANNOUNCED:
         return decided
-    return await pending.until(lambda update: update.status in SETTLED)
+    return await pending.until(lambda update: update.status in ANNOUNCED)
 
 
 async def _finished(

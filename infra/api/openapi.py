@@ -127,9 +127,13 @@ CREATED: Final[dict[int | str, dict[str, Any]]] = {
         "description": "An earlier request with the same key and content created the payment; its state now",
         "headers": _LOCATION | _APPLIED,
     },
-    201: {"model": schemas.Payment, "description": "Created, and settled", "headers": _LOCATION | _APPLIED},
+    201: {
+        "model": schemas.Payment,
+        "description": "Created; it has settled, or is in doubt",
+        "headers": _LOCATION | _APPLIED,
+    },
     202: {
-        "description": "The command is accepted; with Prefer: wait, the payment was not settled in time",
+        "description": "The command is accepted; with Prefer: wait, the payment was neither settled nor in doubt in time",
         "headers": _LOCATION | _APPLIED,
     },
 }
@@ -242,7 +246,11 @@ CREATE: Final[dict[str, Any]] = {
             "request without Prefer: wait may get 202, and its url shows the first payment",
             "order-1001",
         ),
-        _header("Prefer", "wait=N, 1 to 30 s: respond once the payment is settled (RFC 7240)", "wait=5"),
+        _header(
+            "Prefer",
+            "wait=N, 1 to 30 s: respond once the payment has settled or is in doubt (RFC 7240)",
+            "wait=5",
+        ),
         *_TRACING,
     ],
 }

@@ -335,7 +335,7 @@ def test_a_query_without_a_response_calls_an_operator():
         timers.wake(made, ROUTE, cause(now))
 
     called = [e for e in made.pending_events if type(e).TOPIC == "payment.escalated.v1"]
-    assert [e.timestamp for e in called] == [LATER + timedelta(hours=24)]
+    assert [(e.since, e.timestamp) for e in called] == [(LATER.isoformat(), LATER + timedelta(hours=24))]
     assert len(questions(made)) < 10
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from aggregates import timers
 from aggregates.events import EVENTS, REQUEST_TOPICS
 from aggregates.operation import NOT_EXECUTED, OperationState
+from aggregates.operation import TRANSITIONS as OPERATION_TRANSITIONS
 from aggregates.payment import Payment
 from aggregates.routing import Route
 from aggregates.status import BY_EXTERNAL_MOVE, BY_OPERATOR, TRANSITIONS, Status
@@ -105,6 +106,24 @@ def test_an_operation_that_ended_is_moved_by_an_operator_a_confirmed_duplicate_c
             assert ended.get(operation.id, operation.state) is operation.state
             if not operation.open:
                 ended[operation.id] = operation.state
+
+
+@given(STORIES, CAPTURES)
+@settings(max_examples=400)
+def test_no_operation_changes_its_state_in_a_way_that_is_not_in_the_table(steps, capture):
+    """At a PSP with steps: there every row of the table is used."""
+    made = payment(ORDERS, capture=capture)
+    play(made, steps, ORDERS)
+
+    copy, before = None, dict[str, OperationState]()
+    for event in made.pending_events:
+        copy = event.mutate(copy)
+        after = {name: one.state for name, one in copy.operations.items()}
+        if type(event).TOPIC not in MAY_MOVE_WHAT_ENDED:
+            for operation_id, state in after.items():
+                was = before.get(operation_id, OperationState.STARTED)
+                assert state is was or state in OPERATION_TRANSITIONS[was], (type(event).TOPIC, was)
+        before = after
 
 
 @given(STORIES, ROUTES, CAPTURES)

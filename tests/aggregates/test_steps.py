@@ -232,7 +232,8 @@ def test_what_only_a_webhook_can_end_is_not_queried_and_calls_an_operator_after_
 
     assert made.next_wake_at(NOW) == NOW + ESCALATE_AFTER
     timers.wake(made, WEBHOOK_ONLY, cause(NOW + ESCALATE_AFTER))
-    assert type(made.pending_events[-1]).TOPIC == "payment.escalated.v1"
+    escalated = made.pending_events[-1]
+    assert (type(escalated).TOPIC, escalated.since) == ("payment.escalated.v1", NOW.isoformat())
 
 
 def test_the_webhook_of_a_psp_that_cannot_be_queried_is_the_end():

@@ -2,9 +2,9 @@ from uuid import uuid4
 
 import pytest
 
-from aggregates import merchant_commands, outcomes
+from aggregates import merchant_commands, outcomes, status
 from aggregates.operation import OperationState
-from commands import replies
+from commands import client, replies
 from tests.support.builders import MULTICAPTURE, NOW, ROUTE, authorized, cause, operation_of, report
 
 
@@ -61,3 +61,7 @@ def test_a_capture_that_releases_nothing_reports_nothing_of_it(route, amount_min
     reply = replies.decision(command, made, None)
 
     assert (reply.code, reply.detail, reply.amounts) == (None, None, None)
+
+
+def test_a_client_that_waits_goes_on_where_the_rules_call_a_payment_settled():
+    assert client.SETTLED == status.SETTLED, "the client imports none of the rules"
