@@ -71,7 +71,7 @@ CANCEL_OVER_AFTER: Final = timedelta(minutes=10)
 """Longer than a PSP works on a call: a cancel without a response is not executed later than this."""
 
 CHALLENGE_OPEN: Final = "challenge_still_open"
-"""The code of UNKNOWN where AegisPay cancelled a challenge at the PSP, and still shows it open."""
+"""The code of UNKNOWN where AegisPay cancelled a challenge at the PSP, and the PSP still shows it open."""
 
 FOUND_TWICE: Final = "found_twice"
 """The code of UNKNOWN where a lookup shows more than one execution of one operation."""
@@ -332,8 +332,9 @@ class Operation:
 
     def choose_follow_up(self, now: datetime, *, frozen: bool, canceled: bool) -> tuple[How, str]:
         """Returns the same call again while that gives the surest result, else a lookup; and why."""
-        # Read from the top. What may undo an approval comes first, then what sends nothing new, then the end
-        # of what a customer or a later step would complete, and last whether a repeat is surer than a lookup.
+        # Read from the top. What may undo an approval comes first, then a call that the PSP did not take in,
+        # which is sent now or closed, then the release of a hold and the end of what a customer or a later
+        # step would complete, and last whether a repeat is surer than a lookup.
         if self.to_recheck:
             return "confirm", "the PSP approved it while AegisPay cancelled it: it may not stand any more"
         if self.confirming:

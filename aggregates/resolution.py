@@ -21,7 +21,7 @@ _JUST_NOW_S = 5.0
 
 def query_now(payment: Payment, operation_id: str | None, cause: Cause) -> None:
     """Queries the PSP now about the open operations, or about the one named. Raises `Refused` where none is
-    open, only a webhook can settle it, or the last query is less than 5 s old."""
+    open, only a webhook can settle it, or the last call or report of one is less than 5 s old."""
     open_ones = [o for o in payment.operations.values() if o.open and operation_id in {None, o.id}]
     if not open_ones:
         named = f"{operation_id} is not" if operation_id else "no operation is"
@@ -36,7 +36,7 @@ def query_now(payment: Payment, operation_id: str | None, cause: Cause) -> None:
         raise Refused("webhook_only", text, amounts(payment))
     since = min((cause.now - (o.last_update_at or o.started_at)).total_seconds() for o in open_ones)
     if since < _JUST_NOW_S:
-        text = f"the PSP was queried {since:.1f} s ago; query again after {_JUST_NOW_S} s"
+        text = f"the last call to the PSP, or its last report, is {since:.1f} s old; query again after {_JUST_NOW_S} s"
         raise Refused("queried_just_now", text, amounts(payment))
     for operation in open_ones:
         # A lookup closes the step. Where there is none, only an operator who was called may do that.

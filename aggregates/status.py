@@ -233,8 +233,8 @@ def totals(parts: Iterable[OperationAmounts], flags: Flags) -> Totals:
 def _disputed(parts: Iterable[OperationAmounts], flags: Flags, given_back: int, captured: int) -> int:
     """Returns what disputes took beyond what is recorded as refunded. What the PSP shows as refunded
     externally, and may be what a dispute took, is that only as far as both cannot be true: the merchant may
-    have refunded it during the dispute. Extra charges are in no sum; only what was taken of them besides
-    being given back counts."""
+    have refunded it during the dispute. Duplicate charges are in no sum; only what was taken of them
+    besides being given back counts."""
     left = same = 0
     for part in parts:
         same += part.approved_minor if part.may_be_disputed else 0

@@ -96,8 +96,9 @@ class OperationStarted(Request):
 
 class OperationFollowUpRequested(Request):
     """AegisPay follows an operation up: `repeat` sends the same call again, `query` looks it up, `cancel`
-    ends it at the PSP if it can still be ended, `confirm` looks it up whatever is known already, `continue`
-    sends the operation's next step, with what the customer's browser brought back."""
+    ends it at the PSP if it can still be ended, `release` ends the hold of an earlier step, `confirm` looks
+    it up whatever is known already, `continue` sends the operation's next step, with what the customer's
+    browser brought back."""
 
     TOPIC: ClassVar[str] = "operation.follow_up_requested.v1"
     how: str

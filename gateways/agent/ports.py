@@ -12,7 +12,8 @@ from gateways.contract import DEADLINE_S, FIRST_BYTE_WITHIN_S, Credentials, Http
 FINAL: Final[frozenset[OutcomeKind]] = frozenset(
     {"APPROVED", "DECLINED_SOFT", "DECLINED_HARD", "NOT_SENT", "PROVEN_ABSENT", "EXPIRED"}
 )
-"""A step that was closed with one of these has ended: it is neither sent nor looked up again."""
+"""A step that was closed with one of these has ended: it is not sent again, and only `confirm` looks it up
+again."""
 
 Source = Literal["call", "query", "stored", "none"]
 """The source of a result: the PSP's response to the step itself, its response to a query, the claim's stored
@@ -94,8 +95,10 @@ class Claims(Protocol):
         ...
 
     async def close(self, step: StepId, result: Outcome, *, only_try: bool) -> bool:
-        """Stores the step's result and closes it. `only_try`: only where it was sent once at most. False: it
-        was sent oftener, and stays open."""
+        """Stores the step's result and closes it. `only_try`: only where the step is open and was sent once
+        at most; False: it was sent oftener, and stays open, or was closed before. Without `only_try` a closed
+        step takes it too, in place of none or of PENDING and ACTION_REQUIRED; False: a final result is
+        stored already, and stays."""
         ...
 
     async def withdraw(self, step: StepId) -> bool:

@@ -38,7 +38,7 @@ TITLES: Final = {
     "head_too_slow": (408, "The head of the request did not arrive in time"),
     "already_canceled": (409, "The payment is already cancelled"),
     "already_captured": (409, "The payment was captured, or is being captured"),
-    "queried_just_now": (409, "The PSP was queried a moment ago"),
+    "queried_just_now": (409, "The PSP was called, or reported, a moment ago"),
     "webhook_only": (409, "Only a webhook or the customer can settle the operation"),
     "attempt_in_flight": (409, "Another attempt may still charge the customer"),
     "authorization_expired": (409, "The authorization has ended"),

@@ -1,9 +1,11 @@
 """Serves the page to which a customer returns from a challenge. Public: its signed token limits what it may
 do.
 
-Invariant: the visit decides nothing. It makes AegisPay query the PSP, at most once in `_QUERY_EVERY_S` for
-each token however often the page is opened, and not after the operation has ended. The customer is redirected
-to the payment's own return page and nowhere else.
+Invariant: the visit decides nothing. It makes AegisPay query the PSP, or send the step that waits for the
+customer, while the operation is open: at most `RETURNS_MAX` (aggregates/merchant_commands.py) visits of one
+operation do, however often the page is opened. Visits in one slot of the clock, `_QUERY_EVERY_S` long, that
+bring the same parameters count as one. The customer is redirected to the payment's own return page and
+nowhere else.
 """
 
 import asyncio
@@ -44,8 +46,8 @@ _SQL: Final = statements(__file__)
 _TOKENS: Final = UUID("8f6f3c52-7d1b-5b7e-8a54-2d9f4f1c6a03")
 _SETTLED_WITHIN_S: Final = 5.0
 _QUERY_EVERY_S: Final = 4.0
-"""The interval between queries, s. It is shorter than a visit, so that one that begins just after another's
-query, too early, sends its own."""
+"""The length of a slot, s. It is shorter than a visit, so that one that begins just after another's query, too
+early, sends its own in the next slot."""
 _AT_ONCE_MAX: Final = 200
 _RETURNED: Final = re.compile(r"[\x20-\x7e]{1,8000}")
 _REMEMBERED_S: Final = 2.0
@@ -201,7 +203,8 @@ async def _followed(context: ApiContext, token: str, operation_id: str, returned
 def _command(
     token: str, payment_id: UUID, merchant_id: str, operation_id: str, returned: dict[str, str]
 ) -> CompleteAction:
-    """Builds the same command in whichever process the visit arrives, for `_QUERY_EVERY_S`."""
+    """Builds the same command in whichever process the visit arrives, within one slot and with the same
+    `returned`."""
     slot = int(clock.now().timestamp() // _QUERY_EVERY_S)
     return CompleteAction(
         command_id=uuid5(_TOKENS, f"{token} {slot} {sorted(returned.items())}"),

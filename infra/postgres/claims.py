@@ -173,8 +173,8 @@ class PostgresClaims:
         return await self._claims.submit(_Claim(step, expires_at, key_life_s))
 
     async def close(self, step: StepId, result: Outcome, *, only_try: bool) -> bool:
-        """Stores the step's result and closes it. `only_try`: only if it was claimed once. Returns whether
-        this call did it."""
+        """Stores the step's result and closes it, unless a final one is stored. `only_try`: only if it is
+        open and was claimed once. Returns whether this call did it."""
         return await self._results.submit(_Result(step, result, 1 if only_try else _ANY_NUMBER))
 
     async def withdraw(self, step: StepId) -> bool:

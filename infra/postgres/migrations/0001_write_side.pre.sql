@@ -100,7 +100,9 @@ CREATE TABLE {schema}.gateway_sends (
     tries smallint NOT NULL,
     first_try_at timestamptz,                  -- NULL: closed before any try
     last_try_at timestamptz,
-    result jsonb,                              -- of the PSP's response, when a definite one closed the step
+    result jsonb,                              -- of the PSP's response to the step, a query or a cancel; or never_sent,
+                                               -- expired, ended_before_its_last_step. NULL: open, or closed for a
+                                               -- query or cancel that has not shown how the step ended
     PRIMARY KEY (operation_id, step)
 ) WITH (fillfactor = 70);
 

@@ -1,4 +1,4 @@
-"""What may become of an response on its way, or in a PSP that errs."""
+"""What may become of a response on its way, or in a PSP that errs."""
 
 import random
 import re
