@@ -33,9 +33,9 @@ TRY_AFTER_S: Final = (1, 5, 30, 120, 600, 3600)
 """The pauses between the tries; the last one again and again."""
 CONFIRMED_BATCH: Final = 50
 """The most webhooks of one look that are confirmed at the PSP, at once as far as the account's `calls_max`
-allows. Where the PSP is slow this may take longer than the lease. Another inbox may then confirm the same rows
-and report them too: its reports have the same command ids and change nothing, `mark` leaves what is done as it
-is, and a row that waits is tried again. Only the counters count them twice."""
+allows. Where the PSP is slow this may take longer than the lease. Another inbox may then confirm the same
+rows and report them too: its reports have the same command ids and change nothing, `mark` leaves what is done
+as it is, and a row that waits is tried again. Only the counters count them twice."""
 _AGAIN_AFTER_S: Final = 24 * 3600
 """The interval after an operator was called, who may have closed it: its payment may still turn up, by the id
 of one in doubt, say."""

@@ -10,6 +10,8 @@ from typing import Final
 
 from psycopg import AsyncConnection
 
+from commands.sql import statements
+
 # The time for which a leader may be stopped: then the server ends its session, and a standby takes the lead.
 # Whatever takes longer without a statement on this connection has to call `stay` in between.
 SILENCE_MAX_S: Final = 5
@@ -17,16 +19,13 @@ SILENCE_MAX_S: Final = 5
 # Advisory locks are the database's own; several installations may live in it, each in its schema.
 LOCK: Final = "hashtextextended('aegispay relay of ' || current_schema(), 0)"
 
+_LIMIT_SILENCE: Final = statements(__file__)["limit_silence"]
+
 
 async def limit_silence(connection: AsyncConnection) -> None:
     """Lets the server end this session after 5 s of silence, and commits moves of the cursor without
     waiting for the disk."""
-    await connection.execute(f"SET idle_session_timeout = '{SILENCE_MAX_S}s'")
-    # The limit for a reader stopped in the middle of a page: its session is not idle, the server waits to
-    # write.
-    await connection.execute(f"SET tcp_user_timeout = '{SILENCE_MAX_S}s'")
-    # A lost move of the cursor costs duplicates only.
-    await connection.execute("SET synchronous_commit = off")
+    await connection.execute(_LIMIT_SILENCE, {"silence": f"{SILENCE_MAX_S}s"})
 
 
 async def try_to_lead(connection: AsyncConnection) -> bool:

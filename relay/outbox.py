@@ -21,9 +21,9 @@ _BROKER_MAX_S: Final = 10.0
 # While Kafka is awaited the session sends nothing, and the server ends one that is silent for SILENCE_MAX_S:
 # a slow broker would cost this relay the lead.
 _STAY_EVERY_S: Final = SILENCE_MAX_S / 5
-# A page that begins within so many seconds of the last save does not save the cursor. A killed relay's successor
-# repeats these pages and at most one that began later, however long each took. To save after each small page
-# would cost as much as reading it.
+# A page that begins within so many seconds of the last save does not save the cursor. A killed relay's
+# successor repeats these pages and at most one that began later, however long each took. To save after each
+# small page would cost as much as reading it.
 _SAVE_EVERY_S: Final = 0.05
 
 RECORDS = Counter("aegispay_relay_records", "Records that the broker acknowledged")

@@ -73,5 +73,3 @@ BY_ORDER_ID: Final = f"""query ByOrderId($input: TransactionSearchInput!) {{
     transactions(input: $input, first: 10) {{ pageInfo {{ hasNextPage }} edges {{ node {{ ...Taken }} }} }}
   }}
 }}{_TRANSACTION}"""
-
-ALL: Final = (AUTHORIZE, CHARGE, CAPTURE, REVERSE, REFUND, BY_ID, BY_ID_AND_ORDER_ID, BY_ORDER_ID)

@@ -46,8 +46,8 @@ _SQL: Final = statements(__file__)
 _TOKENS: Final = UUID("8f6f3c52-7d1b-5b7e-8a54-2d9f4f1c6a03")
 _SETTLED_WITHIN_S: Final = 5.0
 _QUERY_EVERY_S: Final = 4.0
-"""The length of a slot, s. It is shorter than a visit, so that one that begins just after another's query, too
-early, sends its own in the next slot."""
+"""The length of a slot, s. It is shorter than a visit, so that one that begins just after another's query,
+too early, sends its own in the next slot."""
 _AT_ONCE_MAX: Final = 200
 _RETURNED: Final = re.compile(r"[\x20-\x7e]{1,8000}")
 _REMEMBERED_S: Final = 2.0

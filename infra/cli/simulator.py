@@ -99,6 +99,7 @@ async def _serve(
             at = await stack.enter_async_context(
                 serving(
                     ledger,
+                    psps=PSPS,
                     accounts=accounts,
                     latency_ms=latency_ms,
                     host=_HOST,

@@ -4,7 +4,7 @@ older transaction id.
 
 The command worker uses `PaymentStore`, which loads and saves a batch of streams at once. `repository` is for
 whoever replays one payment as it was at any version, with the library's own Repository: no process of ours
-does.
+does, and `select_events` is in `Recorder` because the library's recorder interface obliges it.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

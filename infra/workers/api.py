@@ -13,6 +13,7 @@ import uvloop
 from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 
+from commands.sql import statements
 from gateways.registry import ADAPTERS
 from infra.api.app import build
 from infra.api.auth import Keys
@@ -38,6 +39,7 @@ _DRAINED_WITHIN_S: Final = 8
 _CONNECTIONS_MAX: Final = 10
 # A request waits so long for a connection of the pool. Then it fails, and the client may try again.
 _CONNECTION_WITHIN_S: Final = 2.0
+_PREPARE_SESSION: Final = statements(__file__)["prepare_session"]
 
 
 class _Server(uvicorn.Server):
@@ -132,9 +134,7 @@ async def _database_responds(pool: Pool) -> bool:
 
 def _pool(settings: ApiSettings, process: Process) -> Pool:
     async def configure(conn: psycopg.AsyncConnection[Any]) -> None:
-        # Times are shown in UTC, and a query that hangs ends.
-        await conn.execute("SET TimeZone TO 'UTC'")
-        await conn.execute("SET statement_timeout TO '5s'")
+        await conn.execute(_PREPARE_SESSION)
 
     return AsyncConnectionPool(
         conninfo(settings, process.name),

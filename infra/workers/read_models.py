@@ -16,6 +16,7 @@ from psycopg.types.json import set_json_loads
 
 from commands.messages import InvalidMessage
 from commands.records import DeadLetter, DeadLetters, Record
+from commands.sql import statements
 from infra.kafka import producers, topics
 from infra.kafka.faust_runtime import Agent, BatchMode, run_agents
 from infra.postgres import connections
@@ -31,6 +32,7 @@ _IN_DOUBT_EVERY_S: Final = 5.0
 _SWEEP_EVERY_S: Final = 60.0
 # Events of the log in one transaction of the sweep, which locks the rows that it repairs.
 _SWEEP_PAGE: Final = 2000
+_PLAN_BY_INDEX: Final = statements(__file__)["plan_by_index"]
 
 APPLIED = Counter("aegispay_read_model_events_applied", "Events applied to the read models")
 SKIPPED = Counter(
@@ -191,8 +193,7 @@ def _count(done: batch.BatchResult, log: Any) -> None:
 async def connect(settings: ReadModelSettings, process: Process) -> psycopg.AsyncConnection:
     """Returns a connection for statements that read and write by key alone."""
     conn = await connections.connect_async(settings, process.name)
-    # A plan that was made while the tables were small would read them whole until they are analyzed.
-    await conn.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+    await conn.execute(_PLAN_BY_INDEX)
     set_json_loads(orjson.loads, conn)
     return conn
 

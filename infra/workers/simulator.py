@@ -21,6 +21,7 @@ async def main(process: Process, settings: SimulatorSettings) -> None:
     try:
         async with serving(
             ledger,
+            psps=registry.PSPS,
             accounts=accounts,
             latency_ms=settings.simulator_latency_ms,
             host=settings.simulator_host,

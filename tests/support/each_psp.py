@@ -30,6 +30,7 @@ async def at_own_ports(ledger_file: Path, made: tls.Tls | None = None) -> AsyncI
     try:
         async with serving(
             ledger,
+            psps=PSPS,
             accounts=registry.accounts(None),
             latency_ms=0,
             host="127.0.0.1",

@@ -16,7 +16,6 @@ from typing import Any, Final, cast
 from gateways.simulator.core import rows
 from gateways.simulator.core.money import major_units
 from gateways.simulator.core.rows import Kind, Moved, Object, StoredResult, Under
-from gateways.simulator.stripe import tables
 
 # A page is 4 KiB: with the default of 1000 the checkpoint's fsync would stop the loop every few hundred
 # payments.
@@ -109,7 +108,7 @@ class Ledger:
             )
             # One transaction: a file killed in its making is empty, not of another version.
             self._db.executescript(
-                f"BEGIN IMMEDIATE; {rows.SCHEMA} {tables.SCHEMA} PRAGMA user_version={rows.VERSION}; COMMIT;"
+                f"BEGIN IMMEDIATE; {rows.SCHEMA} PRAGMA user_version={rows.VERSION}; COMMIT;"
             )
         except BaseException:
             self._db.close()
@@ -118,6 +117,14 @@ class Ledger:
     def close(self) -> None:
         """Closes the file. What was committed stays."""
         self._db.close()
+
+    def add_tables(self, schema: str) -> None:
+        """Makes a PSP's own tables, where the file has none yet. `schema`: statements with IF NOT EXISTS. A
+        view whose name ends in `_open` shows `read_open` what may still move money: the columns of
+        `rows.select_open_of`, and `part, seq`, its order."""
+        with self.writing():
+            for statement in schema.split(";"):
+                self._db.execute(statement)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Runs one statement, inside the present transaction if there is one. Raises `sqlite3.Error`."""
@@ -306,10 +313,11 @@ def webhooks_waiting(path: Path, until: float) -> int:
 
 
 def read_open(path: Path) -> Iterator[Open]:
-    """Yields what may still move money, oldest first, PSP by PSP, Stripe's intents before its refunds; else
-    as `read_movements`."""
+    """Yields what may still move money, oldest first, PSP by PSP, payments before refunds where a PSP has
+    tables of its own; else as `read_movements`."""
     with _reading(path) as db:
-        for query in (tables.SELECT_OPEN, rows.SELECT_OPEN):
+        views = [name for (name,) in db.execute(rows.SELECT_OPEN_VIEWS)]
+        for query in (*map(rows.select_open_of, views), rows.SELECT_OPEN):
             for gateway, status, account, psp_id, payment, reference, of_payment in db.execute(query):
                 yield Open(gateway, status, account, psp_id, payment, reference or "", of_payment or "")
 

@@ -33,7 +33,11 @@ PREFIX: Final = web.AppKey("prefix", str)
 """The prefix of all paths of an interface: empty at a PSP's own port."""
 SETTLES_AFTER_S: Final = 2.0
 """The delay of what does not end at once: a pending refund, a settlement, each stage of a dispute."""
-_STEP: Final = re.compile(r"([0-9a-f]{32}-[a-z][0-9]{1,6})-[0-9a-z]")
+OPERATION: Final = r"[acrsv][0-9]{1,6}"
+"""The pattern of an operation within its payment: its kind's letter and its ordinal. It is that of
+`aggregates.operation.OPERATION_ID`, which the simulator does not import."""
+_SALE: Final = re.compile(rf"[0-9a-f]{{32}}-(?=s){OPERATION}")
+_STEP: Final = re.compile(rf"([0-9a-f]{{32}}-{OPERATION})-[0-9a-z]")
 
 
 class Response(NamedTuple):
@@ -92,6 +96,11 @@ def operation_of(key: str) -> str | None:
     another client's key."""
     step = _STEP.fullmatch(key)
     return None if step is None else step[1]
+
+
+def is_sale(reference: str) -> bool:
+    """True for a reference of AegisPay's that names a sale."""
+    return _SALE.fullmatch(reference) is not None
 
 
 def payment_of(reference: str | None) -> str | None:

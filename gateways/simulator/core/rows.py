@@ -214,8 +214,17 @@ UPDATE_OBJECT: Final = (
 )
 INSERT_MOVEMENT: Final = "INSERT INTO movements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 SELECT_WEBHOOKS: Final = f"SELECT {', '.join(Webhook._fields)} FROM webhooks"  # noqa: S608 - our own names
+SELECT_OPEN_VIEWS: Final = (
+    "SELECT name FROM sqlite_master WHERE type = 'view' AND name GLOB '*_open' ORDER BY name"
+)
 SELECT_OPEN: Final = """
 SELECT one.gateway, one.status, one.account, one.id, one.payment, one.reference, payment.reference
 FROM objects one LEFT JOIN objects payment ON payment.gateway = one.gateway AND payment.id = one.payment
 WHERE one.may_move ORDER BY one.seq
 """
+
+
+def select_open_of(view: str) -> str:
+    """Returns the query of a PSP's own view, with the columns of `SELECT_OPEN`."""
+    columns = "gateway, status, account, psp_id, payment, reference, payment_reference"
+    return f"SELECT {columns} FROM {view} ORDER BY part, seq"  # noqa: S608 - a name of the file's own

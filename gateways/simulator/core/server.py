@@ -24,7 +24,6 @@ from gateways.simulator.core.page import page
 from gateways.simulator.core.psp import SETTLES_AFTER_S, Dialect, Psp
 from gateways.simulator.core.sender import Sender
 from gateways.simulator.core.webhooks import Webhooks
-from gateways.simulator.registry import PSPS
 
 BODY_BYTES_MAX: Final = 256 * 1024
 _FINISH_WITHIN_S: Final = 5.0
@@ -103,7 +102,7 @@ async def serving(
     latency_ms: float,
     host: str,
     port: int,
-    psps: Sequence[Psp] = PSPS,
+    psps: Sequence[Psp],
     webhook_pace: float = 1.0,
     settles_after_s: float = SETTLES_AFTER_S,
     own_ports: Sequence[int] = (),

@@ -4,14 +4,13 @@ back. So none has `may_move`, and of a sale only the capture is entered as a mov
 """
 
 import hmac
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from gateways.simulator.core import ids
 from gateways.simulator.core.accounts import Account
 from gateways.simulator.core.front import Front
-from gateways.simulator.core.psp import Refusal, Response, Turn, payment_of
+from gateways.simulator.core.psp import Refusal, Response, Turn, is_sale, payment_of
 from gateways.simulator.core.rows import Moved, Object, Under
 from gateways.simulator.razorpay import disputes, entities, wire
 from gateways.simulator.razorpay.entities import GATEWAY, data_of, packed
@@ -19,7 +18,6 @@ from gateways.simulator.razorpay.events import Events, signed_return
 from gateways.simulator.razorpay.scenarios import FAILURES, TOKENS, Scenario
 
 _CHALLENGE_LIFE_S: Final = 600
-_SALE: Final = re.compile(r"[0-9a-f]{32}-s[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ class Payments:
         if account is not None:
             life_s = account.number("uncaptured_life_s", life_s)
         one = one._replace(status="authorized", settles_at=now + life_s)
-        if _SALE.fullmatch(one.reference or ""):
+        if is_sale(one.reference or ""):
             one = self.front.ledger.change(one)
         else:
             held = [Moved("authorized", one.id, one.reference, one.mills)]
@@ -243,4 +241,4 @@ def _failed(one: Object) -> Response:
 
 def _sale(one: Object) -> str | None:
     """The sale's reference: a capture of a sale belongs to it, whoever captures. None: it is no sale."""
-    return one.reference if _SALE.fullmatch(one.reference or "") else None
+    return one.reference if is_sale(one.reference or "") else None

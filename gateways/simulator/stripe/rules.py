@@ -6,14 +6,14 @@ from typing import Any, Final
 import orjson
 
 from gateways.simulator.core.faults import Do
-from gateways.simulator.core.psp import Keyed, Refusal
+from gateways.simulator.core.psp import OPERATION, Keyed, Refusal
 from gateways.simulator.core.rows import Kind, Moved
 from gateways.simulator.stripe import forms
 from gateways.simulator.stripe.currencies import CURRENCIES
 from gateways.simulator.stripe.dialect import intent_object, invalid
 from gateways.simulator.stripe.tables import Intent
 
-_TAG: Final = re.compile(r"op_([a-z]\d{1,6})")
+_TAG: Final = re.compile(rf"op_({OPERATION})")
 
 
 def about_other_money(shown: dict[str, Any], do: Do | None) -> dict[str, Any]:

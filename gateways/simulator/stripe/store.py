@@ -18,6 +18,9 @@ class Store:
 
     ledger: Ledger
 
+    def __post_init__(self) -> None:
+        self.ledger.add_tables(tables.SCHEMA)
+
     def add_intent(self, intent: Intent) -> None:
         """Stores a new intent. Raises `sqlite3.IntegrityError` if its id is known."""
         self.ledger.execute(tables.INSERT_INTENT, intent)

@@ -65,6 +65,14 @@ CREATE INDEX IF NOT EXISTS refunds_by_intent ON refunds (account, intent);
 CREATE INDEX IF NOT EXISTS refunds_by_account ON refunds (account);
 CREATE INDEX IF NOT EXISTS refunds_that_are_open ON refunds (status) WHERE status = 'pending';
 CREATE INDEX IF NOT EXISTS refunds_that_settle ON refunds (settles_at) WHERE settles_at IS NOT NULL;
+CREATE VIEW IF NOT EXISTS stripe_open AS
+    SELECT 'stripe' AS gateway, status, account, id AS psp_id, id AS payment, reference,
+           reference AS payment_reference, 0 AS part, seq
+    FROM intents WHERE status IN ('requires_action', 'processing')
+    UNION ALL
+    SELECT 'stripe', refunds.status, refunds.account, refunds.id, intents.id, refunds.reference, intents.reference,
+           1, refunds.seq
+    FROM refunds JOIN intents ON intents.id = refunds.intent WHERE refunds.status = 'pending';
 """
 
 
@@ -134,15 +142,6 @@ def _insert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)})"  # noqa: S608 - our own names
 
 
-SELECT_OPEN: Final = """
-SELECT 'stripe', status, account, id, intent, reference, intent_reference FROM (
-    SELECT 0 AS refunds, seq, status, account, id, id AS intent, reference, reference AS intent_reference
-    FROM intents WHERE status IN ('requires_action', 'processing')
-    UNION ALL
-    SELECT 1, refunds.seq, refunds.status, refunds.account, refunds.id, intents.id, refunds.reference, intents.reference
-    FROM refunds JOIN intents ON intents.id = refunds.intent WHERE refunds.status = 'pending'
-) ORDER BY refunds, seq
-"""
 INSERT_INTENT: Final = _insert("intents", Intent._fields)
 INSERT_REFUND: Final = _insert("refunds", Refund._fields)
 SELECT_INTENTS: Final = f"SELECT {', '.join(Intent._fields)} FROM intents"  # noqa: S608 - our own names

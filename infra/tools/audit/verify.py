@@ -20,6 +20,7 @@ from uuid import UUID
 import psycopg
 from pydantic import Field
 
+from commands.sql import statements
 from gateways.simulator.core.ledger import Disputed, Movement, Open, webhooks_waiting
 from gateways.simulator.core.rows import Kind as Moved
 from infra.postgres.connections import connect
@@ -34,6 +35,7 @@ NO_FAULTS: Final = frozenset({"in_doubt", "duplicate_charges_returned"})
 _POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 # A request that has no outcome yet has its timer set this far ahead at the most.
 _TIMERS_AHEAD_S: Final = 60.0
+_TAKE_SNAPSHOT: Final = statements(__file__)["take_snapshot"]
 
 
 class VerifySettings(KafkaSettings, DatabaseSettings):
@@ -165,7 +167,7 @@ _Fact = SentCommands | Recorded | Refusals | Parked | Shown | Movement | Open | 
 def _joined(
     connection: psycopg.Connection, requests: dict[UUID, SentCommands], ledger_file: Path
 ) -> Iterator[tuple[UUID, Facts]]:
-    connection.execute("SELECT 1 FROM payment_events LIMIT 1")  # takes the snapshot
+    connection.execute(_TAKE_SNAPSHOT)
     # The ledger is read after it: a movement is there before its event is, never the other way round.
     ordered: list[Iterable[tuple[UUID, _Fact]]] = [
         sorted(requests.items(), key=itemgetter(0)),

@@ -9,9 +9,11 @@ from uuid import UUID
 
 import psycopg
 
+from commands.sql import statements
+
 _POLL_S: Final = 0.005
 _PATIENCE_S: Final = 30.0
-_SHOWN: Final = "SELECT version >= %s FROM payments WHERE payment_id = %s"
+_SHOWN: Final = statements(__file__)["shown"]
 
 
 @dataclass(slots=True)

@@ -169,7 +169,7 @@ _READERS: Final = {
         topics.gateway_group(topics.GATEWAYS[0]),
         (topics.requests(topics.GATEWAYS[0]),),
     ),
-    "events": ("read-models", "read-models", (topics.EVENTS,)),
+    "events": ("read-models", topics.READ_MODELS_GROUP, (topics.EVENTS,)),
 }
 
 

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLSchema, build_schema
 
+from gateways.braintree import documents
+
 SPECS = Path(os.environ.get("AEGISPAY_SPECS") or Path(__file__).parents[4] / "shared/specs")
 FILE = SPECS / "braintree-schema.graphql"
+DOCUMENTS = [text for name, text in vars(documents).items() if name.isupper() and not name.startswith("_")]
+"""Every document that the adapter sends."""
 
 
 def official_schema() -> GraphQLSchema:

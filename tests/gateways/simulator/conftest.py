@@ -42,6 +42,7 @@ async def simulator(ledger_file: Path, settles_after_s: float) -> AsyncIterator[
     async with (
         serving(
             ledger,
+            psps=registry.PSPS,
             accounts=accounts,
             latency_ms=0,
             host="127.0.0.1",

@@ -34,6 +34,7 @@ async def several(ledger_file: Path) -> AsyncIterator[Client]:
     async with (
         serving(
             ledger,
+            psps=registry.PSPS,
             accounts=registry.accounts(ACCOUNTS),
             latency_ms=0,
             host="127.0.0.1",
