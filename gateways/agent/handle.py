@@ -50,7 +50,7 @@ tries."""
 _log: Any = structlog.get_logger(agent="gateway")
 
 
-class Agent:
+class GatewayAgent:
     """Handles the requests to one PSP."""
 
     def __init__(

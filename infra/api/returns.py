@@ -71,9 +71,9 @@ class Returns:
 
     async def visit(self, context: ApiContext, token: str, returned: dict[str, str]) -> _Visit:
         """Follows a challenge to its result. `returned`: the parameters that the PSP's page added. Raises
-        `return_token.Refused`, `Busy`, and PostgreSQL's errors."""
+        `return_token.TokenRefused`, `Busy`, and PostgreSQL's errors."""
         if self._pages is None:
-            raise return_token.Refused("forged")
+            raise return_token.TokenRefused("forged")
         operation_id = return_token.read(self._pages.key, token, clock.now())
         earlier = self._visits.get(token)
         if earlier is not None and (visit := await asyncio.shield(earlier)).ended:
@@ -140,7 +140,7 @@ async def came_back(
     context, returns = context_of(request), returns_of(request)
     try:
         visit = await returns.visit(context, token, _named_by_a_psp(request.query_params))
-    except return_token.Refused as refused:
+    except return_token.TokenRefused as refused:
         if refused.reason == "expired":
             return _page(
                 410, "This link has expired", "Please go back to the shop to see how your payment stands."

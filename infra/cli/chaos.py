@@ -13,7 +13,7 @@ from infra.cli.output import write_json
 from infra.errors import Mistyped
 
 if TYPE_CHECKING:
-    from infra.tools.chaos.plan import Plan
+    from infra.tools.chaos.plan import ChaosPlan
     from infra.tools.chaos.runner import Chaos
 
 
@@ -57,7 +57,7 @@ def chaos(
     raise typer.Exit(0 if result.ok else 1)
 
 
-def _run(chosen: "Plan", console: Console, *, keep: bool) -> "Chaos":
+def _run(chosen: "ChaosPlan", console: Console, *, keep: bool) -> "Chaos":
     """Runs the plan in a new folder, which stays if `keep` is set, the verdict is not clean, or the run
     was interrupted."""
     import logging
@@ -93,7 +93,7 @@ def _run(chosen: "Plan", console: Console, *, keep: bool) -> "Chaos":
     return result
 
 
-def _plan(file: Path | None, seed: int | None, payments: int) -> "Plan":
+def _plan(file: Path | None, seed: int | None, payments: int) -> "ChaosPlan":
     from infra.tools.chaos.plan import load, random_plan
 
     if (file is None) == (seed is None):

@@ -24,7 +24,7 @@ _KEY_BYTES_MIN: Final = 32
 _TOKEN: Final = re.compile(rf"({OPERATION_ID})\.([0-9]{{1,11}})\.([A-Za-z0-9_-]{{43}})")
 
 
-class Refused(Exception):
+class TokenRefused(Exception):
     """The token was not made with our key, or its challenge is over. The text holds no part of the token."""
 
     def __init__(self, reason: Literal["forged", "expired"]) -> None:
@@ -40,15 +40,15 @@ def make(key: bytes, operation_id: str, until: datetime) -> str:
 
 
 def read(key: bytes, token: str, now: datetime) -> str:
-    """Returns the id of the operation that the token was made for. Raises `Refused`."""
+    """Returns the id of the operation that the token was made for. Raises `TokenRefused`."""
     matched = _TOKEN.fullmatch(token)
     if matched is None:
-        raise Refused("forged")
+        raise TokenRefused("forged")
     operation_id, until, signature = matched.groups()
     if not hmac.compare_digest(_signature(key, f"{operation_id}.{until}"), signature):
-        raise Refused("forged")
+        raise TokenRefused("forged")
     if now >= datetime.fromtimestamp(int(until), UTC):
-        raise Refused("expired")
+        raise TokenRefused("expired")
     return operation_id
 
 

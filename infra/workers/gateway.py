@@ -9,7 +9,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 
 from commands.messages import RecordOutcome, dump
-from gateways.agent.handle import Agent as GatewayAgent
+from gateways.agent.handle import GatewayAgent
 from gateways.registry import ADAPTERS
 from infra.errors import Misconfigured
 from infra.kafka import topics

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.tools.chaos.faults import title
-from infra.tools.chaos.plan import Plan
+from infra.tools.chaos.plan import ChaosPlan
 from infra.tools.chaos.runner import Chaos, run_chaos
 from infra.tools.chaos.testbed import folder_for_all
 
@@ -18,7 +18,7 @@ async def carried_out(*, faults: list[dict[str, Any]], **plan: Any) -> Chaos:
     # What it cannot reach is what this is about.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     async with _folder() as folder:
-        return await run_chaos(Plan.model_validate(plan | {"faults": faults}), folder, print)
+        return await run_chaos(ChaosPlan.model_validate(plan | {"faults": faults}), folder, print)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateways.agent.handle import Agent
+from gateways.agent.handle import GatewayAgent
 from gateways.contract import Credentials
 from infra.postgres.claims import PostgresClaims
 from infra.psp.http_client import HttpClient
@@ -33,8 +33,8 @@ def reports() -> Reports:
 async def make(claims: PostgresClaims, psp: TillServer, reports: Reports) -> AsyncIterator[MakeAgent]:
     async with HttpClient.open(10) as http:
 
-        def build(gateway: FakePsp | None = None, url: str | None = None) -> Agent:
-            return Agent(
+        def build(gateway: FakePsp | None = None, url: str | None = None) -> GatewayAgent:
+            return GatewayAgent(
                 gateway or FakePsp(),
                 claims=claims,
                 http=http,

@@ -14,7 +14,7 @@ from psycopg import sql
 from infra.kafka import reader, topics
 from infra.tools.chaos import faults
 from infra.tools.chaos.faults import Fault
-from infra.tools.chaos.testbed import NotDone, Testbed
+from infra.tools.chaos.testbed import FaultNotInjected, Testbed
 
 _LOOK_EVERY_S: Final = 0.05
 # A commit waits as long as another fault keeps Kafka away.
@@ -24,12 +24,13 @@ Detail = dict[str, Any]
 
 
 async def inject(fault: Fault, testbed: Testbed) -> Detail:
-    """Injects the fault. A failpoint and a cut wait for their turn without a limit. Raises `NotDone`."""
+    """Injects the fault. A failpoint and a cut wait for their turn without a limit. Raises
+    `FaultNotInjected`."""
     try:
         return await _inject(fault, testbed)
     except (KafkaError, psycopg.Error, OSError) as error:
         # Another fault at the same time: what this one needs is away.
-        raise NotDone(f"{type(error).__name__}: {str(error).splitlines()[:1]}") from error
+        raise FaultNotInjected(f"{type(error).__name__}: {str(error).splitlines()[:1]}") from error
 
 
 async def _inject(fault: Fault, testbed: Testbed) -> Detail:
@@ -80,14 +81,14 @@ async def _up_or_late(testbed: Testbed, names: list[str]) -> Detail:
     """Starts the processes again. One that is late was hit all the same: what it needs may be away too."""
     try:
         await testbed.up(names)
-    except NotDone as late:
+    except FaultNotInjected as late:
         return {"late": str(late)}
     return {}
 
 
 async def _as_kafka_returns(testbed: Testbed, work: Callable[[], Awaitable[int]]) -> int:
-    """Does the work, and does it anew as often as another fault takes Kafka away meanwhile. Raises `NotDone`
-    when Kafka does not return."""
+    """Does the work, and does it anew as often as another fault takes Kafka away meanwhile. Raises
+    `FaultNotInjected` when Kafka does not return."""
     while True:
         await testbed.ready("kafka")
         try:
@@ -97,7 +98,7 @@ async def _as_kafka_returns(testbed: Testbed, work: Callable[[], Awaitable[int]]
 
 
 async def _applied(testbed: Testbed, change: dict[str, Any]) -> bool:
-    with suppress(NotDone):
+    with suppress(FaultNotInjected):
         await testbed.change_simulator(change)
         return True
     return False
@@ -112,7 +113,7 @@ async def _crash_point(fault: faults.CrashPoint, testbed: Testbed) -> Detail:
         async def stopped() -> bool:
             return testbed.stopped(fault.where)
 
-        with suppress(NotDone):  # it may have been killed right there
+        with suppress(FaultNotInjected):  # it may have been killed right there
             await testbed.until(stopped, "its stop", 1.0)
         await asyncio.sleep(fault.for_s)
         testbed.signal(fault.where, signal.SIGCONT)
@@ -158,7 +159,7 @@ async def _again(fault: faults.Again, testbed: Testbed) -> int:
         finally:
             await producer.stop()
     if not sent:
-        raise NotDone(f"{fault.topic} was empty")
+        raise FaultNotInjected(f"{fault.topic} was empty")
     return sent
 
 

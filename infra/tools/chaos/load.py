@@ -24,7 +24,7 @@ from commands.client import SETTLED, Client, ClientError, NoReply, Refused
 from infra.kafka import reader, topics
 from infra.tools.local.state import StackState
 from infra.tools.local.target import MERCHANT
-from infra.tools.traffic.chaos_orders import COURSES, ONE_IN_BY_HTTP, Refusal, Sale
+from infra.tools.traffic.chaos_orders import COURSES, ONE_IN_BY_HTTP, RefusedChange, Sale
 from infra.tools.traffic.orders import Order
 
 _AGAIN_AFTER_S: Final = 0.25
@@ -145,7 +145,7 @@ class Load:
         while not (outcome := await self._has_reply(command)):  # noqa: ASYNC110  # the shop's own patience
             await asyncio.sleep(_AGAIN_AFTER_S)
         if isinstance(outcome, str):
-            sale.refused.append(Refusal(what, outcome))
+            sale.refused.append(RefusedChange(what, outcome))
 
     async def _by_kafka(self, sale: Sale) -> bool:
         """Returns True if the create got a reply."""

@@ -41,7 +41,7 @@ class StackPlan(BaseModel):
         }.get(kind, 1)
 
 
-class Plan(BaseModel):
+class ChaosPlan(BaseModel):
     """A run of orders and faults. `seed` chooses the orders and, in a random plan, the faults too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,13 +67,13 @@ class Plan(BaseModel):
         return self
 
 
-def load(file: Path) -> Plan:
+def load(file: Path) -> ChaosPlan:
     """Reads a plan as TOML, or as JSON by its suffix. Raises `Mistyped` or `Miswritten`, which names the
     place at fault."""
     try:
         text = file.read_text()
         content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-        return Plan.model_validate(content)
+        return ChaosPlan.model_validate(content)
     except OSError as error:
         raise Mistyped(f"{file} cannot be read: {error.strerror}", "Name a plan: see docs/chaos.md") from None
     except ValidationError as invalid:
@@ -102,7 +102,7 @@ def _fields(loc: tuple[str | int, ...]) -> Iterable[str]:
         case ("stack", _):
             return StackPlan.model_fields
         case _:
-            return Plan.model_fields
+            return ChaosPlan.model_fields
 
 
 RANDOM_RATE: Final = 40.0
@@ -112,7 +112,7 @@ _PAIRS: Final = StackPlan(command_workers=2, gateway_workers=2, relays=2)
 _POINTS_MAX: Final = 12
 
 
-def random_plan(seed: int, payments: int) -> Plan:
+def random_plan(seed: int, payments: int) -> ChaosPlan:
     """Derives a plan from a seed: the same seed and count always give the same plan."""
     chance = random.Random(seed)  # noqa: S311  # it makes up faults, not secrets
     lasts_s = payments / RANDOM_RATE
@@ -125,7 +125,7 @@ def random_plan(seed: int, payments: int) -> Plan:
         fault = make(chance)
         made.append(fault | {"at_s": round(at_s, 2)})
         at_s += chance.uniform(*_BETWEEN_S) + min(fault.get("down_s", 0.0), _BETWEEN_S[1])
-    return Plan.model_validate(
+    return ChaosPlan.model_validate(
         {
             "seed": seed,
             "payments": payments,

@@ -16,7 +16,7 @@ _STEP_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RecoveryWork:
     """One piece of work. `done_s` is None if it was not done by the end of the run."""
 
     due_s: float
@@ -36,7 +36,7 @@ class Recovery:
     nothing_overdue_s: float | None
 
 
-def recovery(works: Sequence[Work], rate: float, injected_s: float, until_s: float) -> Recovery:
+def recovery(works: Sequence[RecoveryWork], rate: float, injected_s: float, until_s: float) -> Recovery:
     """Measures a fault that happened at `injected_s`, as far as `until_s`. `rate`: how many of these works
     arrive per second."""
     window_s = max(1.0, 10 / rate)

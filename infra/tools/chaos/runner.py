@@ -14,9 +14,9 @@ from infra.tools.chaos import faults
 from infra.tools.chaos.faults import Fault
 from infra.tools.chaos.injection import inject
 from infra.tools.chaos.load import Load
-from infra.tools.chaos.plan import Plan
-from infra.tools.chaos.recovery import Recovery, Work, medians, recovery
-from infra.tools.chaos.testbed import NotDone, Testbed
+from infra.tools.chaos.plan import ChaosPlan
+from infra.tools.chaos.recovery import Recovery, RecoveryWork, medians, recovery
+from infra.tools.chaos.testbed import FaultNotInjected, Testbed
 from infra.tools.traffic.chaos_orders import ONE_IN_BY_HTTP, Sale, shop_of
 from infra.tools.traffic.orders import run_name
 
@@ -54,7 +54,7 @@ class Chaos:
     """The result of a run: every fault, the verdict, and the orders. `not_taken`: orders that AegisPay
     never acknowledged."""
 
-    plan: Plan
+    plan: ChaosPlan
     injected: list[InjectedFault]
     verdict: Verdict
     restarts: dict[str, int]
@@ -123,7 +123,7 @@ class Chaos:
 
 
 async def run_chaos(
-    plan: Plan, folder: Path, say: Callable[[str], None], taken: Callable[[int], None] = lambda _: None
+    plan: ChaosPlan, folder: Path, say: Callable[[str], None], taken: Callable[[int], None] = lambda _: None
 ) -> Chaos:
     """Runs the plan in `folder`, which is empty. `say` receives progress; `taken` receives the number of
     accepted orders."""
@@ -164,7 +164,7 @@ async def _one(
     try:
         async with asyncio.timeout_at(give_up_s if waits else None):
             injected.detail = await inject(fault, testbed)
-    except NotDone as error:
+    except FaultNotInjected as error:
         injected.missed = str(error)
     except TimeoutError:
         injected.missed = "its turn never came"
@@ -181,9 +181,9 @@ def _measure(injected: list[InjectedFault], sales: list[Sale], rate: float, firs
     until_s = max((max(s.due_s, s.settled_s or 0.0, s.shown_s or 0.0) for s in sales), default=first_s)
     calm = [sale for sale in sales if sale.calm]
     calm_rate = rate * len(calm) / max(len(sales), 1)
-    settled = [Work(sale.due_s, sale.settled_s) for sale in calm]
-    shown = [Work(sale.settled_s, sale.shown_s) for sale in sales if sale.settled_s is not None]
-    taken = [Work(sale.due_s, sale.taken_s) for sale in sales if sale.by_http]
+    settled = [RecoveryWork(sale.due_s, sale.settled_s) for sale in calm]
+    shown = [RecoveryWork(sale.settled_s, sale.shown_s) for sale in sales if sale.settled_s is not None]
+    taken = [RecoveryWork(sale.due_s, sale.taken_s) for sale in sales if sale.by_http]
     for one in injected:
         if one.missed is not None:
             continue

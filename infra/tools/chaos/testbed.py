@@ -21,21 +21,21 @@ import psycopg
 from infra.tools.audit.verify import VerifySettings
 from infra.tools.chaos import faults
 from infra.tools.chaos.faults import CrashPoint, CutCommit
-from infra.tools.chaos.plan import Plan
+from infra.tools.chaos.plan import ChaosPlan
 from infra.tools.chaos.proxy import Proxy
 from infra.tools.local.ports import HOST
 from infra.tools.local.settings import StackSettings
 from infra.tools.local.stack import Stack
 from infra.tools.local.state import StackState
 from infra.tools.local.subprocesses import Program
-from infra.tools.local.supervisor import Watched
+from infra.tools.local.supervisor import WatchedProgram
 from infra.tools.local.target import of_stack
 
 _LOOK_EVERY_S: Final = 0.05
 _READY_WITHIN_S: Final = 60.0
 
 
-class NotDone(Exception):
+class FaultNotInjected(Exception):
     """Raised where the fault could not be injected. Its text gives the reason."""
 
 
@@ -43,7 +43,7 @@ class Testbed:
     """Runs a plan's stack in `folder` and gives access to its processes. `say` receives progress in words
     for an operator."""
 
-    def __init__(self, plan: Plan, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: ChaosPlan, folder: Path, say: Callable[[str], None]) -> None:
         self._plan = plan
         self._folder = folder
         self._say = say
@@ -111,7 +111,7 @@ class Testbed:
         await asyncio.gather(*(one.child.stop() for one in chosen))
 
     async def up(self, names: Iterable[str]) -> None:
-        """Lets the processes start and returns when all are ready. Raises `NotDone` after 60 s."""
+        """Lets the processes start and returns when all are ready. Raises `FaultNotInjected` after 60 s."""
         chosen = [self._one(name) for name in names]
         for one in chosen:
             one.may_start.set()
@@ -119,7 +119,8 @@ class Testbed:
             await self.ready(one.program.name)
 
     async def ready(self, name: str) -> None:
-        """Waits until the process is ready, whoever has taken it down. Raises `NotDone` after 60 s."""
+        """Waits until the process is ready, whoever has taken it down. Raises `FaultNotInjected` after
+        60 s."""
         await self.until(lambda: _ready(self._one(name)), f"{name} ready")
 
     async def all_up(self) -> None:
@@ -131,19 +132,20 @@ class Testbed:
     async def until(
         self, condition: Callable[[], Awaitable[object]], what: str, seconds: float = _READY_WITHIN_S
     ) -> None:
-        """Polls the condition until it is true. Raises `NotDone`, which names `what`, after `seconds`."""
+        """Polls the condition until it is true. Raises `FaultNotInjected`, which names `what`, after
+        `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 while not await condition():  # noqa: ASYNC110  # it comes true in another process
                     await asyncio.sleep(_LOOK_EVERY_S)
         except TimeoutError:
-            raise NotDone(f"not within {seconds:g} s: {what}") from None
+            raise FaultNotInjected(f"not within {seconds:g} s: {what}") from None
 
     def restarts(self) -> dict[str, int]:
         """Returns how often the supervisor has restarted each process."""
         return {one.program.name: one.restarts for one in self._stack.watched}
 
-    def _one(self, name: str) -> Watched:
+    def _one(self, name: str) -> WatchedProgram:
         return next(one for one in self._stack.watched if one.program.name == name)
 
     # Faults within a process
@@ -172,8 +174,8 @@ class Testbed:
         return stat.rpartition(")")[2].split()[0] == "T"
 
     async def change_simulator(self, change: dict[str, Any]) -> None:
-        """Posts the change to the simulator's control interface (docs/simulator.md). Raises `NotDone` on
-        any error."""
+        """Posts the change to the simulator's control interface (docs/simulator.md). Raises
+        `FaultNotInjected` on any error."""
         url = f"{self.state.simulator_url}/_simulator"
         try:
             async with (
@@ -181,9 +183,11 @@ class Testbed:
                 http.post(url, json=change) as response,
             ):
                 if response.status >= 300:
-                    raise NotDone(f"the simulator responded with {response.status}: {await response.text()}")
+                    raise FaultNotInjected(
+                        f"the simulator responded with {response.status}: {await response.text()}"
+                    )
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise NotDone(f"the simulator does not respond: {type(error).__name__}") from error
+            raise FaultNotInjected(f"the simulator does not respond: {type(error).__name__}") from error
 
     def _configure(self, program: Program) -> Program:
         name = program.name
@@ -212,17 +216,17 @@ class Testbed:
         return self._folder / "clocks" / name
 
 
-async def _ready(one: Watched) -> bool:
+async def _ready(one: WatchedProgram) -> bool:
     # The process's own endpoint counts: the supervisor notes only that it once was ready.
     return one.state == "ready" and one.child.exit_code is None and await one.program.ready()
 
 
-def _signal(one: Watched, number: signal.Signals) -> None:
+def _signal(one: WatchedProgram, number: signal.Signals) -> None:
     if one.child.exit_code is None:
         one.child.signal(number)
 
 
-def _settings(plan: Plan, data: Path) -> StackSettings:
+def _settings(plan: ChaosPlan, data: Path) -> StackSettings:
     stack = plan.stack
     return StackSettings(
         data=data,

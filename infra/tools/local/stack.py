@@ -21,7 +21,7 @@ from infra.tools.local.processes import PYTHON
 from infra.tools.local.settings import StackSettings
 from infra.tools.local.state import ProcessState, StackState
 from infra.tools.local.subprocesses import Child, Program, at_once, tail
-from infra.tools.local.supervisor import Supervisor, Watched
+from infra.tools.local.supervisor import Supervisor, WatchedProgram
 
 _TELL_EVERY_S: Final = 3.0
 _SERVERS_WITHIN_S: Final = 60.0
@@ -55,7 +55,7 @@ class Stack:
         return self._state
 
     @property
-    def watched(self) -> tuple[Watched, ...]:
+    def watched(self) -> tuple[WatchedProgram, ...]:
         """Every program of the stack, in the order of its start."""
         return self._supervisor.watched
 

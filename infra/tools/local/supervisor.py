@@ -26,7 +26,7 @@ Report = Callable[[str, str], None]
 
 
 @dataclass(slots=True)
-class Watched:
+class WatchedProgram:
     """A program under supervision and what became of it."""
 
     program: Program
@@ -45,17 +45,17 @@ class Supervisor:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._watched: list[Watched] = []
+        self._watched: list[WatchedProgram] = []
 
     @property
-    def watched(self) -> tuple[Watched, ...]:
+    def watched(self) -> tuple[WatchedProgram, ...]:
         """Every program that was started, in order."""
         return tuple(self._watched)
 
     async def start(self, *programs: Program, within_s: float) -> None:
         """Starts all programs at once and returns when all are ready. Raises `LocalProblem`; what was
         started then still runs, so call `stop`."""
-        begun = [Watched(program, Child(program)) for program in programs]
+        begun = [WatchedProgram(program, Child(program)) for program in programs]
         self._watched.extend(begun)
         for one in begun:
             one.may_start.set()
@@ -74,7 +74,7 @@ class Supervisor:
             self._report(one.program.name, f"stopped ({exit_code})")
         self._watched.clear()
 
-    async def _first_ready(self, one: Watched, within_s: float) -> None:
+    async def _first_ready(self, one: WatchedProgram, within_s: float) -> None:
         assert one.task
         ready = asyncio.create_task(one.ready_once.wait())
         try:
@@ -88,7 +88,7 @@ class Supervisor:
             text = f"{one.program.name} was not ready within {within_s:.0f} s"
             raise LocalProblem(f"{text}: {reason}" if reason else text, one.child.last_words())
 
-    async def _keep(self, one: Watched) -> None:
+    async def _keep(self, one: WatchedProgram) -> None:
         """Restarts the program whenever it ends. Raises `LocalProblem` where a restart would not help."""
         failures = 0
         while True:
@@ -113,7 +113,7 @@ class Supervisor:
             one.state = "starting"
             one.child = Child(one.program)
 
-    async def _live(self, one: Watched) -> int:
+    async def _live(self, one: WatchedProgram) -> int:
         """Waits until the child ends and returns its exit code."""
         ended = asyncio.create_task(one.child.ended())
         try:

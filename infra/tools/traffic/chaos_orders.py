@@ -41,7 +41,7 @@ COURSES: Final[dict[Course, int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedChange:
     """A refused command, after the payment first settled."""
 
     what: str
@@ -62,7 +62,7 @@ class Sale:
     shown_s: float | None = None
     ended: str | None = None
     tries: int = 0
-    refused: list[Refusal] = field(default_factory=list)
+    refused: list[RefusedChange] = field(default_factory=list)
     at_rest: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -10,7 +10,7 @@ import psycopg
 
 from commands.messages import RecordOutcome
 from commands.records import DeadLetter, Record
-from gateways.agent.handle import Agent
+from gateways.agent.handle import GatewayAgent
 from gateways.agent.ports import StepId
 from tests.support.environment import Environment
 
@@ -43,7 +43,7 @@ class Reports:
         return self.outcomes[-1]
 
 
-MakeAgent = Callable[..., Agent]
+MakeAgent = Callable[..., GatewayAgent]
 
 
 def started(**other: Any) -> Record:

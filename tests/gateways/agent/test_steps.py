@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateways.agent.handle import Agent
+from gateways.agent.handle import GatewayAgent
 from gateways.agent.ports import StepId
 from infra.postgres.claims import PostgresClaims
 from tests.gateways.agent.lookups import OPERATION, STEP, MakeAgent, Reports, age, follow_up, request, started
@@ -218,22 +218,22 @@ async def test_a_later_step_that_reached_nobody_keeps_what_the_first_one_holds_a
     assert (reports.last.outcome.kind, reports.last.tries, psp.ends) == ("APPROVED", 1, [])
 
 
-async def _is_expired(agent: Agent) -> None:
+async def _is_expired(agent: GatewayAgent) -> None:
     over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     await agent.handle(follow_up("continue", step="2", psp_id="ch_1", expires_at=over))
 
 
-async def _is_refused(agent: Agent) -> None:
+async def _is_refused(agent: GatewayAgent) -> None:
     await agent.handle(follow_up("continue", step="2", psp_id="ch_1"))
 
 
-async def _is_closed_by_a_query(agent: Agent) -> None:
+async def _is_closed_by_a_query(agent: GatewayAgent) -> None:
     await agent.handle(follow_up("query", step="2", psp_id="ch_1"))
 
 
 @pytest.mark.parametrize("ends", [_is_expired, _is_refused, _is_closed_by_a_query])
 async def test_what_the_first_call_holds_is_released_under_a_claim_of_its_own_where_the_last_is_not_executed(
-    make: MakeAgent, psp: TillServer, reports: Reports, ends: Callable[[Agent], Awaitable[None]]
+    make: MakeAgent, psp: TillServer, reports: Reports, ends: Callable[[GatewayAgent], Awaitable[None]]
 ):
     psp.responses.extend(["goes_on", "not_taken"])
     psp.cancel_responses.append("lost")

@@ -12,7 +12,7 @@ import pytest
 
 from commands.messages import Outcome
 from commands.records import Record
-from gateways.agent.handle import Agent
+from gateways.agent.handle import GatewayAgent
 from gateways.contract import Call, HttpResponse
 from infra.postgres.claims import PostgresClaims
 from infra.psp.http_client import HttpClient
@@ -88,7 +88,7 @@ async def twice(
         HttpClient.open(10) as http,
         FaultyServer(book, psp.behaviour, psp.respond).serving() as server,
     ):
-        agent = Agent(
+        agent = GatewayAgent(
             book.gateway,
             claims=claims,
             http=http,

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from infra.errors import Misconfigured
 from infra.psp import return_token
-from infra.psp.return_token import Refused, ReturnPages
+from infra.psp.return_token import ReturnPages, TokenRefused
 from infra.settings import ReturnSettings
 
 KEY = b"k" * 32
@@ -20,7 +20,7 @@ TOKEN = return_token.make(KEY, OPERATION, UNTIL)
 
 def test_a_token_gives_back_its_operation_until_the_challenge_is_over():
     assert return_token.read(KEY, TOKEN, BEFORE) == OPERATION
-    with pytest.raises(Refused, match="expired") as refused:
+    with pytest.raises(TokenRefused, match="expired") as refused:
         return_token.read(KEY, TOKEN, UNTIL)
     assert refused.value.reason == "expired"
 
@@ -67,7 +67,7 @@ def test_the_longest_operation_of_a_payment_has_a_token():
     ],
 )
 def test_what_we_did_not_sign_is_forged(token: str):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(TokenRefused) as refused:
         return_token.read(KEY, token, BEFORE)
 
     assert refused.value.reason == "forged"
@@ -78,13 +78,13 @@ def test_what_we_did_not_sign_is_forged(token: str):
 def test_no_other_character_at_any_place_is_taken(place: int, char: str):
     if TOKEN[place] == char:
         return
-    with pytest.raises(Refused):
+    with pytest.raises(TokenRefused):
         return_token.read(KEY, TOKEN[:place] + char + TOKEN[place + 1 :], BEFORE)
 
 
 @given(st.text(max_size=200))
 def test_no_text_at_all_raises_anything_else(token: str):
-    with pytest.raises(Refused):
+    with pytest.raises(TokenRefused):
         return_token.read(KEY, token, BEFORE)
 
 

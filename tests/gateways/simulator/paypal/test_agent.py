@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from commands.messages import Outcome
-from gateways.agent.handle import Agent
+from gateways.agent.handle import GatewayAgent
 from gateways.simulator.core.ledger import read_movements
 from infra.postgres.claims import PostgresClaims
 from infra.psp.http_client import HttpClient
@@ -26,7 +26,7 @@ KINDS = pytest.mark.parametrize("kind", ["sale", "authorize"])
 class Worker:
     """Hands the agent its requests, each with what the payment has learnt by then."""
 
-    def __init__(self, agent: Agent, reports: Reports, token: str, kind: str = "sale") -> None:
+    def __init__(self, agent: GatewayAgent, reports: Reports, token: str, kind: str = "sale") -> None:
         until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         self._of_payment = {
             "operation_id": OPERATION.replace("-s1", f"-{kind[0]}1"),
@@ -60,7 +60,7 @@ async def work(
 
         def worker(token: str, kind: str = "sale", secret: str = SECRET) -> Worker:
             known = replace(paypal.credentials, secret=secret, access_token="")
-            agent = Agent(
+            agent = GatewayAgent(
                 ADAPTER,
                 claims=claims,
                 http=http,

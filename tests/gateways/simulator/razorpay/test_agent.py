@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands.messages import Outcome
-from gateways.agent.handle import Agent
+from gateways.agent.handle import GatewayAgent
 from infra.postgres.claims import PostgresClaims
 from infra.psp.http_client import HttpClient
 from tests.gateways.agent.lookups import OPERATION, Reports, age, follow_up, started
@@ -25,7 +25,7 @@ SALE = begin("sale", "token_visa", reference=OPERATION)
 class Worker:
     """Hands the agent its requests, each with what the payment has learnt by then."""
 
-    def __init__(self, agent: Agent, reports: Reports, token: str, kind: str) -> None:
+    def __init__(self, agent: GatewayAgent, reports: Reports, token: str, kind: str) -> None:
         until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         self._of_payment = {
             "operation_id": OPERATION.replace("-s1", f"-{kind[0]}1"),
@@ -57,9 +57,9 @@ class Worker:
 
 
 @pytest.fixture
-async def agent(claims: PostgresClaims, reports: Reports, merchant: Merchant) -> AsyncIterator[Agent]:
+async def agent(claims: PostgresClaims, reports: Reports, merchant: Merchant) -> AsyncIterator[GatewayAgent]:
     async with HttpClient.open(10) as http:
-        yield Agent(
+        yield GatewayAgent(
             RAZORPAY,
             claims=claims,
             http=http,
@@ -70,7 +70,7 @@ async def agent(claims: PostgresClaims, reports: Reports, merchant: Merchant) ->
         )
 
 
-async def test_a_sale_goes_through_its_three_steps(agent: Agent, reports: Reports, merchant: Merchant):
+async def test_a_sale_goes_through_its_three_steps(agent: GatewayAgent, reports: Reports, merchant: Merchant):
     worker = Worker(agent, reports, "token_visa", "sale")
     action = await worker.begin()
     await merchant.at_the_bank(action.action_url, otp="1234")
@@ -85,7 +85,7 @@ async def test_a_sale_goes_through_its_three_steps(agent: Agent, reports: Report
 
 
 async def test_a_sale_that_was_ended_at_the_bank_is_never_taken(
-    agent: Agent, reports: Reports, merchant: Merchant
+    agent: GatewayAgent, reports: Reports, merchant: Merchant
 ):
     worker = Worker(agent, reports, "token_visa", "sale")
     action = await worker.begin()
@@ -100,7 +100,7 @@ async def test_a_sale_that_was_ended_at_the_bank_is_never_taken(
 
 
 async def test_a_sale_is_never_taken_after_its_end_though_the_banks_address_was_lost(
-    agent: Agent, reports: Reports, merchant: Merchant, environment: Environment
+    agent: GatewayAgent, reports: Reports, merchant: Merchant, environment: Environment
 ):
     await merchant.control(faults=[{"on": "continue", "do": "lost", "next": 1}])
     worker = Worker(agent, reports, "token_visa", "sale")
@@ -118,7 +118,7 @@ async def test_a_sale_is_never_taken_after_its_end_though_the_banks_address_was_
 
 @pytest.mark.parametrize("options", [{"uncaptured_life_s": "1"}])
 async def test_an_authorization_that_was_ended_is_given_back_when_its_customer_still_passes(
-    agent: Agent, reports: Reports, merchant: Merchant
+    agent: GatewayAgent, reports: Reports, merchant: Merchant
 ):
     worker = Worker(agent, reports, "token_visa", "authorize")
     action = await worker.begin()
@@ -132,7 +132,7 @@ async def test_an_authorization_that_was_ended_is_given_back_when_its_customer_s
 
 
 async def test_an_order_that_was_lost_is_adopted_and_not_created_again(
-    agent: Agent, reports: Reports, merchant: Merchant
+    agent: GatewayAgent, reports: Reports, merchant: Merchant
 ):
     await merchant.control(faults=[{"on": "create", "do": "lost", "next": 1}])
     worker = Worker(agent, reports, "token_frictionless", "sale")
@@ -146,7 +146,7 @@ async def test_an_order_that_was_lost_is_adopted_and_not_created_again(
 
 
 async def test_a_capture_that_was_lost_is_queried_and_not_sent_again(
-    agent: Agent, reports: Reports, merchant: Merchant
+    agent: GatewayAgent, reports: Reports, merchant: Merchant
 ):
     worker = Worker(agent, reports, "token_sim_capture_lost", "sale")
     await worker.begin()
@@ -160,7 +160,7 @@ async def test_a_capture_that_was_lost_is_queried_and_not_sent_again(
 
 
 async def test_a_capture_that_never_arrived_is_proven_absent_in_time(
-    agent: Agent, reports: Reports, merchant: Merchant, environment: Environment
+    agent: GatewayAgent, reports: Reports, merchant: Merchant, environment: Environment
 ):
     worker = Worker(agent, reports, "token_sim_capture_reset_before", "sale")
     await worker.begin()
@@ -175,7 +175,7 @@ async def test_a_capture_that_never_arrived_is_proven_absent_in_time(
     assert merchant.movements(SALE) == []
 
 
-async def test_what_is_authorized_late_goes_on(agent: Agent, reports: Reports, merchant: Merchant):
+async def test_what_is_authorized_late_goes_on(agent: GatewayAgent, reports: Reports, merchant: Merchant):
     worker = Worker(agent, reports, "token_late", "sale")
     assert (await worker.begin()).kind == "UNKNOWN"
 

@@ -3,14 +3,14 @@
 from typing import Any
 
 from infra.tools.audit.verify import Verdict
-from infra.tools.chaos.plan import Plan
+from infra.tools.chaos.plan import ChaosPlan
 from infra.tools.chaos.runner import Chaos
 from infra.tools.traffic.chaos_orders import Sale
 from infra.tools.traffic.orders import orders
 
 
 def clean(**plan: Any) -> Chaos:
-    made = Plan(**{"payments": 3} | plan)
+    made = ChaosPlan(**{"payments": 3} | plan)
     return Chaos(made, [], Verdict(payments=made.payments, settled_s=1.0), {}, [], 0, 1.0)
 
 

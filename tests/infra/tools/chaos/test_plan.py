@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from commands import failpoints
 from infra.errors import LocalProblem
 from infra.tools.chaos import faults
-from infra.tools.chaos.plan import Plan, load, random_plan
+from infra.tools.chaos.plan import ChaosPlan, load, random_plan
 
 _SEEDS = st.integers(0, 2**63)
 _COUNTS = st.integers(1, 6000)
@@ -28,7 +28,7 @@ def test_the_same_seed_and_count_always_give_the_same_plan(seed, payments):
 def test_a_random_plan_is_one_that_a_file_could_hold(seed, payments):
     plan = random_plan(seed, payments)
 
-    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    assert ChaosPlan.model_validate_json(plan.model_dump_json()) == plan
 
 
 @given(_SEEDS)

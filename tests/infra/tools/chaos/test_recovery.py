@@ -1,16 +1,18 @@
 import pytest
 
-from infra.tools.chaos.recovery import Recovery, Work, medians, recovery
+from infra.tools.chaos.recovery import Recovery, RecoveryWork, medians, recovery
 
 RATE = 10.0
 
 
-def _steady(until_s: float, *, away: tuple[float, float] = (0.0, 0.0)) -> list[Work]:
+def _steady(until_s: float, *, away: tuple[float, float] = (0.0, 0.0)) -> list[RecoveryWork]:
     """Ten a second, each done at once; what is due while everything is away is done when it is back."""
     works = []
     for number in range(int(until_s * RATE)):
         due_s = number / RATE
-        works.append(Work(due_s, max(due_s + 0.02, away[1]) if away[0] <= due_s < away[1] else due_s + 0.02))
+        works.append(
+            RecoveryWork(due_s, max(due_s + 0.02, away[1]) if away[0] <= due_s < away[1] else due_s + 0.02)
+        )
     return works
 
 
@@ -26,7 +28,7 @@ def test_an_outage_lasts_until_the_rate_is_back_and_nothing_is_overdue():
 
 
 def test_what_is_not_over_at_the_end_has_no_time():
-    works = [Work(work.due_s, None if work.due_s > 20 else work.done_s) for work in _steady(60)]
+    works = [RecoveryWork(work.due_s, None if work.due_s > 20 else work.done_s) for work in _steady(60)]
 
     assert recovery(works, RATE, 20.0, 60.0) == Recovery(None, None)
 

@@ -6,10 +6,10 @@ import pytest
 
 from infra.tools.audit.verify import NO_FAULTS, Verdict
 from infra.tools.chaos.faults import Kill
-from infra.tools.chaos.plan import Plan
+from infra.tools.chaos.plan import ChaosPlan
 from infra.tools.chaos.recovery import Recovery
 from infra.tools.chaos.runner import Chaos, InjectedFault
-from infra.tools.traffic.chaos_orders import Refusal
+from infra.tools.traffic.chaos_orders import RefusedChange
 from tests.faults.plans import assert_no_harm
 from tests.infra.tools.chaos.runs import clean, in_doubt, sale
 
@@ -41,7 +41,7 @@ def test_a_run_with_an_order_that_nobody_took_is_not_clean():
 
 
 def test_a_refusal_that_the_payments_course_does_not_explain_is_not_clean():
-    made = sale(ended="CAPTURED", refused=[Refusal("refund", "not_refundable")])
+    made = sale(ended="CAPTURED", refused=[RefusedChange("refund", "not_refundable")])
     run = replace(clean(), sales=[made])
 
     assert not run.ok
@@ -51,14 +51,14 @@ def test_a_refusal_that_the_payments_course_does_not_explain_is_not_clean():
 
 
 def test_a_refusal_after_a_payment_that_failed_is_explained():
-    run = replace(clean(), sales=[sale(ended="FAILED", refused=[Refusal("refund", "not_refundable")])])
+    run = replace(clean(), sales=[sale(ended="FAILED", refused=[RefusedChange("refund", "not_refundable")])])
 
     assert run.ok
     assert run.as_json()["refused"][0]["explained"]
 
 
 def test_a_refusal_of_a_payment_in_doubt_is_explained():
-    made = sale(ended="CAPTURED", refused=[Refusal("refund", "payment_frozen")])
+    made = sale(ended="CAPTURED", refused=[RefusedChange("refund", "payment_frozen")])
     run = replace(in_doubt("frozen", name=str(made.name)), sales=[made])
 
     assert run.ok
@@ -70,7 +70,7 @@ def test_the_json_has_the_verdicts_fields_and_what_was_done_to_the_stack():
         InjectedFault(kill, 1.6, 2.0, recovery=Recovery(0.5, 0.7)),
         InjectedFault(kill, 1.6, 2.0, missed="it was away"),
     ]
-    run = Chaos(Plan(seed=77), injected, clean().verdict, {}, [], 0, 1.0)
+    run = Chaos(ChaosPlan(seed=77), injected, clean().verdict, {}, [], 0, 1.0)
 
     content = run.as_json()
 
