@@ -103,8 +103,8 @@ _KINDS: Final = {letter: kind for kind, letter in _LETTERS.items()}
 
 OPERATION_ID: Final = r"[0-9a-f]{32}-[acrsv][0-9]{1,6}"
 """The pattern of an operation's id: the payment's id in hex, the letter of the kind, and the operation's
-number in its payment. Also written in SQL, `payment_named_by` in infra/postgres/migrations: a test compares
-the two."""
+number in its payment. Also written in SQL, `payment_named_by` in infra/postgres/migrations, and in the
+simulator, `OPERATION` in gateways/simulator/core/psp.py: tests compare them."""
 _OPERATION_ID: Final = re.compile(OPERATION_ID)
 
 

@@ -31,7 +31,7 @@ OURS: Final = ("CHECKOUT.ORDER.", "PAYMENT.AUTHORIZATION.", "PAYMENT.CAPTURE.", 
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class NoticeFields:
     """The fields of a `Notice` about an operation or a dispute, as read from an event. All None: it is about
     neither."""
 
@@ -43,10 +43,10 @@ class Finding:
     unlisted: str | None = None
 
 
-_NOTHING: Final = Finding()
+_NOTHING: Final = NoticeFields()
 
 
-def read(event_type: str, resource: Mapping[str, Any]) -> Finding:
+def read(event_type: str, resource: Mapping[str, Any]) -> NoticeFields:
     """Reads the resource of an event. Source: developer.paypal.com/api/rest/webhooks/event-names, and the
     OpenAPI descriptions of the resources."""
     match event_type:
@@ -71,47 +71,51 @@ def read(event_type: str, resource: Mapping[str, Any]) -> Finding:
             return _NOTHING
 
 
-def _order(order: Mapping[str, Any]) -> Finding:
+def _order(order: Mapping[str, Any]) -> NoticeFields:
     """An update: the payer has agreed. The order is queried, and then goes on."""
     unit, order_id = responses.only_unit(order), names.identifier(order.get("id"))
     reference = None if unit is None else responses.reference(unit)
     if reference is None or kind_of(reference) not in CHARGE_ATTEMPTS:
         return _NOTHING
     update = Outcome(kind="UNKNOWN", code="order_approved")
-    return Finding(reference, None if order_id is None else names.order(order_id), update)
+    return NoticeFields(reference, None if order_id is None else names.order(order_id), update)
 
 
-def _payment(payment: Mapping[str, Any], part: names.Part, kinds: Collection[Kind]) -> Finding:
+def _payment(payment: Mapping[str, Any], part: names.Part, kinds: Collection[Kind]) -> NoticeFields:
     reference = _ours(payment)
     kind = None if reference is None else kind_of(reference)
     if reference is None or kind is None:
         return _unnamed(payment, part)
     if kind not in kinds:
         # Made of one of our operations, and not by us: that operation is queried.
-        return Finding(reference, None, Outcome(kind="UNKNOWN", code="done_externally"))
-    return Finding(reference, _name(payment, part), _outcome(payment, part))
+        return NoticeFields(reference, None, Outcome(kind="UNKNOWN", code="done_externally"))
+    return NoticeFields(reference, _name(payment, part), _outcome(payment, part))
 
 
-def _unnamed(payment: Mapping[str, Any], part: names.Part) -> Finding:
+def _unnamed(payment: Mapping[str, Any], part: names.Part) -> NoticeFields:
     """Reads what names no operation of ours. What has another name belongs to another system on the same
     account, except for a refund: whoever makes one in PayPal's pages may give it any name."""
     if part != "refunds" and responses.reference(payment) is not None:
         return _NOTHING
     way = _way(payment, part)
-    return _NOTHING if way is None else Finding(None, way, Outcome(kind="UNKNOWN", code="reference_missing"))
+    return (
+        _NOTHING
+        if way is None
+        else NoticeFields(None, way, Outcome(kind="UNKNOWN", code="reference_missing"))
+    )
 
 
-def _reversed(resource: Mapping[str, Any]) -> Finding:
+def _reversed(resource: Mapping[str, Any]) -> NoticeFields:
     """Reads a reversal: PayPal took the money back, and an order shows what is left. In PayPal's sample the
     resource is a refund, and its link `up` leads to the capture."""
     update = Outcome(kind="UNKNOWN", code="reversed")
     if (reference := _ours(resource)) is not None:
-        return Finding(reference, None, update)
+        return NoticeFields(reference, None, update)
     if responses.reference(resource) is not None:
         way = names.linked(resource.get("links"), "up")
-        return _NOTHING if way is None else Finding(None, way, update)
+        return _NOTHING if way is None else NoticeFields(None, way, update)
     way = _way(resource, "captures")
-    return _alarm("reversed", resource) if way is None else Finding(None, way, update)
+    return _alarm("reversed", resource) if way is None else NoticeFields(None, way, update)
 
 
 def _ours(entity: Mapping[str, Any]) -> str | None:
@@ -166,7 +170,7 @@ def _known(payment: Mapping[str, Any], part: names.Part) -> dict[str, Any]:
     return {} if order_id is None or payment_id is None else names.known(order_id, part, payment_id)
 
 
-def _dispute(event_type: str, resource: Mapping[str, Any]) -> Finding:
+def _dispute(event_type: str, resource: Mapping[str, Any]) -> NoticeFields:
     amount_minor, currency = amounts.from_wire(resource.get("dispute_amount")) or (None, None)
     fields = dispute(
         names.identifier(resource.get("dispute_id")),
@@ -179,7 +183,7 @@ def _dispute(event_type: str, resource: Mapping[str, Any]) -> Finding:
     unlisted = None if code in _RESOLVED or code in _UNCLEAR else code
     reference = _disputed(resource)
     way = None if reference is not None else _disputed_capture(resource)
-    return Finding(reference, way, **fields, unlisted=unlisted)
+    return NoticeFields(reference, way, **fields, unlisted=unlisted)
 
 
 def _state(event_type: str, resource: Mapping[str, Any]) -> DisputeState:
@@ -226,7 +230,7 @@ def _transactions(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [row for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict)]
 
 
-def _alarm(code: str, resource: Mapping[str, Any]) -> Finding:
+def _alarm(code: str, resource: Mapping[str, Any]) -> NoticeFields:
     """An outcome without a way to its payment, which an operator has to look at."""
     one = names.identifier(resource.get("id")) or names.identifier(resource.get("dispute_id"))
-    return Finding(outcome=Outcome(kind="UNKNOWN", code=code, detail=redaction.text(one)))
+    return NoticeFields(outcome=Outcome(kind="UNKNOWN", code=code, detail=redaction.text(one)))

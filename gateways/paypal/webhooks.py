@@ -101,7 +101,7 @@ def _notices(event: dict[str, Any]) -> tuple[Notice, ...] | WebhookRefused:
         return WebhookRefused("malformed")
     if not isinstance(resource, dict | None) and kind.startswith(events.OURS):
         return WebhookRefused("malformed")
-    finding = events.read(kind, resource) if isinstance(resource, dict) else events.Finding()
+    finding = events.read(kind, resource) if isinstance(resource, dict) else events.NoticeFields()
     return (
         Notice(
             event_id,

