@@ -24,7 +24,7 @@ IN_FLIGHT = Gauge("aegispay_api_requests_in_flight", "HTTP requests without a re
 
 CORRELATION_ID: Final[ContextVar[str]] = ContextVar("correlation_id")
 
-_ID: Final = re.compile(r"[\x21-\x7e]{1,100}")
+_ID: Final = re.compile(r"[\x21-\x7e]{1,200}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

@@ -214,8 +214,11 @@ def _key(description: str, example: str) -> dict[str, Any]:
 _TRACING: Final = (
     _header(
         "X-Correlation-Id",
-        "Returned in the response, and kept in every event, log line and PSP call",
+        "Returned in the response, and kept in every event, log line and PSP call. AegisPay makes one in place of "
+        "one that is longer, holds other characters or a card number",
         "checkout-1001",
+        maxLength=200,
+        pattern=r"^[\x21-\x7e]+$",
     ),
     _header("traceparent", "W3C trace context", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
 )

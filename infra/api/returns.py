@@ -113,7 +113,10 @@ def returns_of(request: Request) -> Returns:
 
 
 _PAGES: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "A page with the payment's state, where the payment has no return_page"},
+    200: {
+        "description": "A page with the payment's state, where the payment has no return_page",
+        "content": {"text/html": {}},
+    },
     303: {
         "description": "Redirects to the payment's return_page, with payment_id and status in its query",
         "headers": {"Location": {"description": "The payment's return_page", "schema": {"type": "string"}}},
@@ -128,7 +131,7 @@ _PAGES: Final[dict[int | str, dict[str, Any]]] = {
     "/return/{token}",
     operation_id="returnFromChallenge",
     summary="The page to which a customer returns from a challenge",
-    response_class=HTMLResponse,
+    response_class=RedirectResponse,
     status_code=303,
     responses=_PAGES,
 )
@@ -158,7 +161,7 @@ async def came_back(
     "/return/{token}",
     operation_id="returnFromChallengeByForm",
     summary="The same page, for a PSP that sends the customer back with a form",
-    response_class=HTMLResponse,
+    response_class=RedirectResponse,
     status_code=303,
     responses=_PAGES,
 )

@@ -6,7 +6,7 @@ from aggregates.dispute import Dispute
 from aggregates.payment import Payment
 from aggregates.status import TAKES
 from infra.tools.audit.facts import Facts, Finding
-from infra.tools.audit.units import major_units
+from infra.tools.audit.units import major_units, written
 
 
 def judge(facts: Facts) -> Iterator[Finding]:
@@ -18,14 +18,12 @@ def judge(facts: Facts) -> Iterator[Finding]:
         dispute = recorded.pop(one.dispute_id, None)
         if dispute is None:
             if one.taken or payment is not None:
-                reason = (
-                    f"the bank has taken {one.taken} by {one.dispute_id}, and no event records that dispute"
-                )
+                reason = f"the bank has taken {written(one.taken, one.currency)} by {one.dispute_id}, and no event records that dispute"
                 yield Finding("dispute_mismatches", reason)
         elif dispute.who is None and _taken(dispute) != (one.taken, one.currency):
             reason = (
                 f"{one.dispute_id} is recorded as {dispute.state} of {dispute.amount_minor} {dispute.currency}, "
-                f"and the bank has taken {one.taken} {one.currency}"
+                f"and the bank has taken {written(one.taken, one.currency)}"
             )
             yield Finding("dispute_mismatches", reason)
     yield from _unknown_there(recorded, payment)

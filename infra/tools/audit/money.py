@@ -13,7 +13,7 @@ from aggregates.status import TAKES
 from gateways.simulator.core.ledger import Movement, Open
 from gateways.simulator.core.rows import Kind as Moved
 from infra.tools.audit.facts import Facts, Finding
-from infra.tools.audit.units import major_units
+from infra.tools.audit.units import major_units, written
 
 S = OperationState
 _MOVES: Final[dict[Kind, Moved]] = {
@@ -225,13 +225,13 @@ def _movements(
                     yield Finding("lost_payments", f"{reason}, which no event records")
             elif one.kind == "authorized" and operation.state in NOT_EXECUTED and intent.kept > 0:
                 if not _in_doubt(facts, payment, operation):
-                    reason = f"{operation.id} is {operation.state}, and the PSP holds {intent.kept} of {one.psp_id}"
+                    reason = f"{operation.id} is {operation.state}, and the PSP holds {written(intent.kept, one.currency)} of {one.psp_id}"
                     yield Finding("lost_payments", reason)
             elif _MOVES[operation.kind] == one.kind:
                 if not _in_doubt(facts, payment, operation):
                     yield from _as_recorded(payment, operation, intent, one)
             elif not (_follows(payment, operation, one) or _may_be_its_end(facts, payment, operation, one)):
-                reason = f"the PSP {one.kind} {one.amount} for {operation.id}, which is a {operation.kind}"
+                reason = f"the PSP {one.kind} {written(one.amount, one.currency)} for {operation.id}, which is a {operation.kind}"
                 yield Finding("lost_payments", reason)
 
 
@@ -338,7 +338,7 @@ def _as_recorded(payment: Payment, operation: Operation, intent: Intent, one: Mo
     recorded = major_units(minor, currency)
     less = operation.open and one.amount <= recorded
     if one.currency != currency or (one.amount != recorded and not less):
-        text = f"{operation.id} is {recorded} {currency}, and the PSP {one.kind} {one.amount} {one.currency}"
+        text = f"{operation.id} is {recorded} {currency}, and the PSP {one.kind} {written(one.amount, one.currency)}"
         yield Finding("amount_mismatches", text)
 
 
@@ -387,8 +387,7 @@ def _sums(facts: Facts, payment: Payment, main: Intent | None) -> Iterator[Findi
     in_flight = any(o.open for o in payment.operations.values()) or payment.retries
     if in_flight or payment.frozen or facts.parked is not None:
         return
-    total = payment.totals
-    intent = main or Intent("", "")
+    total, intent = payment.totals, main or Intent("", "")
     pairs = {
         "authorized": (total.authorized, intent.sum("authorized") or intent.sum("captured")),
         "captured": (total.captured, intent.sum("captured")),
@@ -397,4 +396,5 @@ def _sums(facts: Facts, payment: Payment, main: Intent | None) -> Iterator[Findi
     }
     for name, (minor, moved) in pairs.items():
         if (recorded := major_units(minor, payment.amount.currency)) != moved:
-            yield Finding("amount_mismatches", f"in all {recorded} is recorded as {name}, at the PSP {moved}")
+            text = f"in all {recorded} is recorded as {name}, at the PSP {written(moved, payment.amount.currency)}"
+            yield Finding("amount_mismatches", text)

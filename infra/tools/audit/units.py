@@ -13,4 +13,15 @@ _THREE: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
 
 def major_units(amount_minor: int, currency: str) -> Decimal:
     """Returns minor units as a decimal: 1099 and EUR give 10.99."""
-    return Decimal(amount_minor).scaleb(0 if currency in _NONE else -3 if currency in _THREE else -2)
+    return Decimal(amount_minor).scaleb(-_decimals(currency))
+
+
+def written(amount: Decimal, currency: str) -> str:
+    """Returns an amount as people write it, 10.99 EUR or 1099 JPY; one that is no whole number of
+    minor units as it is."""
+    whole = round(amount, _decimals(currency))
+    return f"{whole if whole == amount else amount:f} {currency}"
+
+
+def _decimals(currency: str) -> int:
+    return 0 if currency in _NONE else 3 if currency in _THREE else 2

@@ -44,7 +44,8 @@ reads `payments.replies`. Which commands a payment takes in which status: docs/s
   `idempotency_mismatch`.
 - A refusal names the rule and, in `amounts`, the payment's totals and what would be allowed.
 - Amounts are integers in the currency's minor unit (ISO 4217): 1099 is 10.99 EUR, 500 is 500 JPY, 5120 is
-  5.120 KWD.
+  5.120 KWD. A JSON number with a decimal point is refused, 1000.0 too.
+- Of a JSON name that a message holds twice, the last one counts.
 - A payment method is a PSP's token. A message that holds a card number or a security code is refused and not
   kept.
 - A setting may put one prefix before every topic's name.
@@ -52,7 +53,7 @@ reads `payments.replies`. Which commands a payment takes in which status: docs/s
 
 _PURPOSE: Final[Mapping[str, str]] = {
     topics.COMMANDS: "Commands of producers, timers and operators.",
-    topics.REPLIES: "One reply to every command; an update whenever the payment settles in another status, and when the "
+    topics.REPLIES: "One reply to every command but `wake.v1`, which gets one only if it is refused; an update whenever the payment settles in another status, and when the "
     "capture, void or refund that a command started has ended. Each is sent once; after a crash of ours it may come "
     "again: drop a reply whose `command_id` and `version` you have seen.",
     topics.EVENTS: "Every recorded event: CloudEvents 1.0, Kafka binding, binary mode. At least once, in order per "
@@ -191,7 +192,8 @@ def _message(model: type[BaseModel], topic: str) -> dict[str, Any]:
             "key": {
                 "type": "string",
                 "format": "uuid",
-                "description": "The payment's id, as text; no key where a refused command named none",
+                "description": "The payment's id, as text; no key, and no `payment_id`, on the reply to a command that "
+                "was refused before its payment was looked at: select replies by `command_id`",
             }
         }
     }
@@ -217,7 +219,8 @@ _TRACE_HEADERS: Final[dict[str, Any]] = {
         "correlation_id": {
             "type": "string",
             "maxLength": 200,
-            "description": "Goes with the payment through every topic, log line and PSP call. Default: the command's id",
+            "description": "Goes with the payment through every topic, log line and PSP call. Default, also in place of "
+            "one that is longer, not printable ASCII or holds a card number: the command's id",
         },
         "traceparent": {
             "type": "string",

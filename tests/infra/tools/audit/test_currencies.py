@@ -48,3 +48,21 @@ def test_a_thousand_of_a_currency_is_a_thousand_at_the_psp_and_to_the_judge(psp:
 
     assert mills is not None
     assert major_units(mills) == units.major_units(minor, currency) == Decimal(_WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "written"),
+    [
+        ("10.990", "EUR", "10.99 EUR"),
+        ("10.000", "EUR", "10.00 EUR"),
+        ("1099.000", "JPY", "1099 JPY"),
+        ("1000", "JPY", "1000 JPY"),
+        ("5.120", "KWD", "5.120 KWD"),
+        ("10.995", "EUR", "10.995 EUR"),
+        ("0.500", "JPY", "0.500 JPY"),
+    ],
+)
+def test_an_amount_of_the_ledger_is_written_as_people_write_it_unless_it_is_no_whole_number_of_units(
+    amount: str, currency: str, written: str
+):
+    assert units.written(Decimal(amount), currency) == written
