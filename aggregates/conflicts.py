@@ -95,7 +95,7 @@ def _is_executed_twice(received: Received) -> bool:
     approved_again = operation.state is S.APPROVED and report.state is S.APPROVED
     # No repeat of ours makes a second one: it has the key of its step, and none is sent after the key's life.
     # So the PSP failed to keep the key, or somebody else used our reference.
-    return approved_again and report.psp_id not in {None, operation.psp_id}
+    return approved_again and is_second(operation, report)
 
 
 def _is_approved_again_otherwise(received: Received) -> bool:

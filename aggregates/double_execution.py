@@ -9,6 +9,11 @@ from aggregates.operation import Operation, OperationState, Report
 from aggregates.payment import Payment
 
 
+def is_unnamed(operation: Operation) -> bool:
+    """True if it was executed under an id that nobody has named, so that nothing can follow it at the PSP."""
+    return operation.state is OperationState.APPROVED and operation.psp_id is None
+
+
 def is_second(operation: Operation, report: Report) -> bool:
     """True if the report is of money under another id than the operation's own."""
     other = operation.psp_id is not None and report.psp_id not in {None, operation.psp_id}
@@ -18,14 +23,17 @@ def is_second(operation: Operation, report: Report) -> bool:
 
 
 def named(payment: Payment, operation: Operation | None, psp_id: str | None, decision: str) -> str | None:
-    """Returns the second id that an operator's decision is about; None: it is about the operation's own.
-    Raises `Refused`."""
+    """Returns the second id that an operator's decision is about. None: it is about the operation's own,
+    which may be one that nobody has reported yet. Raises `Refused`."""
     if operation is None:
         return None
     others = payment.second_ids(operation.id)
     if psp_id is None and not others:
         return None
-    known = [one for one in (operation.psp_id, *others) if one is not None]
+    late = operation.late_approval.psp_id if operation.late_approval is not None else None
+    known = [one for one in (operation.psp_id, late, *others) if one is not None]
+    if not known:
+        return None
     if psp_id not in known:
         code = "executed_twice" if others else "not_in_doubt"
         text = f"{psp_id or operation.id} may be any of {', '.join(known) or 'no id'} at the PSP: name one as psp_id"

@@ -13,6 +13,7 @@ from aggregates.attempts import go_on, honour_cancel, wait_unreached
 from aggregates.balances import broken_sum
 from aggregates.conflicts import find_conflict, is_late_approval, until
 from aggregates.decision import Cause
+from aggregates.double_execution import is_unnamed
 from aggregates.operation import CHALLENGE_OPEN, ENDED, NOT_EXECUTED, OperationState, Report
 from aggregates.payment import Payment
 from aggregates.received import Received
@@ -134,6 +135,17 @@ def _contradict(received: Received) -> None:
         until=until(received),
     )
     compare_charges(received.payment, received.cause)
+
+
+def _names_the_id(received: Received) -> bool:
+    report = received.report
+    return is_unnamed(received.operation) and report.state is S.APPROVED and report.psp_id is not None
+
+
+def _take_id(received: Received) -> None:
+    """Records the id, and then takes the report as one of an operation whose id was known."""
+    received.payment.identify(received.report, received.cause)
+    _apply(received)
 
 
 def _take_query_result(received: Received) -> None:
@@ -343,6 +355,14 @@ RULES: Final = (
     ),
     # Contradictions come before every rule that writes into the record.
     Rule("conflict", lambda received: find_conflict(received) is not None, _contradict),
+    # An operator resolved it as executed before any id was known. The first that the PSP names is its own;
+    # from then on another is a second execution.
+    Rule(
+        "names_the_id",
+        _names_the_id,
+        _take_id,
+        finishes=False,  # the rule that takes it once the id is known does
+    ),
     Rule("result_of_confirm", lambda received: received.is_result_of_confirm, _take_query_result),
     # The end of an approved operation, before a webhook of it would count as a mere hint.
     Rule("lapse", lambda received: received.is_lapse, _take_lapse),

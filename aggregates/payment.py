@@ -122,11 +122,8 @@ class Payment(PaymentState, Aggregate):
             how == "confirm" and not operation.confirming
         )
         updated_at = operation.last_update_at or operation.started_at
-        over = (
-            operation.state is OperationState.ACTION_REQUIRED
-            and operation.challenge_over(cause.now)
-            and not operation.challenge_over(updated_at)
-        )
+        waits = operation.state is OperationState.ACTION_REQUIRED
+        over = waits and operation.challenge_over(cause.now) and not operation.challenge_over(updated_at)
         late = operation.late_approval
         # The first cancel, the first confirm and the end of a challenge restart the query schedule.
         number = 1 if first or over else operation.queries + 1  # of the gaps in QUERY_AFTER
@@ -229,6 +226,10 @@ class Payment(PaymentState, Aggregate):
             held_minor=shown.held_minor,
         )
 
+    def identify(self, report: Report, cause: Cause) -> None:
+        """Records the PSP's id of an operation that an operator resolved before any was known."""
+        self._reported(events.OperationIdentified, report, cause)
+
     def confirm(self, report: Report, cause: Cause) -> None:
         """Records the PSP's response that closes a `confirm`."""
         self._reported(events.OperationConfirmed, report, cause, confirms=report.state.value)
@@ -323,8 +324,7 @@ class Payment(PaymentState, Aggregate):
         )
 
     def keep_move(self, of: Operation, move: Move, observed_at: datetime, cause: Cause) -> None:
-        """Records an external move on an operation without an outcome, to be counted once that is
-        approved."""
+        """Records an external move on an operation without an outcome: it counts once that is approved."""
         self.trigger_event(
             events.ExternalMoveDeferred,
             operation_id=of.id,

@@ -55,9 +55,12 @@ def resolve(
     psp_id: str | None = None,
 ) -> None:
     """Records an operator's decision: `charged` (executed) or `not_charged`. `psp_id`: which of its ids at
-    the PSP the decision is about, where the PSP executed it twice. Raises `Refused`."""
+    the PSP the decision is about, where the PSP executed it twice; where no id is known, the one under which
+    the PSP executed it. Raises `Refused`."""
     operation = payment.operations.get(operation_id)
-    _check(payment, operation_id, operation, decision)
+    own_id = psp_id if decision == "charged" else None
+    if operation is None or own_id is None or not double_execution.is_unnamed(operation):
+        _check(payment, operation_id, operation, decision)
     other = double_execution.named(payment, operation, psp_id, decision)
     if operation is not None:
         amount_minor = _resolved_minor(payment, operation, decision, amount_minor, other)
@@ -72,6 +75,7 @@ def resolve(
         evidence=evidence,
         who=who,
         other_psp_id=other,
+        psp_id=own_id if other is None else None,
         open_reason=payment.still_contradicts(operation_id, other),
         frozen=payment.frozen_without(operation_id, other),
         **cause.fields(),

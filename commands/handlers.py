@@ -197,6 +197,11 @@ def merchant_command(command: MerchantCommand, payment: Payment, context: Contex
         refusal = Refusal(payment.id, command.command_id, given, dump(reply))
         return Decided(payment, [reply], refusal=refusal)
     decided = _changed(payment, context.now)
+    if isinstance(command, ResolvePayment) and command.psp_id is not None:
+        operation = payment.operations.get(command.operation_id)
+        if operation is not None:
+            account = operation.psp.account
+            decided.gateway_ids.append(GatewayId(account, command.psp_id, payment.id, operation.id))
     decided.replies.append(replies.decision(command.command_id, payment, cause.correlation_id, given))
     if payment.status is not before and payment.status in ANNOUNCED:
         decided.replies.append(replies.update(payment))

@@ -177,7 +177,8 @@ class ResolvePayment(Message):
     )
     psp_id: Token | None = Field(
         default=None,
-        description="The PSP's id of the operation that is meant, if the PSP executed it twice",
+        description="The PSP's id of the operation that is meant, if the PSP executed it twice; with `charged`, the id "
+        "under which it was executed, if AegisPay knows none: later captures, voids and refunds need it",
     )
     evidence: Evidence
     who: Text

@@ -177,6 +177,16 @@ class Resolved:
     approved_at: AwareDatetime | None
     other_psp_id: Text | None = None
     open_reason: Text | None = None
+    psp_id: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationIdentified:
+    """The PSP named the id of an operation that an operator resolved without one."""
+
+    timestamp: AwareDatetime
+    operation_id: Text
+    psp_id: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +282,7 @@ Body = (
     | ContradictionSettled
     | DuplicateChargeConfirmed
     | Resolved
+    | OperationIdentified
     | RetryScheduled
     | AttemptsEnded
     | CancelRequested
@@ -290,6 +301,7 @@ _BODIES: dict[str, type[Body]] = {
     events.OperationFollowUpRequested.TOPIC: OperationFollowUpRequested,
     events.OperationStatusReported.TOPIC: Noted,
     events.OperationConfirmed.TOPIC: Noted,
+    events.OperationIdentified.TOPIC: OperationIdentified,
     events.Contradicted.TOPIC: Contradicted,
     events.ContradictionSettled.TOPIC: ContradictionSettled,
     events.DuplicateChargeConfirmed.TOPIC: DuplicateChargeConfirmed,

@@ -47,6 +47,8 @@ def apply(payment: PaymentRow, event: Event) -> None:
             _duplicate_confirmed(payment, body)
         case events.Resolved():
             _resolved(payment, body)
+        case events.OperationIdentified():
+            _identified(payment, body)
         case events.RetryScheduled():
             _retry(payment, body)
         case events.AttemptsEnded():
@@ -244,10 +246,17 @@ def _resolved(payment: PaymentRow, body: events.Resolved) -> None:
         operation.retry_at = None
     if earlier is not None:
         operation.psp_id = earlier["late_psp_id"] or operation.psp_id
+    operation.psp_id = body.psp_id or operation.psp_id
     operation.in_doubt_since = None
     if operation.kind in CHARGE_ATTEMPTS:
         payment.action_url = None
         payment.action_until = None
+
+
+def _identified(payment: PaymentRow, body: events.OperationIdentified) -> None:
+    operation = _touch(payment, body.operation_id, body)
+    if operation is not None:
+        operation.psp_id = body.psp_id
 
 
 def _retry(payment: PaymentRow, body: events.RetryScheduled) -> None:

@@ -166,6 +166,16 @@ class OperationStatusReported(Reported):
         payment.operations[self.operation_id].open_result_at = datetime.fromisoformat(self.observed_at)
 
 
+class OperationIdentified(Reported):
+    """The PSP reports the id of an operation that an operator resolved as executed before any id was
+    known."""
+
+    TOPIC: ClassVar[str] = "operation.identified.v1"
+
+    def record(self, payment: "PaymentState") -> None:
+        payment.operations[self.operation_id].psp_id = self.psp_id
+
+
 class OperationConfirmed(Reported):
     """The PSP's result for a query whether an ended operation still stands. `confirms`: the state that it
     reports."""

@@ -51,8 +51,8 @@ class DuplicateChargeConfirmed(Event):
 class Resolved(Event):
     """An operator's decision, with what it rests on. `approved_at`: from when its life at the PSP counts.
     `other_psp_id`: the second id that it is about, where the PSP executed the operation twice; None: it is
-    about the operation itself. `open_reason`: why the operation contradicts the record all the same; None: it
-    does not."""
+    about the operation itself. `psp_id`: the operation's own id, where the operator named it. `open_reason`:
+    why the operation contradicts the record all the same; None: it does not."""
 
     TOPIC: ClassVar[str] = "payment.resolved.v1"
     operation_id: str
@@ -64,6 +64,7 @@ class Resolved(Event):
     frozen: bool
     other_psp_id: str | None = field(default=None, kw_only=True)
     open_reason: str | None = field(default=None, kw_only=True)
+    psp_id: str | None = field(default=None, kw_only=True)
 
     def record(self, payment: "PaymentState") -> None:
         """Ends the operation as the operator decided, and the contradiction with it."""
@@ -79,6 +80,7 @@ class Resolved(Event):
             payment.retries.pop(self.operation_id, None)
         if operation.late_approval is not None:
             operation.psp_id = operation.late_approval.psp_id or operation.psp_id
+        operation.psp_id = self.psp_id or operation.psp_id
         operation.late_approval = None
         operation.confirming, operation.confirming_since = False, None
         operation.rechecked = True

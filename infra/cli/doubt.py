@@ -143,7 +143,8 @@ def resolve(
     psp_id: Annotated[
         str | None,
         typer.Option(
-            "--psp-id", help="The PSP's id that the decision is about, if the PSP executed it twice."
+            "--psp-id",
+            help="The PSP's id that the decision is about, if the PSP executed it twice or AegisPay knows no id.",
         ),
     ] = None,
     yes: Yes = False,

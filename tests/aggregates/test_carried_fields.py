@@ -35,7 +35,7 @@ def test_the_example_report_differs_from_every_default():
     assert [one.name for one in fields(ReportFields) if getattr(example, one.name) == one.default] == []
 
 
-@pytest.mark.parametrize("record", ["outcome", "report_status", "confirm", "contradict"])
+@pytest.mark.parametrize("record", ["outcome", "report_status", "confirm", "identify", "contradict"])
 def test_an_event_made_from_a_report_carries_each_of_its_fields(record: str):
     made = payment()
     reported = full_report(operation_of(made))
@@ -62,7 +62,7 @@ def test_every_event_with_a_reports_fields_is_made_by_construction():
 
     assert all(issubclass(one, Reported) for one in alike)
     assert Contradicted in alike
-    assert len(alike) == len(OperationState) - 1 + 3  # each state but STARTED; and those beside an outcome
+    assert len(alike) == len(OperationState) - 1 + 4  # each state but STARTED; and those beside an outcome
 
 
 def test_a_payments_first_event_carries_each_field_of_its_request():

@@ -9,7 +9,17 @@ from aggregates import merchant_commands, outcomes, resolution
 from aggregates.decision import Refused
 from aggregates.operation import Balances, Move, OperationState
 from aggregates.payment import Payment
-from tests.support.builders import NOW, ROUTE, WEBHOOK_ONLY, authorized, captured, cause, operation_of, report
+from tests.support.builders import (
+    NOW,
+    ROUTE,
+    WEBHOOK_ONLY,
+    authorized,
+    captured,
+    cause,
+    operation_of,
+    payment,
+    report,
+)
 
 S = OperationState
 LATER = NOW + timedelta(hours=1)
@@ -19,10 +29,10 @@ def command():
     return cause(LATER, uuid4(), fingerprint="content")
 
 
-def say(made: Payment, psp_id: str, **other) -> None:
+def say(made: Payment, psp_id: str | None, state: OperationState = S.APPROVED, **other) -> None:
     name = operation_of(made)
     fields = {"amount_minor": made.operations[name].amount.minor, "observed_at": LATER, "source": "query"}
-    outcomes.take(made, report(name, psp_id=psp_id, **fields | other), ROUTE, cause(LATER))
+    outcomes.take(made, report(name, state, psp_id=psp_id, **fields | other), ROUTE, cause(LATER))
 
 
 def resolve(made: Payment, decision: str, psp_id: str | None = None) -> None:
@@ -147,3 +157,85 @@ def test_what_is_given_back_of_a_second_charge_is_no_refund_of_the_first(settled
     say(made, "second", state=S.UNKNOWN, source="webhook", balances=balances, code="refunded")
 
     assert (made.totals.refunded, made.frozen) == (0, not settled)
+
+
+def resolved_as_charged(psp_id: str | None = None) -> Payment:
+    """A sale of which nothing was heard, until an operator saw it on the PSP's page."""
+    made = payment()
+    say(made, None, state=S.UNKNOWN, amount_minor=None, observed_at=NOW)
+    resolve(made, "charged", psp_id)
+    assert (made.totals.captured, made.frozen) == (1099, False)
+    return made
+
+
+def refunds_target(made: Payment) -> str | None:
+    merchant_commands.refund(made, None, command(), reason=None)
+    return made.pending_events[-1].target_psp_id
+
+
+@pytest.mark.parametrize("source", ["webhook", "query", "stored"])
+def test_the_first_id_that_the_psp_names_after_an_operators_decision_is_the_operations_own(source):
+    made = resolved_as_charged()
+
+    say(made, "pi_1", source=source)
+    say(made, "pi_1", source=source, observed_at=LATER + timedelta(hours=1))
+
+    assert [type(e).TOPIC for e in made.pending_events].count("operation.identified.v1") == 1
+    assert (made.frozen, made.totals.captured) == (False, 1099)
+    assert refunds_target(made) == "pi_1"
+
+
+def test_a_second_id_after_that_freezes_the_payment():
+    made = resolved_as_charged()
+    say(made, "pi_1", source="webhook")
+
+    say(made, "pi_2", source="webhook")
+
+    assert (made.frozen, made.second_ids(operation_of(made))) == (True, ["pi_2"])
+
+
+def test_another_amount_than_the_operator_named_freezes_the_payment_whatever_the_id():
+    made = resolved_as_charged()
+
+    say(made, "pi_1", source="webhook", amount_minor=500)
+
+    assert made.frozen
+    assert "operation.identified.v1" not in [type(e).TOPIC for e in made.pending_events]
+
+
+def test_an_operator_names_the_id_with_the_decision_and_another_one_is_a_second_execution():
+    made = resolved_as_charged("pi_1")
+
+    say(made, "pi_1", source="webhook")
+    assert not made.frozen
+    say(made, "pi_2", source="webhook")
+    assert made.frozen
+
+
+def test_an_operator_names_the_id_after_the_decision_and_what_follows_can_be_sent():
+    made = resolved_as_charged()
+
+    resolve(made, "charged", "pi_1")
+
+    assert (made.totals.captured, made.frozen) == (1099, False)
+    assert refunds_target(made) == "pi_1"
+
+
+def test_an_id_is_named_once_and_a_decision_without_one_is_not_repeated():
+    made = resolved_as_charged()
+
+    assert refusal(made, "charged") == refusal(made, "not_charged", "pi_1") == "not_in_doubt"
+    resolve(made, "charged", "pi_1")
+    assert refusal(made, "charged", "pi_2") == "not_in_doubt"
+
+
+def test_the_id_that_a_late_report_named_is_the_only_one_that_a_decision_on_it_may_name():
+    made = payment()
+    say(made, None, state=S.PROVEN_ABSENT, amount_minor=None, observed_at=NOW)
+    say(made, "pi_late", source="call")
+    assert made.frozen
+
+    assert refusal(made, "charged", "pi_other") == "not_in_doubt"
+    resolve(made, "charged", "pi_late")
+
+    assert (made.frozen, made.operations[operation_of(made)].psp_id) == (False, "pi_late")

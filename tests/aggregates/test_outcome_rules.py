@@ -140,6 +140,10 @@ EXAMPLES: Final[dict[str, tuple[Callable[[], Received], tuple[str, ...]]]] = {
         lambda: received(confirming(), amount_minor=5, source="query", observed_at=LATER),
         ("result_of_confirm",),
     ),
+    "names_the_id": (
+        lambda: received(unnamed(), S.APPROVED, source="query", observed_at=LATER),
+        ("result_of_confirm",),
+    ),
     "result_of_confirm": (
         lambda: received(lapse_in_question(), S.EXPIRED, source="query", observed_at=LATER),
         ("lapse",),
@@ -152,6 +156,13 @@ EXAMPLES: Final[dict[str, tuple[Callable[[], Received], tuple[str, ...]]]] = {
     "repeat": (lambda: received(captured()), ()),
 }
 """By rule: a report that it decides, and the later rules, beside `repeat`, that would apply to it as well."""
+
+
+def unnamed() -> Payment:
+    """Executed under an id that nobody has named, and queried about since."""
+    made = confirming()
+    only(made).psp_id = None
+    return made
 
 
 def lapse_in_question() -> Payment:

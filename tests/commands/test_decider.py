@@ -9,7 +9,7 @@ import pytest
 from aggregates import attempts
 from aggregates.status import Status
 from commands.ids import payment_id
-from commands.messages import Balances, Move, RetryParked, Wake
+from commands.messages import Balances, Move, ResolvePayment, RetryParked, Wake
 from commands.records import Record
 from tests.support.builders import NOW, ROUTE, cause, create_payment, payment_request, record_outcome
 from tests.support.decider_harness import OUTCOMES, captured
@@ -179,6 +179,31 @@ def test_what_else_the_psp_calls_a_charge_or_an_external_move_leads_to_its_opera
         ("orders/1/refunds/2", moved),
         ("refunds/2", moved),
     }
+
+
+def test_the_id_that_an_operator_names_leads_a_webhook_of_it_to_its_operation(harness):
+    command = create_payment()
+    harness.run(harness.record(command))
+    sale = f"{command.payment_id.hex}-s1"
+    decision = ResolvePayment(
+        command_id=uuid4(),
+        payment_id=command.payment_id,
+        merchant_id=command.merchant_id,
+        operation_id=sale,
+        decision="charged",
+        psp_id="pi_9",
+        evidence="seen on the PSP's page",
+        who="ada",
+    )
+
+    result = harness.run(harness.record(decision))
+
+    assert [reply.result for reply in result.replies if reply.command_id == decision.command_id] == [
+        "accepted"
+    ]
+    rows = harness.connection.execute("SELECT account, psp_id, operation_id FROM gateway_ids").fetchall()
+    assert rows == [("sim-eu", "pi_9", sale)]
+    assert harness.payment(command.payment_id).operations[sale].psp_id == "pi_9"
 
 
 def test_a_repeated_outcome_writes_nothing_and_tells_again(harness):

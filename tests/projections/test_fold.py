@@ -3,6 +3,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -273,6 +274,25 @@ def test_a_resolved_doubt_is_over():
     assert (row.status, row.captured_minor) == (Status.CAPTURED, 1099)
     assert row.operations[operation].in_doubt_since is None
     assert row.operations[operation].escalated
+
+
+@pytest.mark.parametrize("named_by", ["the operator", "the PSP"])
+def test_the_id_of_what_an_operator_resolved_without_one_is_shown_once_it_is_named(named_by: str):
+    payment = requested()
+    report_on(payment, OperationState.UNKNOWN, psp_id=None, amount_minor=None, currency=None)
+    (operation,) = payment.operations
+    resolved = builders.cause(LATER, uuid4(), fingerprint="r")
+    by_operator = "pi_1" if named_by == "the operator" else None
+    resolution.resolve(
+        payment, operation, "charged", None, evidence="-", who="ada", cause=resolved, psp_id=by_operator
+    )
+    if by_operator is None:
+        report_on(payment, OperationState.APPROVED, source="webhook", observed_at=LATER)
+
+    row = folded(payment)
+
+    assert row.operations[operation].psp_id == "pi_1"
+    assert_equal(row, payment)
 
 
 def test_an_unknown_type_of_event_moves_the_version_and_nothing_else():
