@@ -63,7 +63,7 @@ def request(payment_id: UUID, requested: PaymentRequest, route: Route, cause: Ca
         detail = f"{currency} was withdrawn from ISO 4217 on {gone.since}: pay in {gone.successor}"
         _reject(payment, "currency_withdrawn", detail, cause)
     elif not route.accounts:
-        _reject(payment, "no_psp_account", "the merchant has no PSP account that takes this payment", cause)
+        _reject(payment, "no_psp_account", route.none_because, cause)
     else:
         reason = "first attempt: the merchant's first PSP account"
         first = route.accounts[0]
@@ -282,6 +282,7 @@ def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> No
             final=failed.final,
             duplicate_charge=failed.duplicate_charge,
             timed=failed.timed,
+            final_requested=failed.final_requested,
             retry_of=failed,
         )
         return

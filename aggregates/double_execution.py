@@ -36,7 +36,11 @@ def named(payment: Payment, operation: Operation | None, psp_id: str | None, dec
         return None
     if psp_id not in known:
         code = "executed_twice" if others else "not_in_doubt"
-        text = f"{psp_id or operation.id} may be any of {', '.join(known) or 'no id'} at the PSP: name one as psp_id"
+        ids = f"its ids there: {', '.join(known) or 'none'}"
+        if psp_id is None:
+            text = f"the PSP executed {operation.id} under several ids: name one as psp_id; {ids}"
+        else:
+            text = f"{psp_id} is no id of {operation.id} at the PSP; {ids}"
         raise Refused(code, text, amounts(payment))
     if psp_id not in others:
         return None

@@ -37,7 +37,14 @@ def capture(payment: Payment, amount_minor: int | None, cause: Cause, *, final: 
     closes = final or not authorization.psp.multicapture or (requested >= total.capturable and not under_way)
     reason = f"the merchant captures {requested} of {total.capturable}"
     payment.start(
-        "capture", authorization.psp, requested, cause, reason=reason, target=authorization, final=closes
+        "capture",
+        authorization.psp,
+        requested,
+        cause,
+        reason=reason,
+        target=authorization,
+        final=closes,
+        final_requested=final,
     )
 
 
@@ -167,7 +174,7 @@ def customer_returned(
     customer's browser `returned`."""
     challenged = [o for o in payment.attempts if o.challenged and operation_id in {None, o.id}]
     if not challenged:
-        named = f"{operation_id} has" if operation_id else "no operation of this payment has"
+        named = f"{operation_id} has not" if operation_id else "no operation of this payment has"
         known = ", ".join(o.id for o in payment.attempts if o.challenged) or "none"
         text = f"{named} sent the customer anywhere; operations that have: {known}"
         raise Refused("no_action_required", text, amounts(payment))

@@ -229,6 +229,7 @@ class Operation:
     external: bool = False
     may_be_disputed: bool = False
     timed: bool = False
+    final_requested: bool = False
     refused: Report | None = None  # of its last step, while the hold of the earlier ones is being released
     state: OperationState = OperationState.STARTED
     approved_minor: int = 0
@@ -244,7 +245,8 @@ class Operation:
     challenge_open: bool = False  # although AegisPay cancelled it
     rechecked: bool = False  # approved beside a cancel without a response, and looked up once that was over
     queries: int = 0
-    last_update_at: datetime | None = None  # of the last query or report, by our clock
+    last_call_at: datetime | None = None  # when AegisPay last requested a further call of the agent
+    last_update_at: datetime | None = None  # of the last call or report, by our clock
     observed_at: datetime | None = None  # of the last report, by the clock of the one who saw it
     open_result_at: datetime | None = None  # likewise, of the last that left its query open
     unknown_since: datetime | None = None

@@ -52,6 +52,7 @@ class Payment(PaymentState, Aggregate):
         three_ds: bool = False,
         duplicate_charge: bool = False,
         timed: bool = False,
+        final_requested: bool = False,
         retry_of: Operation | None = None,
         ends_unreached: bool = False,
     ) -> None:
@@ -73,6 +74,7 @@ class Payment(PaymentState, Aggregate):
             retry_of=None if retry_of is None else retry_of.id,
             duplicate_charge=duplicate_charge,
             timed=timed,
+            final_requested=final_requested,
             **self._request(
                 operation_id(self.id, kind, ordinal),
                 kind,

@@ -5,7 +5,8 @@ Invariant: a duplicate charge is given back only when the PSP, or an operator, h
 
 from dataclasses import replace
 from datetime import datetime
-from typing import assert_never
+from math import ceil
+from typing import Final, assert_never
 
 from aggregates import contradictions, double_execution, events
 from aggregates.attempts import BY_OPERATOR, give_back, honour_cancel
@@ -16,7 +17,10 @@ from aggregates.operation import NOT_EXECUTED, Operation, OperationState, Report
 from aggregates.payment import Payment
 from aggregates.status import TAKES
 
-_JUST_NOW_S = 5.0
+_JUST_NOW_S: Final = 5.0
+_QUERY: Final = (
+    "POST /v1/payments/{payment_id}/status-queries, `aegispay doubt query` or the command retry_status_query"
+)
 
 
 def query_now(payment: Payment, operation_id: str | None, cause: Cause) -> None:
@@ -34,13 +38,27 @@ def query_now(payment: Payment, operation_id: str | None, cause: Cause) -> None:
     if not open_ones:
         text = f"{waiting.psp.gateway} has no status API: only its webhook or the customer can settle {waiting.id}"
         raise Refused("webhook_only", text, amounts(payment))
-    since = min((cause.now - (o.last_update_at or o.started_at)).total_seconds() for o in open_ones)
-    if since < _JUST_NOW_S:
-        text = f"the last call to the PSP, or its last report, is {since:.1f} s old; query again after {_JUST_NOW_S} s"
+    newest = max(open_ones, key=_updated_at)
+    if (wait_s := _query_in_s(newest, cause)) > 0:
+        since_s = max((cause.now - _updated_at(newest)).total_seconds(), 0.0)
+        # A repeat of a call that timed out is a call too, which no query follows at once.
+        called = (newest.last_call_at or newest.started_at) == _updated_at(newest)
+        what = "AegisPay called the PSP about" if called else "AegisPay received a report of"
+        text = f"{what} {newest.id} {since_s:.1f} s ago: send the status query in {wait_s:.1f} s"
         raise Refused("queried_just_now", text, amounts(payment))
     for operation in open_ones:
         # A lookup closes the step. Where there is none, only an operator who was called may do that.
         payment.follow_up(operation, cause, only_query=operation.psp.looks_up or operation.escalated)
+
+
+def _updated_at(operation: Operation) -> datetime:
+    return operation.last_update_at or operation.started_at
+
+
+def _query_in_s(operation: Operation, cause: Cause) -> float:
+    """Returns the wait until `query_now` takes a query of the operation, s, in tenths; 0: at once."""
+    since_s = (cause.now - _updated_at(operation)).total_seconds()
+    return max(ceil((_JUST_NOW_S - since_s) * 10) / 10, 0.0)
 
 
 def resolve(
@@ -60,7 +78,7 @@ def resolve(
     operation = payment.operations.get(operation_id)
     own_id = psp_id if decision == "charged" else None
     if operation is None or own_id is None or not double_execution.is_unnamed(operation):
-        _check(payment, operation_id, operation, decision)
+        _check(payment, operation_id, operation, decision, cause)
     other = double_execution.named(payment, operation, psp_id, decision)
     if operation is not None:
         amount_minor = _resolved_minor(payment, operation, decision, amount_minor, other)
@@ -177,7 +195,9 @@ def _operator_report(operation: Operation, cause: Cause) -> Report:
     )
 
 
-def _check(payment: Payment, operation_id: str, operation: Operation | None, decision: str) -> None:
+def _check(
+    payment: Payment, operation_id: str, operation: Operation | None, decision: str, cause: Cause
+) -> None:
     if operation_id not in payment.frozen_by and not _may_have_failed(payment, operation):
         held = ", ".join(sorted(payment.frozen_by)) or "none"
         text = (
@@ -191,16 +211,36 @@ def _check(payment: Payment, operation_id: str, operation: Operation | None, dec
         )
         raise Refused("operation_unknown", text, amounts(payment))
     if operation is not None and decision == "not_charged" and _may_be_sent(operation):
-        text = (
-            "the PSP was not looked up yet, so the call may still be repeated: send retry_status_query first"
-        )
-        raise Refused("not_queried_yet", text, amounts(payment))
+        raise Refused("not_queried_yet", _how_to_close(operation, cause), amounts(payment))
 
 
 def _may_be_sent(operation: Operation) -> bool:
     """Returns False once the operation was looked up, or its last step was proven not executed: either closes
     its claim."""
     return operation.open and not operation.queried and operation.refused is None
+
+
+def _how_to_close(operation: Operation, cause: Cause) -> str:
+    """Says what has to happen before an operator may decide that the operation was not executed."""
+    gateway, name = operation.psp.gateway, operation.id
+    if operation.webhook_only:
+        return (
+            f"{gateway} may still execute {name}, and has no status API: wait for its webhook, or resolve "
+            f"{name} as charged if {gateway} shows that it was executed"
+        )
+    if not operation.psp.looks_up and not operation.escalated:
+        at = operation.escalate_at()
+        when = "once an operator is called" if at is None else f"from {at.isoformat()} on"
+        return (
+            f"AegisPay may still repeat the call of {name}: {gateway} has no status API, and a status query "
+            f"closes the call only {when}"
+        )
+    wait_s = _query_in_s(operation, cause)
+    when = f"in {wait_s:.1f} s" if wait_s > 0 else "now"
+    return (
+        f"AegisPay may still repeat the call of {name}, because the PSP was not looked up: send a status query "
+        f"{when} ({_QUERY}), then resolve it"
+    )
 
 
 def _may_have_failed(payment: Payment, operation: Operation | None) -> bool:

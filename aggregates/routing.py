@@ -83,10 +83,12 @@ def unreached_delay_s(tries: int, waited_s: float, jitter: float, *, customer_wa
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A merchant's accounts in the order in which they are tried, none where nothing takes the payment."""
+    """A merchant's accounts in the order in which they are tried, none where nothing takes the payment.
+    `none_because`: the reason why there is none, in words for the merchant."""
 
     accounts: tuple[PspAccount, ...]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    none_because: str = "the merchant has no PSP account that takes this payment"
 
     def after(self, account: str, tried: Collection[str]) -> PspAccount | None:
         """Returns the next account that was not tried; where all were, the one after `account` in turn."""

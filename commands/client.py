@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 
+from . import wording
 from .card_data import holds_card_data
 from .connection import ClientError, Connection, NoReply, NotSettled, Refused
 from .ids import command_id, payment_id
@@ -298,7 +299,11 @@ class Client:
         headers = [(name, str(value).encode()) for name, value in tracing.items()]
         reply = await self._kafka.send(command, raw, headers)
         if reply.result == "refused":
-            raise Refused(reply.code or "refused", reply.path, reply.detail, reply)
+            path, detail = reply.path, reply.detail
+            # The caller gave a key, from which the command's id follows.
+            if (reply.code, path) == ("idempotency_mismatch", "command_id"):
+                path, detail = "idempotency_key", wording.KEY_OF_ANOTHER_CHANGE
+            raise Refused(reply.code or "refused", path, detail, reply)
         return reply
 
 

@@ -112,7 +112,7 @@ class Decider:
         message: Message = parse_outcome(raw) if record.topic == self._outcomes_topic else parse_command(raw)
         # A record under another key may have come to another worker than the one that decides this payment.
         if record.key != str(message.payment_id).encode():
-            detail = "the record's key is not the payment's id: send payment_id as text for the key"
+            detail = _key_at_fault(record.key, message.payment_id)
             raise InvalidMessage("payment_not_found", "payment_id", detail, message.command_id)
         check(message)
         return Work(record, message)
@@ -217,6 +217,18 @@ def _refuse(result: Result, record: Record, invalid: InvalidMessage, payment_id:
     result.letters.append(DeadLetter.of(record, invalid))
     if (reply := refused(invalid, payment_id, record.header("correlation_id"))) is not None:
         result.replies.append(reply)
+
+
+def _key_at_fault(key: bytes | None, payment_id: UUID) -> str:
+    """Says what is wrong with a record's key that is not the payment's id as text."""
+    try:
+        another_spelling = key is not None and UUID(key.decode()) == payment_id
+    except ValueError:
+        another_spelling = False
+    # Kafka's partitioner hashed the key's bytes: this record may lie in another partition than the payment's.
+    if another_spelling:
+        return "the record's key spells the payment's id in another way: write the UUID in lower case, with its hyphens"
+    return "the record's key is not the payment's id: send payment_id as text for the key"
 
 
 def _innermost(error: BaseException) -> str:

@@ -105,7 +105,12 @@ def _with_released(reply: Reply, capture: Operation, payment: Payment) -> Reply:
     rest = payment.totals.authorized - capture.amount.minor
     if capture.kind != "capture" or capture.psp.multicapture or rest <= 0:
         return reply
-    detail = f"{capture.psp.account} captures an authorization once: the rest of it is released"
+    reason = (
+        "the capture was final"
+        if capture.final_requested
+        else f"{capture.psp.account} captures an authorization once"
+    )
+    detail = f"{reason}: the rest of it is released"
     released = {"code": "rest_released", "detail": detail, "amounts": {"released_minor": rest}}
     return reply.model_copy(update=released)
 

@@ -12,6 +12,11 @@ from typing import Any, Final
 
 REQUIRED: Final = "this field is required: add it"
 
+KEY_OF_ANOTHER_CHANGE: Final = (
+    "this idempotency key was used before, for a change of this payment with other content, which stands: read "
+    "the payment, or use a new key"
+)
+
 _NAME: Final = "letters, digits and . _ : -"
 _COUNTRY: Final = "an ISO 3166 country code: two capital letters, e.g. DE"
 _CURRENCY: Final = "an ISO 4217 currency code: three capital letters, e.g. EUR"

@@ -56,6 +56,7 @@ class OperationStarted(Request):
     retry_of: str | None
     duplicate_charge: bool
     timed: bool = field(default=False, kw_only=True)
+    final_requested: bool = field(default=False, kw_only=True)
     limits: tuple[Limit, ...] = field(default=(), kw_only=True)
 
     def record(self, payment: "PaymentState") -> None:
@@ -91,6 +92,7 @@ class OperationStarted(Request):
             three_ds=self.three_ds,
             duplicate_charge=self.duplicate_charge,
             timed=self.timed,
+            final_requested=self.final_requested,
         )
 
 
@@ -111,7 +113,7 @@ class OperationFollowUpRequested(Request):
         """Moves the query schedule on, and notes what the gateway worker is to do."""
         operation = payment.operations[self.operation_id]
         operation.queries = self.follow_up
-        operation.last_update_at = self.timestamp
+        operation.last_update_at = operation.last_call_at = self.timestamp
         operation.retry_at = None
         if operation.state is OperationState.UNREACHED and self.how == "repeat":
             operation.state = OperationState.STARTED

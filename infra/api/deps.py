@@ -20,6 +20,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from starlette.responses import Response
 
+from commands import wording
 from commands.handlers import check as check_rules
 from commands.messages import InvalidMessage
 from commands.parsing import MESSAGE_BYTES_MAX, parse_command
@@ -236,4 +237,8 @@ def refusal(reply: Reply, command: SentCommand, headers: dict[str, str]) -> Prob
     path = "Idempotency-Key" if reply.path in _IN_THE_HEADER else reply.path
     found = {} if reply.payment_id is None else {"Location": url_of(command.payment_id)}
     more = {"amounts": reply.amounts, "payment_status": reply.status, "version": reply.version}
-    return Problem(reply.code or "request_invalid", reply.detail, path=path, headers=headers | found, **more)
+    detail = reply.detail
+    # The caller sent a key, from which the command's id follows.
+    if (reply.code, reply.path) == ("idempotency_mismatch", "command_id"):
+        detail = wording.KEY_OF_ANOTHER_CHANGE
+    return Problem(reply.code or "request_invalid", detail, path=path, headers=headers | found, **more)

@@ -32,7 +32,9 @@ PaymentName = Annotated[
 ]
 OperationName = Annotated[str | None, typer.Option("--operation", help="One operation's id.")]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for the end.")]
-Merchant = Annotated[str, typer.Option(help="The merchant whose payment it is.")]
+Merchant = Annotated[
+    str, typer.Option(help="The merchant whose payment it is; the local stack has demo and other.")
+]
 Key = Annotated[str | None, typer.Option(help="Idempotency key; default: a new one.")]
 Amount = Annotated[
     str | None,

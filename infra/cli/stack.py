@@ -235,9 +235,14 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 def _show(state: "StackState", console: Console) -> None:
+    from infra.tools.local.accounts import MERCHANTS
+    from infra.tools.local.target import MERCHANT
+
+    others = ", ".join(name for name in MERCHANTS if name != MERCHANT)
     lines = [
         ("API", f"{state.api_url}  (described at {state.api_url}/openapi.json)"),
         ("API key", state.api_key),
+        ("merchants", f"{MERCHANT} (whose API key that is), {others}"),
         ("Kafka", state.kafka),
         ("PostgreSQL", state.database_url),
         ("simulator", state.simulator_url),

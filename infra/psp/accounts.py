@@ -136,15 +136,18 @@ class Accounts:
         return frozenset(taker.psp.gateway for one in self._merchants.values() for taker in one.takers)
 
     def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
-        """Returns those of the merchant's accounts that take the payment; none for an unknown merchant.
+        """Returns those of the merchant's accounts that take the payment, or why none does.
         `gateway:token` is a token of that gateway, a plain one is of the gateway of the merchant's first
         account."""
         merchant = self._merchants.get(merchant_id)
         if merchant is None or not merchant.takers:
-            return Route(())
+            return Route((), none_because=_no_accounts(merchant_id))
         named = payment_method.partition(":")[0]
         gateway = named if named in ADAPTERS else merchant.takers[0].psp.gateway
         fitting = [t.psp for t in merchant.takers if t.psp.gateway == gateway and currency in t.currencies]
+        if not fitting:
+            reason = _none_fits(merchant_id, merchant.takers, gateway, currency)
+            return Route((), merchant.retry, none_because=reason)
         return Route(tuple(fitting), merchant.retry)
 
     def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:
@@ -153,6 +156,24 @@ class Accounts:
         merchant = self._merchants.get(merchant_id)
         first = merchant.takers[0].psp.gateway if merchant is not None and merchant.takers else None
         return registry.stray_prefix(payment_method, first)
+
+
+def _no_accounts(merchant_id: str) -> str:
+    return (
+        f"no PSP account is set up for merchant {merchant_id}: if the name is right, have your operator add it "
+        "to accounts.toml"
+    )
+
+
+def _none_fits(merchant_id: str, takers: tuple[_Taker, ...], gateway: str, currency: str) -> str:
+    """Names each account with the first thing that keeps the payment from it."""
+    reasons = (
+        f"{taker.psp.account} is at {taker.psp.gateway}, and the payment_method is a token of {gateway}"
+        if taker.psp.gateway != gateway
+        else f"{taker.psp.account} does not take {currency}"
+        for taker in takers
+    )
+    return f"none of merchant {merchant_id}'s PSP accounts takes this payment: {'; '.join(reasons)}"
 
 
 def account_names(path: Path) -> tuple[frozenset[str], frozenset[Path]]:

@@ -1,6 +1,6 @@
 """A payment that was charged twice, and the reports and decisions about it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from aggregates import outcomes, resolution
@@ -30,10 +30,12 @@ def say(made: Payment, operation: str, state: OperationState = S.APPROVED, **oth
     outcomes.take(made, report(operation, state, **fields), TWO_ACCOUNTS, cause(LATER))
 
 
-def resolve(made: Payment, operation: str, decision: str, amount_minor: int | None = None) -> None:
-    resolution.resolve(
-        made, operation, decision, amount_minor, evidence="statement of 22 Nov", who="ada", cause=command()
-    )
+def resolve(
+    made: Payment, operation: str, decision: str, amount_minor: int | None = None, now: datetime = LATER
+) -> None:
+    by = {"evidence": "statement of 22 Nov", "who": "ada"}
+    why = cause(now, uuid4(), fingerprint="f")
+    resolution.resolve(made, operation, decision, amount_minor, **by, cause=why)
 
 
 def twice_charged(capture: str = "automatic") -> tuple[Payment, str, str]:

@@ -63,9 +63,11 @@ def test_a_create_past_its_expiry_is_recorded_and_rejected_and_starts_nothing():
 
 
 def test_a_merchant_without_an_account_is_rejected():
-    made = attempts.request(uuid4(), payment_request(), Route(()), cause(fingerprint="f"))
+    nowhere = Route((), none_because="sim-eu does not take KWD")
+    made = attempts.request(uuid4(), payment_request(), nowhere, cause(fingerprint="f"))
 
     assert (made.status, made.rejected) == (Status.REJECTED, "no_psp_account")
+    assert made.detail == "sim-eu does not take KWD"
 
 
 LEV = datetime(2026, 1, 1, tzinfo=UTC)

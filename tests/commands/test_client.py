@@ -96,7 +96,7 @@ def stack(shared_environment: Environment, tmp_path_factory: pytest.TempPathFact
 async def test_the_wheel_in_an_empty_environment_pays_with_the_lines_of_its_readme(python, stack, tmp_path):
     (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "commands" / "README.md").read_text(), re.DOTALL)
     address = f'"{stack.environment.kafka}", merchant_id="demo", topic_prefix="{stack.environment.prefix}"'
-    program = lines.replace('"localhost:9092", merchant_id="shop"', address)
+    program = lines.replace('"localhost:9092", merchant_id="demo"', address)
     assert program != lines
 
     done = await asyncio.to_thread(
@@ -188,7 +188,8 @@ async def test_a_capture_and_a_refund_are_accepted_refused_repeated_and_conflict
         conflict = await refused_by(
             client.capture(payment, idempotency_key="c-1", amount_minor=999, final=True)
         )
-        assert (conflict.code, conflict.path) == ("idempotency_mismatch", "command_id")
+        assert (conflict.code, conflict.path) == ("idempotency_mismatch", "idempotency_key")
+        assert conflict.detail.startswith("this idempotency key was used before, for a change of this ")
         again = await refused_by(client.capture(payment, idempotency_key="c-0", amount_minor=2000))
         assert (again.code, again.amounts) == (too_much.code, too_much.amounts)
 

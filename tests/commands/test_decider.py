@@ -106,6 +106,17 @@ def test_a_record_under_another_payments_key_is_an_unknown_payment(harness):
     result = harness.run(harness.record(create_payment(), key=uuid4()))
 
     assert result.replies[0].code == "payment_not_found"
+    assert "send payment_id as text" in result.replies[0].detail
+    assert harness.versions() == 0
+
+
+@pytest.mark.parametrize("spell", [lambda payment: str(payment).upper(), lambda payment: payment.hex])
+def test_a_key_that_spells_the_payments_id_in_another_way_is_refused_with_that_reason(harness, spell):
+    command = create_payment()
+    result = harness.run(harness.record(command, key=spell(command.payment_id)))
+
+    assert result.replies[0].code == "payment_not_found"
+    assert "write the UUID in lower case, with its hyphens" in result.replies[0].detail
     assert harness.versions() == 0
 
 

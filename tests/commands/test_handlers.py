@@ -175,6 +175,7 @@ def test_the_same_command_id_with_other_content_is_refused_and_the_first_stands(
 
     reply = harness.run(harness.record(conflicting)).replies[0]
     assert (reply.result, reply.code, reply.path) == ("refused", "idempotency_mismatch", "command_id")
+    assert reply.detail.startswith("this command_id was used before")
     assert harness.versions() == before
 
     assert harness.run(harness.record(command)).replies[0].result == "accepted"

@@ -16,7 +16,8 @@ def test_a_capture_of_a_part_says_what_it_releases_where_the_account_captures_on
     reply = replies.decision(command, made, None)
 
     assert (reply.result, reply.code, reply.amounts) == ("accepted", "rest_released", {"released_minor": 599})
-    assert reply.detail == "sim-eu captures an authorization once: the rest of it is released"
+    reason = "the capture was final" if final else "sim-eu captures an authorization once"
+    assert reply.detail == f"{reason}: the rest of it is released"
 
     outcomes.take(made, report(operation_of(made), amount_minor=500), ROUTE, cause())
     again = replies.decision(command, made, None)

@@ -33,9 +33,9 @@ How to request a payment from AegisPay over Kafka, and what it publishes. Genera
 A producer writes `create_payment.v1`, and the commands about an existing payment, to `payments.commands` and
 reads `payments.replies`. Which commands a payment takes in which status: docs/states.md.
 
-- The record's key is the payment's id as text, and the partition is chosen by murmur2 over the key, as
-  Kafka's Java client does it (librdkafka: `partitioner=murmur2_random`). Another partitioner breaks the order
-  per payment.
+- The record's key is the payment's id as text, in lower case with its hyphens: another spelling is refused,
+  since it may hash to another partition. The partition is chosen by murmur2 over the key, as Kafka's Java
+  client does it (librdkafka: `partitioner=murmur2_random`). Another partitioner breaks the order per payment.
 - The payment's id is uuid5 of the namespace 6f9c2d0e-6f1b-5c0e-9d8a-3f2b7a514e11 and the JSON array
   `[merchant_id, idempotency_key]` without spaces. {vector}
 - Produce with acks=all and an idempotent producer. A command that Kafka acknowledged takes effect exactly

@@ -100,6 +100,7 @@ async def test_two_changes_with_one_key_and_different_content_get_each_its_own_r
     assert one.command_id == other.command_id
     assert ((await first).status, (await second).status) == (202, 409)
     assert (await second).body["path"] == "Idempotency-Key"
+    assert (await second).body["detail"].startswith("this idempotency key was used before, for a change of ")
 
 
 async def test_a_refusal_has_its_amounts_and_the_payments_status(api, worker, payment):

@@ -97,7 +97,33 @@ def test_what_a_merchant_does_not_say_of_retries_is_the_default(file: Path):
 
 
 def test_a_merchant_that_is_not_known_has_no_account_and_the_default_retries(file: Path):
-    assert load(file, BOTH).for_payment("nobody", "EUR", "pm_card_visa") == Route((), RetryPolicy())
+    route = load(file, BOTH).for_payment("nobody", "EUR", "pm_card_visa")
+
+    assert (route.accounts, route.retry) == ((), RetryPolicy())
+    assert route.none_because.startswith("no PSP account is set up for merchant nobody: ")
+
+
+@pytest.mark.parametrize(
+    ("currency", "token", "reasons"),
+    [
+        ("XTS", "pm_card_visa", "sim-us does not take XTS; sim-eu does not take XTS"),
+        (
+            "EUR",
+            "adyen:8415",
+            "; ".join(
+                f"{one} is at stripe, and the payment_method is a token of adyen"
+                for one in ("sim-us", "sim-eu")
+            ),
+        ),
+    ],
+)
+def test_where_no_account_of_a_merchant_takes_a_payment_each_is_named_with_the_reason(
+    file: Path, currency: str, token: str, reasons: str
+):
+    route = load(file, BOTH).for_payment("shop", currency, token)
+
+    assert route.accounts == ()
+    assert route.none_because == f"none of merchant shop's PSP accounts takes this payment: {reasons}"
 
 
 def test_only_a_gateways_own_worker_reads_its_secrets(file: Path):
