@@ -47,8 +47,7 @@ def query_now(payment: Payment, operation_id: str | None, cause: Cause) -> None:
         text = f"{what} {newest.id} {since_s:.1f} s ago: send the status query in {wait_s:.1f} s"
         raise Refused("queried_just_now", text, amounts(payment))
     for operation in open_ones:
-        # A lookup closes the step. Where there is none, only an operator who was called may do that.
-        payment.follow_up(operation, cause, only_query=operation.psp.looks_up or operation.escalated)
+        payment.follow_up(operation, cause, only_query=_only_queried(operation))
 
 
 def _updated_at(operation: Operation) -> datetime:
@@ -211,7 +210,7 @@ def _check(
         )
         raise Refused("operation_unknown", text, amounts(payment))
     if operation is not None and decision == "not_charged" and _may_be_sent(operation):
-        raise Refused("not_queried_yet", _how_to_close(operation, cause), amounts(payment))
+        raise Refused("not_queried_yet", _how_to_close(payment, operation, cause), amounts(payment))
 
 
 def _may_be_sent(operation: Operation) -> bool:
@@ -220,7 +219,7 @@ def _may_be_sent(operation: Operation) -> bool:
     return operation.open and not operation.queried and operation.refused is None
 
 
-def _how_to_close(operation: Operation, cause: Cause) -> str:
+def _how_to_close(payment: Payment, operation: Operation, cause: Cause) -> str:
     """Says what has to happen before an operator may decide that the operation was not executed."""
     gateway, name = operation.psp.gateway, operation.id
     if operation.webhook_only:
@@ -228,19 +227,25 @@ def _how_to_close(operation: Operation, cause: Cause) -> str:
             f"{gateway} may still execute {name}, and has no status API: wait for its webhook, or resolve "
             f"{name} as charged if {gateway} shows that it was executed"
         )
-    if not operation.psp.looks_up and not operation.escalated:
+    how, _ = operation.choose_follow_up(cause.now, frozen=payment.frozen, canceled=payment.cancel_requested)
+    wait_s = _query_in_s(operation, cause)
+    send = f"send a status query {f'in {wait_s:.1f} s' if wait_s > 0 else 'now'} ({_QUERY})"
+    if how == "cancel":
+        return f"{gateway} may still execute {name}: {send}, which cancels it there, or wait for its webhook"
+    if how in {"repeat", "continue"} and not _only_queried(operation):
         at = operation.escalate_at()
         when = "once an operator is called" if at is None else f"from {at.isoformat()} on"
         return (
             f"AegisPay may still repeat the call of {name}: {gateway} has no status API, and a status query "
             f"closes the call only {when}"
         )
-    wait_s = _query_in_s(operation, cause)
-    when = f"in {wait_s:.1f} s" if wait_s > 0 else "now"
-    return (
-        f"AegisPay may still repeat the call of {name}, because the PSP was not looked up: send a status query "
-        f"{when} ({_QUERY}), then resolve it"
-    )
+    return f"AegisPay may still repeat the call of {name}, since the PSP was not looked up: {send}, then resolve it"
+
+
+def _only_queried(operation: Operation) -> bool:
+    """True if `query_now` repeats no call. A lookup closes the step. Where there is none, only an operator
+    who was called may do that."""
+    return operation.psp.looks_up or operation.escalated
 
 
 def _may_have_failed(payment: Payment, operation: Operation | None) -> bool:

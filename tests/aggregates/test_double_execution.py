@@ -76,6 +76,8 @@ def test_a_word_that_names_no_id_settles_no_charge_that_was_made_twice(amount_mi
 
     assert refusal(made, "charged") == refusal(made, "not_charged") == "executed_twice"
     assert refusal(made, "charged", "third") == "executed_twice"
+    with pytest.raises(Refused, match=r"third is no id of \S+ at the PSP; its ids there: \w+, second"):
+        resolve(made, "charged", "third")
     assert made.frozen
 
 

@@ -396,15 +396,17 @@ def test_while_a_call_is_repeated_both_refusals_say_when_the_query_may_be_sent()
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("start", "state", "said"),
     [
-        (S.PENDING, "has no status API: wait for its webhook"),
-        (S.UNKNOWN, f"closes the call only from {(LATER + timedelta(hours=24)).isoformat()} on"),
-        (None, "closes the call only once an operator is called"),
+        (payment, S.PENDING, "has no status API: wait for its webhook"),
+        (authorized, S.UNKNOWN, f"closes the call only from {(LATER + timedelta(hours=24)).isoformat()} on"),
+        (authorized, None, "closes the call only once an operator is called"),
     ],
 )
-def test_where_no_query_closes_a_call_the_refusal_sends_nobody_to_one(state, said):
-    made = payment(WEBHOOK_ONLY)
+def test_where_no_query_closes_a_call_the_refusal_sends_nobody_to_one(start, state, said):
+    made = start(WEBHOOK_ONLY)
+    if start is authorized:
+        merchant_commands.capture(made, None, command(), final=False)
     name = operation_of(made)
     if state is not None:
         say(made, name, state)
@@ -413,6 +415,17 @@ def test_where_no_query_closes_a_call_the_refusal_sends_nobody_to_one(state, sai
     assert no.code == "not_queried_yet"
     assert said in no.detail
     assert "send a status query" not in no.detail
+
+
+def test_where_a_query_cancels_the_call_the_refusal_says_so():
+    made = payment(WEBHOOK_ONLY)
+    say(made, operation_of(made), S.UNKNOWN)
+
+    no = refusal(made, operation_of(made), "not_charged", now=LATER + timedelta(hours=2))
+    assert no.code == "not_queried_yet"
+    assert "which cancels it there, or wait for its webhook" in no.detail
+    resolution.query_now(made, None, cause(LATER + timedelta(hours=2), uuid4(), fingerprint="f"))
+    assert made.pending_events[-1].how == "cancel"
 
 
 def test_where_nothing_is_in_doubt_nothing_is_queried():
