@@ -208,7 +208,8 @@ class Operation:
     nothing of it. `may_be_disputed`: a refund that the PSP shows, and that may be what a dispute took.
     `timed`: a void that our clock started. `step`: the one that was sent last; `next_step`: the one that
     follows it, when the customer is back or at once. `unreached`: the tries in a row that reached nobody,
-    with those of the attempts before it; `retry_at`: when the next of them is due."""
+    with those of the attempts before it; `retry_at`: when the next of them is due. `final_requested`: the
+    merchant made the capture final, whatever its account captures."""
 
     id: str
     kind: Kind
@@ -364,10 +365,8 @@ class Operation:
             if self.challenge_over(now) and not self.psp.looks_up:
                 return "cancel", "the customer's time is over, and this PSP has no status API"
             if self.challenge_over(now):
-                return (
-                    "query",
-                    "the customer's time is over: the PSP has ended the challenge unless the customer passed it",
-                )
+                reason = "the customer's time is over: the PSP has ended the challenge unless the customer passed it"
+                return "query", reason
         how, reason = self._choose_query(now, frozen=frozen)
         if (
             how == "query"

@@ -64,6 +64,7 @@ class Payment(PaymentState, Aggregate):
         assert not is_charge_attempt or all(o.state in NOT_EXECUTED for o in self.attempts), (
             "an attempt may only start when every earlier one is proven not executed"
         )
+        expires_at = retry_of.expires_at if retry_of else self.may_be_sent_until(kind, target, cause.now)
         self.trigger_event(
             events.OperationStarted,
             ordinal=ordinal,
@@ -85,9 +86,7 @@ class Payment(PaymentState, Aggregate):
                 target_minor=self.left_to(kind, target),
                 final=final,
                 three_ds=three_ds,
-                expires_at=self.may_be_sent_until(kind, target, cause.now)
-                if retry_of is None
-                else retry_of.expires_at,
+                expires_at=expires_at,
                 action_until=min(cause.now + ACTION_LIFE, self.expires_at) if is_charge_attempt else None,
                 ends_unreached=ends_unreached,
                 reason=reason,

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Final, assert_never
 from uuid import UUID
 
-from aggregates import attempts, disputes, merchant_commands, outcomes, resolution, timers
+from aggregates import attempts, disputes, merchant_commands, outcomes, resolution, status_queries, timers
 from aggregates.decision import PAYMENT_FIELDS, Cause, PaymentRequest, Refused
 from aggregates.events import ExternalMoveRecorded
 from aggregates.money import Money, MoneyRefused
@@ -258,7 +258,7 @@ def _decide(command: MerchantCommand, payment: Payment, cause: Cause) -> None:
                 cause=cause,
             )
         case RetryStatusQuery():
-            resolution.query_now(payment, command.operation_id, cause)
+            status_queries.query_now(payment, command.operation_id, cause)
         case _:
             assert_never(command)
 

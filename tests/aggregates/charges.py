@@ -3,7 +3,10 @@
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from aggregates import outcomes, resolution
+import pytest
+
+from aggregates import merchant_commands, outcomes, resolution
+from aggregates.decision import Refused
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from tests.support.builders import (
@@ -52,3 +55,16 @@ def twice_charged(capture: str = "automatic") -> tuple[Payment, str, str]:
 
 def given_back(made: Payment) -> list[int]:
     return [o.amount.minor for o in made.operations.values() if o.kind == "refund"]
+
+
+def refusal(
+    made: Payment, operation: str, decision: str, amount_minor: int | None = None, now: datetime = LATER
+) -> Refused:
+    """Which records nothing and shows how the payment stands."""
+    version = made.version
+    with pytest.raises(Refused) as refused:
+        resolve(made, operation, decision, amount_minor, now)
+    assert made.version == version
+    requested = {} if amount_minor is None else {"requested_minor": amount_minor}
+    assert refused.value.amounts == merchant_commands.amounts(made) | requested
+    return refused.value

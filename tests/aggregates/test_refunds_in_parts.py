@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from aggregates import merchant_commands, outcomes, resolution, timers
+from aggregates import merchant_commands, outcomes, status_queries, timers
 from aggregates.decision import Refused
 from aggregates.operation import ESCALATE_AFTER, OperationState
 from aggregates.payment import Payment
@@ -193,11 +193,11 @@ def test_what_cannot_be_queried_is_repeated_by_hand_and_closed_only_once_an_oper
     merchant_commands.refund(made, None, cause(), reason=None)
     say(made, S.UNKNOWN, WEBHOOK_ONLY, psp_id=None)
 
-    resolution.query_now(made, None, cause(LATER))
+    status_queries.query_now(made, None, cause(LATER))
     assert made.pending_events[-1].how == "repeat"
 
     timers.wake(made, WEBHOOK_ONLY, cause(NOW + ESCALATE_AFTER))
-    resolution.query_now(made, None, cause(NOW + ESCALATE_AFTER + timedelta(seconds=9)))
+    status_queries.query_now(made, None, cause(NOW + ESCALATE_AFTER + timedelta(seconds=9)))
     assert made.pending_events[-1].how == "query"
 
 

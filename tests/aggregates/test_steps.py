@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from aggregates import merchant_commands, outcomes, resolution, timers
+from aggregates import merchant_commands, outcomes, status_queries, timers
 from aggregates.decision import Refused
 from aggregates.operation import ESCALATE_AFTER, OperationState
 from aggregates.payment import Payment
@@ -129,7 +129,7 @@ def test_what_only_a_webhook_or_the_customer_can_end_is_not_queried_by_hand(stat
     say(made, state, WEBHOOK_ONLY)
 
     with pytest.raises(Refused, match="webhook_only"):
-        resolution.query_now(made, None, cause(LATER))
+        status_queries.query_now(made, None, cause(LATER))
 
 
 def test_a_second_authorization_at_a_psp_that_cannot_be_queried_freezes():

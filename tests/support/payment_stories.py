@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 from hypothesis import strategies as st
 
-from aggregates import disputes, merchant_commands, outcomes, resolution, timers
+from aggregates import disputes, merchant_commands, outcomes, resolution, status_queries, timers
 from aggregates.decision import Cause, Refused
 from aggregates.operation import Balances, Move, OperationState, Report
 from aggregates.payment import Payment
@@ -131,7 +131,7 @@ def _command(payment: Payment, message: Message, commanded: Cause) -> None:
         case "return":
             merchant_commands.customer_returned(payment, None, commanded)
         case "ask":
-            resolution.query_now(payment, None, commanded)
+            status_queries.query_now(payment, None, commanded)
         case "resolve":
             resolution.resolve(
                 payment,
