@@ -36,7 +36,7 @@ def named(payment: Payment, operation: Operation | None, psp_id: str | None, dec
         return None
     if psp_id not in known:
         code = "executed_twice" if others else "not_in_doubt"
-        ids = f"its ids there: {', '.join(known) or 'none'}"
+        ids = f"its ids there: {', '.join(known)}"
         if psp_id is None:
             text = f"the PSP executed {operation.id} under several ids: name one as psp_id; {ids}"
         else:
