@@ -99,9 +99,8 @@ class Payment(PaymentState, Aggregate):
     ) -> None:
         """Requests the call that `Operation.choose_follow_up` finds due. `only_query`: moves no money.
         `ends_unreached`: see `events.Request`."""
-        how, reason = operation.choose_follow_up(
-            cause.now, frozen=self.frozen, canceled=self.cancel_requested
-        )
+        canceled = self.cancel_requested
+        how, reason = operation.choose_follow_up(cause.now, frozen=self.frozen, canceled=canceled)
         if only_query and how in {"repeat", "continue"}:
             how, reason = "query", "AegisPay only queries the PSP"
         self.request_follow_up(how, operation, cause, reason, ends_unreached=ends_unreached)
