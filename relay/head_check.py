@@ -30,24 +30,21 @@ def is_of_relay(record: Record) -> bool:
 async def check_heads(
     connection: AsyncConnection, heads: Sequence[Record], events_topic: str, cursor: Position
 ) -> None:
-    """Compares `heads`, the last record of a relay in each partition of `events_topic`, with the store.
-    Raises `StoreDiffers`, also where a head is of no relay."""
-    # The cursor stands at generation 0 before its first event, and an empty topic is right then.
+    """Compares `heads`, the last record of a relay in each partition of `events_topic` that has one, with the
+    store. Raises `StoreDiffers`."""
+    # The cursor stands at generation 0 before its first event, and a topic without one is right then.
     if not heads and cursor.generation > 0:
         raise StoreDiffers(
-            f"{events_topic} is empty, though the relay has published up to {cursor}: Kafka lost its log, or this is "
-            "another Kafka. Bring the topic back; or, to publish the whole log again, stop the relay and set "
+            f"{events_topic} holds no event, though the relay has published up to {cursor}: Kafka lost its log, or "
+            "this is another Kafka. Bring the topic back; or, to publish the whole log again, stop the relay and set "
             "relay_cursor to (0, 0, 0)"
         )
     # The newest of each partition is enough. A store that was set back lacks what came last, or has decided
     # anew since, with another command and another time in the event.
     for head in heads:
         place = f"{events_topic}/{head.partition}/{head.offset}"
-        if (found := _ID.fullmatch(head.headers.get("ce_id", b""))) is None:
-            raise StoreDiffers(
-                f"{place} and the records before it were not written by a relay: end what else writes to this topic, "
-                "and take away its right to (only the role of the relay needs it)"
-            )
+        found = _ID.fullmatch(head.headers.get("ce_id", b""))
+        assert found is not None, "every head is a relay's record: `is_of_relay`"
         payment_id, version = found[1].decode(), int(found[2])
         stored = await (await connection.execute(_STORED, (payment_id, version))).fetchone()
         if stored != (head.headers.get("ce_type", b"").decode(), head.value):

@@ -33,7 +33,7 @@ METADATA_MAX_AGE_MS: Final = 5_000
 """A group's leader that meets a broker just come back may know no partitions, and assigns none: the group
 reads nothing until the leader's next look at them, which the library takes after five minutes."""
 _ONE_RECORD_WITHIN_S: Final = 10.0
-_LAST_RECORDS_WITHIN_S: Final = 30.0
+_NEXT_RECORDS_WITHIN_S: Final = 30.0
 _ERRORS: Final = (
     KafkaError,
     cramjam.DecompressionError,
@@ -158,8 +158,9 @@ async def record_at(bootstrap: str, place: TopicPartition, offset: int) -> Any |
     return None
 
 
-_BACK_MAX: Final = 1000
-"""The number of records at a partition's end that may be strangers'."""
+_WINDOW_MAX: Final = 65_536
+"""The number of offsets that `last_records` reads at once of a partition. It bounds what is read too far back,
+and how long a window of aborted records can go on without handing out one."""
 
 
 async def last_records(
@@ -167,27 +168,31 @@ async def last_records(
     places: Sequence[TopicPartition],
     accepts: Callable[[Record], bool] = lambda _: True,
 ) -> list[Record]:
-    """Returns the last committed record of each partition that has one: of those that `accepts` takes, or,
-    where none of at least 1,000 is one, the last of all. Raises `TimeoutError` after 30 s."""
+    """Returns the last committed record that `accepts` takes of each partition that has one, however far back
+    it stands. Raises `TimeoutError` where Kafka hands out nothing for 30 s."""
     found: dict[TopicPartition, Record] = {}
-    last: dict[TopicPartition, Record] = {}
-    back = 1
-    async with asyncio.timeout(_LAST_RECORDS_WITHIN_S), consumer(bootstrap, group_id=None) as own:
+    window = 1
+    loop = asyncio.get_running_loop()
+    async with (
+        asyncio.timeout(_NEXT_RECORDS_WITHIN_S) as patience,
+        consumer(bootstrap, group_id=None) as own,
+    ):
         firsts, ends = await own.beginning_offsets(places), await own.end_offsets(places)
-        left = set(places)
+        left = {place for place in places if ends[place] > firsts[place]}
         while left:
             # Further back each time: the marker of a transaction has an offset and is no record.
-            starts = {place: max(firsts[place], ends[place] - back) for place in left}
+            starts = {place: max(firsts[place], ends[place] - window) for place in left}
             async for records in read_between(own, starts, ends):
+                if records:
+                    patience.reschedule(loop.time() + _NEXT_RECORDS_WITHIN_S)
                 for record in map(record_of, records):
-                    place = TopicPartition(record.topic, record.partition)
-                    last[place] = record
                     if accepts(record):
-                        found[place] = record
+                        found[TopicPartition(record.topic, record.partition)] = record
+            patience.reschedule(loop.time() + _NEXT_RECORDS_WITHIN_S)
             left = {place for place in left if place not in found and starts[place] > firsts[place]}
-            left -= {place for place in left if place in last and back >= _BACK_MAX}
-            back *= 2
-    return [(last | found)[place] for place in places if place in last]
+            ends = starts
+            window = min(2 * window, _WINDOW_MAX)
+    return [found[place] for place in places if place in found]
 
 
 async def committed_between(bootstrap: str, place: TopicPartition, first: int, end: int) -> bool:

@@ -28,6 +28,8 @@ _TRY_TO_LEAD_EVERY_S: Final = 1.0
 _POLL_MIN_S: Final = 0.001
 _POLL_MAX_S: Final = 0.050
 _WATCH_EVERY_S: Final = 1.0
+# How often a relay that reads back behind records of others says so.
+_LOG_EVERY_S: Final = 10.0
 # Well below the silence that the server allows, `relay.leadership.SILENCE_MAX_S`.
 _STAY_EVERY_S: Final = 1.0
 # Nothing above a running transaction's id is published, so an open one delays every payment.
@@ -56,7 +58,8 @@ async def main(process: Process, settings: RelaySettings) -> None:
             cursor = await load_cursor(connection)
             events = settings.topic_prefix + topics.EVENTS
             # Only the leader can compare heads: a standby would see some that the leader is still moving.
-            heads = await _heads(connection, settings)
+            if (heads := await _heads(process, connection, settings)) is None:
+                return
             await check_heads(connection, heads, events, cursor)
         except (generation.LogMoved, StoreDiffers) as error:
             raise Misconfigured(str(error)) from error
@@ -66,16 +69,41 @@ async def main(process: Process, settings: RelaySettings) -> None:
         await _publish(process, Relay(connection, publisher, current, cursor, settings.page))
 
 
-async def _heads(connection: AsyncConnection, settings: RelaySettings) -> list[Record]:
-    """Reads the last event of each partition. Meanwhile the session shows each second that it lives: the
-    server ends one that is silent for 5 s, and Kafka may be slow."""
+async def _heads(
+    process: Process, connection: AsyncConnection, settings: RelaySettings
+) -> list[Record] | None:
+    """Reads the last event of each partition. None: a stop signal came first.
+
+    Records that no relay wrote are passed over, however many: the relay reads on until it finds an event or
+    the partition's first record. Meanwhile the session shows each second that it lives: the server ends one
+    that is silent for 5 s, and Kafka may be slow.
+    """
+    foreign = 0
+
+    def accepts(record: Record) -> bool:
+        nonlocal foreign
+        of_relay = is_of_relay(record)
+        foreign += not of_relay
+        return of_relay
+
+    def warn(what: str) -> None:
+        process.log.warning(what, topic=settings.topic_prefix + topics.EVENTS, records=foreign)
+
     places = partitions_of(settings, topics.EVENTS)
-    reading = asyncio.create_task(last_records(settings.kafka, places, is_of_relay))
+    reading = asyncio.create_task(last_records(settings.kafka, places, accepts))
+    logged_at = time.monotonic()
     try:
         while not (await asyncio.wait({reading}, timeout=_STAY_EVERY_S))[0]:
+            if process.stop.is_set():
+                return None
             await stay(connection)
+            if foreign and time.monotonic() - logged_at > _LOG_EVERY_S:
+                logged_at = time.monotonic()
+                warn("reading back behind records that no relay wrote")
     finally:
         reading.cancel()
+    if foreign:
+        warn("passed over records that no relay wrote: end what writes to this topic, and its right to")
     return reading.result()
 
 

@@ -136,3 +136,12 @@ def in_order_per_payment(ids: Iterable[str]) -> bool:
             return False
         newest[payment_id] = max(seen, int(version))
     return True
+
+
+async def write_as_stranger(environment: Environment, count: int) -> None:
+    """Writes so many records to one partition of the events, as nobody but a relay should."""
+    async with producing(environment.settings(RelaySettings, "relay"), "stranger") as stranger:
+        for ack in [
+            await stranger.send(environment.prefix + topics.EVENTS, b"{}", key=b"x") for _ in range(count)
+        ]:
+            await ack

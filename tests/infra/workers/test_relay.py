@@ -25,6 +25,7 @@ from tests.relay.history import (
     records_of,
     relay_of,
     write,
+    write_as_stranger,
 )
 from tests.support.environment import Environment
 from tests.support.until import until
@@ -177,3 +178,28 @@ async def test_a_store_set_back_in_time_is_not_published_from(environment: Envir
 
     with pytest.raises(Misconfigured, match="set back in time"):
         await main(Process("relay"), environment.settings(RelaySettings, "relay"))
+
+
+async def test_a_relay_starts_behind_any_number_of_records_that_no_relay_wrote(
+    environment: Environment, start: Start
+) -> None:
+    with environment.connect() as connection:
+        write(connection, payments(5))
+    async with relay_of(environment) as relay:
+        await drain(relay)
+    await write_as_stranger(environment, 2_100)
+    with environment.connect() as connection:
+        later = write(connection, payments(5))
+
+    running = await start()
+
+    async def published() -> bool:
+        # It ends a relay that it refuses, and says so in its log.
+        running.has_logged("leading")
+        of_relays = [one for one in await records_of(environment) if one.key != b"x"]
+        return {one.id for one in later} <= set(ids_of(of_relays))
+
+    await until(published, "the later events on Kafka")
+    assert running.has_logged(
+        "passed over records that no relay wrote: end what writes to this topic, and its right to"
+    )
