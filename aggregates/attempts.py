@@ -93,7 +93,7 @@ def wait_unreached(payment: Payment, operation: Operation, report: Report, cause
         operation.unreached + 1, waited_s, cause.jitter, customer_waits=operation.is_charge_attempt
     )
     what = "the PSP was not available" if report.source == "call" else "AegisPay reached nobody"
-    reason = f"{what} ({report.code}): again after {delay_s:.3g} s"
+    reason = f"{what} ({report.code_text}): again after {delay_s:.3g} s"
     payment.wait_unreached(report, cause.now + timedelta(seconds=delay_s), reason, cause)
     # The cancel came while it was on its way: its claim is closed now, and no try follows.
     if payment.cancel_requested and operation.is_charge_attempt:
@@ -156,13 +156,13 @@ def _made(attempts: int) -> str:
 
 def _final_refusal(operation: Operation, report: Report) -> str | None:
     if report.state is OperationState.DECLINED_HARD:
-        return f"the issuer or the PSP declined it for good: {report.code}"
+        return f"the issuer or the PSP declined it for good: {report.code_text}"
     if report.hint in _CUSTOMERS:
-        return f"{_CUSTOMERS[report.hint]}: {report.code}"
+        return f"{_CUSTOMERS[report.hint]}: {report.code_text}"
     if operation.challenged and report.state is OperationState.DECLINED_SOFT:
-        return f"another one would challenge the customer again, who may be gone: {report.code}"
+        return f"another one would challenge the customer again, who may be gone: {report.code_text}"
     if report.hint == "RETRY_WITH_3DS" and operation.three_ds:
-        return f"3-D Secure was requested and did not help: {report.code}"
+        return f"3-D Secure was requested and did not help: {report.code_text}"
     return None
 
 
@@ -175,10 +175,10 @@ def _choose(payment: Payment, operation: Operation, report: Report, route: Route
     elsewhere = psp is not None and psp.account not in tried
     useless_here = report.hint == "CONFIG" or report.code in _FINAL_REFUSALS
     if psp is None or (useless_here and not elsewhere):
-        payment.end_attempts("failed", f"no other PSP account may take it: {report.code}", cause)
+        payment.end_attempts("failed", f"no other PSP account may take it: {report.code_text}", cause)
         return
     number = operation.attempt + operation.was_attempt
-    reason = f"attempt {number}: {operation.id} ended as {report.state} ({report.code})"
+    reason = f"attempt {number}: {operation.id} ended as {report.state} ({report.code_text})"
     # Another account, or 3-D Secure, makes this another request, which starts at once. The same request at
     # the same account would meet what refused it a moment ago, so it waits. A frozen payment waits too: it
     # starts nothing before an operator has decided.
@@ -248,10 +248,14 @@ def _same_again(payment: Payment, operation: Operation, report: Report, route: R
             cause.now + timedelta(seconds=delay_s),
             operation.psp.account,
             cause,
-            reason=f"{operation.id} was not executed ({report.code}): again after {delay_s:.3g} s",
+            reason=f"{operation.id} was not executed ({report.code_text}): again after {delay_s:.3g} s",
         )
         return
-    ended = f"its time is over ({report.code})" if over else f"it ended as {report.state} ({report.code})"
+    ended = (
+        f"its time is over ({report.code_text})"
+        if over
+        else f"it ended as {report.state} ({report.code_text})"
+    )
     reason = f"{_made(operation.attempt)}, and {ended}" if retryable and not final else ended
     payment.end_retries(operation, reason, cause)
     # The operation ends first: what the query finds is compared with sums that no longer hold it.

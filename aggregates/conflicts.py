@@ -127,6 +127,13 @@ def _beside(received: Received) -> str:
     return f"approved, beside {approved.id}"
 
 
+def _no_longer_approved(received: Received) -> str:
+    state = received.report.state
+    if state in {S.NOT_SENT, S.PROVEN_ABSENT}:
+        return "the PSP no longer knows what it had approved"
+    return f"{state} at the PSP, after it was approved"
+
+
 CONFLICTS: Final = (
     Conflict(
         "found_twice",
@@ -158,7 +165,7 @@ CONFLICTS: Final = (
     Conflict(
         "approval_gone",
         _is_approval_gone,
-        lambda received: "the PSP no longer knows what it had approved",
+        _no_longer_approved,
     ),
     Conflict(
         "approval_of_other_money",

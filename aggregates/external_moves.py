@@ -64,7 +64,7 @@ def query_after_refusal(payment: Payment, operation: Operation, report: Report, 
         payment,
         approved,
         cause,
-        f"{operation.id} was refused ({report.code}): how the payment stands at the PSP",
+        f"{operation.id} was refused ({report.code_text}): how the payment stands at the PSP",
     )
 
 
@@ -77,7 +77,7 @@ def take_webhook(payment: Payment, operation: Operation, report: Report, cause: 
     if balances is None or approved is None or not of_it:
         if report.state is S.UNKNOWN:
             query_balances(
-                payment, operation, cause, f"a webhook reports a change after the end: {report.code}"
+                payment, operation, cause, f"a webhook reports a change after the end: {report.code_text}"
             )
     elif not approved.psp.looks_up:
         _Shown(payment, approved, report, balances, cause).record_moves()
@@ -86,11 +86,11 @@ def take_webhook(payment: Payment, operation: Operation, report: Report, cause: 
         and None not in (report.psp_id, approved.psp_id)
         and report.psp_id != approved.psp_id
     ):
-        reason = f"a webhook names another id than the PSP did: {report.code}"
+        reason = f"a webhook names {report.psp_id} ({report.code_text}), and {approved.psp_id} is on record"
         query_balances(payment, approved, cause, reason)
     elif is_newer(payment, balances):
         query_balances(
-            payment, approved, cause, f"a webhook reports that money moved externally: {report.code}"
+            payment, approved, cause, f"a webhook reports that money moved externally: {report.code_text}"
         )
 
 
@@ -119,7 +119,7 @@ def take_webhook_of_move(payment: Payment, move: Operation, report: Report, caus
     stands, failed = move.state is S.APPROVED, report.state in NOT_EXECUTED
     if report.source != "webhook" or older or (report.state in ENDED and failed is not stands):
         return
-    reason = f"a webhook reports {report.state} ({report.code}) of {move.id}, which was made externally"
+    reason = f"a webhook reports {report.state} ({report.code_text}) of {move.id}, which was made externally"
     if move.psp.looks_up:
         query_balances(payment, move, cause, reason, doubted=stands and failed)
     elif failed:
@@ -139,7 +139,7 @@ def take_move_of(payment: Payment, operation: Operation, report: Report, cause: 
         if one.psp_id not in {kept.psp_id for kept in operation.kept}:
             payment.keep_move(operation, one, report.observed_at, cause)
     if not operation.open or not report.balances.moves:
-        reason = f"money moved at the PSP ({report.code}), and {operation.id} is {operation.state}"
+        reason = f"money moved at the PSP ({report.code_text}), and {operation.id} is {operation.state}"
         payment.contradict(report, reason, cause, about=reason)
 
 
@@ -256,7 +256,9 @@ class _Shown:
         """Records each move that a PSP without a status API reports, once per id."""
         known = {o.psp_id for o in self.payment.operations.values() if self._is_known(o)}
         if not self.balances.moves:
-            self.contradict(f"money moved at the PSP, and it does not report how much: {self.report.code}")
+            self.contradict(
+                f"money moved at the PSP, and it does not report how much: {self.report.code_text}"
+            )
         for one in self.balances.moves:
             if one.psp_id not in known:
                 final = one.kind == "capture" and not self.approved.psp.multicapture

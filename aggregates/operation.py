@@ -92,13 +92,7 @@ FIRST_STEP: Final = "1"
 CANCEL_STEP: Final = "x"
 """Ends at the PSP what waits for its customer. It moves no money."""
 
-_LETTERS: Final[dict[Kind, str]] = {
-    "authorize": "a",
-    "sale": "s",
-    "capture": "c",
-    "void": "v",
-    "refund": "r",
-}
+_LETTERS: Final[dict[Kind, str]] = {"authorize": "a", "sale": "s", "capture": "c", "void": "v", "refund": "r"}
 _KINDS: Final = {letter: kind for kind, letter in _LETTERS.items()}
 
 OPERATION_ID: Final = r"[0-9a-f]{32}-[acrsv][0-9]{1,6}"
@@ -198,6 +192,11 @@ class Report(ReportFields):
     balances: Balances | None = None
     again_after_s: int | None = None
     signed_before: bool = False
+
+    @property
+    def code_text(self) -> str:
+        """The code, for a text that an operator reads."""
+        return self.code or "no code"
 
 
 @dataclass(slots=True)

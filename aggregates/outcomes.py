@@ -221,7 +221,7 @@ def _take_lapse(received: Received) -> None:
 
 
 def _as_reported(report: Report) -> str:
-    return f"the PSP reports {report.state} ({report.code})"
+    return f"the PSP reports {report.state} ({report.code_text})"
 
 
 def _doubt_approval(received: Received) -> None:
@@ -230,7 +230,7 @@ def _doubt_approval(received: Received) -> None:
         text = f"{report.state} at the PSP, after it was approved"
         payment.contradict(report, text, received.cause, until="stands")
     elif not operation.confirming:
-        reason = f"a webhook reports {report.state} ({report.code}) of what the PSP approved: the PSP has to confirm it"
+        reason = f"a webhook reports {report.state} ({report.code_text}) of what the PSP approved: the PSP has to confirm it"
         payment.request_follow_up("confirm", operation, received.cause, reason, doubted=True)
 
 
@@ -284,9 +284,7 @@ def _release_hold(received: Received) -> None:
         # The operation stays open: the next attempt would hold the customer's money again beside the first
         # hold.
         received.payment.outcome(replace(report, state=S.UNKNOWN), cause, refused_as=report.state)
-        reason = (
-            f"the last step was not executed ({report.code}): AegisPay releases what the one before holds"
-        )
+        reason = f"the last step was not executed ({report.code_text}): AegisPay releases what the one before holds"
         received.payment.request_follow_up("release", operation, cause, reason)
 
 

@@ -134,7 +134,8 @@ class OperationReported:
 
 @dataclass(frozen=True, slots=True)
 class Contradicted:
-    """A report contradicts the record. `late_approval`: it is of a charge that was taken as absent."""
+    """A report contradicts the record. `late_approval`: it is of a charge that was taken as absent. `until`:
+    aggregates.contradiction.Until; named: `psp_id` is a second execution."""
 
     timestamp: AwareDatetime
     operation_id: Text
@@ -144,6 +145,7 @@ class Contradicted:
     reported: Text
     reason: Text
     late_approval: bool
+    until: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

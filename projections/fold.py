@@ -197,16 +197,18 @@ def _contradicted(payment: PaymentRow, body: events.Contradicted) -> None:
             "amount_minor": amount_minor if amount_minor is not None else payment.amount_minor,
             "currency": currency if currency is not None else payment.currency,
             "late_psp_id": body.psp_id if body.late_approval else None,
+            "second_psp_ids": [body.psp_id] if body.until == "named" and body.psp_id is not None else [],
             "dispute_id": None,
         },
     )
 
 
 def _freeze(payment: PaymentRow, new: Contradiction) -> None:
-    """Replaces the operation's contradiction, and keeps its `since` and its late charge."""
+    """Replaces the operation's contradiction, and keeps its `since`, its late charge and its second ids."""
     if (old := _thaw(payment, new["operation_id"])) is not None:
         new["since"] = old["since"]
         new["late_psp_id"] = new["late_psp_id"] or old["late_psp_id"]
+        new["second_psp_ids"] = list(dict.fromkeys(old["second_psp_ids"] + new["second_psp_ids"]))
     payment.contradictions.append(new)
 
 
@@ -234,7 +236,8 @@ def _duplicate_confirmed(payment: PaymentRow, body: events.DuplicateChargeConfir
 def _resolved(payment: PaymentRow, body: events.Resolved) -> None:
     earlier = _thaw(payment, body.operation_id)
     if earlier is not None and body.open_reason is not None:
-        payment.contradictions.append(earlier | {"reason": body.open_reason})
+        undecided = [one for one in earlier["second_psp_ids"] if one != body.other_psp_id]
+        payment.contradictions.append(earlier | {"reason": body.open_reason, "second_psp_ids": undecided})
     operation = _touch(payment, body.operation_id, body)
     if operation is None or body.other_psp_id is not None:
         return

@@ -48,7 +48,9 @@ class NewOperation:
 
 class Contradiction(TypedDict):
     """A report or a dispute that cannot be true beside the record. `operation_id` may name none of the
-    payment's operations; `dispute_id` is None for a report. Times are ISO text, amounts in minor units."""
+    payment's operations; `dispute_id` is None for a report. `second_psp_ids`: of an operation that the PSP
+    executed more than once, without those that an operator decided about. Times are ISO text, amounts in
+    minor units."""
 
     operation_id: str
     since: str
@@ -57,6 +59,7 @@ class Contradiction(TypedDict):
     amount_minor: int
     currency: str
     late_psp_id: str | None
+    second_psp_ids: list[str]
     dispute_id: str | None
 
 
@@ -193,6 +196,7 @@ def _contradictions(payment: PaymentRow, disputed: str | None) -> list[Contradic
         "amount_minor": dispute["amount_minor"],
         "currency": dispute["currency"],
         "late_psp_id": None,
+        "second_psp_ids": [],
         "dispute_id": dispute["dispute_id"],
     }
     return [*others, new]

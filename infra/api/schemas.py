@@ -98,6 +98,10 @@ class Contradiction(_Shape):
     currency: str
     currency_exponent: Exponent
     late_psp_id: str | None = Field(description="The PSP's id of a charge that was reported late")
+    second_psp_ids: list[str] = Field(
+        description="The PSP's further ids of an operation that it executed more than once, without those that an "
+        "operator has decided about"
+    )
     dispute_id: str | None = Field(
         description="The dispute, if it is one: it lasts as long as the disputes exceed the record"
     )

@@ -92,7 +92,8 @@ def tell_state(record: dict[str, Any]) -> None:
             say(f"  {name}: {record[name]}")
     if record["parked"] is not None:
         say(f"  parked since {record['parked']['since']}: {record['parked']['reason']}")
-    if record["timer"] is not None and record["timer"]["wake_at"] is not None:
+        say("  its timer is suspended: nothing is due before `aegispay parked retry`")
+    elif record["timer"] is not None and record["timer"]["wake_at"] is not None:
         say(f"  due again at {record['timer']['wake_at']}")
     for operation in record.get("operations", []):
         say(

@@ -159,8 +159,8 @@ async def record_at(bootstrap: str, place: TopicPartition, offset: int) -> Any |
 
 
 _WINDOW_MAX: Final = 65_536
-"""The number of offsets that `last_records` reads at once of a partition. It bounds what is read too far back,
-and how long a window of aborted records can go on without handing out one."""
+"""The number of offsets that `last_records` reads at once of a partition. It bounds what is read too far
+back, and how long a window of aborted records can go on without handing out one."""
 
 
 async def last_records(

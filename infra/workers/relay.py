@@ -86,10 +86,11 @@ async def _heads(
         foreign += not of_relay
         return of_relay
 
-    def warn(what: str) -> None:
-        process.log.warning(what, topic=settings.topic_prefix + topics.EVENTS, records=foreign)
-
     places = partitions_of(settings, topics.EVENTS)
+
+    def warn(what: str) -> None:
+        process.log.warning(what, topic=places[0].topic, records=foreign)
+
     reading = asyncio.create_task(last_records(settings.kafka, places, accepts))
     logged_at = time.monotonic()
     try:

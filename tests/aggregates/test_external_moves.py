@@ -262,6 +262,8 @@ def test_a_webhook_that_names_another_charge_of_the_same_amount_is_queried():
     say(made, S.UNKNOWN, source="webhook", psp_id="pi_second", balances=Balances(1099, None, 0))
 
     assert questions(made) == ["confirm"]
+    query = made.pending_events[-1]
+    assert query.reason == "a webhook names pi_second (no code), and pi_1 is on record"
 
 
 @pytest.mark.parametrize("kind", ["sale", "refund"])

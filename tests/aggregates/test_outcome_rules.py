@@ -254,3 +254,21 @@ def test_a_conflict_is_named_before_the_later_ones_that_hold_too(name: str):
     assert conflict.name == name
     assert [one.name for one in CONFLICTS if one.applies(example)] == [name, *later]
     assert conflict.reason(example)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (S.DECLINED_SOFT, "DECLINED_SOFT at the PSP, after it was approved"),
+        (S.DECLINED_HARD, "DECLINED_HARD at the PSP, after it was approved"),
+        (S.EXPIRED, "EXPIRED at the PSP, after it was approved"),
+        (S.PROVEN_ABSENT, "the PSP no longer knows what it had approved"),
+    ],
+)
+def test_only_an_approval_that_the_psp_does_not_find_is_called_unknown_to_it(state, reason):
+    example = received(captured(), state, source="query", observed_at=LATER)
+
+    conflict = find_conflict(example)
+
+    assert conflict is not None
+    assert (conflict.name, conflict.reason(example)) == ("approval_gone", reason)

@@ -204,6 +204,22 @@ def test_a_word_on_one_id_of_what_was_executed_twice_leaves_the_payment_frozen_b
     assert (row.frozen, row.contradictions, row.captured_minor) == (False, [], 1099)
 
 
+def test_a_contradiction_names_each_second_id_until_an_operator_has_decided_about_it():
+    payment = builders.captured()
+    for psp_id in ("pi_2", "pi_3"):
+        report_on(payment, OperationState.APPROVED, psp_id=psp_id)
+    decision = {"evidence": "page", "who": "ada", "cause": builders.cause(LATER, uuid4(), fingerprint="f")}
+    row = folded(payment)
+    assert [one["second_psp_ids"] for one in row.contradictions] == [["pi_2", "pi_3"]]
+
+    resolution.resolve(
+        payment, builders.operation_of(payment), "not_charged", None, psp_id="pi_2", **decision
+    )
+    take_in(row, payment)
+
+    assert [(one["second_psp_ids"], one["late_psp_id"]) for one in row.contradictions] == [(["pi_3"], None)]
+
+
 def test_a_report_on_an_operation_that_the_payment_lacks_freezes_it_with_the_reported_money():
     payment = builders.captured()
     report = builders.report(f"{payment.id.hex}-s9", amount_minor=5)

@@ -1,0 +1,27 @@
+"""A payment's state at the terminal is what will happen to it, not what would."""
+
+import pytest
+
+from infra.cli.show import tell_state
+
+_WAKES = {"wake_at": "2026-11-30 12:00:00+00:00", "suspended": False}
+_PARKED = {"since": "2026-11-30 11:00:00+00:00", "reason": "ValueError"}
+
+
+def _record(**more: object) -> dict[str, object]:
+    return {"payment_id": "p", "status": "PROCESSING", "parked": None, "timer": _WAKES, "claims": []} | more
+
+
+def test_a_payment_with_a_timer_says_when_it_is_due(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_state(_record())
+
+    assert "due again at 2026-11-30 12:00" in capsys.readouterr().out
+
+
+def test_a_parked_payment_is_due_at_no_time(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_state(_record(parked=_PARKED, timer=_WAKES | {"suspended": True}))
+
+    printed = capsys.readouterr().out
+    assert "parked since 2026-11-30 11:00" in printed
+    assert "its timer is suspended" in printed
+    assert "due again" not in printed
