@@ -102,6 +102,7 @@ def _page_query(whose: str) -> str:
 
 _TOTALS: Final = _totals_query(_OF_MERCHANT)
 _TOTALS_OF_ALL: Final = _totals_query(_ALL)
+_TOTALS_OF_MANUAL: Final = _totals_query(_MANUAL)
 _PAGE: Final = _page_query(_OF_MERCHANT)
 _PAGE_OF_ALL: Final = _page_query(_ALL)
 
@@ -111,9 +112,12 @@ async def totals(conn: psycopg.AsyncConnection, merchant_id: str, now: datetime)
     return await _totals(conn, _TOTALS, _at(now) | {"merchant_id": merchant_id})
 
 
-async def totals_of_all(conn: psycopg.AsyncConnection, now: datetime) -> list[AtRisk]:
-    """Returns the amounts at risk of all merchants together, for operators."""
-    return await _totals(conn, _TOTALS_OF_ALL, _at(now))
+async def totals_of_all(
+    conn: psycopg.AsyncConnection, now: datetime, *, manual: bool = False
+) -> list[AtRisk]:
+    """Returns the amounts at risk of all merchants together, for operators. `manual`: only of what an
+    operator has to look at."""
+    return await _totals(conn, _TOTALS_OF_MANUAL if manual else _TOTALS_OF_ALL, _at(now))
 
 
 async def page(

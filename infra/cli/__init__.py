@@ -6,7 +6,7 @@ import sys
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import TyperException
 from typer.rich_utils import rich_format_error
 
@@ -32,6 +32,7 @@ from infra.cli import (
     webhooks,
 )
 from infra.cli.output import failure, say, write_json
+from infra.errors import Mistyped
 
 _EXIT_INTERRUPTED: Final = 130
 
@@ -48,6 +49,19 @@ class _Commands(TyperGroup):
                     map(wording.sentence, errors(include_url=False, include_input=False))
                 )
             raise
+
+
+class _Command(TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuses an option that is given twice: of two amounts or decisions the last would win silently.
+        Raises `Mistyped`."""
+        if not ctx.resilient_parsing:
+            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            once = [one for one in given if isinstance(one, TyperOption) and not one.multiple]
+            twice = next((one.opts[0] for one in once if once.count(one) > 1), None)
+            if twice is not None:
+                raise Mistyped(f"{twice} is given twice", "Write it once", twice)
+        return super().parse_args(ctx, args)
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -77,6 +91,9 @@ app.add_typer(parked.parked, name="parked")
 app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.add_typer(relay.relay, name="relay")
+for group in (app, *(one.typer_instance for one in app.registered_groups)):
+    for registered in group.registered_commands if group is not None else ():
+        registered.cls = _Command
 
 
 def _version(*, wanted: bool) -> None:

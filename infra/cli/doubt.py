@@ -76,7 +76,8 @@ def list_(
         age = _age((now - one.since).total_seconds())
         amount, queried = money(one.amount_minor, one.currency), counted(one.queries, "time")
         say(f"{what}  {amount}  {age}  queried {queried}  {reason}{mark}")
-    say(f"{len(doubts)} shown" if doubts else "Nothing is in doubt.")
+    nothing = "Nothing in doubt needs an operator." if manual else "Nothing is in doubt."
+    say(f"{len(doubts)} shown" if doubts else nothing)
     for dispute in found.disputes:
         until = f", respond until {dispute.respond_by:%Y-%m-%d %H:%M} UTC" if dispute.respond_by else ""
         mark = "  MANUAL" if dispute.state == "unclear" else ""
@@ -130,14 +131,17 @@ def show(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> No
 def resolve(
     payment: PaymentName,
     *,
-    charged: Annotated[
-        bool | None,
-        typer.Option("--charged/--not-charged", help="Whether the PSP has executed it.", show_default=False),
-    ] = None,
+    charged: Annotated[bool, typer.Option("--charged", help="The PSP has executed it.")] = False,
+    not_charged: Annotated[
+        bool, typer.Option("--not-charged", help="The PSP has not executed it.")
+    ] = False,
     evidence: Evidence,
     who: Who,
     amount: Annotated[
-        str | None, typer.Option(help="The amount that the PSP executed, if it differs from the request.")
+        str | None,
+        typer.Option(
+            help="With --charged: the amount that the PSP executed, if it differs from the request."
+        ),
     ] = None,
     operation: OperationName = None,
     psp_id: Annotated[
@@ -154,8 +158,11 @@ def resolve(
     """Record an operator's decision about an operation in doubt. Exit code 1: it was refused."""
     from infra.cli.show import found
 
-    if charged is None:
-        raise Mistyped("Nothing was decided", "Say --charged or --not-charged")
+    if charged == not_charged:
+        what = "--charged and --not-charged exclude each other" if charged else "Nothing was decided"
+        raise Mistyped(what, "Say --charged or --not-charged")
+    if not_charged and amount is not None:
+        raise Mistyped("--amount is what the PSP executed", "Say --charged, or leave out --amount", "--amount")
     record = found(payment, data)
     name = _chosen(record, operation)
     decision: Literal["charged", "not_charged"] = "charged" if charged else "not_charged"
@@ -258,7 +265,8 @@ class _Found:
 
 
 async def _in_doubt(now: datetime, limit: int, data: Path | None, *, manual: bool) -> _Found:
-    """Reads the list. `manual`: of the disputes only those whose end the PSP does not report."""
+    """Reads the list and its totals. `manual`: only what an operator has to look at, and of the disputes
+    those whose end the PSP does not report."""
     from infra.cli.target import settings_of
     from infra.postgres import unmatched_webhooks
     from infra.postgres.connections import connect_async
@@ -274,7 +282,7 @@ async def _in_doubt(now: datetime, limit: int, data: Path | None, *, manual: boo
             doubts += [one for one in page if one.manual or not manual]
         open_ones = await disputes.open_disputes(connection, limit)
         return _Found(
-            totals=await in_doubt.totals_of_all(connection, now),
+            totals=await in_doubt.totals_of_all(connection, now, manual=manual),
             in_doubt=doubts[:limit],
             disputes=[one for one in open_ones if one.state == "unclear" or not manual],
             webhooks=await unmatched_webhooks.oldest(connection, limit),

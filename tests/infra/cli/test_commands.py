@@ -22,6 +22,7 @@ from tests.support.processes import Running, shared
 from tests.support.until import until
 
 ROOT = Path(__file__).parent.parent.parent.parent
+_WORDS = ("--evidence", "the PSP's page", "--who", "Kim", "--yes")
 _SCRIPT = Path(sys.executable).parent / "aegispay"
 
 
@@ -41,6 +42,10 @@ _SCRIPT = Path(sys.executable).parent / "aegispay"
         (["parked", "retry"], "--all"),
         (["pay", "void", "nonsense"], "no payment's id"),
         (["doubt", "resolve", "nonsense", "--evidence", "x", "--who", "y"], "--charged or --not-charged"),
+        (["doubt", "resolve", "p", "--charged", "--not-charged", *_WORDS], "exclude each other"),
+        (["doubt", "resolve", "p", "--not-charged", "--amount", "5", *_WORDS], "leave out --amount"),
+        (["doubt", "dispute", "p", "d", "--is", "won", "--is", "lost", *_WORDS], "--is is given twice"),
+        (["pay", "create", "1", "EUR", "--key", "a", "--key", "b"], "--key is given twice"),
         (["api-key", "shop", "--scope", "everything"], "There are payments:read"),
         (["pay", "create", "1", "EUR", "--method", "adyn:8416"], "adyen:…"),
         (["chaos"], "--plan FILE or --random SEED"),
@@ -305,7 +310,9 @@ async def test_an_operator_lists_asks_about_and_decides_a_payment_in_doubt(stack
         words = (await doubt("list")).stdout
         assert "stripe/sim-eu: 12.34 EUR in 1 payment for less than 5 min" in words
         assert f"{paid.payment_id.hex}-s1 sale  12.34 EUR" in words
-        assert "Nothing is in doubt." in (await doubt("list", "--manual")).stdout
+        manual = (await doubt("list", "--manual")).stdout
+        assert "Nothing in doubt needs an operator." in manual
+        assert "12.34 EUR" not in manual
 
         decision = ("resolve", payment, "--not-charged", "--evidence", "no charge at theirs", "--who", "Kim")
 
