@@ -50,14 +50,19 @@ class NoReply(ClientError):
 
 
 class NotSettled(ClientError):
-    """The command was accepted and goes on by itself, but had not ended in time. `status`: the payment's last
-    known one."""
+    """The command was accepted, but had not ended in time. It goes on by itself, or once the customer has acted
+    where `status`, the payment's last known one, is REQUIRES_ACTION."""
 
     def __init__(self, reply: Reply, timeout_s: float) -> None:
-        super().__init__(
-            f"payment {reply.payment_id} is {reply.status} after {timeout_s:g} s. It goes on by itself: wait again, "
-            "read the query API, or send it again with the same key, which only returns its status"
-        )
+        if reply.status == "REQUIRES_ACTION":
+            where = f"at {reply.action_url}" if reply.action_url else "at the PSP"
+            remedy = f"It waits for the customer to act {where}: wait again after that, or cancel the payment"
+        else:
+            remedy = (
+                "It goes on by itself: wait again, read the query API, or send it again with the same key, "
+                "which only returns its status"
+            )
+        super().__init__(f"payment {reply.payment_id} is {reply.status} after {timeout_s:g} s. {remedy}")
         self.status = reply.status
 
 

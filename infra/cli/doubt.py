@@ -238,16 +238,35 @@ def query(
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Query the PSP now, and wait for the result. Exit code 1: refused, or still in doubt."""
+    """Query the PSP now, wait for the result and show it. Exit code 1: refused, or still in doubt."""
     from infra.cli.show import found
 
     async def command(client: "Client", key: str) -> "Reply":
+        from commands.client import NotSettled
+
         reply = await client.retry_status_query(
             payment_of(payment), idempotency_key=key, operation_id=operation
         )
-        return await client.wait(reply, wait)
+        try:
+            return await client.wait(reply, wait)
+        except NotSettled as late:
+            responses = _responses(found(payment, data), after=reply.version or 0)
+            raise NotDone(
+                f"payment {reply.payment_id} is {late.status} after {wait:g} s; {responses}",
+                "AegisPay goes on querying the PSP by itself: `aegispay doubt show` has all its responses",
+            ) from None
 
     send(_merchant(found(payment, data)), data, None, command, as_json=json)
+
+
+def _responses(record: dict[str, Any], *, after: int) -> str:
+    """Returns in words what the PSP responded to queries since the payment's version `after`."""
+    lines = [
+        _line_of(event)
+        for event in record["events"]
+        if event["version"] > after and event["data"].get("source") == "query"
+    ]
+    return f"the PSP responded: {'; '.join(lines)}" if lines else "the PSP has not responded yet"
 
 
 def require_yes(*, yes: bool, as_json: bool) -> None:

@@ -320,7 +320,8 @@ async def test_an_operator_lists_asks_about_and_decides_a_payment_in_doubt(stack
             """Not within 5 s of the question before."""
             done = await doubt("query", payment, "--wait", "1")
             assert done.returncode == 1
-            return "after 1 s" in done.stderr
+            assert "same key" not in done.stderr
+            return "after 1 s" in done.stderr and "; the PSP" in done.stderr
 
         await until(queried, "the PSP was queried")
         story = (await doubt("show", payment)).stdout
