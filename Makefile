@@ -28,7 +28,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	if [ ! -e "$$wheels/complete" ]; then
 		{ mkdir -p "$$wheels" && [ -w "$$wheels" ]; } 2>/dev/null || {
 			echo "The cache $$wheels cannot be written to. Choose another folder: AEGISPAY_CACHE=… make $(MAKECMDGOALS)" >&2; exit 1; }
-		echo "Fetching the packages of requirements.lock (once; about 250 MB) ..."
+		echo "Fetching the packages of requirements.lock (once; about 160 MB) ..."
 		$(BIN)/pip --disable-pip-version-check wheel --quiet --require-hashes --no-deps -r requirements.lock -w "$$wheels" || {
 			echo "The packages could not be fetched. The first run needs a network and pip's access to a package index; what was fetched so far is kept." >&2; exit 1; }
 		touch "$$wheels/complete"

@@ -45,7 +45,9 @@ def topics(*, json: AsJson = False) -> None:
 
 
 def api_key(
-    merchant: Annotated[str, typer.Argument(help="The merchant's id, as its commands name it.")],
+    merchant: Annotated[
+        str, typer.Argument(metavar="MERCHANT", help="The merchant's id, as its commands name it.")
+    ],
     *,
     scopes: Annotated[
         list[str] | None,

@@ -47,7 +47,8 @@ def close_webhook(
     closing = asyncio.run(_close(request, data))
     if closing is None:
         raise NotDone(
-            f"No webhook {id_} takes an operator", "`aegispay webhooks list` shows those that are unmatched"
+            f"There is no webhook {id_} that needs an operator",
+            "`aegispay webhooks list` shows those that are unmatched",
         )
     if json:
         write_json(asdict(closing))

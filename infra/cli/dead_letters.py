@@ -39,7 +39,9 @@ def dead_letters_list(
 
 @dead_letters.command("send")
 def dead_letters_send(
-    place: Annotated[str, typer.Argument(help="As `list` shows it: topic/partition/offset.")],
+    place: Annotated[
+        str, typer.Argument(metavar="PLACE", help="As `list` shows it: topic/partition/offset.")
+    ],
     last: Annotated[int, typer.Option(min=1, help="Search this many of the newest.")] = 10_000,
     data: Data = None,
     *,

@@ -132,9 +132,7 @@ def resolve(
     payment: PaymentName,
     *,
     charged: Annotated[bool, typer.Option("--charged", help="The PSP has executed it.")] = False,
-    not_charged: Annotated[
-        bool, typer.Option("--not-charged", help="The PSP has not executed it.")
-    ] = False,
+    not_charged: Annotated[bool, typer.Option("--not-charged", help="The PSP has not executed it.")] = False,
     evidence: Evidence,
     who: Who,
     amount: Annotated[
@@ -162,7 +160,9 @@ def resolve(
         what = "--charged and --not-charged exclude each other" if charged else "Nothing was decided"
         raise Mistyped(what, "Say --charged or --not-charged")
     if not_charged and amount is not None:
-        raise Mistyped("--amount is what the PSP executed", "Say --charged, or leave out --amount", "--amount")
+        raise Mistyped(
+            "--amount is what the PSP executed", "Say --charged, or leave out --amount", "--amount"
+        )
     record = found(payment, data)
     name = _chosen(record, operation)
     decision: Literal["charged", "not_charged"] = "charged" if charged else "not_charged"

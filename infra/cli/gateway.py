@@ -14,7 +14,8 @@ gateway = typer.Typer(no_args_is_help=True, help="Write the files of a new PSP")
 @gateway.command()
 def new(
     name: Annotated[
-        str, typer.Argument(help="The name in settings and topics: lower-case letters and digits")
+        str,
+        typer.Argument(metavar="NAME", help="The name in settings and topics: lower-case letters and digits"),
     ],
     *,
     title: Annotated[

@@ -1,10 +1,11 @@
 """The options that several commands share, and how their values are read."""
 
 import os
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import typer
@@ -38,11 +39,16 @@ Merchant = Annotated[
 Key = Annotated[str | None, typer.Option(help="Idempotency key; default: a new one.")]
 Amount = Annotated[
     str | None,
-    typer.Argument(help="In decimals, such as 10.99; default: all that is left.", show_default=False),
+    typer.Argument(
+        metavar="AMOUNT", help="In decimals, such as 10.99; default: all that is left.", show_default=False
+    ),
 ]
 Evidence = Annotated[str, typer.Option(help="What the decision rests on: the PSP's record, a ticket.")]
 Who = Annotated[str, typer.Option(help="Your name, which is recorded with the decision.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Record it without asking for confirmation.")]
+
+_DECIMALS: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+_EXAMPLES: Final = {0: "500", 2: "10.99", 3: "10.990"}
 
 
 def payment_of(text: str) -> UUID:
@@ -53,7 +59,8 @@ def payment_of(text: str) -> UUID:
         return payment_id_of(text) if len(text) != 36 else UUID(text)
     except ValueError:
         raise Mistyped(
-            f"{text} is no payment's id", "It looks like e1b49c14-8d3e-537c-90a9-489eec1ba441"
+            f"{text} is no payment's id",
+            "One has 36 characters: 8, 4, 4, 4 and 12 hex digits, with - between. `aegispay list` shows those there are",
         ) from None
 
 
@@ -61,17 +68,16 @@ def minor(text: str, currency: str) -> int:
     """Returns a decimal amount in minor units. Raises `Mistyped`."""
     from aggregates.money import CURRENCIES, exponent
 
+    if currency not in CURRENCIES and text.upper() in CURRENCIES:
+        raise Mistyped("The amount comes before the currency", f"Write {currency} {text.upper()}", "amount")
     if currency not in CURRENCIES:
         near = get_close_matches(currency, CURRENCIES, 1) or ["EUR"]
         hint = f"Did you mean {near[0]}? An ISO 4217 code is three letters; docs/gateways.md lists those of each PSP"
         raise Mistyped(f"AegisPay does not take {currency}", hint, "currency")
-    try:
-        amount = Decimal(text).scaleb(exponent(currency))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount != amount.to_integral_value():
-        digits = exponent(currency)
-        cure = f"{currency} has {digits or 'no'} decimals; write e.g. {Decimal('10.99'):.{digits}f}"
+    digits = exponent(currency)
+    amount = Decimal(text).scaleb(digits) if _DECIMALS.fullmatch(text) else None
+    if amount is None or amount != amount.to_integral_value():
+        cure = f"{currency} has {digits or 'no'} decimals; write e.g. {_EXAMPLES[digits]}"
         raise Mistyped(f"{text} is no amount in {currency}", cure, "amount")
     if amount <= 0:
         what, where, remedy = NOT_ABOVE_0

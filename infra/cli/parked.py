@@ -37,7 +37,9 @@ def parked_list(data: Data = None, *, json: AsJson = False) -> None:
 
 @parked.command("retry")
 def parked_retry(
-    payments: Annotated[list[UUID] | None, typer.Argument(help="The payments' ids.")] = None,
+    payments: Annotated[
+        list[UUID] | None, typer.Argument(metavar="PAYMENT", help="The payments' ids.")
+    ] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the replies.")] = 15.0,
     data: Data = None,
     *,

@@ -34,8 +34,8 @@ pay = typer.Typer(
 
 @pay.command()
 def create(
-    amount: Annotated[str, typer.Argument(help="In decimals: 10.99; 500 for JPY.")],
-    currency: Annotated[str, typer.Argument(help="ISO 4217, e.g. EUR.")],
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="In decimals: 10.99; 500 for JPY.")],
+    currency: Annotated[str, typer.Argument(metavar="CURRENCY", help="ISO 4217, e.g. EUR.")],
     *,
     manual: Annotated[bool, typer.Option("--manual", help="Authorize only; capture it later.")] = False,
     method: Annotated[

@@ -79,7 +79,7 @@ def logs(
         list[str] | None,
         typer.Argument(
             metavar="PROCESS",
-            help="As `aegispay status` names them; default: all.",
+            help="As `aegispay status` names them, or download, which fetches Kafka; default: all.",
             autocompletion=_with_logs,
         ),
     ] = None,
@@ -103,7 +103,9 @@ def logs(
     if unknown := sorted(set(processes or ()) - files.keys()):
         near = get_close_matches(unknown[0], files, 1)
         hint = f"Did you mean {near[0]}? " if near else ""
-        raise Mistyped(f"There is no process {', '.join(unknown)}", f"{hint}There are {', '.join(files)}")
+        raise Mistyped(
+            f"There is no process {', '.join(unknown)}", f"{hint}There are logs of {', '.join(files)}"
+        )
     chosen = {name: file for name, file in files.items() if name in (processes or files)}
     if json:
         write_json({name: _last_lines(file, last) for name, file in chosen.items()})

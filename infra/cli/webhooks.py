@@ -1,7 +1,10 @@
 """`aegispay webhooks`: webhooks that have not found their payment or could not be used."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
+import orjson
 import typer
 
 from commands.sql import statements
@@ -66,11 +69,9 @@ def webhooks_show(id_: Id, data: Data = None, *, json: AsJson = False) -> None:
     if json:
         write_json(row)
         return
-    for name in ("headers", "notice"):
-        row[name] = ", ".join(f"{key}: {value}" for key, value in row[name].items() if value is not None)
-    for name, value in row.items():
+    for name, text in _lines_of("", row):
         # Control characters of a PSP must not reach the terminal.
-        say(f"{name}: {''.join(c if c.isprintable() or c == chr(10) else ' ' for c in str(value))}")
+        say(f"{name}: {''.join(c if c.isprintable() or c == chr(10) else ' ' for c in text)}")
 
 
 @webhooks.command("retry")
@@ -84,9 +85,23 @@ def webhooks_retry(id_: Id, data: Data = None, *, json: AsJson = False) -> None:
         again = connection.execute(_SQL["retry"], (id_,)).fetchone()
     if again is None:
         raise NotDone(
-            f"No webhook {id_} waits or takes an operator", "`aegispay webhooks list` shows those that do"
+            f"There is no webhook {id_} that waits for its payment or needs an operator",
+            "`aegispay webhooks list` shows those that do",
         )
     if json:
         write_json({"id": id_, "state": "waiting"})
     else:
         say(f"{id_} is looked at again; `aegispay webhooks list` shows whether it has found its payment.")
+
+
+def _lines_of(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yields each value inside with its dotted name; none that is absent."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _lines_of(f"{name}.{key}" if name else key, inner)
+    elif isinstance(value, datetime):
+        yield name, value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    elif isinstance(value, str):
+        yield name, value
+    elif value is not None:
+        yield name, orjson.dumps(value, default=str).decode()

@@ -116,9 +116,13 @@ class Stack:
             Program("download", (sys.executable, "-m", "infra.tools.local.jars"), log, at_once, env)
         )
         ended = asyncio.create_task(child.ended())
+        told_mb = 0
         try:
             while not (await asyncio.wait((ended,), timeout=_TELL_EVERY_S))[0]:
-                self._say(f"Downloading Kafka: {jars.downloaded_bytes() / 1e6:.0f} MB")
+                fetched_mb = round(jars.downloaded_bytes() / 1e6)
+                if fetched_mb > told_mb:
+                    self._say(f"Downloading Kafka: {fetched_mb} MB")
+                    told_mb = fetched_mb
         finally:
             ended.cancel()
             await child.stop()

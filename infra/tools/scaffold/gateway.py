@@ -18,6 +18,7 @@ from infra.errors import LocalProblem, Mistyped
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 # Lines with longer ones would be too long.
 _NAME: Final = re.compile(r"[a-z][a-z0-9]{1,23}")
+_OF_PYTEST: Final = "conftest"  # which would run the case book for every test
 _TITLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9 .&-]{0,29}")
 _IMPORTS: Final = re.compile(r"(?:^from \S+ import [^(\n]+\n)+", re.MULTILINE)
 ADAPTERS: Final = Path("gateways/registry.py")
@@ -65,10 +66,11 @@ def _files(name: str) -> Mapping[Path, str | None]:
 
 
 def _check(root: Path, name: str, title: str) -> None:
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name == _OF_PYTEST:
         raise Mistyped(
             f"{name!r} is no name for a gateway",
-            "2 to 24 lower-case letters and digits, a letter first, and no word of Python's: it names a package and a topic",
+            "2 to 24 lower-case letters and digits, a letter first, and no word of Python's or pytest's: "
+            "it names packages and a topic",
         )
     if not _TITLE.fullmatch(title):
         raise Mistyped(
@@ -83,6 +85,8 @@ def _check(root: Path, name: str, title: str) -> None:
         root / "gateways" / f"{name}.py",
         root / "gateways" / "simulator" / name,
         root / "gateways" / "simulator" / f"{name}.py",
+        root / "tests" / "gateways" / name,
+        root / "tests" / "gateways" / "simulator" / name,
         *(root / path for path in _files(name)),
     ]
     if there := [path for path in taken if path.exists()]:

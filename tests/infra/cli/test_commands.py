@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from infra.cli import app
 from tests.infra.cli.terminal import Done, run
 from tests.support import simulator
 from tests.support.environment import Environment
@@ -33,6 +35,9 @@ _SCRIPT = Path(sys.executable).parent / "aegispay"
         (["pay", "create", "ten", "EUR"], "no amount"),
         (["pay", "create", "1", "XXX"], "does not take XXX"),
         (["pay", "create", "1", "EURO"], "Did you mean EUR?"),
+        (["pay", "create", "EUR", "10.99"], "Write 10.99 EUR"),
+        (["pay", "create", "1e3", "EUR"], "1e3 is no amount in EUR"),
+        (["pay", "status", "e1b49c14-8d3e-537c-90a9-489eec1ba44"], "12 hex digits"),
         (["pay", "create", "-5", "EUR"], "The amount has to be above 0"),
         (["pay", "create", "0", "JPY"], "The amount has to be above 0"),
         (["pay", "create", "1", "EUR", "--method", "stirpe:pm_1"], "did you mean stripe:"),
@@ -71,6 +76,18 @@ def test_a_port_that_is_no_number_is_one_sentence(command, tmp_path):
 
     assert done.returncode == 78
     assert done.stderr == "aegispay: AEGISPAY_API_PORT: must be a whole number: digits only\n"
+
+
+def test_every_argument_is_named_in_capitals():
+    def arguments(group: Any) -> Iterator[Any]:
+        for command in getattr(group, "commands", {}).values():
+            yield from arguments(command)
+            yield from (one for one in command.params if one.param_type_name == "argument")
+
+    names = [one.metavar for one in arguments(get_command(app))]
+
+    assert names
+    assert [name for name in names if name is None or not name.isupper()] == []
 
 
 def test_the_version_is_that_of_the_package():
@@ -118,7 +135,7 @@ def test_logs_of_a_stack_that_has_ended_are_shown_by_name_and_by_their_ends(tmp_
     named = run("logs", "relay", "-n", "1", "--json", AEGISPAY_DATA=str(tmp_path))
     assert json.loads(named.stdout) == {"relay": ["three"]}
     unknown = run("logs", "rely", AEGISPAY_DATA=str(tmp_path))
-    assert (unknown.returncode, "mean relay? There are command, relay" in unknown.stderr) == (2, True)
+    assert (unknown.returncode, "mean relay? There are logs of command, relay" in unknown.stderr) == (2, True)
 
 
 def test_logs_are_followed_over_a_file_that_is_put_aside(tmp_path):

@@ -7,8 +7,13 @@ from infra.errors import Mistyped
 @pytest.mark.parametrize(
     ("text", "currency", "example"),
     [
-        ("10.99", "JPY", "11"),
+        ("10.99", "JPY", "500"),
+        ("500.5", "JPY", "500"),
         ("1e-3", "EUR", "10.99"),
+        ("1e3", "EUR", "10.99"),
+        ("1_000", "EUR", "10.99"),
+        ("Infinity", "EUR", "10.99"),
+        ("", "EUR", "10.99"),
         ("ten", "KWD", "10.990"),
         ("1.0001", "KWD", "10.990"),
     ],

@@ -1,6 +1,7 @@
 """`aegispay webhooks`, as an operator runs it."""
 
 import json
+import re
 
 import pytest
 
@@ -59,6 +60,11 @@ async def test_the_evidence_is_shown_without_secrets_card_numbers_and_control_ch
     assert '"amount": 1099' in shown.stdout
     assert "stripe-signature: t=1,v1=0" in shown.stdout
     assert not any(bad in shown.stdout for bad in ("planted", "4242", "\x07"))
+    assert not any(pythons in shown.stdout for pythons in ("None", "{'", "False"))
+    assert "notice.outcome.kind: UNKNOWN" in shown.stdout.splitlines()
+    times = [line for line in shown.stdout.splitlines() if re.search(r"_at: \d{4}-", line)]
+    assert times
+    assert all(re.search(r"_at: \d{4}-\d\d-\d\dT[0-9:.]+Z$", line) for line in times)
 
 
 async def test_one_that_takes_an_operator_is_tried_again_and_one_that_is_done_is_not(environment, stored):
@@ -88,7 +94,7 @@ async def test_one_that_names_nothing_of_ours_is_closed_with_who_why_and_evidenc
 
     assert closed.returncode == 0, closed.stderr
     assert json.loads(again.stdout) == json.loads(closed.stdout)
-    assert (done.returncode, "No webhook" in done.stderr) == (1, True)
+    assert (done.returncode, "no webhook" in done.stderr) == (1, True)
     assert [one["id"] for one in listed] == [ids["evt_waits"]]
     assert (shown["closed_by"], shown["closed_reason"], shown["evidence"]) == (
         "Kim (aegispay doubt close-webhook)",

@@ -33,7 +33,21 @@ def small(checkout: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x", "Acme", "1acme", "acme-pay", "acme_pay", "import", "../acme", "a" * 25, "acmé", "a b"]
+    "name",
+    [
+        "",
+        "x",
+        "Acme",
+        "1acme",
+        "acme-pay",
+        "acme_pay",
+        "import",
+        "../acme",
+        "a" * 25,
+        "acmé",
+        "a b",
+        "conftest",
+    ],
 )
 def test_a_name_that_names_no_package_is_refused_and_nothing_is_written(small: Path, name: str):
     before = state(small)
@@ -44,7 +58,7 @@ def test_a_name_that_names_no_package_is_refused_and_nothing_is_written(small: P
     assert state(small) == before
 
 
-@pytest.mark.parametrize("name", ["stripe", "agent", "core", "registry", "shop"])
+@pytest.mark.parametrize("name", ["stripe", "agent", "core", "registry", "shop", "conformance"])
 def test_a_name_that_is_taken_is_refused_and_nothing_is_written(small: Path, name: str):
     before = state(small)
 
@@ -122,5 +136,6 @@ def test_what_is_written_passes_the_checks_of_this_repository(checkout: Path):
     say = run(checkout, *AEGISPAY, "gateway", "new", "acme", "--title", "Acme Pay")
 
     assert "docs/adding-a-gateway.md" in say
+    run(checkout, "tests/house.py")
     run(checkout, "-m", "mypy", "gateways/acme", "gateways/simulator/acme", "gateways/registry.py")
     run(checkout, *PYTEST, *suites("acme"), "-k", "acme or test_every_adapter_has_a_book")
