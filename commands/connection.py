@@ -50,8 +50,8 @@ class NoReply(ClientError):
 
 
 class NotSettled(ClientError):
-    """The command was accepted, but had not ended in time. It goes on by itself, or once the customer has acted
-    where `status`, the payment's last known one, is REQUIRES_ACTION."""
+    """The command was accepted, but had not ended in time. `status`: the payment's last known one. In
+    REQUIRES_ACTION it waits for the customer; in any other it goes on by itself."""
 
     def __init__(self, reply: Reply, timeout_s: float) -> None:
         if reply.status == "REQUIRES_ACTION":

@@ -44,7 +44,7 @@ class Call:
     """One step of one operation, in our terms. Amounts are in minor units of `currency`; `reference` is the
     operation's id, which the PSP stores.
 
-    A capture, void or refund has a target: the authorize or sale that it acts on. `target_reference` is
+    A capture, void or refund has a target: the authorization or sale that it acts on. `target_reference` is
     its id at ours, `target_psp_id` at the PSP; None: not known. `target_minor`: what was approved of it;
     for a refund of an authorization, what was captured. `amount_minor` of a void: all that is left to
     release.
@@ -195,7 +195,7 @@ class Gateway(Protocol):
         ...
 
     def steps_we_send(self, call: Call) -> tuple[str, ...]:
-        """The later steps of an authorize or a sale without which nothing is taken, and that only we can
+        """The later steps of an authorization or a sale without which nothing is taken, and that only we can
         send: closing their claims cancels it. Empty: the PSP completes it by itself, so that it has to be
         cancelled by `cancel`."""
         ...
@@ -225,7 +225,7 @@ class Gateway(Protocol):
         ...
 
     def cancel(self, call: Call, credentials: Credentials) -> HttpRequest | Outcome:
-        """The request that ends an authorize or a sale that awaits its customer or cannot be queried.
+        """The request that ends an authorization or a sale that awaits its customer or cannot be queried.
         UNKNOWN: the PSP has no name for it."""
         ...
 

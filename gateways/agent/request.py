@@ -132,7 +132,7 @@ def _check_how(follows_up: bool, event: _Event) -> None:
         raise InvalidMessage("field_missing", "how", wording.REQUIRED)
     # Only an attempt waits for its customer, or holds money between two of its steps.
     if event.how in {"cancel", "release"} and event.kind not in CHARGE_ATTEMPTS:
-        raise InvalidMessage("field_invalid", "how", "only an authorize or a sale can be cancelled")
+        raise InvalidMessage("field_invalid", "how", "only an authorization or a sale can be cancelled")
     if event.how is None and event.step != FIRST_STEP:
         raise InvalidMessage("field_invalid", "step", "an operation starts with its first step")
 

@@ -1,4 +1,4 @@
-"""Reads transactions as an authorize or a sale of ours.
+"""Reads transactions as an authorization or a sale of ours.
 
 Invariant: APPROVED only for our reference, amount and currency, with the money where it was requested to be.
 """

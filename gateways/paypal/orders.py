@@ -1,4 +1,4 @@
-"""Reads orders, and the payment inside them, as an authorize or a sale of ours.
+"""Reads orders, and the payment inside them, as an authorization or a sale of ours.
 
 Invariant: APPROVED only for our reference, amount and currency, read from the authorization or the capture
 inside the order; that the order is COMPLETED proves nothing.

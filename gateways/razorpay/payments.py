@@ -1,4 +1,4 @@
-"""Reads payments as an authorize or a sale of ours, and as the target of a capture.
+"""Reads payments as an authorization or a sale of ours, and as the target of a capture.
 
 Invariant: APPROVED only for our reference, amount and currency, with the money where it was requested to
 be.
@@ -74,8 +74,8 @@ def of_order(call: Call, collection: Any, response: HttpResponse) -> Outcome | N
 
 
 def of_attempt(call: Call, payment: Mapping[str, Any], response: HttpResponse) -> Outcome | None:
-    """The outcome that a payment's status means for an authorize or a sale. None: it is authorized, and the
-    sale's capture was not executed. Source: razorpay.com/docs/payments/payments (life cycle)."""
+    """The outcome that a payment's status means for an authorization or a sale. None: it is authorized, and
+    the sale's capture was not executed. Source: razorpay.com/docs/payments/payments (life cycle)."""
     if not responses.is_of(payment, call.reference):
         return responses.of_another(response, payment["id"])
     if not _is_listed(payment):

@@ -22,6 +22,8 @@ def migrate(
 ) -> None:
     """Bring PostgreSQL's schema and roles to where this version and the one before it run. Safe to repeat.
 
+    It acts on AEGISPAY_DATABASE_URL; without it, on the local stack in AEGISPAY_DATA or the default folder.
+
     AEGISPAY_ROLE_PASSWORDS_FILE: a JSON file, role to password, of the roles that get one.
     """
     from infra.cli.target import settings_of
@@ -35,7 +37,10 @@ def migrate(
 
 
 def topics(*, json: AsJson = False) -> None:
-    """Create the topics that are missing, and check the others. Safe to repeat."""
+    """Create the topics that are missing, and check the others. Safe to repeat.
+
+    It acts on AEGISPAY_KAFKA; without it, on the local stack in AEGISPAY_DATA or the default folder.
+    """
     from infra.cli.target import settings_of
     from infra.kafka import topic_admin
     from infra.settings import KafkaSettings
@@ -64,7 +69,10 @@ def api_key(
     json: AsJson = False,
 ) -> None:
     """Make an API key for a merchant. Clients of the HTTP API send it as `Authorization: Bearer`. It is
-    shown once; only its hash is kept. Needs the schema's owner."""
+    shown once; only its hash is kept. Needs the schema's owner.
+
+    It acts on AEGISPAY_DATABASE_URL; without it, on the local stack in AEGISPAY_DATA or the default folder.
+    """
     from infra.cli.target import settings_of
     from infra.postgres import api_keys
     from infra.postgres.connections import connect

@@ -25,7 +25,7 @@ _MEANS: Final[dict[Kind, str]] = {
 _FAULTS: Final = frozenset(text for kind, text in _MEANS.items() if kind not in NO_FAULTS)
 _DOUBTS: Final[dict[Doubt, str]] = {
     "unknown": "outcome unknown",
-    "manual_queue": "outcome unknown for a day, in the manual queue",
+    "escalated": "outcome unknown for a day, an operator has to look",
     "frozen": "frozen, reports contradict the record",
     "parked": "parked, cannot be decided",
     "duplicate_charge": "duplicate charge, being refunded",
@@ -40,7 +40,7 @@ def show(verdict: Verdict, console: Console) -> None:
         ("payments requested", verdict.payments),
         *((f"  {status}", count) for status, count in sorted(verdict.by_status.items())),
         *((f"commands {kind}", count) for kind, count in sorted(verdict.commands.items())),
-        *((f"{kind} at the gateway, times", count) for kind, count in sorted(verdict.movements.items())),
+        *((f"{kind} at the PSP, times", count) for kind, count in sorted(verdict.movements.items())),
         *((_MEANS[kind], len(payments)) for kind, payments in verdict.found.items()),
         *((f"  {_DOUBTS[doubt]}", count) for doubt, count in sorted(verdict.doubts.items())),
     ]

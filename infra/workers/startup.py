@@ -54,7 +54,7 @@ async def _kafka(process: Process, settings: KafkaSettings) -> bool:
 
 async def _postgres_responds(process: Process, conninfo: str) -> bool:
     """Waits for PostgreSQL. False: a stop signal came first. Raises `Misconfigured` where the
-    log-in is refused."""
+    sign-in is refused."""
 
     async def connect() -> bool:
         try:

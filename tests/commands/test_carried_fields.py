@@ -1,9 +1,11 @@
-"""A message's fields reach the aggregate by their names."""
+"""A message's fields come from the client's parameters, and reach the aggregate, by their names."""
 
+import inspect
 from dataclasses import fields
 
 from aggregates.decision import PAYMENT_FIELDS, PaymentRequest
 from aggregates.operation import Report
+from commands.client import Client
 from commands.handlers import OF_THE_MESSAGE, OF_THE_OUTCOME
 from commands.messages import CreatePayment, Outcome, RecordOutcome
 
@@ -43,3 +45,10 @@ def test_a_create_has_each_field_of_a_payments_request():
         "currency",
         "expires_at",
     }
+
+
+def test_a_producers_client_has_a_parameter_for_each_field_of_a_create():
+    by_the_client = {"type", "command_id", "payment_id", "merchant_id", "expires_at"}
+    parameters = inspect.signature(Client.create_payment).parameters.keys()
+
+    assert parameters - {"self", "tracing", "expires_in"} == CreatePayment.model_fields.keys() - by_the_client

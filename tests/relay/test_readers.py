@@ -37,7 +37,7 @@ def _javascript(folder: Path) -> Sequence[str | Path]:
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise NotAtHand("no Node.js with npm is at hand")
     _fetch("javascript", folder, "npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts")
-    return ("node", folder / "read_events.js")
+    return ("node", folder / "read_events.mjs")
 
 
 def _go(folder: Path) -> Sequence[str | Path]:
@@ -122,7 +122,7 @@ def test_the_document_shows_each_snippet_as_it_is_run() -> None:
 
     assert shown == [
         (_SNIPPETS / name).read_text()
-        for name in ("python/read_events.py", "javascript/read_events.js", "go/read_events.go")
+        for name in ("python/read_events.py", "javascript/read_events.mjs", "go/read_events.go")
     ]
 
 

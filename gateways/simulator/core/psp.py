@@ -148,7 +148,7 @@ class Plan(NamedTuple):
 
 class DashboardAction(NamedTuple):
     """An action in the PSP's own dashboard, with none of AegisPay's ids on it. `reference`: of the payment,
-    the authorize or sale. `minor`: in the PSP's smallest unit; None: all that is left."""
+    the authorization or sale. `minor`: in the PSP's smallest unit; None: all that is left."""
 
     do: Literal["capture", "cancel", "refund"]
     reference: str

@@ -125,7 +125,7 @@ Kind = Literal[
     "in_doubt",
     "duplicate_charges_returned",
 ]
-Doubt = Literal["unknown", "manual_queue", "frozen", "parked", "duplicate_charge", "dispute", "webhook"]
+Doubt = Literal["unknown", "escalated", "frozen", "parked", "duplicate_charge", "dispute", "webhook"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def _doubts_of(recorded: Recorded, payment: Payment) -> Iterator[Finding]:
         code = recorded.codes.get(operation.id)
         reason = f"the outcome of {operation.id} is not known yet" + (f" ({code})" if code else "")
         if operation.escalated:
-            yield Finding("in_doubt", f"{reason}; it stands in the manual queue", "manual_queue")
+            yield Finding("in_doubt", f"{reason}; an operator has to look", "escalated")
         else:
             yield Finding("in_doubt", reason, "unknown")
 

@@ -43,8 +43,8 @@ class InjectedFault:
         content |= {"at_s": round(self.at_s, 2), "over_s": self.over_s and round(self.over_s, 2)}
         if self.recovery is not None:
             content["recovery_s"] = {
-                "rate_back": self.recovery.rate_back_s,
-                "nothing_overdue": self.recovery.nothing_overdue_s,
+                "rate_back_s": self.recovery.rate_back_s,
+                "nothing_overdue_s": self.recovery.nothing_overdue_s,
             }
         return content | {"detail": self.detail, "missed": self.missed}
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, Self
 
-from infra.errors import LocalProblem, Misconfigured
+from infra.errors import LocalProblem, Misconfigured, Miswritten
 from infra.kafka import topic_admin
 from infra.postgres import api_keys, migrate
 from infra.postgres.connections import connect
@@ -139,7 +139,7 @@ class Stack:
             )
         except Misconfigured as error:
             remedy = f"Or empty {plan.folder} with --fresh: its payments are gone then"
-            raise LocalProblem(str(error), remedy) from error
+            raise Miswritten(str(error), remedy) from error
         plan.write_accounts()
         return await asyncio.to_thread(_api_keys, plan)
 

@@ -76,7 +76,7 @@ class StackState(BaseModel):
         found = cls.find(folder)
         if found is None:
             raise NoStack(
-                f"No stack runs in {folder}", "Start one: aegispay up, or name its folder with --data"
+                f"No stack is up in {folder}", "Start one: aegispay up, or name its folder with --data"
             )
         return found
 

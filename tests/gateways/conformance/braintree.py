@@ -41,7 +41,7 @@ def money(call: Call) -> dict[str, Any]:
 
 
 def taken(call: Call, status: str, **more: Any) -> dict[str, Any]:
-    """The transaction of an authorize or a sale."""
+    """The transaction of an authorization or a sale."""
     known = {"id": psp_id(call.reference), "orderId": call.reference, "amount": money(call)}
     return payloads.transaction(status, **(known | more))
 

@@ -50,7 +50,7 @@ def money(call: Call, minor: int | None = None) -> dict[str, str]:
 
 
 def order(call: Call, status: str, **payments: Any) -> dict[str, Any]:
-    """Of an authorize or a sale."""
+    """Of an authorization or a sale."""
     shown = payloads.order(status, call, **payments)
     unit = shown["purchase_units"][0] | {"amount": money(call)}
     page = f"https://www.paypal.com/checkoutnow?token={order_id(call.reference)}"

@@ -50,7 +50,7 @@ def order(call: Call, *payments: Any) -> dict[str, Any]:
 
 
 def payment(call: Call, status: str, **more: Any) -> dict[str, Any]:
-    """Of an authorize or a sale."""
+    """Of an authorization or a sale."""
     known = {"id": psp_id(call.reference), "order_id": order_id(call.reference), **money(call)}
     return payloads.payment(status, call, **(known | more))
 

@@ -47,7 +47,7 @@ def http_response(status: int, body: Any, **headers: str) -> HttpResponse:
 
 
 def intent(call: Call, status: str, **more: Any) -> dict[str, Any]:
-    """Of an authorize or a sale."""
+    """Of an authorization or a sale."""
     sent = wire(call)
     return payloads.intent(
         status,
@@ -178,7 +178,7 @@ SAYS: Final[Mapping[Operation, Mapping[Result, Cell]]] = {
 
 
 def one_intent(call: Call, executed: Sequence[Call]) -> HttpResponse:
-    """By its id: of an authorize or a sale its own, which is there or not; of a capture or void its
+    """By its id: of an authorization or a sale its own, which is there or not; of a capture or void its
     target's."""
     if executed:
         return http_response(200, approved(executed[0]))

@@ -49,14 +49,14 @@ def test_more_than_was_requested_is_a_mismatch_whatever_the_outcome_will_be():
     assert set(verdict(truth.facts)) == {"in_doubt", "amount_mismatches"}
 
 
-def test_after_a_day_a_payment_in_doubt_is_in_the_manual_queue():
+def test_after_a_day_a_payment_in_doubt_is_escalated():
     truth = Truth()
     truth.tell(name("s1"), S.UNKNOWN)
     timers.wake(truth.life, truth.route, cause(NOW + timedelta(hours=25)))
 
     (found,) = doubts(truth.facts)
 
-    assert found.doubt == "manual_queue"
+    assert found.doubt == "escalated"
     assert set(verdict(truth.facts)) == {"in_doubt"}
 
 

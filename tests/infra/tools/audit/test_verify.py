@@ -52,7 +52,7 @@ async def test_four_sources_that_agree_are_clean_and_what_is_in_doubt_is_named(w
     assert shown["duplicate_charges_returned"] == 0
     assert shown["in_doubt_by"] == {
         "unknown": 1,
-        "manual_queue": 0,
+        "escalated": 0,
         "frozen": 0,
         "parked": 0,
         "duplicate_charge": 0,

@@ -1,6 +1,7 @@
 """A run's verdict: what makes it not clean, and its JSON."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -77,10 +78,19 @@ def test_the_json_has_the_verdicts_fields_and_what_was_done_to_the_stack():
     assert set(Verdict().as_json()) <= set(content)
     assert content["seed"] == 77
     assert [one["fault"] for one in content["faults"]] == ["kill", "kill"]
-    assert content["faults"][0]["recovery_s"] == {"rate_back": 0.5, "nothing_overdue": 0.7}
+    assert content["faults"][0]["recovery_s"] == {"rate_back_s": 0.5, "nothing_overdue_s": 0.7}
     assert content["faults"][1]["missed"] == "it was away"
     assert content["faults_missed"] == 1
     assert content["recovery_s"]["relay"]["count"] == 1
+
+
+def test_the_guide_names_every_field_of_the_json():
+    run = Chaos(ChaosPlan(seed=77), [], clean().verdict, {}, [], 0, 1.0)
+    guide = (Path(__file__).parents[4] / "docs" / "chaos.md").read_text().partition("## The result")[2]
+
+    assert [
+        name for name in run.as_json() if name not in Verdict().as_json() and f"`{name}`" not in guide
+    ] == []
 
 
 def test_each_payment_still_in_doubt_is_listed_with_its_reasons():

@@ -1,4 +1,4 @@
-// Prints the events of payments as JSON, one on each line: node read_events.js BROKER TOPIC GROUP
+// Prints the events of payments as JSON, one on each line: node read_events.mjs BROKER TOPIC GROUP
 import cloudevents from "cloudevents";
 import kafkajs from "kafkajs";
 
