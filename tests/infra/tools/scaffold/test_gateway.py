@@ -136,6 +136,7 @@ def test_what_is_written_passes_the_checks_of_this_repository(checkout: Path):
     say = run(checkout, *AEGISPAY, "gateway", "new", "acme", "--title", "Acme Pay")
 
     assert "docs/adding-a-gateway.md" in say
+    # Over all that the tests before this one have written, too.
     run(checkout, "tests/house.py")
     run(checkout, "-m", "mypy", "gateways/acme", "gateways/simulator/acme", "gateways/registry.py")
     run(checkout, *PYTEST, *suites("acme"), "-k", "acme or test_every_adapter_has_a_book")
