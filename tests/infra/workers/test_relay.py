@@ -15,7 +15,7 @@ import pytest
 from infra.errors import Misconfigured
 from infra.process.runtime import EXIT_CRASHED, Process
 from infra.settings import RelaySettings
-from infra.workers.relay import main
+from infra.workers.relay import _heads, main
 from tests.relay.history import (
     Written,
     drain,
@@ -24,6 +24,7 @@ from tests.relay.history import (
     payments,
     records_of,
     relay_of,
+    session,
     write,
     write_as_stranger,
 )
@@ -203,3 +204,23 @@ async def test_a_relay_starts_behind_any_number_of_records_that_no_relay_wrote(
     assert running.has_logged(
         "passed over records that no relay wrote: end what writes to this topic, and its right to"
     )
+
+
+async def test_a_stop_signal_ends_the_search_for_the_last_events(environment: Environment) -> None:
+    async def says_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    ended, process = asyncio.Event(), Process("relay")
+    process.stop.set()
+    async with (
+        await asyncio.start_server(says_nothing, "127.0.0.1", 0) as kafka,
+        session(environment) as connection,
+    ):
+        port = kafka.sockets[0].getsockname()[1]
+        settings = environment.settings(RelaySettings, "relay").model_copy(
+            update={"kafka": f"127.0.0.1:{port}"}
+        )
+        async with asyncio.timeout(10):
+            assert await _heads(process, connection, settings) is None
+        ended.set()
