@@ -47,7 +47,9 @@ class OutcomeReported(Reported):
         operation.state = self.state
         operation.psp_id = self.psp_id or operation.psp_id
         operation.repeat_is_useless |= self.repeat_is_useless
-        operation.queried |= self.source == "query"
+        # A cancel that the PSP responded to closed the claims too, as a lookup does: nothing more is sent.
+        canceled = self.step == CANCEL_STEP and self.source in {"call", "stored"}
+        operation.queried |= canceled or self.source == "query"
         operation.challenged |= self.state is OperationState.ACTION_REQUIRED
         operation.challenge_open = self.code == CHALLENGE_OPEN
         # The cancel's own response leaves nothing open.

@@ -5,8 +5,8 @@ import pytest
 
 from aggregates import merchant_commands, status_queries, timers
 from aggregates.decision import Refused
-from aggregates.operation import OperationState
-from tests.aggregates.charges import LATER, command, refusal, say
+from aggregates.operation import CANCEL_STEP, OperationState
+from tests.aggregates.charges import LATER, command, refusal, resolve, say
 from tests.support.builders import TWO_ACCOUNTS, WEBHOOK_ONLY, authorized, cause, operation_of, payment
 
 S = OperationState
@@ -79,6 +79,22 @@ def test_where_a_query_cancels_the_call_the_refusal_says_so():
     assert "which cancels it there, or wait for its webhook" in no.detail
     status_queries.query_now(made, None, cause(LATER + timedelta(hours=2), uuid4(), fingerprint="f"))
     assert made.pending_events[-1].how == "cancel"
+
+
+@pytest.mark.parametrize(("source", "closed"), [("call", True), ("stored", True), ("none", False)])
+def test_a_cancel_that_the_psp_responded_to_closes_the_call_for_an_operators_decision(source, closed):
+    made = payment(WEBHOOK_ONLY)
+    name, later = operation_of(made), LATER + timedelta(hours=2)
+    say(made, name, S.UNKNOWN)
+    status_queries.query_now(made, None, cause(later, uuid4(), fingerprint="f"))
+    assert made.pending_events[-1].how == "cancel"
+    say(made, name, S.UNKNOWN, step=CANCEL_STEP, source=source, observed_at=later)
+
+    if not closed:
+        assert refusal(made, name, "not_charged").code == "not_queried_yet"
+        return
+    resolve(made, name, "not_charged")
+    assert made.operations[name].state is S.PROVEN_ABSENT
 
 
 def test_where_nothing_is_in_doubt_nothing_is_queried():
