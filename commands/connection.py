@@ -55,7 +55,9 @@ class NotSettled(ClientError):
 
     def __init__(self, reply: Reply, timeout_s: float) -> None:
         if reply.status == "REQUIRES_ACTION":
-            where = f"at {reply.action_url}" if reply.action_url else "at the PSP"
+            where = (
+                f"at {reply.action_url}" if reply.action_url else "at the action_url that the query API shows"
+            )
             remedy = f"It waits for the customer to act {where}: wait again after that, or cancel the payment"
         else:
             remedy = (

@@ -13,7 +13,7 @@ PAYMENT = UUID("e1b49c14-8d3e-537c-90a9-489eec1ba441")
     [
         ("IN_DOUBT", None, "It goes on by itself: wait again"),
         ("REQUIRES_ACTION", "https://psp.example/3ds", "the customer to act at https://psp.example/3ds:"),
-        ("REQUIRES_ACTION", None, "the customer to act at the PSP:"),
+        ("REQUIRES_ACTION", None, "the customer to act at the action_url that the query API shows:"),
     ],
 )
 def test_a_late_end_says_whom_it_waits_for(status, action_url, next_step):

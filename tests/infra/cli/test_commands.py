@@ -242,6 +242,10 @@ async def test_a_customers_challenge_is_shown_with_where_to_go(stack):
     repeated = ("pay", "create", "20", "EUR", "--method", "pm_card_threeDSecure2Required")
     assert f"has to go to {url}" in run(*repeated, "--key", printed["idempotency_key"], **env).stdout
 
+    early = run("pay", "complete", payment, "--wait", "1", **env)
+    assert (early.returncode, "waits for the customer to act at" in early.stderr) == (1, True)
+    assert "by itself" not in early.stderr
+
     # The verdict at the end waits for what is open.
     assert run("pay", "cancel", payment, **env).returncode == 0
     await stack.has_status(payment, "VOIDED")
