@@ -21,6 +21,7 @@ from .fields import (
     Key,
     Moment,
     Page,
+    PaymentMethod,
     RequestedAmount,
     Returned,
     StatementText,
@@ -83,7 +84,7 @@ class CreatePayment(Message):
     )
     currency: Currency
     capture: Literal["automatic", "manual"] = "automatic"
-    payment_method: Token = Field(
+    payment_method: PaymentMethod = Field(
         description="A PSP's token, never a card number, behind the PSP's name: stripe:pm_…, adyen:<storedPaymentMethodId>, "
         "paypal:card:<vault id>, paypal:paypal:<vault id>, paypal:paypal (the payer agrees on PayPal's page), "
         "braintree:<nonce or vaulted id>, razorpay:<saved card's token>. Without a name it is one of the PSP of the "

@@ -37,6 +37,10 @@ PATTERNS: Final[Mapping[str, str]] = {
     r"^[\x21-\x7e]+$": "may hold printable ASCII characters only, no spaces",
     r"^[\x20-\x7e]*$": "may hold printable ASCII characters only",
     r"^[A-Za-z0-9._:|/+=-]+$": "may hold letters, digits and . _ : | / + = - only: send a PSP's token",
+    r"^[A-Za-z0-9._:|/+=-]*[A-Za-z0-9._|/+=-]$": (
+        "may hold letters, digits and . _ : | / + = - only, and no colon at its end: send a PSP's token behind the "
+        "PSP's name, e.g. stripe:pm_card_visa"
+    ),
     r"^[^\x00-\x1f\x7f]+$": "may hold no line breaks and no control characters",
     r"^[^\x00-\x08\x7f]+$": "may hold no control characters",
     r"^[A-Z]{3}$": f"must be {_CURRENCY}",

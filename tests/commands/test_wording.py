@@ -36,6 +36,10 @@ FOREIGN = re.compile(
         (changed(idempotency_key="two words"), "idempotency_key", "no spaces"),
         (changed(idempotency_key="x" * 129), "idempotency_key", "at most 128 characters"),
         (changed(payment_method="pm card"), "payment_method", "send a PSP's token"),
+        *(
+            (changed(payment_method=nothing), "payment_method", "no colon at its end: send a PSP's token")
+            for nothing in ("stripe:", "stripe::", "paypal:card:", "card:", "adyen: ", "razorpay:\x7f", ":")
+        ),
         (changed(return_page="http://shop.example"), "return_page", "opens with https://"),
         (changed(statement_text="12345"), "statement_text", "at least one letter"),
         (changed(metadata=["a"]), "metadata", "names and values in { }"),
