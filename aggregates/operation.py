@@ -311,8 +311,7 @@ class Operation:
         return (self.last_update_at or self.started_at) + gap
 
     def escalate_at(self) -> datetime | None:
-        """Returns when an operator should look, if it is in doubt, or waits for a webhook alone, until
-        then."""
+        """Returns when an operator should look, unless the doubt has ended by then."""
         if self.escalated or self.doubt_since is None:
             return None
         return self.doubt_since + ESCALATE_AFTER
@@ -320,6 +319,8 @@ class Operation:
     @property
     def doubt_since(self) -> datetime | None:
         """The time since which nobody knows how the operation ended. None: it is not in doubt."""
+        if self.state is S.STARTED:  # no query has a response while the agent is away, or cannot read it
+            return self.observed_at or self.started_at
         if self.state is S.PENDING and self.webhook_only:
             return self.last_update_at
         if self.confirming:

@@ -174,8 +174,10 @@ def _check(
 
 def _may_be_sent(operation: Operation) -> bool:
     """Returns False once the operation was looked up, or its last step was proven not executed: either closes
-    its claim."""
-    return operation.open and not operation.queried and operation.refused is None
+    its claim. Also once it is escalated and was queried after its expiry without a response: a claim is
+    refused then."""
+    over = operation.escalated and (operation.last_call_at or operation.started_at) >= operation.expires_at
+    return operation.open and not operation.queried and operation.refused is None and not over
 
 
 def _may_have_failed(payment: Payment, operation: Operation | None) -> bool:

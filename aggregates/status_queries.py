@@ -9,7 +9,7 @@ from typing import Final
 
 from aggregates.decision import Cause, Refused
 from aggregates.merchant_commands import amounts
-from aggregates.operation import Operation
+from aggregates.operation import Operation, OperationState
 from aggregates.payment import Payment
 
 _JUST_NOW_S: Final = 5.0
@@ -66,6 +66,8 @@ def how_to_close(payment: Payment, operation: Operation, cause: Cause) -> str:
             f"AegisPay may still repeat the call of {name}: {gateway} has no status API, and a status query "
             f"closes the call only {when}"
         )
+    if operation.state is OperationState.STARTED and operation.escalated:
+        send += f", and without a response another from {operation.expires_at.isoformat()} on"
     return f"AegisPay may still repeat the call of {name}, since the PSP was not looked up: {send}, then resolve it"
 
 

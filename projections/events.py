@@ -231,6 +231,7 @@ class Escalated:
 
     timestamp: AwareDatetime
     operation_id: Text
+    since: AwareDatetime
 
 
 @dataclass(frozen=True, slots=True)

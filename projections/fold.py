@@ -179,6 +179,8 @@ def _followed_up(payment: PaymentRow, body: events.OperationFollowUpRequested | 
                 payment.action_url = payment.action_until = None
     else:
         operation.escalated = True
+        if operation.state is OperationState.STARTED and operation.in_doubt_since is None:
+            operation.in_doubt_since = body.since
 
 
 def _contradicted(payment: PaymentRow, body: events.Contradicted) -> None:

@@ -20,7 +20,11 @@ class Escalated(Event):
     since: str
 
     def record(self, payment: "PaymentState") -> None:
-        payment.operations[self.operation_id].escalated = True
+        """Puts the operation into the queue; one that had no response is in doubt from now on."""
+        operation = payment.operations[self.operation_id]
+        operation.escalated = True
+        if operation.state is OperationState.STARTED and operation.unknown_since is None:
+            operation.unknown_since = datetime.fromisoformat(self.since)
 
 
 class DuplicateChargeConfirmed(Event):

@@ -2,13 +2,15 @@ from datetime import timedelta
 
 import pytest
 
-from aggregates import merchant_commands, timers
-from aggregates.operation import OperationState
+from aggregates import merchant_commands, status_queries, timers
+from aggregates.operation import ESCALATE_AFTER, OperationState
 from aggregates.payment import Payment
 from aggregates.status import Status
 from tests.aggregates.charges import LATER, command, refusal, resolve, say, twice_charged
 from tests.support.builders import (
     MULTICAPTURE,
+    NOW,
+    ROUTE,
     TWO_ACCOUNTS,
     authorized,
     captured,
@@ -121,6 +123,34 @@ def test_an_operator_may_say_that_nothing_was_charged_once_the_psp_was_looked_up
     resolve(made, name, "not_charged")
     assert made.status is Status.FAILED
     assert len(made.attempts) == 1, "after an operator's word no attempt starts by itself"
+
+
+@pytest.mark.parametrize("decision", ["charged", "not_charged"])
+def test_an_operator_decides_about_an_operation_that_never_had_a_response_once_it_cannot_be_sent(decision):
+    made = payment()
+    (operation,) = made.attempts
+    status_queries.query_now(made, None, cause(operation.expires_at))
+    assert refusal(made, operation.id, "not_charged").code == "not_queried_yet", "not escalated"
+    timers.wake(made, ROUTE, cause(NOW + ESCALATE_AFTER))
+
+    resolve(made, operation.id, decision)
+
+    assert made.status is (Status.CAPTURED if decision == "charged" else Status.FAILED)
+    assert operation.unknown_since is None
+
+
+def test_nobody_decides_that_nothing_was_charged_while_the_call_may_still_be_sent():
+    made = payment(expires_at=NOW + timedelta(days=3))
+    (operation,) = made.attempts
+    timers.wake(made, ROUTE, cause(NOW + ESCALATE_AFTER))
+    assert operation.escalated
+
+    refused = refusal(made, operation.id, "not_charged")
+    assert (refused.code, operation.expires_at.isoformat() in str(refused)) == ("not_queried_yet", True)
+
+    status_queries.query_now(made, None, cause(operation.expires_at))
+    resolve(made, operation.id, "not_charged")
+    assert made.status is Status.FAILED
 
 
 def test_what_is_not_in_doubt_is_not_an_operators_to_decide():

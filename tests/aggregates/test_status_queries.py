@@ -53,7 +53,8 @@ def test_while_a_call_is_repeated_both_refusals_say_when_the_query_may_be_sent()
     [
         (payment, S.PENDING, "has no status API: wait for its webhook"),
         (authorized, S.UNKNOWN, f"closes the call only from {(LATER + timedelta(hours=24)).isoformat()} on"),
-        (authorized, None, "closes the call only once an operator is called"),
+        (authorized, None, f"closes the call only from {(LATER + timedelta(hours=24)).isoformat()} on"),
+        (authorized, S.UNREACHED, "closes the call only once an operator is called"),
     ],
 )
 def test_where_no_query_closes_a_call_the_refusal_sends_nobody_to_one(start, state, said):

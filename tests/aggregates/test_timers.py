@@ -27,6 +27,31 @@ def test_an_operation_without_a_response_is_found_from_the_store_and_queried():
     assert made.pending_events[-1].how == "repeat"
 
 
+def test_an_operator_is_called_to_an_operation_whose_queries_have_had_no_response_for_a_day():
+    made, now = payment(), NOW
+    (operation,) = made.attempts
+    while (now - NOW) < timedelta(days=3):
+        now = made.next_wake_at(now)
+        wake(made, now)
+
+    escalated = [event for event in made.pending_events if type(event).TOPIC == "payment.escalated.v1"]
+    assert [(event.timestamp, event.since) for event in escalated] == [
+        (NOW + timedelta(hours=24), NOW.isoformat())
+    ]
+    assert (operation.state, operation.unknown_since) == (S.STARTED, NOW)
+
+
+def test_a_next_step_without_a_response_is_in_doubt_from_the_last_report():
+    made = payment()
+    heard = NOW + timedelta(hours=20)
+    goes_on = report(operation_of(made), S.PENDING, next_step="2", observed_at=heard)
+    outcomes.take(made, goes_on, ROUTE, cause(heard))
+    (operation,) = made.attempts
+
+    assert operation.state is S.STARTED
+    assert operation.escalate_at() == heard + timedelta(hours=24)
+
+
 def test_a_wake_before_its_time_does_nothing():
     made = payment()
     wake(made, NOW + timedelta(seconds=29))

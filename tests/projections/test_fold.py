@@ -311,6 +311,20 @@ def test_the_id_of_what_an_operator_resolved_without_one_is_shown_once_it_is_nam
     assert_equal(row, payment)
 
 
+def test_an_operation_without_a_response_for_a_day_is_in_doubt_until_one_comes():
+    payment = requested()
+    (operation,) = payment.operations
+    timers.wake(payment, builders.ROUTE, builders.cause(builders.NOW + timedelta(days=1), uuid4()))
+    row = folded(payment)
+    assert row.operations[operation].in_doubt_since == builders.NOW
+    assert row.operations[operation].escalated
+
+    report_on(payment, OperationState.APPROVED)
+
+    assert_equal(take_in(row, payment), payment)
+    assert row.operations[operation].in_doubt_since is None
+
+
 def test_an_unknown_type_of_event_moves_the_version_and_nothing_else():
     row = PaymentRow("p")
     first, second, third = map(event_of, captured())

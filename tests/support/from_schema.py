@@ -1,5 +1,5 @@
-"""Any message that its JSON schema allows: the bounds are read from the real models, so a new field or a wider
-one is tried without a change here."""
+"""Any message that its JSON schema allows: the bounds are read from the real models, so a new field or a
+wider one is tried without a change here."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -16,8 +16,7 @@ _ZONES: Final = (UTC, timezone(timedelta(hours=-11, minutes=-30)), timezone(time
 
 @cache
 def fields_of(model: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
-    """The fields of a message of this kind, as they stand in its JSON. A text is as often of any length as
-    short."""
+    """The fields of a message of this kind, as they stand in its JSON."""
     schema = model.model_json_schema()
     return _any_of(schema, schema.get("$defs", {}))
 

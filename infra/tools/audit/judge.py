@@ -7,7 +7,7 @@ It excuses what the ledger has of the matter in doubt, and of nothing else.
 
 from collections.abc import Iterator
 
-from aggregates.operation import OperationState
+from aggregates.operation import Operation, OperationState
 from aggregates.payment import Payment
 from aggregates.status import Status
 from infra.tools.audit import commands, disputes, money, read_models
@@ -50,7 +50,7 @@ def _doubts_of(recorded: Recorded, payment: Payment) -> Iterator[Finding]:
             reason = f"dispute {name} of {dispute.amount_minor} has ended, and the PSP does not say how"
             yield Finding("in_doubt", reason, "dispute")
     for operation in payment.operations.values():
-        if operation.state is not S.UNKNOWN:
+        if operation.state is not S.UNKNOWN and not _is_unanswered(operation):
             continue
         code = recorded.codes.get(operation.id)
         reason = f"the outcome of {operation.id} is not known yet" + (f" ({code})" if code else "")
@@ -60,10 +60,17 @@ def _doubts_of(recorded: Recorded, payment: Payment) -> Iterator[Finding]:
             yield Finding("in_doubt", reason, "unknown")
 
 
+def _is_unanswered(operation: Operation) -> bool:
+    """True if an operator was called since no response came at all."""
+    return operation.state is S.STARTED and operation.escalated
+
+
 def _unsettled(payment: Payment) -> Iterator[str]:
     found = False
     for operation in payment.operations.values():
-        if operation.state in {S.STARTED, S.PENDING}:
+        if _is_unanswered(operation):
+            found = True  # it is among the doubts
+        elif operation.state in {S.STARTED, S.PENDING}:
             found = True
             yield f"{operation.id} is still {operation.state}"
         elif operation.state is S.ACTION_REQUIRED and operation.cancel_sent:

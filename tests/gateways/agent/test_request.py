@@ -175,8 +175,8 @@ def test_the_agent_reads_every_request_that_the_command_worker_writes(
     for number, (kind, body, which, seconds) in enumerate(later if payment.operations else []):
         now += timedelta(seconds=seconds)
         with suppress(InvalidMessage):
-            body = body | {"command_id": str(uuid5(_PAYMENT, str(number)))}
-            payment = handle(_message(kind, body, payment, which, now), payment, context()).payment
+            named = body | {"command_id": str(uuid5(_PAYMENT, str(number)))}
+            payment = handle(_message(kind, named, payment, which, now), payment, context()).payment
 
     for record in _requests(payment):
         request = read(record, lambda operation, _: f"https://pay.example.com/return/{operation}")

@@ -60,6 +60,17 @@ def test_after_a_day_a_payment_in_doubt_is_escalated():
     assert set(verdict(truth.facts)) == {"in_doubt"}
 
 
+def test_an_operation_that_had_no_response_for_a_day_is_escalated():
+    truth = Truth()
+    assert set(verdict(truth.facts)) == {"unsettled"}
+    timers.wake(truth.life, truth.route, cause(NOW + timedelta(hours=25)))
+
+    (found,) = doubts(truth.facts)
+
+    assert found.doubt == "escalated"
+    assert set(verdict(truth.facts)) == {"in_doubt"}
+
+
 def test_a_contradiction_is_in_doubt_and_says_why():
     truth = sold()
     truth.tell(name("s1"), amount_minor=1200)
