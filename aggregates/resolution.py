@@ -35,6 +35,12 @@ def resolve(
     own_id = psp_id if decision == "charged" else None
     if operation is None or own_id is None or not double_execution.is_unnamed(operation):
         _check(payment, operation_id, operation, decision, cause)
+    if decision == "not_charged" and amount_minor is not None:
+        text = (
+            f"{amount_minor} was given as executed of {operation_id}, of which nothing was executed by the same "
+            "decision: leave the amount out, or resolve it as charged"
+        )
+        raise Refused("amount_not_possible", text, amounts(payment, amount_minor))
     other = double_execution.named(payment, operation, psp_id, decision)
     if operation is not None:
         amount_minor = _resolved_minor(payment, operation, decision, amount_minor, other)

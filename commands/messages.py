@@ -174,7 +174,8 @@ class ResolvePayment(Message):
         description="Whether the operation was executed at the PSP"
     )
     amount_minor: RequestedAmount | None = Field(
-        default=None, description="What the PSP executed, if it is not what was requested"
+        default=None,
+        description="What the PSP executed, if it is not what was requested; with `charged` only",
     )
     psp_id: Token | None = Field(
         default=None,

@@ -102,6 +102,16 @@ def test_what_an_operator_says_was_executed_is_not_tried_again(what):
     assert not made.frozen
 
 
+def test_what_was_not_executed_has_no_amount():
+    made = payment(TWO_ACCOUNTS)
+    name = operation_of(made)
+    say(made, name, S.UNKNOWN, source="query")
+
+    assert refusal(made, name, "not_charged", 500).code == "amount_not_possible"
+    resolve(made, name, "not_charged")
+    assert made.operations[name].state is S.PROVEN_ABSENT
+
+
 def test_an_operators_decision_prolongs_no_authorization():
     made = authorized()
     until, name = made.authorization_until, operation_of(made)

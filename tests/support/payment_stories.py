@@ -137,7 +137,7 @@ def _command(payment: Payment, message: Message, commanded: Cause) -> None:
                 payment,
                 message.report.operation_id,
                 "charged" if step.flag else "not_charged",
-                step.amount_minor,
+                step.amount_minor if step.flag else None,
                 evidence="the PSP's page",
                 who="ada",
                 cause=commanded,
