@@ -9,7 +9,7 @@ import pytest
 from aggregates import attempts
 from aggregates.status import Status
 from commands.ids import payment_id
-from commands.messages import Balances, Move, ResolvePayment, RetryParked, Wake
+from commands.messages import Balances, Move, ResolvePayment, RetryParked, Wake, dump
 from commands.records import Record
 from tests.support.builders import NOW, ROUTE, cause, create_payment, payment_request, record_outcome
 from tests.support.decider_harness import OUTCOMES, captured
@@ -100,6 +100,17 @@ def test_a_token_of_a_psp_that_there_is_not_is_refused_and_its_key_may_be_used_a
     assert result.letters[0].code == "gateway_unknown"
     assert harness.versions() == 0
     assert harness.run(harness.record(create_payment())).replies[0].result == "accepted"
+
+
+@pytest.mark.parametrize("token", ["stripe:", "razorpay:", "paypal:card:"])
+def test_a_psps_name_without_a_token_is_refused_with_what_to_write(harness, token: str):
+    raw = dump(create_payment()).replace(b'"pm_card_visa"', f'"{token}"'.encode())
+    result = harness.run(harness.record(raw, key=create_payment().payment_id))
+
+    (reply,) = result.replies
+    assert (reply.result, reply.code, reply.path) == ("refused", "field_invalid", "payment_method")
+    assert "e.g. stripe:pm_card_visa" in reply.detail
+    assert harness.versions() == 0
 
 
 def test_a_record_under_another_payments_key_is_an_unknown_payment(harness):

@@ -98,6 +98,21 @@ async def test_nothing_is_in_doubt_when_all_outcomes_are_known(environment):
 
 
 @stack
+async def test_an_operation_without_any_response_is_listed_after_a_day(environment):
+    payment = event_stories.requested()
+    timers.wake(payment, builders.ROUTE, builders.cause(NOW + 23 * HOUR, uuid4()))
+    await take_in(environment, payment)
+    assert await listed(environment, now=NOW + 23 * HOUR) == []
+
+    timers.wake(payment, builders.ROUTE, builders.cause(NOW + 24 * HOUR, uuid4()))
+    await take_in(environment, payment)
+
+    (doubt,) = await listed(environment, now=NOW + 24 * HOUR)
+    assert doubt.operation_id == builders.operation_of(payment)
+    assert (doubt.since, doubt.reason, doubt.manual) == (NOW, "unknown", True)
+
+
+@stack
 async def test_an_operation_without_an_outcome_is_listed_with_its_money_until_it_has_one(environment):
     payment = event_stories.in_doubt()
     operation = builders.operation_of(payment)
