@@ -23,13 +23,13 @@ PEM = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 @dataclass
 class Psp:
     url: str = ""
-    charge_requests: list[str] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
     body: bytes = PEM
     status: int = 200
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def respond(self, request: web.Request) -> web.Response:
-        self.charge_requests.append(request.path)
+        self.fetched.append(request.path)
         await self.goes_on.wait()
         return web.Response(status=self.status, body=self.body, headers={"Location": f"{self.url}/elsewhere"})
 
@@ -109,7 +109,7 @@ async def test_a_certificate_is_fetched_once_for_all_that_want_it(psp, kept):
 
     assert set(found) == {PEM}
     assert await kept.of(f"{psp.url}/a") == PEM
-    assert psp.charge_requests == ["/a"]
+    assert psp.fetched == ["/a"]
 
 
 async def test_it_is_fetched_again_when_its_life_is_over(psp, trusted):
@@ -117,7 +117,7 @@ async def test_it_is_fetched_again_when_its_life_is_over(psp, trusted):
         await opened.of(f"{psp.url}/a")
         await opened.of(f"{psp.url}/a")
 
-    assert psp.charge_requests == ["/a", "/a"]
+    assert psp.fetched == ["/a", "/a"]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_what_is_no_certificate_is_not_kept_and_not_requested_at_once_agai
         with pytest.raises(Unavailable):
             await kept.of(f"{psp.url}/a")
 
-    assert psp.charge_requests == ["/a"]  # nor has a redirect been followed
+    assert psp.fetched == ["/a"]  # nor has a redirect been followed
 
 
 async def test_a_server_that_nobody_vouches_for_is_not_believed(psp):
@@ -139,7 +139,7 @@ async def test_a_server_that_nobody_vouches_for_is_not_believed(psp):
         with pytest.raises(Unavailable):
             await opened.of(f"{psp.url}/a")
 
-    assert psp.charge_requests == []
+    assert psp.fetched == []
 
 
 async def test_a_psp_that_does_not_respond_holds_up_no_one_for_long(psp, trusted):

@@ -45,7 +45,7 @@ class Shown:
     """PayPal's list of events, over HTTP. An address that is not in its documents is not there."""
 
     events: dict[str, Any] = field(default_factory=dict)
-    charge_requests: list[str] = field(default_factory=list)
+    queried: list[str] = field(default_factory=list)
     away: bool = False
     url: str = ""
 
@@ -54,7 +54,7 @@ class Shown:
 
     async def event(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == "Bearer A21AA"
-        self.charge_requests.append(request.match_info["id"])
+        self.queried.append(request.match_info["id"])
         if self.away:
             return web.json_response({"name": "INTERNAL_SERVER_ERROR"}, status=500)
         found = self.events.get(request.match_info["id"])
@@ -230,7 +230,7 @@ async def test_updates_that_only_lead_to_a_query_are_not_queried_twice(environme
 
     await inbox.run_once()
 
-    assert shown.asked == []
+    assert shown.queried == []
     assert [report.outcome.kind for report in await _reports(environment)] == ["UNKNOWN"]
 
 
@@ -252,4 +252,4 @@ async def test_webhooks_of_an_account_that_was_removed_wait_for_it(
     await inbox.run_once()
 
     assert _row(owner) == ("waiting", "not_confirmed", 1)
-    assert shown.asked == []
+    assert shown.queried == []
