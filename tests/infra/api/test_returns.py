@@ -20,6 +20,13 @@ pytestmark = pytest.mark.stack
 KEY = b"a key of tests, of thirty-two bytes or more"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A visit that the worker replies to waits as long as a busy machine takes, and queries once."""
+    monkeypatch.setattr("infra.api.returns._SETTLED_WITHIN_S", 60.0)
+    monkeypatch.setattr("infra.api.returns._QUERY_EVERY_S", 60.0)
+
+
 @pytest.fixture
 async def api(environment, new_key, tmp_path):
     (port,) = ports.free(1)
@@ -69,12 +76,14 @@ async def test_the_psp_is_queried_for_the_payments_merchant_and_the_customer_is_
 
 
 class Time:
-    """The API's clock, which a test moves."""
+    """The API's clock, which a test moves; by `step` at every look."""
 
     def __init__(self) -> None:
         self.at = clock.now()
+        self.step = timedelta()
 
     def now(self):
+        self.at += self.step
         return self.at
 
 
@@ -114,7 +123,7 @@ async def test_a_page_that_is_opened_again_later_sends_another_query(
         commands.append(await worker.command())
         await worker.reply(commands[-1], status="CAPTURED", version=4)
         await visit
-        time.at += timedelta(seconds=4)
+        time.at += timedelta(seconds=60)
 
     assert len({command.command_id for command in commands}) == 2
     assert commands[0].operation_id == commands[1].operation_id
@@ -122,10 +131,10 @@ async def test_a_page_that_is_opened_again_later_sends_another_query(
 
 async def test_a_visit_without_a_result_sends_one_more_query(environment, api, worker, monkeypatch, time):
     monkeypatch.setattr("infra.api.returns._QUERY_EVERY_S", 1.0)
+    time.step = timedelta(seconds=5)
     _, path = challenged(environment, return_page="https://shop.example/")
     visit = asyncio.create_task(comes_back(api, path))
     first = await worker.command()
-    time.at += timedelta(seconds=5)
 
     second = await worker.command()
     await worker.reply(second, status="CAPTURED", version=6)
@@ -142,12 +151,18 @@ async def test_a_customer_who_comes_during_an_early_visit_gets_a_query_after_it(
     _, path = challenged(environment, return_page="https://shop.example/")
     early = asyncio.create_task(comes_back(api, path))
     await worker.command()
+    monkeypatch.setattr("infra.api.returns._SETTLED_WITHIN_S", 60.0)  # of the visits that begin from now on
     late = asyncio.create_task(comes_back(api, path))
-
     assert "status" not in (await early).headers["Location"]
-    await worker.reply(await worker.command(), status="CAPTURED", version=6)
 
+    async def reply_to_all() -> None:
+        # The early visit's last query is among them, and a reply to it may come before the late one waits.
+        while True:
+            await worker.reply(await worker.command(), status="CAPTURED", version=6)
+
+    replying = asyncio.create_task(reply_to_all())
     assert "status=CAPTURED" in (await late).headers["Location"]
+    replying.cancel()
 
 
 async def test_without_a_return_page_it_shows_how_the_payment_stands(environment, api, worker):
