@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, assert_never
@@ -19,6 +20,7 @@ from infra.tools.chaos.testbed import FaultNotInjected, Testbed
 _LOOK_EVERY_S: Final = 0.05
 # A commit waits as long as another fault keeps Kafka away.
 _GROUP_EMPTY_WITHIN_S: Final = 60.0
+_KAFKA_FAILS_AT_MOST_S: Final = 120.0
 
 Detail = dict[str, Any]
 
@@ -87,13 +89,17 @@ async def _up_or_late(testbed: Testbed, names: list[str]) -> Detail:
 
 
 async def _as_kafka_returns(testbed: Testbed, work: Callable[[], Awaitable[int]]) -> int:
-    """Does the work, and does it anew as often as another fault takes Kafka away meanwhile. Raises
-    `FaultNotInjected` when Kafka does not return."""
+    """Does the work, and does it anew where another fault takes Kafka away meanwhile. Raises
+    `FaultNotInjected` when Kafka does not return, and the client's `KafkaError` when it still fails after
+    `_KAFKA_FAILS_AT_MOST_S`."""
+    give_up_s = time.monotonic() + _KAFKA_FAILS_AT_MOST_S
     while True:
         await testbed.ready("kafka")
         try:
             return await work()
         except KafkaError:
+            if time.monotonic() > give_up_s:
+                raise
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
@@ -201,11 +207,10 @@ async def _lose(fault: faults.Lose, testbed: Testbed) -> Detail:
 
     await testbed.down(readers, gently=True)
     try:
-        detail: Detail = {"records": await _as_kafka_returns(testbed, pass_over)}
-    except BaseException:
-        await testbed.up(readers)
-        raise
-    return detail | await _up_or_late(testbed, readers)
+        records = await _as_kafka_returns(testbed, pass_over)
+    finally:
+        late = await _up_or_late(testbed, readers)
+    return {"records": records} | late
 
 
 async def _committed(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
