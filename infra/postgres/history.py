@@ -36,7 +36,9 @@ def history(connection: psycopg.Connection, payment_id: UUID) -> dict[str, Any] 
     parked = _row(connection, _PARKED, payment_id)
     if not stored and parked is None:
         return None
-    claims = connection.cursor(row_factory=dict_row).execute(_CLAIMS, (f"{payment_id.hex}-%",)).fetchall()
+    events = [_event(event) for event in stored]
+    named = sorted({event["operation_id"] for event in events if event["operation_id"] is not None})
+    claims = connection.cursor(row_factory=dict_row).execute(_CLAIMS, (named,)).fetchall()
     return {
         "payment_id": str(payment_id),
         **_state(stored),
@@ -44,7 +46,7 @@ def history(connection: psycopg.Connection, payment_id: UUID) -> dict[str, Any] 
         "timer": _row(connection, _TIMER, payment_id),
         "read_model": _row(connection, _SHOWN, payment_id),
         "claims": claims,
-        "events": [_event(event) for event in stored],
+        "events": events,
     }
 
 

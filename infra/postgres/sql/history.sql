@@ -4,9 +4,10 @@ SELECT originator_id, originator_version, topic, state FROM payment_events
 WHERE originator_id = %s ORDER BY originator_version
 
 -- name: claims
--- The claims of the payment's operations, whose ids begin with the payment's.
+-- The claims of the operations that the payment's events name: by their key. A search for all ids that begin
+-- with the payment's would read the whole table where the database's collation is not C.
 SELECT operation_id, step, state, tries, first_try_at, last_try_at, result FROM gateway_sends
-WHERE operation_id LIKE %s ORDER BY operation_id, step
+WHERE operation_id = ANY(%s) ORDER BY operation_id, step
 
 -- name: timer
 -- When the payment is woken next, and how often it was without effect.

@@ -4,6 +4,10 @@ from aggregates import outcomes
 from aggregates.operation import OperationState
 from commands.ids import payment_id
 from commands.ports import Timer, Writes
+from commands.sql import statements
+from gateways.agent.ports import StepId
+from infra.postgres import history as history_module
+from infra.postgres.claims import PostgresClaims
 from infra.postgres.connections import connect
 from infra.postgres.event_store import PaymentStore, Recorder
 from infra.postgres.history import history
@@ -43,6 +47,33 @@ def test_a_payment_is_shown_from_its_stream_with_every_event_and_its_reason(envi
     assert shown["operations"][0]["state"] == "UNKNOWN"
     assert shown["timer"]["wake_at"] == NOW
     assert shown["parked"] is shown["read_model"] is None
+
+
+async def test_the_claims_of_its_operations_are_shown_and_no_others(environment, audit):
+    made = payment()
+    name = operation_of(made)
+    _save(environment, made)
+    async with PostgresClaims.open(environment.settings(DatabaseSettings, "gateway"), "test") as claims:
+        for step in (StepId(name, "1"), StepId(name, "x"), StepId(f"{'0' * 32}-s1", "1")):
+            await claims.claim(step, None, None)
+
+    shown = history(audit, made.id)
+
+    assert shown is not None
+    assert [(one["operation_id"], one["step"], one["tries"]) for one in shown["claims"]] == [
+        (name, "1", 1),
+        (name, "x", 1),
+    ]
+
+
+def test_the_claims_are_found_by_their_key(environment, audit):
+    """Without sequential scans the planner uses the key for whatever can be looked up in it."""
+    audit.execute("SET enable_seqscan = off")
+    text = statements(history_module.__file__)["claims"]
+
+    plan = "\n".join(row[0] for row in audit.execute(f"EXPLAIN {text}", (["a-s1"],)))
+
+    assert "Index Cond: (operation_id = ANY" in plan
 
 
 def test_a_stream_that_cannot_be_replayed_still_shows_its_events(environment, audit):
