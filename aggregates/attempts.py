@@ -12,7 +12,9 @@ from aggregates.external_moves import may_give_back, query_after_refusal
 from aggregates.money import WITHDRAWN
 from aggregates.operation import FIRST_STEP, Kind, Operation, OperationState, Report
 from aggregates.payment import Payment
-from aggregates.routing import PspAccount, Route, for_now_delay_s, unreached_delay_s
+from aggregates.routing.accounts import PspAccount
+from aggregates.routing.retries import for_now_delay_s, unreached_delay_s
+from aggregates.routing.route import Route
 
 BY_OPERATOR: Final = "resolved"
 """The code of an operator's decision on an operation."""

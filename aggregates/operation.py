@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from aggregates.money import Money
-from aggregates.routing import PspAccount
+from aggregates.routing.accounts import PspAccount
 
 
 class OperationState(StrEnum):

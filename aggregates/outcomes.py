@@ -18,7 +18,7 @@ from aggregates.operation import CHALLENGE_OPEN, ENDED, NOT_EXECUTED, OperationS
 from aggregates.payment import Payment
 from aggregates.received import Received
 from aggregates.resolution import compare_charges, return_duplicates
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 
 S = OperationState
 _SIGNED_BEFORE: Final = "signed before"

@@ -27,7 +27,7 @@ from aggregates.operation import (
     operation_id,
 )
 from aggregates.payment_state import ACTION_LIFE, PaymentState
-from aggregates.routing import PspAccount
+from aggregates.routing.accounts import PspAccount
 from aggregates.status import Ended
 
 

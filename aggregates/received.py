@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from aggregates.decision import Cause
 from aggregates.operation import CANCEL_STEP, NOT_EXECUTED, Operation, OperationState, Report
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 
 S = OperationState
 

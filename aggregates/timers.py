@@ -9,7 +9,7 @@ from aggregates.decision import Cause
 from aggregates.external_moves import query_balances, void_left
 from aggregates.operation import Operation
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 
 
 def wake(payment: Payment, route: Route, cause: Cause) -> None:

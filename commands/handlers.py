@@ -14,7 +14,7 @@ from aggregates.events import ExternalMoveRecorded
 from aggregates.money import Money, MoneyRefused
 from aggregates.operation import Balances, Move, OperationState, Report
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import ANNOUNCED
 from commands import replies
 from commands.ids import fingerprint, payment_id

@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from commands.records import Record
 
 

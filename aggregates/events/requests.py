@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from aggregates.events.event import Event
 from aggregates.money import Money
 from aggregates.operation import Kind, Operation, OperationState
-from aggregates.routing import Limit, PspAccount
+from aggregates.routing.accounts import Limit, PspAccount
 
 if TYPE_CHECKING:
     from aggregates.payment_state import PaymentState

@@ -30,7 +30,9 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
-from aggregates.routing import Limit, PspAccount, RetryPolicy, Route
+from aggregates.routing.accounts import Limit, PspAccount
+from aggregates.routing.retries import RetryPolicy
+from aggregates.routing.route import Route
 from commands import wording
 from gateways import registry
 from gateways.contract import CALLS_MAX, Credentials, Facts, WebhookKeys

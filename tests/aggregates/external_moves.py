@@ -6,7 +6,7 @@ from uuid import uuid4
 from aggregates import disputes, merchant_commands, outcomes, resolution
 from aggregates.operation import Balances, Move, OperationState
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import DisputeState
 from tests.support.builders import (
     NOW,

@@ -5,7 +5,7 @@ from datetime import timedelta
 from aggregates import outcomes
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from tests.support.builders import (
     NOW,
     ORDERS,

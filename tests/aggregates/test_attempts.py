@@ -7,7 +7,8 @@ from aggregates import attempts, merchant_commands, outcomes, timers
 from aggregates.money import Money
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
-from aggregates.routing import RetryPolicy, Route
+from aggregates.routing.retries import RetryPolicy
+from aggregates.routing.route import Route
 from aggregates.status import Status
 from tests.support.builders import (
     NOW,

@@ -9,7 +9,7 @@ from aggregates import merchant_commands, outcomes, timers
 from aggregates.decision import Refused
 from aggregates.operation import Balances, OperationState
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import Status
 from tests.aggregates.external_moves import LATER, command, questions, resolve, say, shows
 from tests.support.builders import (

@@ -8,7 +8,7 @@ from aggregates import merchant_commands, outcomes
 from aggregates.decision import Refused
 from aggregates.operation import Balances, Move, OperationState
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import Status
 from tests.aggregates.external_moves import (
     FAILED,

@@ -8,7 +8,7 @@ from aggregates import disputes, merchant_commands, outcomes, timers
 from aggregates.decision import Refused
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import Status
 from tests.support.builders import (
     MULTICAPTURE,

@@ -14,7 +14,7 @@ from aggregates.operation import FOUND_TWICE, Balances, Move, Operation, Operati
 from aggregates.outcomes import RULES, find_rule
 from aggregates.payment import Payment
 from aggregates.received import Received
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from tests.support.builders import (
     NOW,
     ROUTE,

@@ -12,7 +12,7 @@ from aggregates.events import EVENTS, REQUEST_TOPICS
 from aggregates.operation import NOT_EXECUTED, OperationState
 from aggregates.operation import TRANSITIONS as OPERATION_TRANSITIONS
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import BY_EXTERNAL_MOVE, BY_OPERATOR, TRANSITIONS, Status
 from tests.support.builders import (
     MULTICAPTURE,

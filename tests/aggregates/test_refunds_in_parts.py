@@ -8,7 +8,7 @@ from aggregates import merchant_commands, outcomes, status_queries, timers
 from aggregates.decision import Refused
 from aggregates.operation import ESCALATE_AFTER, OperationState
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import Status
 from tests.aggregates.reports import LATER, newest, say
 from tests.support.builders import (

@@ -10,7 +10,7 @@ from aggregates.decision import Refused
 from aggregates.operation import ESCALATE_AFTER, OperationState
 from aggregates.payment import Payment
 from aggregates.payment_state import ACTION_LIFE
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import Status
 from tests.aggregates.reports import LATER, newest, say
 from tests.support.builders import (

@@ -10,7 +10,7 @@ from aggregates.decision import Refused
 from aggregates.operation import NOT_EXECUTED, OperationState
 from aggregates.operation import TRANSITIONS as OF_OPERATIONS
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import BY_OPERATOR, TRANSITIONS, Status
 from tests.support.builders import NOW, ROUTE, authorized, cause, operation_of, payment, payment_request
 from tests.support.payments_by_status import COMMANDS, LEADING_TO, STANDING, Send, command, say

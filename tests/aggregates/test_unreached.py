@@ -10,7 +10,7 @@ import pytest
 from aggregates import merchant_commands, outcomes, timers
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import Status
 from tests.support.builders import (
     MULTICAPTURE,

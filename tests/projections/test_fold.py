@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aggregates import attempts, disputes, merchant_commands, outcomes, resolution, timers
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import Status
 from projections import events, fold
 from projections.events import Event

@@ -11,7 +11,9 @@ from aggregates.disputes import DisputeReport
 from aggregates.money import Money
 from aggregates.operation import OperationState, Report
 from aggregates.payment import Payment
-from aggregates.routing import PspAccount, RetryPolicy, Route
+from aggregates.routing.accounts import PspAccount
+from aggregates.routing.retries import RetryPolicy
+from aggregates.routing.route import Route
 from aggregates.status import DisputeState
 from commands.ids import fingerprint, payment_id
 from commands.messages import CreatePayment, Outcome, RecordOutcome

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from commands.decider import Decider, Result
 from commands.messages import Wake, dump
 from commands.records import Record

@@ -14,7 +14,7 @@ from aggregates import disputes, merchant_commands, outcomes, resolution, status
 from aggregates.decision import Cause, Refused
 from aggregates.operation import Balances, Move, OperationState, Report
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import DisputeState
 from tests.support.builders import NOW, TWO_ACCOUNTS, cause, report, word
 

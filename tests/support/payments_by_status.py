@@ -11,7 +11,7 @@ from aggregates import attempts, disputes, merchant_commands, outcomes, timers
 from aggregates.decision import Cause
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import Status
 from tests.support.builders import (
     MULTICAPTURE,

@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from aggregates.payment import Payment
-from aggregates.routing import RetryPolicy
+from aggregates.routing.retries import RetryPolicy
 from commands.client import Refused
 from commands.ids import payment_id
 from commands.messages import RefundPayment, dump

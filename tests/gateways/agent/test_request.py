@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from aggregates.events import OperationFollowUpRequested, OperationStarted
 from aggregates.payment import Payment
-from aggregates.routing import Limit, PspAccount, Route
+from aggregates.routing.accounts import Limit, PspAccount
+from aggregates.routing.route import Route
 from commands.handlers import Context, handle
 from commands.messages import (
     CancelPayment,

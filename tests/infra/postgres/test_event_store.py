@@ -12,7 +12,7 @@ from eventsourcing.application import AggregateNotFoundError
 
 from aggregates import attempts, outcomes
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import Status
 from commands.ports import Conflict, Parking, Refusal, Timer, Writes
 from commands.records import Record

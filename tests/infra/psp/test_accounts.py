@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from aggregates.routing import PspAccount, RetryPolicy, Route
+from aggregates.routing.accounts import PspAccount
+from aggregates.routing.retries import RetryPolicy
+from aggregates.routing.route import Route
 from gateways.contract import Credentials
 from infra.errors import Misconfigured
 from infra.psp.accounts import Accounts, credentials, webhook_accounts

@@ -11,7 +11,7 @@ from aggregates import disputes, merchant_commands, outcomes
 from aggregates.decision import Cause, Refused
 from aggregates.operation import Operation, OperationState
 from aggregates.payment import Payment
-from aggregates.routing import Route
+from aggregates.routing.route import Route
 from aggregates.status import DisputeState
 from commands.ids import fingerprint, payment_id
 from commands.messages import (

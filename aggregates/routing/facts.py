@@ -1,0 +1,102 @@
+"""The facts of a payment and of the accounts that may take it, as far as routing depends on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+from aggregates.routing.accounts import PspAccount
+
+ChargeKind = Literal["authorize", "sale"]
+Funding = Literal["credit", "debit", "prepaid", "charge", "unknown"]
+
+_REGIONS: Final[Mapping[str, frozenset[str]]] = {
+    # The European Economic Area: within it the interchange of consumer cards is capped, Regulation (EU)
+    # 2015/751.
+    "eea": frozenset(
+        {
+            *("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE"),
+            *("IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK"),
+        }
+    ),
+    "gb": frozenset({"GB", "GG", "IM", "JE", "GI"}),
+    "us": frozenset({"US", "PR", "VI", "GU", "AS", "MP"}),
+    "in": frozenset({"IN"}),
+}
+
+
+def region_of(country: str | None) -> str:
+    """Returns `eea`, `gb`, `us`, `in` or `other` for an ISO 3166-1 alpha-2 code; `unknown` without one."""
+    if country is None:
+        return "unknown"
+    return next((region for region, countries in _REGIONS.items() if country in countries), "other")
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """A card without its number. `bin`: the first 6 or 8 digits. `country`: the issuer's. `scheme`: in lower
+    case, such as `visa`."""
+
+    bin: str | None = None
+    country: str | None = None
+    scheme: str | None = None
+    funding: Funding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFacts:
+    """A payment as a policy's conditions see it.
+
+    `tokens`: the payment method's token at each PSP, by gateway. `method`: such as `card` or `wallet`.
+    `country`: the customer's. `attempt`: the number of the attempt that is to be routed, from 1.
+    """
+
+    payment_id: UUID
+    merchant_id: str
+    kind: ChargeKind
+    amount_minor: int
+    currency: str
+    tokens: Mapping[str, str] = field(repr=False)
+    method: str = "card"
+    country: str | None = None
+    customer_id: str | None = None
+    card: CardFacts = CardFacts()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 1
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The segments whose health describes this payment, narrowest first, the whole account last."""
+        return segments(self.kind, self.method, self.currency, region_of(self.card.country or self.country))
+
+
+def segments(kind: str, method: str, currency: str, region: str) -> tuple[str, ...]:
+    """Returns the names of a transaction's segments, narrowest first: `sale/card/EUR/eea`, `sale/card/EUR`,
+    `sale/card`, `sale` and the empty name of the whole account."""
+    return (
+        f"{kind}/{method}/{currency}/{region}",
+        f"{kind}/{method}/{currency}",
+        f"{kind}/{method}",
+        kind,
+        "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An account of the merchant, with what an operator declared of it. `currencies`: those that it takes.
+    `fee_minor`: expected for this payment, in its currency; None: unknown, which is not free."""
+
+    psp: PspAccount
+    currencies: frozenset[str]
+    fee_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An earlier attempt of the same payment. `sent`: False where nobody was reached."""
+
+    account: str
+    started_at: datetime
+    sent: bool
