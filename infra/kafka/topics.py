@@ -15,6 +15,7 @@ REPLIES: Final = "payments.replies"
 EVENTS: Final = "payments.events"
 OUTCOMES: Final = "gateways.outcomes"
 DEAD_LETTERS: Final = "dead.letters"
+POLICIES: Final = "routing.policies"
 GATEWAYS: Final = tuple(ADAPTERS)
 
 _HOUR_MS: Final = 3_600_000
@@ -38,7 +39,7 @@ class Topic:
 
 def declared(partitions: int, prefix: str) -> tuple[Topic, ...]:
     """Returns every topic. `partitions` is the count of each topic that is keyed by payment."""
-    return tuple(
+    deleted = (
         Topic(prefix + name, count, "delete", retention)
         for name, count, retention in (
             # Longer than the longest outage that must not lose a record.
@@ -50,6 +51,9 @@ def declared(partitions: int, prefix: str) -> tuple[Topic, ...]:
             (DEAD_LETTERS, 1, 90 * _DAY_MS),
         )
     )
+    # Each reader of a compacted topic reads all of it: one partition.
+    compacted = (Topic(prefix + name, 1, "compact", -1) for name in (POLICIES,))
+    return (*deleted, *compacted)
 
 
 COMMAND_GROUP: Final = "commands"

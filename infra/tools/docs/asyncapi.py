@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from aggregates.events import EVENTS, REQUEST_TOPICS, Event
 from commands import messages
 from commands.ids import payment_id
+from commands.policy_records import PolicyRecord
 from commands.records import DeadLetter
 from commands.reply import Reply
 from infra.kafka import topics
@@ -60,6 +61,7 @@ _PURPOSE: Final[Mapping[str, str]] = {
     "payment: drop what is not the next version of `ce_id`.",
     topics.OUTCOMES: "Internal: the outcome of a step, from a gateway worker, and what a PSP reports about a dispute.",
     topics.DEAD_LETTERS: "The place of a record that could not be used, and the reason. Never its payload.",
+    topics.POLICIES: "Internal: the active routing policy of each merchant, for the command workers. Compacted.",
     **{
         topics.requests(name): f"Internal: requests to the gateway worker of {name}."
         for name in topics.GATEWAYS
@@ -72,7 +74,7 @@ def document() -> dict[str, Any]:
     events = {topic: _event_model(topic, event) for topic, event in EVENTS.items()}
     wire: list[type[BaseModel]] = [*_COMMANDS, *_REPORTS, Reply]
     letter = _letter_model()
-    models: list[type[BaseModel]] = [*wire, letter, *events.values()]
+    models: list[type[BaseModel]] = [*wire, letter, PolicyRecord, *events.values()]
     _, schemas = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
@@ -85,6 +87,7 @@ def document() -> dict[str, Any]:
         topics.REPLIES: [Reply],
         topics.EVENTS: list(events.values()),
         topics.DEAD_LETTERS: [letter],
+        topics.POLICIES: [PolicyRecord],
         **{
             topics.requests(name): [events[topic] for topic in sorted(REQUEST_TOPICS)]
             for name in topics.GATEWAYS
@@ -186,6 +189,9 @@ def _message(model: type[BaseModel], topic: str) -> dict[str, Any]:
     }
     if topic == topics.DEAD_LETTERS:
         return message
+    if topic == topics.POLICIES:
+        key = {"type": "string", "description": "The merchant's id"}
+        return message | {"bindings": {"kafka": {"key": key}}}
     message["headers"] = {"$ref": f"#/components/schemas/{'EventHeaders' if is_event else 'TraceHeaders'}"}
     message["bindings"] = {
         "kafka": {
