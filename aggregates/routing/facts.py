@@ -24,13 +24,14 @@ _REGIONS: Final[Mapping[str, frozenset[str]]] = {
     "us": frozenset({"US", "PR", "VI", "GU", "AS", "MP"}),
     "in": frozenset({"IN"}),
 }
+_REGION_OF: Final = {country: region for region, countries in _REGIONS.items() for country in countries}
 
 
 def region_of(country: str | None) -> str:
     """Returns `eea`, `gb`, `us`, `in` or `other` for an ISO 3166-1 alpha-2 code; `unknown` without one."""
     if country is None:
         return "unknown"
-    return next((region for region, countries in _REGIONS.items() if country in countries), "other")
+    return _REGION_OF.get(country, "other")
 
 
 @dataclass(frozen=True, slots=True)
