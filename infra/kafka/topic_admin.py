@@ -23,6 +23,13 @@ _IN_SYNC_MIN: Final = 2
 # Kafka deletes by a record's timestamp. By the producer's, one that is stamped 30 days back would be
 # acknowledged and gone at the next retention check, and one more than an hour ahead would be refused.
 _STAMPED_BY: Final = "LogAppendTime"
+# Kafka compacts closed segments only, and closes one after 7 days or 1 GiB: a process would read that much at
+# its start, to learn a few values.
+_COMPACTED_SOON: Final = {
+    "segment.ms": str(10 * 60 * 1000),
+    "segment.bytes": str(8 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.1",
+}
 
 
 async def create(settings: KafkaSettings) -> tuple[str, ...]:
@@ -147,5 +154,6 @@ def new_topic(topic: Topic, settings: KafkaSettings) -> NewTopic:
             "retention.ms": str(topic.retention_ms),
             "message.timestamp.type": _STAMPED_BY,
             "min.insync.replicas": str(in_sync),
+            **(_COMPACTED_SOON if topic.cleanup == "compact" else {}),
         },
     )

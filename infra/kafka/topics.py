@@ -16,7 +16,15 @@ EVENTS: Final = "payments.events"
 OUTCOMES: Final = "gateways.outcomes"
 DEAD_LETTERS: Final = "dead.letters"
 POLICIES: Final = "routing.policies"
+SAMPLES: Final = "gateways.samples"
+HEALTH: Final = "gateways.health"
+HEALTH_CHANGELOG: Final = "gateways.health.changelog"
+HEALTH_HISTORY: Final = "gateways.history"
 GATEWAYS: Final = tuple(ADAPTERS)
+
+SAMPLES_PARTITIONS: Final = 4
+"""Of the topics that are keyed by account and feed the health worker: at most so many of its processes share
+the work. A table of Faust's wants equally many in its changelog."""
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
@@ -39,21 +47,29 @@ class Topic:
 
 def declared(partitions: int, prefix: str) -> tuple[Topic, ...]:
     """Returns every topic. `partitions` is the count of each topic that is keyed by payment."""
-    deleted = (
-        Topic(prefix + name, count, "delete", retention)
-        for name, count, retention in (
-            # Longer than the longest outage that must not lose a record.
-            (COMMANDS, partitions, 14 * _DAY_MS),
-            (OUTCOMES, partitions, 14 * _DAY_MS),
-            (REPLIES, partitions, _DAY_MS),
-            (EVENTS, partitions, -1),
-            *((requests(gateway), partitions, 14 * _DAY_MS) for gateway in GATEWAYS),
-            (DEAD_LETTERS, 1, 90 * _DAY_MS),
-        )
+    return (
+        *(Topic(prefix + name, count, "delete", kept) for name, count, kept in _deleted(partitions)),
+        *(Topic(prefix + name, count, "compact", -1) for name, count in _COMPACTED),
     )
-    # Each reader of a compacted topic reads all of it: one partition.
-    compacted = (Topic(prefix + name, 1, "compact", -1) for name in (POLICIES,))
-    return (*deleted, *compacted)
+
+
+def _deleted(partitions: int) -> tuple[tuple[str, int, int], ...]:
+    return (
+        # Longer than the longest outage that must not lose a record.
+        (COMMANDS, partitions, 14 * _DAY_MS),
+        (OUTCOMES, partitions, 14 * _DAY_MS),
+        (REPLIES, partitions, _DAY_MS),
+        (EVENTS, partitions, -1),
+        *((requests(gateway), partitions, 14 * _DAY_MS) for gateway in GATEWAYS),
+        (DEAD_LETTERS, 1, 90 * _DAY_MS),
+        # A sample that nobody has read within a day is of no use.
+        (SAMPLES, SAMPLES_PARTITIONS, _DAY_MS),
+        (HEALTH_HISTORY, 1, 14 * _DAY_MS),
+    )
+
+
+# One partition where every reader reads all of it.
+_COMPACTED: Final = ((POLICIES, 1), (HEALTH, 1), (HEALTH_CHANGELOG, SAMPLES_PARTITIONS))
 
 
 COMMAND_GROUP: Final = "commands"

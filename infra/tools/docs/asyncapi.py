@@ -14,10 +14,12 @@ from pydantic.json_schema import models_json_schema
 
 from aggregates.events import EVENTS, REQUEST_TOPICS, Event
 from commands import messages
+from commands.health_records import CircuitChange, HealthRecord, MinuteRecord
 from commands.ids import payment_id
 from commands.policy_records import PolicyRecord
 from commands.records import DeadLetter
 from commands.reply import Reply
+from commands.samples import SampleBatch
 from infra.kafka import topics
 from infra.settings import KafkaSettings
 from infra.tools.docs.asyncapi_examples import EXAMPLES
@@ -26,6 +28,7 @@ FILE: Final = Path(__file__).parents[3] / "docs" / "asyncapi.yaml"
 _PARTITIONS: Final[int] = KafkaSettings.model_fields["partitions"].default
 _COMMANDS: Final[tuple[type[BaseModel], ...]] = get_args(messages.AnyCommand)
 _REPORTS: Final[tuple[type[BaseModel], ...]] = get_args(messages.AnyReport)
+_OF_ACCOUNTS: Final[tuple[type[BaseModel], ...]] = (SampleBatch, HealthRecord, MinuteRecord, CircuitChange)
 _NOT_IN_THE_BODY: Final = frozenset({"originator_id", "originator_version", "originator_topic"})
 
 _INTRODUCTION: Final = """\
@@ -62,6 +65,12 @@ _PURPOSE: Final[Mapping[str, str]] = {
     topics.OUTCOMES: "Internal: the outcome of a step, from a gateway worker, and what a PSP reports about a dispute.",
     topics.DEAD_LETTERS: "The place of a record that could not be used, and the reason. Never its payload.",
     topics.POLICIES: "Internal: the active routing policy of each merchant, for the command workers. Compacted.",
+    topics.SAMPLES: "Internal: what became of each call to a PSP, from the gateway workers. Key: the account.",
+    topics.HEALTH: "The health of each PSP account: at most a few records a second, and one every 5 s at least. "
+    "Key: the account. A record that is older than 30 s is no information.",
+    topics.HEALTH_HISTORY: "The minutes of each PSP account, and the changes of its circuits with their reasons. "
+    "Key: the account.",
+    topics.HEALTH_CHANGELOG: "Internal: the health worker's table, which only it reads.",
     **{
         topics.requests(name): f"Internal: requests to the gateway worker of {name}."
         for name in topics.GATEWAYS
@@ -72,7 +81,7 @@ _PURPOSE: Final[Mapping[str, str]] = {
 def document() -> dict[str, Any]:
     """Returns the AsyncAPI 3.0 document."""
     events = {topic: _event_model(topic, event) for topic, event in EVENTS.items()}
-    wire: list[type[BaseModel]] = [*_COMMANDS, *_REPORTS, Reply]
+    wire: list[type[BaseModel]] = [*_COMMANDS, *_REPORTS, Reply, *_OF_ACCOUNTS]
     letter = _letter_model()
     models: list[type[BaseModel]] = [*wire, letter, PolicyRecord, *events.values()]
     _, schemas = models_json_schema(
@@ -88,6 +97,10 @@ def document() -> dict[str, Any]:
         topics.EVENTS: list(events.values()),
         topics.DEAD_LETTERS: [letter],
         topics.POLICIES: [PolicyRecord],
+        topics.SAMPLES: [SampleBatch],
+        topics.HEALTH: [HealthRecord],
+        topics.HEALTH_HISTORY: [MinuteRecord, CircuitChange],
+        topics.HEALTH_CHANGELOG: [],
         **{
             topics.requests(name): [events[topic] for topic in sorted(REQUEST_TOPICS)]
             for name in topics.GATEWAYS
@@ -108,7 +121,7 @@ def document() -> dict[str, Any]:
             "messages": {
                 model.__name__: _message(model, topic)
                 for topic, kinds in on_topic.items()
-                if not topic.startswith("gateways.") or topic == topics.OUTCOMES
+                if topic not in {topics.requests(name) for name in topics.GATEWAYS}
                 for model in kinds
             },
             "schemas": schemas["$defs"] | {"TraceHeaders": _TRACE_HEADERS, "EventHeaders": _event_headers()},
@@ -192,6 +205,9 @@ def _message(model: type[BaseModel], topic: str) -> dict[str, Any]:
     if topic == topics.POLICIES:
         key = {"type": "string", "description": "The merchant's id"}
         return message | {"bindings": {"kafka": {"key": key}}}
+    if model in _OF_ACCOUNTS:
+        message["bindings"] = {"kafka": {"key": {"type": "string", "description": "The account"}}}
+        return message
     message["headers"] = {"$ref": f"#/components/schemas/{'EventHeaders' if is_event else 'TraceHeaders'}"}
     message["bindings"] = {
         "kafka": {

@@ -24,12 +24,19 @@ NAMES: Final = {
     "DEAD_LETTERS": topics.DEAD_LETTERS,
     "EVENTS": topics.EVENTS,
     "requests": REQUESTS,
+    "SAMPLES": topics.SAMPLES,
+    "HEALTH": topics.HEALTH,
+    "HEALTH_CHANGELOG": topics.HEALTH_CHANGELOG,
+    "HEALTH_HISTORY": topics.HEALTH_HISTORY,
 }
 """Every topic, by its name in infra/kafka/topics.py."""
 # The things that get a topic, by the name of the function or class that is called. StuckTimers reads the
 # wakes that the letters name, CommandWorker sends replies; the last three only compare the topics of records
 # with it.
-_READS: Final = {"consumer", "subscribe", "TopicPartition", "partitions_of", "Agent", "StuckTimers"}
+_READS: Final = {
+    *("consumer", "subscribe", "TopicPartition", "partitions_of", "Agent", "StuckTimers"),
+    "CompactedTopic",
+}
 _WRITES: Final = {"send_and_wait", "Publisher", "Inbox", "Timers", "CommandWorker"}
 _COMPARES: Final = {"Decider", "_hold_back", "check_heads"}
 
