@@ -14,9 +14,9 @@ from commands.fields import Id
 from commands.internal_record import InternalRecord
 
 OutcomeClass = Literal["approved", "declined", "failed", "unknown", "pending"]
-"""`approved`: the PSP did what it was asked for. `declined`: the issuer or the PSP refused it. `failed`: for a
-technical reason nothing was done. `unknown`: nobody knows what became of the call. `pending`: the PSP has
-responded as it should, and the operation goes on: it counts for the circuit, and for nothing else."""
+"""`approved`: the PSP did what it was asked for. `declined`: the issuer or the PSP refused it. `failed`:
+nothing was done, for a technical reason. `unknown`: nobody knows what became of the call. `pending`: the PSP
+has responded as it should, and the operation goes on: it counts for the circuit, and for nothing else."""
 
 SAMPLES_MAX: Final = 200
 """The samples of one batch."""
@@ -30,8 +30,8 @@ Segment = Annotated[str, Field(max_length=64, pattern=r"^([A-Za-z0-9_.-]+(/[A-Za
 class Sample(InternalRecord):
     """What became of one call. `latency_ms`: from the first byte to the whole response, or to the end of the
     wait for it; None: none was measured. `error`: the code of what did not succeed, ours or the PSP's. `at`:
-    when the agent knew. `probe`: the payment was let through a half-open circuit. `late`: the operation may be
-    counted as unknown, and this is what a repeat or a status query found out since."""
+    when the agent knew. `probe`: the payment was let through a half-open circuit. `late`: the operation may
+    be counted as unknown, and this is what a repeat or a status query found out since."""
 
     kind: Kind
     segment: Segment = ""
