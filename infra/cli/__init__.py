@@ -74,7 +74,6 @@ for command in (
     simulator.simulator,
     demo.demo,
     audit.verify,
-    bench.bench,
     chaos.chaos,
     show.list_,
     show.show,
@@ -86,6 +85,7 @@ for command in (
 app.add_typer(payments.pay, name="pay")
 doubt.doubt.command("close-webhook")(closing.close_webhook)
 app.add_typer(doubt.doubt, name="doubt")
+app.add_typer(bench.bench, name="bench")
 app.add_typer(gateway.gateway, name="gateway")
 app.add_typer(parked.parked, name="parked")
 app.add_typer(webhooks.webhooks, name="webhooks")

@@ -1,4 +1,4 @@
-"""`aegispay bench`."""
+"""`aegispay bench`: payments through a stack and, as commands below it, what needs none."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from infra.tools.bench.run import Bench
 
 
-def bench(
+bench = typer.Typer(invoke_without_command=True)
+
+
+@bench.callback()
+def payments(
+    context: typer.Context,
     *,
     rate: Annotated[float, typer.Option(min=0.1, help="Payments per second, on average.")] = 100.0,
     seconds: Annotated[float, typer.Option(min=1, help="How long to send, in seconds.")] = 30.0,
@@ -29,6 +34,8 @@ def bench(
 
     Uses the running stack, or starts one and stops it again. Exit code 1: the verdict is not clean.
     """
+    if context.invoked_subcommand is not None:
+        return
     from infra.cli.progress import counting, stack_for, to_its_end
     from infra.cli.verdict import show
     from infra.tools.bench.run import run_bench
