@@ -188,6 +188,30 @@ class FeeSchedule:
                 yield one, other
 
 
+@dataclass(frozen=True, slots=True)
+class FeeBook:
+    """The price lists of all accounts, by account, and what was charged at each since the month began, in
+    minor units by account and currency: what is live of an expected fee. An account without a price list has
+    unknown fees; one without a volume, an unknown volume."""
+
+    schedules: Mapping[str, FeeSchedule] = field(default_factory=dict)
+    volumes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def fees(self, account: str, kind: FeeKind, facts: FeeFacts, at: datetime) -> Fees | None:
+        """Returns what the account charges for the operation; see `calculate_fees`."""
+        volume_minor = self.volumes.get((account, facts.currency))
+        return calculate_fees(self.schedules.get(account), kind, facts, at, volume_minor)
+
+    def expected(self, account: str, payment: PaymentFacts, at: datetime) -> int | None:
+        """Returns what the payment is expected to cost at the account; see `expected_fee`."""
+        volume_minor = self.volumes.get((account, payment.currency))
+        return expected_fee(self.schedules.get(account), payment, at, volume_minor)
+
+
+NO_FEES: Final = FeeBook()
+"""The book in which every fee is unknown."""
+
+
 def calculate_fees(
     schedule: FeeSchedule | None,
     kind: FeeKind,

@@ -20,6 +20,11 @@ overcapture_percent = 0          # by how much a capture may pass the authorizat
 calls_max = 100                  # in flight at once with this credential
 currencies = ["EUR", "USD"]      # which of the PSP's this account takes; left out: all of them
 [accounts.sim-eu.options]        # what this PSP needs besides: docs/gateways.md
+[[accounts.sim-eu.fees]]         # what it charges, one table for each price: docs/fees.md; without any, its fees
+id = "eea-cards"                 # are unknown
+on = ["sale", "capture"]
+percent = "1.5"
+fixed = "0.25 EUR"
 """
 
 import os
@@ -28,8 +33,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator, model_validator
 
+from aggregates.fees import FeeBook, FeeSchedule
 from aggregates.routing.accounts import Limit, PspAccount
 from aggregates.routing.retries import RetryPolicy
 from aggregates.routing.route import Route
@@ -38,6 +44,7 @@ from gateways import registry
 from gateways.contract import CALLS_MAX, Credentials, Facts, WebhookKeys
 from gateways.registry import ADAPTERS
 from infra.errors import Misconfigured
+from infra.psp.fees import FeeTable, fee_keys, fee_schedule
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 
@@ -58,6 +65,14 @@ class _Account(_Table):
     calls_max: int = Field(default=CALLS_MAX, strict=True, ge=1, le=10_000)
     currencies: list[Annotated[str, Field(pattern=r"^[A-Z]{3}$")]] | None = None
     options: dict[_Name, Annotated[str, Field(max_length=10_000)]] = Field(default_factory=dict)
+    fees: list[FeeTable] | None = Field(default=None, min_length=1, max_length=200)
+
+    @field_validator("fees")
+    @classmethod
+    def _fees_agree(cls, tables: list[FeeTable] | None) -> list[FeeTable] | None:
+        if tables is not None:
+            fee_schedule(tables)
+        return tables
 
     @model_validator(mode="after")
     def _one_secret(self) -> Self:
@@ -99,10 +114,11 @@ class _File(_Table):
 
 @dataclass(frozen=True, slots=True)
 class _Taker:
-    """An account, and the currencies that it takes."""
+    """An account, and the currencies that it takes. `fees`: None: unknown."""
 
     psp: PspAccount
     currencies: frozenset[str]
+    fees: FeeSchedule | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +138,19 @@ class WebhookAccount:
 class Accounts:
     """The accounts to which each merchant's payments may go; holds no secret."""
 
-    def __init__(self, merchants: dict[str, _Accepts]) -> None:
+    def __init__(self, merchants: dict[str, _Accepts], fee_book: FeeBook) -> None:
         self._merchants = merchants
+        self.fees = fee_book
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Raises `Misconfigured`."""
         content = _content(path)
         takers = {name: _taker(path, name, account) for name, account in content.accounts.items()}
-        return cls({name: _accepts(path, name, table, takers) for name, table in content.merchants.items()})
+        merchants = {name: _accepts(path, name, table, takers) for name, table in content.merchants.items()}
+        # Of every account, also one that no merchant pays at any more: its payments are refunded there.
+        schedules = {name: taker.fees for name, taker in takers.items() if taker.fees is not None}
+        return cls(merchants, FeeBook(schedules))
 
     @property
     def gateways(self) -> frozenset[str]:
@@ -254,9 +274,8 @@ def _content(path: Path) -> _File:
         place, what = ".".join(map(str, first["loc"])), wording.sentence(first)
         if first["type"] == "extra_forbidden":
             tables = (_File, _Merchant, _Retry, _Account)
-            what = wording.no_such_field(
-                first["loc"][-1], [name for one in tables for name in one.model_fields]
-            )
+            known = [name for one in tables for name in one.model_fields]
+            what = wording.no_such_field(first["loc"][-1], [*known, *fee_keys()])
         raise Misconfigured(f"AEGISPAY_ACCOUNTS_FILE: {path}: {place}: {what}") from None
 
 
@@ -315,7 +334,7 @@ def _taker(path: Path, name: str, account: _Account) -> _Taker:
         final_call_by=facts.final_call_by,
         limits=limits(facts),
     )
-    return _Taker(psp, currencies)
+    return _Taker(psp, currencies, None if account.fees is None else fee_schedule(account.fees))
 
 
 def limits(facts: Facts) -> frozenset[Limit]:
