@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from aggregates.fees import NO_FEES, FeeBook
 from aggregates.money import Money
 
 
@@ -50,7 +51,8 @@ class Cause:
     random then.
 
     `fingerprint`: of a command's content; None where the message was no command of a producer. `jitter`: in
-    [0, 1), spreads the retries.
+    [0, 1), spreads the retries. `fees`: the price lists, of which an operation keeps what it is expected to
+    cost.
     """
 
     command_id: UUID
@@ -59,6 +61,7 @@ class Cause:
     traceparent: str | None
     now: datetime
     jitter: float
+    fees: FeeBook = NO_FEES
 
     def fields(self) -> dict[str, Any]:
         """Returns the fields that every event has."""

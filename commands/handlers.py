@@ -69,6 +69,7 @@ class Context:
             self.traceparent,
             self.now,
             self.jitter,
+            self.accounts.fees,
         )
 
     def route(self, payment: Payment) -> Route:

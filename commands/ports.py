@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from aggregates.fees import FeeBook
 from aggregates.payment import Payment
 from aggregates.routing.route import Route
 from commands.records import Record
@@ -14,6 +15,11 @@ from commands.records import Record
 
 class Accounts(Protocol):
     """The merchants' accounts at PSPs."""
+
+    @property
+    def fees(self) -> FeeBook:
+        """The price lists of all accounts."""
+        ...
 
     def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
         """Returns the accounts at PSPs that take this currency and this token, and how often to try them."""

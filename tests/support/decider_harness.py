@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from aggregates.fees import NO_FEES
 from aggregates.payment import Payment
 from aggregates.routing.route import Route
 from commands.decider import Decider, Result
@@ -19,6 +20,8 @@ COMMANDS, OUTCOMES = "payments.commands", "gateways.outcomes"
 
 
 class Accounts:
+    fees = NO_FEES
+
     def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:
         return "write stripe:…" if payment_method.startswith("strip:") else None
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from aggregates.events import OperationFollowUpRequested, OperationStarted
+from aggregates.fees import NO_FEES, FeeBook
 from aggregates.payment import Payment
 from aggregates.routing.accounts import Limit, PspAccount
 from aggregates.routing.route import Route
@@ -55,6 +56,7 @@ class _Accounts:
 
     first: str
     like: PspAccount
+    fees: FeeBook = NO_FEES
 
     def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:
         return registry.stray_prefix(payment_method, self.first)

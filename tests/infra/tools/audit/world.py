@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from psycopg import sql
 
 from aggregates import outcomes
+from aggregates.fees import NO_FEES
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from commands.handlers import Context, Decided, handle
@@ -38,6 +39,8 @@ VIEWS = ("payments", "operations")
 
 
 class _Accounts:
+    fees = NO_FEES
+
     def stray_prefix(self, merchant_id, payment_method):
         return None
 
