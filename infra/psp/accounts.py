@@ -20,8 +20,8 @@ overcapture_percent = 0          # by how much a capture may pass the authorizat
 calls_max = 100                  # in flight at once with this credential
 currencies = ["EUR", "USD"]      # which of the PSP's this account takes; left out: all of them
 [accounts.sim-eu.options]        # what this PSP needs besides: docs/gateways.md
-[[accounts.sim-eu.fees]]         # what it charges, one table for each price: docs/fees.md; without any, its fees
-id = "eea-cards"                 # are unknown
+[[accounts.sim-eu.fees]]         # what it charges, a table for each price: docs/fees.md; unknown without
+id = "eea-cards"
 on = ["sale", "capture"]
 percent = "1.5"
 fixed = "0.25 EUR"
