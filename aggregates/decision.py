@@ -19,7 +19,7 @@ class PaymentFields:
     merchant_id: str
     idempotency_key: str
     capture: Literal["automatic", "manual"]
-    payment_method: str
+    payment_method: str | None
     stored_credential: dict[str, str | None] | None
     customer_id: str | None
     country: str | None
@@ -27,6 +27,9 @@ class PaymentFields:
     statement_text: str | None
     return_page: str | None
     metadata: dict[str, str]
+    payment_methods: dict[str, str] | None = None
+    method: str | None = None
+    card: dict[str, str | None] | None = None
 
     def shared(self) -> dict[str, Any]:
         """Returns these fields by name, and none that a subclass adds."""

@@ -180,7 +180,7 @@ class Payment(PaymentState, Aggregate):
             "merchant_id": self.merchant_id,
             "amount_minor": amount_minor,
             "currency": self.amount.currency,
-            "payment_method": psp.token(self.payment_method),
+            "payment_method": psp.token(self.payment_method, self.payment_methods),
             "description": self.description,
             "statement_text": self.statement_text,
             "three_ds": three_ds,

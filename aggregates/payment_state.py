@@ -41,7 +41,13 @@ class PaymentState:
         self.correlation_id = ""
         self.amount = Money(0, "USD")
         self.capture = "automatic"
-        self.payment_method = ""
+        self.payment_method: str | None = None
+        self.payment_methods: dict[str, str] | None = None
+        self.method: str | None = None
+        self.card: dict[str, str | None] | None = None
+        self.country: str | None = None
+        self.customer_id: str | None = None
+        self.metadata: dict[str, str] = {}
         self.stored_credential: dict[str, str | None] | None = None
         self.description: str | None = None
         self.statement_text: str | None = None

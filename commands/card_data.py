@@ -98,8 +98,10 @@ def sensitive_path(content: dict[str, Any]) -> str | None:
 
 
 def _announced_by(name: str) -> str:
-    """Returns the field's name if it announces a card number for all that is nested below it, else an empty
-    text."""
+    """Returns the field's name if it announces a card number, or tokens, for all that is nested below it,
+    else an empty text."""
+    if _TOKENS in _folded(name):
+        return name
     announces = _plain_name_names_a_number if _PLAIN_NAME.fullmatch(name) else _names_a_number
     return name if announces(name) else ""
 

@@ -99,10 +99,13 @@ class Client:
         idempotency_key: str,
         amount_minor: int,
         currency: str,
-        payment_method: str,
+        payment_method: str | None = None,
+        payment_methods: Mapping[str, str] | None = None,
         capture: Literal["automatic", "manual"] = "automatic",
         customer_id: str | None = None,
         country: str | None = None,
+        method: str | None = None,
+        card: Mapping[str, str] | None = None,
         description: str | None = None,
         statement_text: str | None = None,
         stored_credential: Mapping[str, str | None] | None = None,
@@ -115,8 +118,8 @@ class Client:
         `Refused`, `NoReply`.
 
         One key names one payment for ever: a repeat returns that payment's present status. `payment_method`
-        is a PSP's token. AegisPay sends no call that moves money later than `expires_in` from now.
-        `stored_credential`: see `messages.StoredCredential`. `return_page`: your page for a customer who
+        is a PSP's token, or `payment_methods` has one for each PSP. `card`: see `cards.Card`. AegisPay sends no call that moves money later than `expires_in` from now.
+        `stored_credential`: see `cards.StoredCredential`. `return_page`: your page for a customer who
         comes back from a challenge.
         """
         command = uuid.uuid4()
@@ -130,9 +133,12 @@ class Client:
             "currency": currency,
             "capture": capture,
             "payment_method": payment_method,
+            "payment_methods": payment_methods and dict(payment_methods),
             "stored_credential": stored_credential and dict(stored_credential),
             "customer_id": customer_id,
             "country": country,
+            "method": method,
+            "card": card and dict(card),
             "description": description,
             "statement_text": statement_text,
             "return_page": return_page,

@@ -1,14 +1,21 @@
-"""Types of the messages' fields, with their bounds and patterns.
+"""The base of the messages, and the types of their fields, with their bounds and patterns.
 
 Part of the producers' client: it imports nothing else of AegisPay.
 """
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticKnownError
+
+
+class Message(BaseModel):
+    """Base of every message and its parts: immutable, and without fields that it does not name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
@@ -18,7 +25,13 @@ PaymentMethod = Annotated[
     str,
     StringConstraints(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._:|/+=-]*[A-Za-z0-9._|/+=-]$"),
 ]
+Method = Annotated[str, StringConstraints(max_length=32, pattern=r"^[a-z][a-z0-9_]*$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ONLY_THESE_NAMES: Final[dict[str, Any]] = {"additionalProperties": False}
+PaymentMethods = Annotated[
+    dict[Id, PaymentMethod], Field(min_length=1, max_length=20, json_schema_extra=ONLY_THESE_NAMES)
+]
+Metadata = Annotated[dict[Id, Text], Field(max_length=20, json_schema_extra=ONLY_THESE_NAMES)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 StatementText = Annotated[
     str,

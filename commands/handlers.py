@@ -17,6 +17,7 @@ from aggregates.payment import Payment
 from aggregates.routing.route import Route
 from aggregates.status import ANNOUNCED
 from commands import replies
+from commands.balances import Balances as ReportedBalances
 from commands.ids import fingerprint, payment_id
 from commands.messages import (
     AnyCommand,
@@ -39,7 +40,6 @@ from commands.messages import (
     Wake,
     dump,
 )
-from commands.messages import Balances as ReportedBalances
 from commands.parsing import parse_reply
 from commands.ports import Accounts, GatewayId, Refusal, Timer
 from commands.reply import Reply
@@ -74,7 +74,9 @@ class Context:
 
     def route(self, payment: Payment) -> Route:
         """Returns where the payment's next attempts may run."""
-        return self.accounts.for_payment(payment.merchant_id, payment.amount.currency, payment.payment_method)
+        return self.accounts.for_payment(
+            payment.merchant_id, payment.amount.currency, payment.payment_method, payment.payment_methods
+        )
 
 
 @dataclass(slots=True)
@@ -157,10 +159,11 @@ def create_payment(command: CreatePayment, payment: Payment | None, context: Con
     given = fingerprint(command)
     cause = context.cause(command.command_id, str(command.command_id), given)
     if payment is None:
-        if (remedy := context.accounts.stray_prefix(command.merchant_id, command.payment_method)) is not None:
-            raise InvalidMessage("gateway_unknown", "payment_method", remedy, command.command_id)
+        _require_known_gateways(command, context.accounts)
         request = _payment_request(command)
-        route = context.accounts.for_payment(command.merchant_id, command.currency, command.payment_method)
+        route = context.accounts.for_payment(
+            command.merchant_id, command.currency, command.payment_method, command.payment_methods
+        )
         decided = _changed(attempts.request(command.payment_id, request, route, cause), context.now)
     elif payment.fingerprint != given:
         text = replies.ANOTHER_CONTENT
@@ -173,10 +176,21 @@ def create_payment(command: CreatePayment, payment: Payment | None, context: Con
     return decided
 
 
+def _require_known_gateways(command: CreatePayment, accounts: Accounts) -> None:
+    """Raises `InvalidMessage` for a token that names no PSP."""
+    if command.payment_method is not None:
+        path, remedy = "payment_method", accounts.stray_prefix(command.merchant_id, command.payment_method)
+    else:
+        path, remedy = "payment_methods", accounts.stray_name(command.payment_methods or {})
+    if remedy is not None:
+        raise InvalidMessage("gateway_unknown", path, remedy, command.command_id)
+
+
 def _payment_request(command: CreatePayment) -> PaymentRequest:
     stored = command.stored_credential
     values = dict(zip(PAYMENT_FIELDS, _read_payment(command), strict=True))
     values["stored_credential"] = None if stored is None else stored.model_dump()
+    values["card"] = None if command.card is None else command.card.model_dump()
     amount = Money(command.amount_minor, command.currency)
     return PaymentRequest(**values, amount=amount, expires_at=command.expires_at)
 

@@ -7,21 +7,29 @@ refuses those that do.
 Part of the producers' client: it imports nothing else of AegisPay.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from .balances import KNOWN_AS, Balances
+from .cards import Card, StoredCredential
 from .fields import (
+    ONLY_THESE_NAMES,
     Amount,
     Country,
     Currency,
     Evidence,
     Id,
     Key,
+    Message,
+    Metadata,
+    Method,
     Moment,
     Page,
     PaymentMethod,
+    PaymentMethods,
     RequestedAmount,
     Returned,
     StatementText,
@@ -32,8 +40,6 @@ from .fields import (
 
 SENSITIVE: Final = "sensitive_data"
 """The error code for a message that holds a card number or a security code."""
-
-_ONLY_THESE_NAMES: Final[dict[str, Any]] = {"additionalProperties": False}
 
 OutcomeKind = Literal[
     "APPROVED",
@@ -53,20 +59,6 @@ nothing. `opened`: it takes the amount until the end. `unclear`: it has ended, a
 how. `lost`: it keeps the amount. `won`, `closed` (of an inquiry): it takes nothing."""
 
 
-class Message(BaseModel):
-    """Base of every message and its parts: immutable, and without fields that it does not name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StoredCredential(Message):
-    """The way in which a payment uses a card that is, or will be, kept for later payments."""
-
-    use: Literal["store", "reuse"]
-    initiator: Literal["customer", "merchant"]
-    customer_token: Token | None = Field(default=None, description="The customer's id at the PSP")
-
-
 class CreatePayment(Message):
     """Charges `amount_minor` to a PSP's payment token, captured at once or, with `manual`, authorized only.
 
@@ -84,12 +76,23 @@ class CreatePayment(Message):
     )
     currency: Currency
     capture: Literal["automatic", "manual"] = "automatic"
-    payment_method: PaymentMethod = Field(
+    payment_methods: PaymentMethods | None = Field(
+        default=None,
+        description="In place of payment_method: one token of the customer's for each PSP that may take the payment, by the "
+        "PSP's name, such as stripe, and without that name before the token",
+    )
+    payment_method: PaymentMethod | None = Field(
+        default=None,
+        validate_default=True,
         description="A PSP's token, never a card number, behind the PSP's name: stripe:pm_…, adyen:<storedPaymentMethodId>, "
         "paypal:card:<vault id>, paypal:paypal:<vault id>, paypal:paypal (the payer agrees on PayPal's page), "
         "braintree:<nonce or vaulted id>, razorpay:<saved card's token>. Without a name it is one of the PSP of the "
-        "merchant's first account."
+        "merchant's first account. Required unless payment_methods is there.",
     )
+    method: Method | None = Field(
+        default=None, description="How the customer pays, such as card, wallet or bank. None: card"
+    )
+    card: Card | None = Field(default=None, description="What is known of the card, for routing")
     stored_credential: StoredCredential | None = None
     customer_id: Id | None = None
     country: Country | None = None
@@ -101,8 +104,19 @@ class CreatePayment(Message):
     return_page: Page | None = Field(
         default=None, description="The merchant's page for a customer who comes back from a challenge"
     )
-    metadata: dict[Id, Text] = Field(default_factory=dict, max_length=20, json_schema_extra=_ONLY_THESE_NAMES)
+    metadata: Metadata = Field(default_factory=dict)
     expires_at: Moment
+
+    @field_validator("payment_method")
+    @classmethod
+    def _one_of_both(cls, token: str | None, info: ValidationInfo) -> str | None:
+        if "payment_methods" not in info.data:
+            return token  # it is at fault itself
+        if token is None and info.data["payment_methods"] is None:
+            raise PydanticKnownError("missing")
+        if token is not None and info.data["payment_methods"] is not None:
+            raise PydanticCustomError("both_given", "payment_methods is there too")
+        return token
 
 
 class CapturePayment(Message):
@@ -147,7 +161,7 @@ class CompleteAction(Message):
     returned: dict[Id, Returned] = Field(
         default_factory=dict,
         max_length=5,
-        json_schema_extra=_ONLY_THESE_NAMES,
+        json_schema_extra=ONLY_THESE_NAMES,
         description="What the PSP's page added to the address, as far as its adapter names it",
     )
 
@@ -232,38 +246,12 @@ class RetryParked(Message):
     payment_id: UUID
 
 
-_KNOWN_AS: Final = "Further ids by which a webhook of the PSP may name it"
-
-
-class Move(Message):
-    """Money that moved under an id of its own at the PSP."""
-
-    kind: Literal["capture", "refund"]
-    psp_id: Token
-    known_as: tuple[Token, ...] = Field(default=(), description=_KNOWN_AS)
-    amount_minor: Annotated[int, Field(strict=True, gt=0, le=2**53)]
-
-
-class Balances(Message):
-    """The balances of a payment at the PSP, whoever moved the money, in minor units of the payment's
-    currency; null: not reported.
-
-    `captured_minor`, `refunded_minor`: in total. `held_minor`: still to be captured. `moves`: those with an
-    id of their own; the list may be incomplete.
-    """
-
-    captured_minor: Amount | None = None
-    refunded_minor: Amount | None = None
-    held_minor: Amount | None = None
-    moves: tuple[Move, ...] = ()
-
-
 class Outcome(Message):
     """The findings about one step of one operation. Amounts are the PSP's, in our minor units."""
 
     kind: OutcomeKind
     psp_id: Token | None = None
-    known_as: tuple[Token, ...] = Field(default=(), description=_KNOWN_AS)
+    known_as: tuple[Token, ...] = Field(default=(), description=KNOWN_AS)
     amount_minor: Amount | None = None
     currency: Currency | None = None
     code: str | None = Field(default=None, max_length=100, description="The PSP's code, or ours")

@@ -17,7 +17,8 @@ from pydantic_core import ErrorDetails
 
 from . import wording
 from .card_data import holds_card_data, printable, sensitive_path
-from .messages import SENSITIVE, AnyCommand, AnyReport, Command, InvalidMessage, Message, OutcomeMessage
+from .fields import Message
+from .messages import SENSITIVE, AnyCommand, AnyReport, Command, InvalidMessage, OutcomeMessage
 from .reply import Reply
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024

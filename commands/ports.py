@@ -21,8 +21,20 @@ class Accounts(Protocol):
         """The price lists of all accounts."""
         ...
 
-    def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
-        """Returns the accounts at PSPs that take this currency and this token, and how often to try them."""
+    def for_payment(
+        self,
+        merchant_id: str,
+        currency: str,
+        payment_method: str | None,
+        payment_methods: Mapping[str, str] | None,
+    ) -> Route:
+        """Returns the accounts at PSPs that take this currency and this token, or one of these, and how often
+        to try them."""
+        ...
+
+    def stray_name(self, payment_methods: Mapping[str, str]) -> str | None:
+        """Returns what is wrong with tokens of which one is under a name that no PSP has, or has a PSP's name
+        before it. None: they are fine."""
         ...
 
     def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:

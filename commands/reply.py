@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from .messages import Message
+from .fields import Message
 
 
 class Reply(Message):

@@ -43,6 +43,9 @@ PATTERNS: Final[Mapping[str, str]] = {
     ),
     r"^[^\x00-\x1f\x7f]+$": "may hold no line breaks and no control characters",
     r"^[^\x00-\x08\x7f]+$": "may hold no control characters",
+    r"^([0-9]{6}|[0-9]{8})$": "must be the card number's first 6 or 8 digits, in quotes",
+    r"^[a-z][a-z_]*$": "must be small letters and _ only, e.g. visa",
+    r"^[a-z][a-z0-9_]*$": "must be small letters, digits and _ only, and open with a letter, e.g. card",
     r"^[A-Z]{3}$": f"must be {_CURRENCY}",
     r"^[A-Z]{2}$": f"must be {_COUNTRY}",
     r"^[A-Za-z0-9 .,_+-]*[A-Za-z][A-Za-z0-9 .,_+-]*$": (
@@ -60,6 +63,7 @@ PATTERNS: Final[Mapping[str, str]] = {
 _SENTENCES: Final[Mapping[str, str]] = {
     "missing": REQUIRED,
     "bool_parsing": "must be true or false",
+    "both_given": "payment_methods is given too: send one of the two, and leave the other out",
     "bool_type": _YES_OR_NO,
     "date_from_datetime_inexact": _TIME,
     "datetime_from_date_parsing": _TIME,

@@ -34,6 +34,8 @@ class PassedOn:
     command_id: UUID
     correlation_id: Text
     expires_at: AwareDatetime
+    method: Text | None = None
+    card: dict[Text, Text | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

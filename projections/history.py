@@ -37,6 +37,8 @@ def _shown(version: int, topic: str, state: bytes) -> dict[str, Any]:
     data = orjson.loads(state)
     if isinstance(token := data.get("payment_method"), str):
         data["payment_method"] = masked(token)
+    if isinstance(tokens := data.get("payment_methods"), dict):
+        data["payment_methods"] = {gateway: masked(str(token)) for gateway, token in tokens.items()}
     return {
         "version": version,
         "type": topic,

@@ -21,7 +21,7 @@ class Requested(PaymentFields, Created):
     expires_at: str
 
     def record(self, payment: "PaymentState") -> None:
-        """Sets what rules and calls to the PSP need; the rest is for the read models."""
+        """Sets what rules, routing and calls to the PSP need; the rest is for the read models."""
         assert self.fingerprint is not None
         payment.merchant_id = self.merchant_id
         payment.idempotency_key = self.idempotency_key
@@ -31,6 +31,12 @@ class Requested(PaymentFields, Created):
         payment.amount = Money(self.amount_minor, self.currency)
         payment.capture = self.capture
         payment.payment_method = self.payment_method
+        payment.payment_methods = self.payment_methods
+        payment.method = self.method
+        payment.card = self.card
+        payment.country = self.country
+        payment.customer_id = self.customer_id
+        payment.metadata = self.metadata
         payment.stored_credential = self.stored_credential
         payment.description = self.description
         payment.statement_text = self.statement_text

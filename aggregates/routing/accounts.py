@@ -1,5 +1,6 @@
 """A PSP account, with what its adapter and its contract declare."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +34,9 @@ class PspAccount:
         """True if the PSP has a status API, so that AegisPay can query an operation."""
         return "no_lookup" not in self.limits
 
-    def token(self, payment_method: str) -> str:
-        """Returns the token that this PSP gets: without its gateway's name, which may precede it with a
-        colon."""
+    def token(self, payment_method: str | None, payment_methods: Mapping[str, str] | None = None) -> str:
+        """Returns the token that this PSP gets: its own of several, or the only one without its gateway's
+        name, which may precede it with a colon. Raises `KeyError` where several have none for it."""
+        if payment_method is None:
+            return (payment_methods or {})[self.gateway]
         return payment_method.removeprefix(f"{self.gateway}:")

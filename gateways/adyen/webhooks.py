@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from aggregates.operation import CHARGE_ATTEMPTS, Kind, kind_of
+from commands.balances import Balances
 from commands.card_data import holds_pan
-from commands.messages import Balances, Outcome
+from commands.messages import Outcome
 from commands.notices import Notice
 from gateways.adyen import codes, disputes, responses, signatures
 from gateways.contract import Webhook, WebhookKeys, WebhookRefused

@@ -6,7 +6,8 @@ Invariant: APPROVED only for our reference, amount and currency, with the money 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from commands.messages import Balances, Outcome
+from commands.balances import Balances
+from commands.messages import Outcome
 from gateways.braintree import responses
 from gateways.contract import Call, HttpResponse
 from gateways.wire import redaction

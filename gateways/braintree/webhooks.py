@@ -18,7 +18,8 @@ import defusedxml
 from defusedxml import ElementTree
 
 from aggregates.operation import kind_of
-from commands.messages import Balances, DisputeState, Outcome
+from commands.balances import Balances
+from commands.messages import DisputeState, Outcome
 from commands.notices import Notice
 from gateways.braintree import amounts, responses
 from gateways.contract import Webhook, WebhookKeys, WebhookRefused

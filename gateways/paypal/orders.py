@@ -7,7 +7,8 @@ inside the order; that the order is COMPLETED proves nothing.
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from commands.messages import Balances, Move, Outcome
+from commands.balances import Balances, Move
+from commands.messages import Outcome
 from gateways.contract import Call, HttpResponse
 from gateways.paypal import names, requests, responses
 from gateways.wire import redaction

@@ -11,7 +11,8 @@ is authorized late is refunded by Razorpay itself after the time that its order 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from commands.messages import Balances, Outcome
+from commands.balances import Balances
+from commands.messages import Outcome
 from gateways.contract import Call, HttpResponse
 from gateways.razorpay import amounts, codes, responses
 from gateways.wire import redaction

@@ -4,7 +4,8 @@ state is UNKNOWN."""
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-from commands.messages import Balances, Move, Outcome
+from commands.balances import Balances, Move
+from commands.messages import Outcome
 from gateways.contract import Call, HttpResponse
 from gateways.stripe import amounts, codes
 from gateways.wire import redaction

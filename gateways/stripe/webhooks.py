@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from aggregates.operation import CHARGE_ATTEMPTS, KINDS, Kind, kind_of
-from commands.messages import Balances, DisputeState, Outcome
+from commands.balances import Balances
+from commands.messages import DisputeState, Outcome
 from commands.notices import Notice
 from gateways.contract import Webhook, WebhookKeys, WebhookRefused
 from gateways.stripe import codes, intents, requests, responses

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from commands.messages import Balances, Move, Outcome
+from commands.balances import Balances, Move
+from commands.messages import Outcome
 from gateways.contract import HttpResponse
 from gateways.wire import redaction
 from gateways.wire.money import MINOR_MAX

@@ -109,8 +109,9 @@ async def _require_fit(context: ApiContext, command: CreatePayment) -> None:
     except (psycopg.OperationalError, PoolTimeout):
         return  # Kafka takes payments while PostgreSQL is down, and the worker checks both.
     if first is None:
-        if (remedy := context.stray_prefix(command.merchant_id, command.payment_method)) is not None:
-            raise Problem("gateway_unknown", remedy, path="payment_method")
+        if (found := context.stray(command)) is not None:
+            path, remedy = found
+            raise Problem("gateway_unknown", remedy, path=path)
     elif first != fingerprint(command):
         location = {"Location": url_of(command.payment_id)}
         raise Problem("idempotency_mismatch", ANOTHER_CONTENT, path="Idempotency-Key", headers=location)

@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from commands import wording
 from commands.handlers import check as check_rules
-from commands.messages import InvalidMessage
+from commands.messages import CreatePayment, InvalidMessage
 from commands.parsing import MESSAGE_BYTES_MAX, parse_command
 from commands.records import TRACEPARENT, is_traceparent
 from commands.reply import Reply
@@ -75,12 +75,19 @@ class ApiContext:
             async with self.pool.connection() as conn:
                 return await query(conn)
 
-    def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:
-        """Returns why the token names no PSP of the merchant: as `Accounts.stray_prefix`; None: it names one.
-        Without a file of accounts the prefix of any known PSP is fine: the command worker decides."""
-        if self.accounts is None:
-            return registry.stray_prefix(payment_method)
-        return self.accounts.now().stray_prefix(merchant_id, payment_method)
+    def stray(self, command: CreatePayment) -> tuple[str, str] | None:
+        """Returns the field whose token names no PSP of the merchant, and what to write instead; None: there
+        is none. Without a file of accounts the prefix of any known PSP is fine: the command worker decides."""
+        if command.payment_method is None:
+            path, remedy = "payment_methods", registry.stray_name(command.payment_methods or {})
+        else:
+            path, first = "payment_method", command.payment_method
+            remedy = (
+                registry.stray_prefix(first)
+                if self.accounts is None
+                else self.accounts.now().stray_prefix(command.merchant_id, first)
+            )
+        return None if remedy is None else (path, remedy)
 
     async def lag_ms(self, conn: psycopg.AsyncConnection) -> float:
         """Returns the age of the oldest event that the read models lack, ms; cached for 1 s."""

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from aggregates.operation import Kind, OperationState
 from aggregates.status import DisputeState, Ended, Status
+from commands.cards import Card
 from infra.api import examples
 from projections.in_doubt import Age, Reason
 
@@ -155,6 +156,10 @@ class PaymentSummary(_Shape):
     statement_text: str | None
     return_page: str | None
     metadata: dict[str, str]
+    method: str | None = Field(
+        default=None, description="How the customer pays; null: not given, taken for card"
+    )
+    card: Card | None = Field(default=None, description="What the merchant gave of the card, for routing")
     reason: str | None = Field(description="The code behind the status, the PSP's or AegisPay's own")
     decision: str | None = Field(description="Why the newest attempt was started, postponed or not made")
     action_url: str | None = Field(description="Where to send the customer while status is REQUIRES_ACTION")

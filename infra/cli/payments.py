@@ -39,11 +39,14 @@ def create(
     *,
     manual: Annotated[bool, typer.Option("--manual", help="Authorize only; capture it later.")] = False,
     method: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            help="The PSP's token behind its name: stripe:pm_…, adyen:…, paypal:card:…, braintree:…, razorpay:…"
+            "--method",
+            show_default="pm_card_visa",
+            help="The PSP's token behind its name: stripe:pm_…, adyen:…, paypal:card:…, braintree:…, razorpay:… Repeat it "
+            "with one token for each PSP that may take the payment.",
         ),
-    ] = "pm_card_visa",
+    ] = None,
     customer: Annotated[str | None, typer.Option(help="Your customer's id.")] = None,
     return_page: Annotated[
         str | None, typer.Option(help="The page to which the customer returns after a challenge.")
@@ -56,8 +59,9 @@ def create(
 ) -> None:
     """Take a payment, and wait until it has settled."""
     from aggregates.money import Money
-    from gateways.registry import stray_prefix
 
+    methods = method or ["pm_card_visa"]
+    tokens = _tokens(methods)
     amount_minor = minor(amount, currency.upper())
     # A card number in place of a token is looked for first, so that no message quotes it.
     _require_sendable(
@@ -65,12 +69,11 @@ def create(
         key,
         amount_minor=amount_minor,
         currency=currency.upper(),
-        payment_method=method,
+        **tokens,
         customer_id=customer,
         return_page=return_page,
     )
-    if (remedy := stray_prefix(method)) is not None:
-        raise Mistyped(f"{method.partition(':')[0]} is no PSP's name", f"In --method {remedy}", "--method")
+    _require_gateways(methods)
 
     async def command(client: "Client", key: str) -> "Reply":
         return await client.pay(
@@ -79,7 +82,7 @@ def create(
             amount_minor=amount_minor,
             currency=currency.upper(),
             capture="manual" if manual else "automatic",
-            payment_method=method,
+            **tokens,
             customer_id=customer,
             return_page=return_page,
         )
@@ -232,8 +235,40 @@ def status(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> 
         say(f"  the customer has to go to {action_url}")
 
 
+def _tokens(methods: list[str]) -> dict[str, str | dict[str, str]]:
+    """Returns the fields of a create for one token, or for one of each PSP. Raises `Mistyped` where two are
+    of one PSP."""
+    if len(methods) == 1:
+        return {"payment_method": methods[0]}
+    by_gateway: dict[str, str] = {}
+    for method in methods:
+        name, colon, token = method.partition(":")
+        if not colon:  # what it lacks is said later, once it is known to be no card number
+            name, token = f"unnamed-{len(by_gateway)}", method
+        if name in by_gateway:
+            raise Mistyped(
+                "two --method have the same name", "Give one token for each PSP, behind its name.", "--method"
+            )
+        by_gateway[name] = token
+    return {"payment_methods": by_gateway}
+
+
+def _require_gateways(methods: list[str]) -> None:
+    """Raises `Mistyped` for a token that names no PSP. No card number is among them, since it is quoted."""
+    from gateways.registry import ADAPTERS, stray_prefix
+
+    for method in methods:
+        name = method.partition(":")[0]
+        remedy = stray_prefix(method)
+        if remedy is None and len(methods) > 1 and name not in ADAPTERS:
+            remedy = f"write each of several tokens behind its PSP's name: {', '.join(ADAPTERS)}"
+        if remedy is not None:
+            raise Mistyped(f"{name} is no PSP's name", f"In --method {remedy}", "--method")
+
+
 _OPTIONS: Final = {
     "payment_method": "--method",
+    "payment_methods": "--method",
     "customer_id": "--customer",
     "return_page": "--return-page",
     "idempotency_key": "--key",
@@ -266,7 +301,7 @@ def _require_sendable(merchant: str, key: str | None, **fields: object) -> None:
     try:
         parse_command(orjson.dumps(content))
     except InvalidMessage as invalid:
-        option = _OPTIONS.get(invalid.path or "", invalid.path)
+        option = _OPTIONS.get((invalid.path or "").partition(".")[0], invalid.path)
         raise Mistyped(f"{option} cannot be sent: {invalid.detail}", "Nothing was sent", option) from None
 
 

@@ -29,6 +29,7 @@ fixed = "0.25 EUR"
 
 import os
 import tomllib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -157,20 +158,43 @@ class Accounts:
         """The gateways to which payments may go."""
         return frozenset(taker.psp.gateway for one in self._merchants.values() for taker in one.takers)
 
-    def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
-        """Returns those of the merchant's accounts that take the payment, or why none does.
+    def for_payment(
+        self,
+        merchant_id: str,
+        currency: str,
+        payment_method: str | None,
+        payment_methods: Mapping[str, str] | None = None,
+    ) -> Route:
+        """Returns those of the merchant's accounts that take the payment, with why the others do not.
         `gateway:token` is a token of that gateway, a plain one is of the gateway of the merchant's first
-        account."""
+        account; `payment_methods` has one for each gateway."""
         merchant = self._merchants.get(merchant_id)
         if merchant is None or not merchant.takers:
             return Route((), none_because=_no_accounts(merchant_id))
-        named = payment_method.partition(":")[0]
-        gateway = named if named in ADAPTERS else merchant.takers[0].psp.gateway
-        fitting = [t.psp for t in merchant.takers if t.psp.gateway == gateway and currency in t.currencies]
+        if payment_method is None:
+            gateways: Collection[str] = payment_methods or {}
+            lacks = "payment_methods has no token of {}"
+        else:
+            named = payment_method.partition(":")[0]
+            gateways = (named if named in ADAPTERS else merchant.takers[0].psp.gateway,)
+            lacks = f"the payment_method is a token of {gateways[0]}"
+        excluded: dict[str, str] = {}
+        for taker in merchant.takers:
+            psp = taker.psp
+            # The first thing that keeps the payment from the account.
+            if psp.gateway not in gateways:
+                excluded[psp.account] = f"is at {psp.gateway}, and {lacks.format(psp.gateway)}"
+            elif currency not in taker.currencies:
+                excluded[psp.account] = f"does not take {currency}"
+        fitting = tuple(taker.psp for taker in merchant.takers if taker.psp.account not in excluded)
         if not fitting:
-            reason = _none_fits(merchant_id, merchant.takers, gateway, currency)
-            return Route((), merchant.retry, none_because=reason)
-        return Route(tuple(fitting), merchant.retry)
+            return Route((), merchant.retry, _none_fits(merchant_id, excluded), excluded)
+        return Route(fitting, merchant.retry, excluded=excluded)
+
+    def stray_name(self, payment_methods: Mapping[str, str]) -> str | None:
+        """Returns what is wrong with tokens of which one is under a name that no PSP has, or has a PSP's name
+        before it. None: they are fine."""
+        return registry.stray_name(payment_methods)
 
     def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:
         """Returns what to write instead of a token whose part before the colon names no PSP. None: the
@@ -187,15 +211,9 @@ def _no_accounts(merchant_id: str) -> str:
     )
 
 
-def _none_fits(merchant_id: str, takers: tuple[_Taker, ...], gateway: str, currency: str) -> str:
-    """Names each account with the first thing that keeps the payment from it."""
-    reasons = (
-        f"{taker.psp.account} is at {taker.psp.gateway}, and the payment_method is a token of {gateway}"
-        if taker.psp.gateway != gateway
-        else f"{taker.psp.account} does not take {currency}"
-        for taker in takers
-    )
-    return f"none of merchant {merchant_id}'s PSP accounts takes this payment: {'; '.join(reasons)}"
+def _none_fits(merchant_id: str, excluded: Mapping[str, str]) -> str:
+    reasons = "; ".join(f"{account} {reason}" for account, reason in excluded.items())
+    return f"none of merchant {merchant_id}'s PSP accounts takes this payment: {reasons}"
 
 
 def account_names(path: Path) -> tuple[frozenset[str], frozenset[Path]]:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -309,3 +310,19 @@ def test_a_refund_that_is_not_tried_again_says_why(state, attempts_max, why):
         made.approved_attempt.id,
     )  # perhaps somebody else did it
     assert (made.status, made.totals.refundable) == (Status.CAPTURED, 1099)
+
+
+def test_each_attempt_and_what_follows_it_carries_its_own_psps_token():
+    route = Route((PSP, replace(PSP, gateway="adyen", account="ady")))
+    made = payment(route, payment_method=None, payment_methods={"stripe": "pm_1", "adyen": "8416"})
+    say(made, S.DECLINED_SOFT, route, code="processing_error")
+    say(made, S.APPROVED, route)
+    merchant_commands.refund(made, 100, cause(), reason=None)
+
+    started = [event for event in made.pending_events if hasattr(event, "payment_method")]
+    assert [(e.TOPIC, getattr(e, "gateway", None), e.payment_method) for e in started] == [
+        ("payment.requested.v1", None, None),
+        ("operation.started.v1", "stripe", "pm_1"),
+        ("operation.started.v1", "adyen", "8416"),
+        ("operation.started.v1", "adyen", "8416"),
+    ]

@@ -74,6 +74,9 @@ def test_a_payments_first_event_carries_each_field_of_its_request():
         "statement_text": "s",
         "return_page": "https://shop/back",
         "metadata": {"a": "b"},
+        "payment_methods": {"stripe": "pm_1", "adyen": "8416"},
+        "method": "wallet",
+        "card": {"bin": "424242", "country": None, "scheme": "visa", "funding": None},
     }
     event = payment(**given).pending_events[0]
 

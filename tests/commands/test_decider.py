@@ -8,8 +8,9 @@ import pytest
 
 from aggregates import attempts
 from aggregates.status import Status
+from commands.balances import Balances, Move
 from commands.ids import payment_id
-from commands.messages import Balances, Move, ResolvePayment, RetryParked, Wake, dump
+from commands.messages import ResolvePayment, RetryParked, Wake, dump
 from commands.records import Record
 from tests.support.builders import NOW, ROUTE, cause, create_payment, payment_request, record_outcome
 from tests.support.decider_harness import OUTCOMES, captured

@@ -44,6 +44,18 @@ def test_what_is_written_is_read_back():
         (changed(expires_at="2026-11-22T12:00:00"), "field_invalid", "expires_at"),
         (changed(idempotency_key="x" * 129), "field_invalid", "idempotency_key"),
         (changed(payment_method=VISA), "sensitive_data", "payment_method"),
+        (changed(payment_method=None), "field_missing", "payment_method"),
+        (without("payment_method"), "field_missing", "payment_method"),
+        (changed(payment_methods={"stripe": "pm_1"}), "field_invalid", "payment_method"),
+        (changed(payment_method=None, payment_methods={}), "field_invalid", "payment_methods"),
+        (changed(payment_method=None, payment_methods={"a": VISA}), "sensitive_data", "payment_methods.a"),
+        (changed(card={"bin": "4242424"}), "field_invalid", "card.bin"),
+        (changed(card={"bin": "42424242 "}), "field_invalid", "card.bin"),
+        (changed(card={"bin": 424242}), "field_invalid", "card.bin"),
+        (changed(card={"bin": VISA}), "sensitive_data", "card.bin"),
+        (changed(card={"bin": "424242", "cvc": "123"}), "sensitive_data", "card.cvc"),
+        (changed(card={"bin": "42424242"}, metadata={"n": VISA}), "sensitive_data", "metadata.n"),
+        (changed(card={"bin": ["4242", "4242", "4242", "4242"]}), "sensitive_data", "card.bin"),
         (
             changed(description=f"card {VISA[:4]} {VISA[4:8]} {VISA[8:12]} {VISA[12:]}"),
             "sensitive_data",
@@ -120,3 +132,29 @@ def test_a_card_number_nested_deeper_than_the_stack_is_found():
         parse_command(deep)
 
     assert refused.value.code == "sensitive_data"
+
+
+# Issued to nobody that is usual, so that only the field's name gives it away: docs/adr/0023.
+@pytest.mark.parametrize("number", ["3980635139693716481", "42166848475132", "663414839603062023"])
+def test_a_psps_token_among_several_is_searched_as_strictly_as_a_single_one(number: str):
+    parse_command(changed(description=number))
+
+    for fields in ({"payment_method": number}, {"payment_method": None, "payment_methods": {"a": number}}):
+        with pytest.raises(InvalidMessage) as refused:
+            parse_command(changed(**fields))
+        assert refused.value.code == "sensitive_data"
+
+
+def test_a_bin_of_six_or_eight_digits_is_no_card_number():
+    for first in ("424242", "42424242", "52000000"):
+        command = parse_command(changed(card={"bin": first, "scheme": "visa", "funding": "debit"}))
+        assert command.card.bin == first
+
+
+def test_one_of_payment_method_and_payment_methods_is_said_to_be_too_much():
+    with pytest.raises(InvalidMessage) as refused:
+        parse_command(changed(payment_methods={"stripe": "pm_1"}))
+
+    assert (
+        refused.value.detail == "payment_methods is given too: send one of the two, and leave the other out"
+    )

@@ -25,6 +25,8 @@ def test_a_new_payments_row_carries_each_field_that_is_passed_on():
         "statement_text": "s",
         "return_page": "https://shop/back",
         "metadata": {"a": "b"},
+        "method": "wallet",
+        "card": {"bin": "424242", "country": "DE", "scheme": "visa", "funding": None},
     }
     event = event_of(stored(requested(**given))[0])
     row = PaymentRow(event.payment_id)
@@ -47,7 +49,7 @@ def test_each_field_that_is_passed_on_is_stored_and_has_a_column():
 
 
 def test_each_field_of_a_request_is_passed_on_or_named_here():
-    for_the_psp_alone = {"payment_method", "stored_credential"}
+    for_the_psp_alone = {"payment_method", "payment_methods", "stored_credential"}
     read_by_rules = {"merchant_id"}
     of_the_key = {"idempotency_key"}
 

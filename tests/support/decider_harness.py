@@ -1,6 +1,7 @@
 """A command worker's decisions against the real store, without its Kafka."""
 
 import random
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,7 +26,16 @@ class Accounts:
     def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:
         return "write stripe:…" if payment_method.startswith("strip:") else None
 
-    def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
+    def stray_name(self, payment_methods: Mapping[str, str]) -> str | None:
+        return "the names are stripe" if payment_methods.keys() - {"stripe", "adyen"} else None
+
+    def for_payment(
+        self,
+        merchant_id: str,
+        currency: str,
+        payment_method: str | None,
+        payment_methods: Mapping[str, str] | None,
+    ) -> Route:
         return ROUTE if merchant_id == "demo" else Route(())
 
 

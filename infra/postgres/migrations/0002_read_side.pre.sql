@@ -22,6 +22,8 @@ CREATE TABLE {read}.payments (
     statement_text text,
     return_page text,
     metadata jsonb NOT NULL DEFAULT '{{}}',
+    method text,
+    card jsonb,
     reason text,
     decision text,                             -- why the newest attempt was started, put off or not made
     action_url text,

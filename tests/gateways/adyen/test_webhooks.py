@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from commands.messages import Balances, Outcome
+from commands.balances import Balances
+from commands.messages import Outcome
 from commands.notices import Notice
 from gateways.adyen import webhooks
 from gateways.contract import Webhook, WebhookRefused

@@ -1,7 +1,7 @@
 """The command worker's events are the agent's requests: what the one accepts and writes, the other reads."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -61,10 +61,23 @@ class _Accounts:
     def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:
         return registry.stray_prefix(payment_method, self.first)
 
-    def for_payment(self, merchant_id: str, currency: str, payment_method: str) -> Route:
-        named = payment_method.partition(":")[0]
-        gateway = named if named in registry.ADAPTERS else self.first
-        return Route(tuple(replace(self.like, gateway=gateway, account=f"{gateway}-{n}") for n in "12"))
+    def stray_name(self, payment_methods: Mapping[str, str]) -> str | None:
+        return registry.stray_name(payment_methods)
+
+    def for_payment(
+        self,
+        merchant_id: str,
+        currency: str,
+        payment_method: str | None,
+        payment_methods: Mapping[str, str] | None,
+    ) -> Route:
+        if payment_method is None:
+            gateways = list(payment_methods or {})
+        else:
+            named = payment_method.partition(":")[0]
+            gateways = [named if named in registry.ADAPTERS else self.first]
+        like = [(gateway, f"{gateway}-{n}") for gateway in gateways for n in "12"]
+        return Route(tuple(replace(self.like, gateway=name, account=account) for name, account in like))
 
 
 _ACCOUNTS: Final = st.builds(
@@ -76,6 +89,7 @@ _ACCOUNTS: Final = st.builds(
     final_call_by=st.sampled_from(["psp", "us"]),
     limits=st.sampled_from(_LIMITS),
 )
+_GATEWAYS: Final = sorted(registry.ADAPTERS)
 _NAMES: Final = sorted(f"{name}:" for name in registry.ADAPTERS)
 _PREFIXES: Final = sorted({p for one in registry.ADAPTERS.values() for p in one.facts.token_prefixes})
 _NOTHING: Final = ["", ":", " ", "\t", "\x7f"]
@@ -93,11 +107,13 @@ def _creates(draw: st.DrawFn) -> bytes:
     take."""
     body = draw(fields_of(CreatePayment))
     body |= {"type": "create_payment.v1", "payment_id": str(_PAYMENT), "merchant_id": _MERCHANT}
+    by_gateway = draw(st.none() | st.dictionaries(st.sampled_from(_GATEWAYS), _TOKENS, min_size=1))
     usual = {
         "amount_minor": draw(st.integers(1, 10**6)),
         "currency": draw(st.sampled_from(["EUR", "JPY", "BHD"])),
         "expires_at": (NOW + draw(st.sampled_from([timedelta(hours=1), timedelta(days=30)]))).isoformat(),
-        "payment_method": draw(_TOKENS),
+        "payment_method": None if by_gateway else draw(_TOKENS),
+        "payment_methods": by_gateway,
     }
     kept = draw(st.sets(st.sampled_from(sorted(usual)), max_size=1))
     return orjson.dumps(body | {name: value for name, value in usual.items() if name not in kept})

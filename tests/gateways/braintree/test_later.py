@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from commands.messages import Balances, Move, Outcome
+from commands.balances import Balances, Move
+from commands.messages import Outcome
 from gateways.braintree.adapter import Braintree
 from gateways.contract import Call, Gateway
 from tests.gateways.braintree.payloads import (

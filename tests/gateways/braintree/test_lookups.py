@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pytest
 
-from commands.messages import Balances, Move
+from commands.balances import Balances, Move
 from gateways.braintree import transactions
 from tests.gateways.braintree.payloads import (
     REFERENCE,

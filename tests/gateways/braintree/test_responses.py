@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from commands.messages import Balances, Outcome
+from commands.balances import Balances
+from commands.messages import Outcome
 from gateways.braintree import codes
 from tests.gateways.braintree.payloads import (
     AUTHORIZE,

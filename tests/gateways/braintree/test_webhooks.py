@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from commands.messages import Balances
+from commands.balances import Balances
 from commands.notices import Notice
 from gateways.braintree.adapter import Braintree
 from gateways.contract import Gateway, Webhook, WebhookKeys, WebhookRefused

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from commands.messages import Move, Outcome
+from commands.balances import Move
+from commands.messages import Outcome
 from commands.notices import Notice
 from gateways.adyen.adapter import Adyen
 from gateways.braintree.adapter import Braintree

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.messages import Balances, Move
+from commands.balances import Balances, Move
 from gateways.contract import Gateway
 from gateways.paypal import orders
 from gateways.paypal.adapter import PayPal

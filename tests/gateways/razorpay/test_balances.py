@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.messages import Balances
+from commands.balances import Balances
 from gateways.contract import Gateway, WebhookKeys
 from gateways.razorpay import payments
 from gateways.razorpay.adapter import Razorpay

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from commands.messages import Balances, Move, Outcome
+from commands.balances import Balances, Move
+from commands.messages import Outcome
 from gateways.contract import Gateway
 from gateways.stripe.adapter import Stripe
 from tests.gateways.stripe.payloads import (

@@ -8,7 +8,8 @@ import orjson
 import pytest
 import stripe
 
-from commands.messages import Balances, Outcome
+from commands.balances import Balances
+from commands.messages import Outcome
 from commands.notices import Notice
 from gateways.contract import WebhookKeys, WebhookRefused
 from tests.gateways.stripe.payloads import (

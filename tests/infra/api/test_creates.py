@@ -37,6 +37,8 @@ BODY = {
     "statement_text": "ORDER 1",
     "stored_credential": {"use": "store", "initiator": "customer", "customer_token": "cus_1"},
     "return_page": "https://shop.example/back",
+    "method": "wallet",
+    "card": {"bin": "42424242", "country": "DE", "scheme": "visa", "funding": "debit"},
 }
 PAN = "4111111111111111"
 

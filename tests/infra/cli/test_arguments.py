@@ -12,6 +12,9 @@ from tests.infra.cli.terminal import run
 _WORDS = ("--evidence", "the PSP's page", "--who", "Kim", "--yes")
 
 
+_BOTH = ("--method", "stripe:pm_1", "--method")
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -26,6 +29,10 @@ _WORDS = ("--evidence", "the PSP's page", "--who", "Kim", "--yes")
         (["pay", "create", "0", "JPY"], "The amount has to be above 0"),
         (["pay", "create", "1", "EUR", "--method", "stirpe:pm_1"], "did you mean stripe:"),
         (["pay", "create", "1", "EUR", "--method", "4242424242424242"], "--method cannot be sent"),
+        (["pay", "create", "1", "EUR", *_BOTH, "pm_1"], "behind its PSP's name: stripe, "),
+        (["pay", "create", "1", "EUR", *_BOTH, "4242424242424242"], "--method cannot be sent"),
+        (["pay", "create", "1", "EUR", *_BOTH, "stripe:pm_2"], "two --method have the same name"),
+        (["pay", "create", "1", "EUR", *_BOTH, "adyn:8416"], "did you mean adyen:"),
         (["pay", "create", "1", "EUR", "--customer", "4242424242424242"], "--customer cannot be sent"),
         (["show", "nonsense"], "no payment's id"),
         (["parked", "retry"], "--all"),

@@ -44,7 +44,10 @@ class _Accounts:
     def stray_prefix(self, merchant_id, payment_method):
         return None
 
-    def for_payment(self, merchant_id, currency, payment_method):
+    def stray_name(self, payment_methods):
+        return None
+
+    def for_payment(self, merchant_id, currency, payment_method, payment_methods):
         return ROUTE
 
 

@@ -89,8 +89,8 @@ def test_a_request_is_described_by_what_the_worker_accepts():
     schema = document["components"]["schemas"][name]
 
     assert name == "CreatePayment"
-    assert schema["properties"].keys() == {*BODY, "expires_at"}
-    assert sorted(schema["required"]) == ["amount_minor", "currency", "payment_method"]
+    assert schema["properties"].keys() == {*BODY, "payment_methods", "expires_at"}
+    assert sorted(schema["required"]) == ["amount_minor", "currency"]
     assert {"Idempotency-Key", "Prefer"} <= {one["name"] for one in create["parameters"]}
 
 

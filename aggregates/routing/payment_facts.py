@@ -1,0 +1,38 @@
+"""Reads a payment's facts, as routing sees them, from what the merchant requested."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, get_args
+
+from aggregates.payment import Payment
+from aggregates.routing.accounts import PspAccount
+from aggregates.routing.facts import CardFacts, Funding, PaymentFacts
+
+USUAL_METHOD: Final = "card"
+"""How the customer pays where the merchant does not say so."""
+
+_FUNDINGS: Final[Mapping[str, Funding]] = {one: one for one in get_args(Funding)}
+
+
+def payment_facts(payment: Payment, attempt: int, accounts: Iterable[PspAccount]) -> PaymentFacts:
+    """Returns the facts of a payment at its attempt of this number. `accounts`: those that take it, each of
+    which has a token."""
+    card = payment.card or {}
+    return PaymentFacts(
+        payment_id=payment.id,
+        merchant_id=payment.merchant_id,
+        kind="authorize" if payment.capture == "manual" else "sale",
+        amount_minor=payment.amount.minor,
+        currency=payment.amount.currency,
+        tokens={one.gateway: one.token(payment.payment_method, payment.payment_methods) for one in accounts},
+        method=payment.method or USUAL_METHOD,
+        country=payment.country,
+        customer_id=payment.customer_id,
+        card=CardFacts(
+            bin=card.get("bin"),
+            country=card.get("country"),
+            scheme=card.get("scheme"),
+            funding=_FUNDINGS.get(card.get("funding") or ""),
+        ),
+        metadata=payment.metadata,
+        attempt=attempt,
+    )
