@@ -118,9 +118,9 @@ class Client:
         `Refused`, `NoReply`.
 
         One key names one payment for ever: a repeat returns that payment's present status. `payment_method`
-        is a PSP's token, or `payment_methods` has one for each PSP. `card`: see `cards.Card`. AegisPay sends no call that moves money later than `expires_in` from now.
-        `stored_credential`: see `cards.StoredCredential`. `return_page`: your page for a customer who
-        comes back from a challenge.
+        is a PSP's token, or `payment_methods` has one for each PSP. AegisPay sends no call that moves money
+        later than `expires_in` from now. `card`, `stored_credential`: see `cards`. `return_page`: your page
+        for a customer who comes back from a challenge.
         """
         command = uuid.uuid4()
         content = {

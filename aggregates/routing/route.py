@@ -10,8 +10,8 @@ from aggregates.routing.retries import RetryPolicy
 @dataclass(frozen=True, slots=True)
 class Route:
     """A merchant's accounts in the order in which they are tried, none where nothing takes the payment.
-    `none_because`: the reason why there is none, in words for the merchant. `excluded`: why an account takes no
-    attempt of this payment, by its name."""
+    `none_because`: the reason why there is none, in words for the merchant. `excluded`: why an account takes
+    no attempt of this payment, by its name."""
 
     accounts: tuple[PspAccount, ...]
     retry: RetryPolicy = field(default_factory=RetryPolicy)

@@ -77,7 +77,7 @@ class ApiContext:
 
     def stray(self, command: CreatePayment) -> tuple[str, str] | None:
         """Returns the field whose token names no PSP of the merchant, and what to write instead; None: there
-        is none. Without a file of accounts the prefix of any known PSP is fine: the command worker decides."""
+        is none. Without a file of accounts any known PSP's prefix is fine: the command worker decides."""
         if command.payment_method is None:
             path, remedy = "payment_methods", registry.stray_name(command.payment_methods or {})
         else:

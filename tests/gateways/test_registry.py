@@ -39,8 +39,8 @@ def test_a_token_under_no_psps_name_or_behind_one_gets_its_correction(tokens: di
     assert remedy in found
 
 
-# PayPal's own writing (gateways/paypal/requests.py): what its vault id is of, a colon, the id; or no id, where
-# the payer agrees on PayPal's page.
+# PayPal's own writing (gateways/paypal/requests.py): what its vault id is of, a colon, the id; or no id,
+# where the payer agrees on PayPal's page.
 @pytest.mark.parametrize("token", ["paypal", "paypal:8kk8451t", "card:8kk8451t"])
 def test_a_psps_own_prefix_is_part_of_its_token(token: str):
     assert stray_name({"stripe": "pm_1", "paypal": token}) is None
