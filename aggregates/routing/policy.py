@@ -4,18 +4,36 @@ A decision applies, in this order: hard filters (what an account cannot take, re
 the rules, the strategy, and then the order of the accounts.
 """
 
+import re
 from datetime import date, time
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 ACCOUNTS_MAX: Final = 20
 RULES_MAX: Final = 200
 
+_PERCENTAGE: Final = re.compile(r"\s*(\d{1,3}(?:[.,]\d{1,6})?)\s*%\s*", re.ASCII)
+
+
+def _no_percentage(value: Any) -> Any:
+    """Refuses what is meant in percent, since 5 may be 5 % or a slip of the pen for 0.5."""
+    percent: float | None = None
+    if isinstance(value, str) and (written := _PERCENTAGE.fullmatch(value)) is not None:
+        percent = float(written[1].replace(",", "."))
+    elif isinstance(value, int | float) and not isinstance(value, bool) and 1 < value <= 100:
+        percent = value
+    if percent is not None:
+        raise ValueError(
+            f"a share is a number from 0 to 1: write {percent / 100:g} where {percent:g} % is meant"
+        )
+    return value
+
+
 AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(_no_percentage), Field(ge=0, le=1, allow_inf_nan=False)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Method = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
@@ -168,6 +186,13 @@ class TimeOfDay(_Part):
         6,
         7,
     ]
+
+    @field_validator("since", "until")
+    @classmethod
+    def _is_local(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise ValueError("a local time: write its zone in zone, and 06:00 in place of 06:00Z")
+        return value
 
     @field_validator("zone")
     @classmethod
