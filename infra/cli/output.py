@@ -1,6 +1,7 @@
 """The output of commands: JSON for scripts, or lines for an operator at the terminal."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -34,6 +35,11 @@ def write_json(content: object) -> None:
     """Prints indented JSON on standard output."""
     raw = orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     sys.stdout.write(raw.decode())
+
+
+def write_json_to(path: Path, content: object) -> None:
+    """Writes indented JSON to a file."""
+    path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def tell_reply(reply: "Reply", key: str, *, amount: str | None = None, as_json: bool) -> None:
