@@ -131,11 +131,8 @@ class Move:
 @dataclass(frozen=True, slots=True)
 class Balances:
     """The money of a payment at the PSP, whoever moved it, in minor units of the payment's currency; None:
-    not reported.
-
-    `captured_minor`, `refunded_minor`: in all. `held_minor`: still to be captured. `moves`: those that have
-    an id of their own; they need not be all.
-    """
+    not reported. `captured_minor`, `refunded_minor`: in all. `held_minor`: still to be captured. `moves`:
+    those that have an id of their own; they need not be all."""
 
     captured_minor: int | None = None
     refunded_minor: int | None = None
@@ -146,14 +143,11 @@ class Balances:
 @dataclass(frozen=True, kw_only=True)
 class ReportFields:
     """The fields that a report and the event made from it have alike (`events.Reported`). A new one goes
-    here, with a default: events that were stored without it are read with that. Amounts in the currency's
-    minor units.
-
+    here, with a default: events that were stored without it are read with that. Amounts in minor units.
     `code`: the PSP's, or ours. `repeat_is_useless`: the PSP replays its stored response for ever. `tries`:
     claims of the step so far. `call_ms`: from the first byte sent, ms. `next_step`: the step that the
     operation goes on with. `unreached`: the call reached nobody, or a PSP that was not available, and is no
-    attempt.
-    """
+    attempt. `issuer_code`: the card scheme's response code; `issuer_advice`: its advice on retries."""
 
     operation_id: str
     step: str
@@ -170,6 +164,8 @@ class ReportFields:
     call_ms: float | None = None
     next_step: str | None = None
     unreached: bool = False
+    issuer_code: str | None = None
+    issuer_advice: str | None = None
 
     def shared(self) -> dict[str, Any]:
         """Returns these fields by name, and none that a subclass adds."""

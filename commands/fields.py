@@ -32,6 +32,7 @@ PaymentMethods = Annotated[
     dict[Id, PaymentMethod], Field(min_length=1, max_length=20, json_schema_extra=ONLY_THESE_NAMES)
 ]
 Metadata = Annotated[dict[Id, Text], Field(max_length=20, json_schema_extra=ONLY_THESE_NAMES)]
+IssuerCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,4}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 StatementText = Annotated[
     str,

@@ -22,6 +22,7 @@ from .fields import (
     Currency,
     Evidence,
     Id,
+    IssuerCode,
     Key,
     Message,
     Metadata,
@@ -256,6 +257,13 @@ class Outcome(Message):
     currency: Currency | None = None
     code: str | None = Field(default=None, max_length=100, description="The PSP's code, or ours")
     detail: str | None = Field(default=None, max_length=500)
+    issuer_code: IssuerCode | None = Field(
+        default=None,
+        description="The card scheme's response code of a decline, such as 05, 51 or R1; PayPal's own in its place",
+    )
+    issuer_advice: IssuerCode | None = Field(
+        default=None, description="The card scheme's advice on retries, such as Mastercard's 03"
+    )
     hint: Literal["RETRY_WITH_3DS", "FIX_INPUT", "REFRESH_TOKEN", "CONFIG"] | None = None
     action_url: str | None = Field(default=None, max_length=2000)
     repeat_is_useless: bool = Field(

@@ -46,6 +46,7 @@ PATTERNS: Final[Mapping[str, str]] = {
     r"^([0-9]{6}|[0-9]{8})$": "must be the card number's first 6 or 8 digits, in quotes",
     r"^[a-z][a-z_]*$": "must be small letters and _ only, e.g. visa",
     r"^[a-z][a-z0-9_]*$": "must be small letters, digits and _ only, and open with a letter, e.g. card",
+    r"^[A-Z0-9]{1,4}$": "must be 1 to 4 capital letters or digits, e.g. 05",
     r"^[A-Z]{3}$": f"must be {_CURRENCY}",
     r"^[A-Z]{2}$": f"must be {_COUNTRY}",
     r"^[A-Za-z0-9 .,_+-]*[A-Za-z][A-Za-z0-9 .,_+-]*$": (

@@ -10,13 +10,14 @@ from commands.messages import Outcome
 from gateways.adyen import amounts, codes
 from gateways.contract import Call, HttpResponse
 from gateways.wire import redaction
-from gateways.wire.json import is_int
+from gateways.wire.json import is_int, object_of
 from gateways.wire.outcomes import DetailedOutcomes, Hint, Meaning, hint_of_status
 
 _PSP_REFERENCE: Final = re.compile(r"[A-Za-z0-9]{16}")
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 # Adyen's API keys, in case a message quotes one.
 _API_KEY: Final = re.compile(r"\bAQE\S{8,}|\bx-api-key\W+\S+", re.IGNORECASE)
+_RAW: Final = re.compile(r"([A-Z0-9]{1,3}) ?:")
 _QUOTED_MAX: Final = 2000
 _USED_KEY: Final = "704"
 
@@ -94,8 +95,22 @@ def declined(
         detail=detail(response, body),
         hint=meaning.hint,
         unlisted=not meaning.listed,
+        **issuer(body.get("additionalData")),
         **known,
     )
+
+
+def issuer(additional_data: Any) -> dict[str, str | None]:
+    """The issuer's code and Mastercard's advice, as fields of an outcome, where the account's settings show
+    them. Source: docs.adyen.com/development-resources/raw-acquirer-responses."""
+    shown = object_of(additional_data)
+    raw = shown.get("refusalReasonRaw")
+    named = _RAW.match(raw) if isinstance(raw, str) else None  # "05 : Do not honor"; others are words alone
+    code = redaction.issuer_code(shown.get("refusalCodeRaw")) or (named[1] if named else None)
+    advice = shown.get("merchantAdviceCode")
+    if isinstance(advice, str):  # "03 : Do not try again", or the code alone
+        advice = advice.partition(":")[0].strip()
+    return {"issuer_code": code, "issuer_advice": redaction.issuer_code(advice)}
 
 
 def is_transient(response: HttpResponse) -> bool:

@@ -5,7 +5,8 @@ from typing import Final
 _MONEY: Final = "amount { value currencyCode }"
 _HISTORY: Final = f"""statusHistory {{
     status {_MONEY}
-    ... on ProcessorDeclinedEvent {{ declineType processorResponse {{ legacyCode message }} }}
+    ... on ProcessorDeclinedEvent {{ declineType processorResponse {{ legacyCode message }}
+      networkResponse {{ code }} merchantAdviceCodeResponse {{ code }} }}
     ... on GatewayRejectedEvent {{ gatewayRejectionReason duplicateOf {{ id orderId }} }}
     ... on FailedEvent {{ processorResponse {{ legacyCode message }} }}
     ... on SettlementDeclinedEvent {{ processorResponse {{ legacyCode message }} }}

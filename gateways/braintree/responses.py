@@ -160,6 +160,9 @@ def declined(
         detail=detail(response, body, about),
         hint=meaning.hint,
         unlisted=not meaning.listed,
+        # GraphQL schema, `PaymentNetworkResponse` and `MerchantAdviceCodeResponse`.
+        issuer_code=redaction.issuer_code(object_of(event.get("networkResponse")).get("code")),
+        issuer_advice=redaction.issuer_code(object_of(event.get("merchantAdviceCodeResponse")).get("code")),
         **known,
     )
 

@@ -122,6 +122,9 @@ def declined(payment: Mapping[str, Any], response: HttpResponse, *, source: Sour
         "code": code or reason(payment) or "declined",
         "detail": status_text(payment, response),
         "hint": meaning.hint,
+        # The processor's own codes, of four characters, in place of the scheme's; the advice is the scheme's.
+        "issuer_code": redaction.issuer_code(code),
+        "issuer_advice": redaction.issuer_code(processor.get("payment_advice_code")),
     }
     if source == "call" and meaning.verdict == "DUPLICATE":
         return Outcome(kind="UNKNOWN", repeat_is_useless=True, **fields)

@@ -137,7 +137,8 @@ def declined(
         return responses.of_another(response, psp_id)
     if intent.get("status") != "requires_payment_method":
         return _unknown(call, response, "unexpected_status", error, intent, repeat_is_useless=True)
-    return responses.declined(error, response, source=source, psp_id=psp_id, **_money(call, intent))
+    known = _money(call, intent) | responses.issuer(error, intent.get("latest_charge"))
+    return responses.declined(error, response, source=source, psp_id=psp_id, **known)
 
 
 def intent_id(intent: Any) -> str | None:

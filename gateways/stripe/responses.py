@@ -79,6 +79,7 @@ def declined(error: Mapping[str, Any], response: HttpResponse, *, source: Source
         "detail": detail(response, error),
         "hint": meaning.hint,
         "unlisted": not meaning.listed,
+        **issuer(error),
         **known,
     }
     if source == "call" and meaning.verdict == "DUPLICATE":
@@ -90,6 +91,18 @@ def declined(error: Mapping[str, Any], response: HttpResponse, *, source: Source
     # A lookup ends both: it has found that this was refused, and no other under our reference.
     soft = meaning.verdict not in {"HARD", "CONFIG", "DUPLICATE"}
     return Outcome(kind="DECLINED_SOFT" if soft else "DECLINED_HARD", **fields)
+
+
+def issuer(error: Any, charge: Any = None) -> dict[str, str | None]:
+    """The card network's code and its advice, as fields of an outcome: of a card error, or else of the charge
+    that it left, where that is expanded. Source: docs.stripe.com/declines/network-codes and
+    docs.stripe.com/api/errors."""
+    left = object_of(object_of(charge).get("outcome"))
+
+    def shown(name: str) -> str | None:
+        return redaction.issuer_code(object_of(error).get(name)) or redaction.issuer_code(left.get(name))
+
+    return {"issuer_code": shown("network_decline_code"), "issuer_advice": shown("network_advice_code")}
 
 
 def unknown(

@@ -153,6 +153,7 @@ def _failed(intent: Mapping[str, Any], known: dict[str, Any], authorizes: bool) 
         detail=redaction.text(error.get("message")),
         hint=meaning.hint,
         unlisted=not meaning.listed,
+        **responses.issuer(error, intent.get("latest_charge")),
         **known,
     )
 

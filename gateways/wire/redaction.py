@@ -22,6 +22,7 @@ _SECRET: Final = re.compile(
 )
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_ISSUER_CODE: Final = re.compile(r"[A-Z0-9]{1,4}")
 _ADDRESS: Final = re.compile(r"https?://[\x21-\x7e]{1,1980}")
 
 
@@ -57,6 +58,11 @@ def code(value: object) -> str | None:
     """The value where it is a code of at most 100 letters, digits, dots, hyphens and underscores without a
     card number."""
     return _whole(value, _CODE)
+
+
+def issuer_code(value: object) -> str | None:
+    """The value where it is a card scheme's code: up to 4 capital letters and digits."""
+    return _whole(value, _ISSUER_CODE)
 
 
 def address(value: object) -> str | None:

@@ -26,6 +26,8 @@ def full_report(operation_id: str) -> Report:
         tries=3,
         next_step="2",
         unreached=True,
+        issuer_code="51",
+        issuer_advice="02",
     )
 
 

@@ -12,7 +12,7 @@ import orjson
 from gateways.simulator.adyen import wire
 from gateways.simulator.adyen.currencies import CURRENCIES
 from gateways.simulator.adyen.events import Event, Events
-from gateways.simulator.adyen.refusals import REFUSALS
+from gateways.simulator.adyen.refusals import RAW, REFUSALS
 from gateways.simulator.adyen.scenarios import CARDS, TOKENS, Scenario
 from gateways.simulator.adyen.wire import GATEWAY
 from gateways.simulator.core.faults import Do
@@ -187,7 +187,8 @@ class Payments:
             return shown | {"action": action}
         if result in {"Refused", "Cancelled", "Error"}:
             code = data["code"] or NOT_AUTHENTICATED
-            return shown | {"refusalReason": REFUSALS[code], "refusalReasonCode": code}
+            raw = {"additionalData": {"refusalReasonRaw": RAW[code]}} if code in RAW else {}
+            return shown | {"refusalReason": REFUSALS[code], "refusalReasonCode": code} | raw
         return shown
 
 

@@ -30,3 +30,22 @@ REFUSALS: Final = {
     "38": "Authentication required",
     "46": "Transaction blocked by Adyen to prevent excessive retry fees",
 }
+
+RAW: Final = {
+    "2": "05 : Do not honor",
+    "3": "01 : Refer to card issuer",
+    "5": "62 : Restricted card",
+    "6": "54 : Expired card",
+    "7": "13 : Invalid amount",
+    "8": "14 : Invalid card number",
+    "9": "91 : Issuer unavailable",
+    "12": "51 : Insufficient funds",
+    "23": "57 : Transaction not permitted to cardholder",
+    "24": "N7 : Decline for CVV2 failure",
+    "25": "62 : Restricted card",
+    "27": "05 : Do not honor",
+    "31": "59 : Suspected fraud",
+    "38": "1A : Additional customer authentication required",
+}
+"""The issuer's words behind them, as `refusalReasonRaw` shows them. A refusal that is not here is Adyen's own
+or the customer's. Source: docs.adyen.com/development-resources/raw-acquirer-responses."""

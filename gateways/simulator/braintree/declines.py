@@ -15,3 +15,22 @@ _HARD: Final = frozenset(
 def decline_type(code: str) -> Literal["SOFT", "HARD"]:
     """Returns HARD or SOFT for a code of the processor: whether a later attempt makes sense."""
     return "HARD" if code in _HARD else "SOFT"
+
+
+_NETWORK: Final = {
+    "2000": "05",
+    "2001": "51",
+    "2003": "65",
+    "2004": "54",
+    "2005": "14",
+    "2010": "N7",
+    "2012": "41",
+    "2013": "43",
+    "2014": "59",
+    "2015": "57",
+}
+
+
+def network_code(code: str) -> str | None:
+    """The card network's code behind a code of the processor. None: it is not the network's decline."""
+    return _NETWORK.get(code)

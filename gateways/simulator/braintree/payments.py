@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gateways.simulator.braintree import shown, wire
 from gateways.simulator.braintree.currencies import CURRENCIES, half
-from gateways.simulator.braintree.declines import decline_type
+from gateways.simulator.braintree.declines import decline_type, network_code
 from gateways.simulator.braintree.disputes import Disputes
 from gateways.simulator.braintree.documents import GraphqlRequest, invalid
 from gateways.simulator.braintree.events import Events
@@ -281,4 +281,6 @@ def operation(params: GraphqlRequest, turn: Turn) -> str | None:
 
 
 def _response(code: str) -> dict[str, Any]:
-    return {"processorResponse": {"legacyCode": code, "message": _RESPONSES.get(code, "Declined")}}
+    network = network_code(code)
+    shown = {} if network is None else {"networkResponse": {"code": network}}
+    return {"processorResponse": {"legacyCode": code, "message": _RESPONSES.get(code, "Declined")}} | shown

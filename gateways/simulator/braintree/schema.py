@@ -10,6 +10,7 @@ _EVENT: Final = "status: PaymentStatus timestamp: Timestamp amount: MonetaryAmou
 _AUTHORIZING: Final = (
     "processorResponse: TransactionAuthorizationProcessorResponse networkResponse: PaymentNetworkResponse"
 )
+_REFUSING: Final = f"{_AUTHORIZING} merchantAdviceCodeResponse: MerchantAdviceCodeResponse"
 _SETTLING: Final = "processorResponse: TransactionSettlementProcessorResponse"
 _PAYMENT: Final = """id: ID! legacyId: ID! createdAt: Timestamp amount: MonetaryAmount orderId: String status: PaymentStatus
   statusHistory: [PaymentStatusEvent!] merchantAccountId: ID source: PaymentSource"""
@@ -37,16 +38,17 @@ type MonetaryAmount {{ value: Amount currencyIsoCode: CurrencyCodeAlpha currency
 type TransactionAuthorizationProcessorResponse {{ legacyCode: String message: String }}
 type TransactionSettlementProcessorResponse {{ legacyCode: String message: String }}
 type PaymentNetworkResponse {{ code: String message: String }}
+type MerchantAdviceCodeResponse {{ code: String message: String }}
 
 interface Node {{ id: ID! }}
 interface Payment {{ {_PAYMENT} }}
 interface PaymentStatusEvent {{ {_EVENT} }}
 type AuthorizedEvent implements PaymentStatusEvent {{ {_EVENT} {_AUTHORIZING} authorizationExpiresAt: Timestamp }}
 type AuthorizationExpiredEvent implements PaymentStatusEvent {{ {_EVENT} }}
-type ProcessorDeclinedEvent implements PaymentStatusEvent {{ {_EVENT} {_AUTHORIZING} declineType: ProcessorDeclineType }}
-type GatewayRejectedEvent implements PaymentStatusEvent {{ {_EVENT} {_AUTHORIZING}
+type ProcessorDeclinedEvent implements PaymentStatusEvent {{ {_EVENT} {_REFUSING} declineType: ProcessorDeclineType }}
+type GatewayRejectedEvent implements PaymentStatusEvent {{ {_EVENT} {_REFUSING}
   gatewayRejectionReason: GatewayRejectionReason duplicateOf: Transaction }}
-type FailedEvent implements PaymentStatusEvent {{ {_EVENT} {_AUTHORIZING} }}
+type FailedEvent implements PaymentStatusEvent {{ {_EVENT} {_REFUSING} }}
 type SubmittedForSettlementEvent implements PaymentStatusEvent {{ {_EVENT} }}
 type SettlementPendingEvent implements PaymentStatusEvent {{ {_EVENT} {_SETTLING} }}
 type SettlementDeclinedEvent implements PaymentStatusEvent {{ {_EVENT} {_SETTLING} }}

@@ -56,6 +56,8 @@ def card_error(decline: Decline, payment_method: str) -> dict[str, Any]:
         error["decline_code"] = decline.decline_code
     if decline.advice_code is not None:
         error["advice_code"] = decline.advice_code
+    if decline.network is not None:
+        error["network_decline_code"] = decline.network
     return error
 
 

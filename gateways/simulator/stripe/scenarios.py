@@ -19,33 +19,41 @@ from gateways.simulator.core.faults import (
 @dataclass(frozen=True, slots=True)
 class Decline:
     """A decline in Stripe's words: some reasons are a `code` of their own, the others a `decline_code` of
-    card_declined."""
+    card_declined. `network`: the card network's code."""
 
     code: str
     decline_code: str | None
     message: str
     advice_code: str | None = None
+    network: str | None = None
 
 
 DECLINES: Final = {
     "generic_decline": Decline(
-        "card_declined", "generic_decline", "Your card was declined.", "try_again_later"
+        "card_declined", "generic_decline", "Your card was declined.", "try_again_later", "05"
     ),
+    "never_again": Decline("card_declined", "generic_decline", "Your card was declined.", None, "14"),
     "insufficient_funds": Decline(
-        "card_declined", "insufficient_funds", "Your card has insufficient funds.", "try_again_later"
+        "card_declined", "insufficient_funds", "Your card has insufficient funds.", "try_again_later", "51"
     ),
-    "lost_card": Decline("card_declined", "lost_card", "Your card was declined.", "do_not_try_again"),
-    "stolen_card": Decline("card_declined", "stolen_card", "Your card was declined.", "do_not_try_again"),
-    "fraudulent": Decline("card_declined", "fraudulent", "Your card was declined.", "do_not_try_again"),
+    "lost_card": Decline("card_declined", "lost_card", "Your card was declined.", "do_not_try_again", "41"),
+    "stolen_card": Decline(
+        "card_declined", "stolen_card", "Your card was declined.", "do_not_try_again", "43"
+    ),
+    "fraudulent": Decline("card_declined", "fraudulent", "Your card was declined.", "do_not_try_again", "59"),
     "card_velocity_exceeded": Decline(
-        "card_declined", "card_velocity_exceeded", "Your card has exceeded its balance or credit limit."
+        "card_declined",
+        "card_velocity_exceeded",
+        "Your card has exceeded its balance or credit limit.",
+        None,
+        "65",
     ),
-    "expired_card": Decline("expired_card", None, "Your card has expired.", "do_not_try_again"),
+    "expired_card": Decline("expired_card", None, "Your card has expired.", "do_not_try_again", "54"),
     "incorrect_cvc": Decline(
-        "incorrect_cvc", None, "Your card's security code is incorrect.", "confirm_card_data"
+        "incorrect_cvc", None, "Your card's security code is incorrect.", "confirm_card_data", "N7"
     ),
     "processing_error": Decline(
-        "processing_error", None, "An error occurred while processing your card.", "try_again_later"
+        "processing_error", None, "An error occurred while processing your card.", "try_again_later", "96"
     ),
     "authentication_failed": Decline(
         "payment_intent_authentication_failure",
@@ -56,6 +64,8 @@ DECLINES: Final = {
         "authentication_required",
         "authentication_required",
         "Your card was declined. This transaction requires authentication.",
+        None,
+        "1A",
     ),
 }
 
@@ -103,6 +113,7 @@ _SIMULATOR_OWN: Final = {
     "pm_sim_processing": _PROCESSING,
     "pm_sim_3ds_declined": Scenario("requires_action", "generic_decline"),
     "pm_sim_declined_once": _declined("generic_decline", ONCE),
+    "pm_sim_never_again": _declined("never_again"),
     "pm_sim_declined_twice": _declined("generic_decline", TWICE),
     "pm_sim_soft_here": _declined("insufficient_funds", AT_FIRST_ACCOUNT),
     "pm_sim_unlisted": Scenario(unlisted_s=_UNLISTED_S),

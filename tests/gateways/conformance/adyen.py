@@ -42,6 +42,13 @@ def paid(result: str, **more: Any) -> Respond:
     return respond
 
 
+def issuer(code: Any, advice: Any) -> tuple[Call, HttpResponse]:
+    raw = f"{code} : What it means" if isinstance(code, str) else code
+    shown = {"refusalReasonRaw": raw, "merchantAdviceCode": advice}
+    call = _ASKED["authorize"]
+    return call, paid("Refused", refusalReasonCode="2", additionalData=shown)(call)
+
+
 def challenged(call: Call) -> HttpResponse:
     return payloads.http_response(
         200, payloads.redirected(call) | {"pspReference": psp_id(call.reference), "amount": money(call)}
@@ -243,5 +250,6 @@ BOOK: Final = CaseBook(
         unsigned=unsigned,
     ),
     simulator=_SIMULATED,
+    issuer=issuer,
     before={"sale": (On(paid("Authorised"), _FIRST),)},
 )

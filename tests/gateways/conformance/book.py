@@ -70,7 +70,8 @@ class CaseBook:
     outcome reports it. `written`: the amount in a request of an operation's first step, where it has one.
     `key_of`: the idempotency key in a request. `unseen`: what the response to the call does not
     distinguish from what was requested. `keyless`: what may be repeated without a key. `id_at`: what the
-    operation is known by at a step, where that is not its `psp_id`."""
+    operation is known by at a step, where that is not its `psp_id`. `issuer`: the response to a declined
+    authorize or sale with this code and this advice of the issuer's, of which `issuer_codes` are some."""
 
     gateway: Gateway
     credentials: Credentials
@@ -93,6 +94,10 @@ class CaseBook:
     oracle: Oracle | Without
     webhooks: Webhooks | Without
     simulator: Simulated | Without
+    issuer: Callable[[Any, Any], tuple[Call, HttpResponse]] | Without
+    issuer_codes: Mapping[str, str | None] = field(
+        default_factory=lambda: {"51": "02", "R1": "21", "14": None}
+    )
     before: Mapping[Operation, Sequence[On]] = field(default_factory=dict)
     id_at: Callable[[Call], str | None] | None = None
     sign_in_response: HttpResponse | None = None

@@ -107,8 +107,15 @@ def at(status: str | None = None, **more: Any) -> Respond:
     return lambda call: under(call, done(call, status, **more))
 
 
-def declined(code: str) -> Respond:
-    return at("PROCESSOR_DECLINED", event={"declineType": None, "processorResponse": {"legacyCode": code}})
+def declined(code: str, **more: Any) -> Respond:
+    event = {"declineType": None, "processorResponse": {"legacyCode": code}}
+    return at("PROCESSOR_DECLINED", event=event | more)
+
+
+def issuer(code: Any, advice: Any) -> tuple[Call, HttpResponse]:
+    shown = {"networkResponse": {"code": code}, "merchantAdviceCodeResponse": {"code": advice}}
+    call = BOOK.call("authorize")
+    return call, declined("2001", **shown)(call)
 
 
 def failed(error_class: str, message: str = "It is not right.", **more: Any) -> Respond:
@@ -305,4 +312,5 @@ BOOK: Final = CaseBook(
         unsigned=unsigned,
     ),
     simulator=_SIMULATED,
+    issuer=issuer,
 )

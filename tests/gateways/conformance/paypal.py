@@ -184,6 +184,12 @@ def _numbered(executed: Sequence[Call], status: str) -> list[dict[str, Any]]:
     return [own(one, status) | {"id": f"{_id(one.reference)[:-1]}{i}"} for i, one in enumerate(executed)]
 
 
+def issuer(code: Any, advice: Any) -> tuple[Call, HttpResponse]:
+    call = BOOK.call("capture")
+    shown = {"response_code": code, "payment_advice_code": advice}
+    return call, payloads.http_response(201, own(call, "DECLINED", processor_response=shown))
+
+
 def own_order(call: Call, executed: Sequence[Call]) -> HttpResponse:
     if not executed:
         return payloads.http_response(200, order(call, "CREATED"))
@@ -357,6 +363,8 @@ BOOK: Final = CaseBook(
         expires=True,
     ),
     simulator=_SIMULATED,
+    issuer=issuer,
+    issuer_codes={"5120": "02", "9500": "21", "00N7": None},
     before={"authorize": (_FIRST,), "sale": (_FIRST,)},
     id_at=lambda call: names.order(order_id(call.reference)) if call.step == "2" else psp_id(call.reference),
     sign_in_response=payloads.http_response(

@@ -303,6 +303,7 @@ BOOK: Final = CaseBook(
         expires=Without("its signature covers no time: repeats are known by their event id"),
     ),
     simulator=_SIMULATED,
+    issuer=Without("Razorpay names reasons of its own, and no code of the issuer's"),
     before={"authorize": (_FIRST,), "sale": (_FIRST, _BEGUN)},
     id_at=lambda call: (order_id if call.step == "2" else psp_id)(call.reference),
 )

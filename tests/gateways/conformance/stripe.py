@@ -104,14 +104,19 @@ def approved(call: Call) -> dict[str, Any]:
             return refund(call, "succeeded")
 
 
-def declined(decline_code: str) -> Respond:
+def declined(decline_code: str, **more: Any) -> Respond:
     def respond(call: Call) -> HttpResponse:
         why = {"code": "card_declined", "decline_code": decline_code, "message": "Your card was declined."}
-        error = {"type": "card_error", **why}
+        error = {"type": "card_error", **why, **more}
         shown = intent(call, "requires_payment_method", last_payment_error=error)
         return http_response(402, {"error": error | {"payment_intent": shown}})
 
     return respond
+
+
+def issuer(code: Any, advice: Any) -> tuple[Call, HttpResponse]:
+    call = _ASKED["authorize"]
+    return call, declined("generic_decline", network_decline_code=code, network_advice_code=advice)(call)
 
 
 def challenged(call: Call) -> HttpResponse:
@@ -334,4 +339,5 @@ BOOK: Final = CaseBook(
         expires=True,
     ),
     simulator=_SIMULATED,
+    issuer=issuer,
 )

@@ -55,6 +55,7 @@ ANSWERS = {
     "pm_sim_429_twice": (("NOT_SENT", "rate_limited"),) * 2,
     "pm_sim_declined_once": (("DECLINED_SOFT", "generic_decline"),) * 2,
     "pm_sim_declined_twice": (("DECLINED_SOFT", "generic_decline"),) * 2,
+    "pm_sim_never_again": (("DECLINED_SOFT", "generic_decline"),) * 2,
     "pm_sim_soft_here": (("DECLINED_SOFT", "insufficient_funds"),) * 2,
     "pm_sim_unlisted": (("APPROVED", None),) * 2,
 }
