@@ -8,11 +8,14 @@ from uuid import UUID
 
 from aggregates import events
 from aggregates.decision import Cause, PaymentRequest
-from aggregates.external_moves import may_give_back, query_after_refusal
+from aggregates.external_moves import query_after_refusal
 from aggregates.money import WITHDRAWN
 from aggregates.operation import FIRST_STEP, Kind, Operation, OperationState, Report
 from aggregates.payment import Payment
 from aggregates.routing.accounts import PspAccount
+from aggregates.routing.choice import Decision
+from aggregates.routing.facts import Hints
+from aggregates.routing.payment_facts import payment_facts
 from aggregates.routing.retries import for_now_delay_s, unreached_delay_s
 from aggregates.routing.route import Route
 
@@ -64,15 +67,62 @@ def request(payment_id: UUID, requested: PaymentRequest, route: Route, cause: Ca
         currency = requested.amount.currency
         detail = f"{currency} was withdrawn from ISO 4217 on {gone.since}: pay in {gone.successor}"
         _reject(payment, "currency_withdrawn", detail, cause)
-    elif not route.accounts:
-        _reject(payment, "no_psp_account", route.none_because, cause)
     else:
-        reason = "first attempt: the merchant's first PSP account"
-        first = route.accounts[0]
-        ends = moves_on(payment, first, 0, route)
-        kind, minor = _kind(payment), requested.amount.minor
-        payment.start(kind, first, minor, cause, reason=reason, ends_unreached=ends)
+        begin(payment, route, cause)
     return payment
+
+
+def begin(payment: Payment, route: Route, cause: Cause) -> None:
+    """Starts the first attempt. Where no account can take it for now, the payment waits for one until it
+    expires; where none ever can, it is rejected."""
+    if not route.accounts:
+        _reject(payment, "no_psp_account", route.none_because, cause)
+        return
+    decision = decide(payment, route, cause, 1)
+    expired = cause.now >= payment.expires_at
+    if decision.account is not None and not expired:
+        psp = _named(route, decision)
+        assert psp is not None, "a decision names one of the route's accounts"
+        kind, minor = _kind(payment), payment.amount.minor
+        payment.start(
+            kind,
+            psp,
+            minor,
+            cause,
+            reason=f"first attempt: {decision.words}",
+            ends_unreached=moves_on(payment, psp, 0, route),
+            decision=decision.record(),
+            probe=decision.probe,
+        )
+    elif decision.may_pass and not expired:
+        _await_account(payment, decision, cause)
+    elif expired:
+        text = f"no PSP account could take it before its expires_at: {decision.reasons or 'one can now'}"
+        _reject(payment, "expired", text, cause)
+    else:
+        _reject(payment, "no_psp_account", f"no PSP account may take it: {decision.reasons}", cause)
+
+
+def decide(payment: Payment, route: Route, cause: Cause, attempt: int) -> Decision:
+    """Chooses the account of the attempt of this number."""
+    tried = [one.psp.account for one in payment.attempts]
+    facts = payment_facts(payment, attempt, route.accounts)
+    return route.decide(facts, tried, cause.now, cause.fees, Hints())
+
+
+def _await_account(payment: Payment, decision: Decision, cause: Cause) -> None:
+    waited = payment.awaits_account
+    tries = 1 if waited is None else waited.tries + 1
+    waited_s = (cause.now - payment.requested_at).total_seconds()
+    delay_s = unreached_delay_s(tries, waited_s, cause.jitter, customer_waits=False)
+    payment.trigger_event(
+        events.AccountAwaited,
+        retry_at=(cause.now + timedelta(seconds=delay_s)).isoformat(),
+        tries=tries,
+        reason=f"no PSP account may take it for now: {decision.reasons}; again after {delay_s:.3g} s",
+        decision=decision.record(),
+        **cause.fields(),
+    )
 
 
 def moves_on(payment: Payment, psp: PspAccount, unreached: int, route: Route) -> bool:
@@ -169,25 +219,29 @@ def _final_refusal(operation: Operation, report: Report) -> str | None:
 
 
 def _choose(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
-    account = operation.psp.account
-    tried = {attempt.psp.account for attempt in payment.attempts}
-    # The issuer wants a challenge, and does so at any PSP: the same account makes it at once.
-    with_3ds = report.hint == "RETRY_WITH_3DS"
-    psp = route.named(account) if with_3ds else route.after(account, tried)
-    elsewhere = psp is not None and psp.account not in tried
-    useless_here = report.hint == "CONFIG" or report.code in _FINAL_REFUSALS
-    if psp is None or (useless_here and not elsewhere):
-        payment.end_attempts("failed", f"no other PSP account may take it: {report.code_text}", cause)
-        return
     number = operation.attempt + operation.was_attempt
     reason = f"attempt {number}: {operation.id} ended as {report.state} ({report.code_text})"
+    # The issuer wants a challenge, and does so at any PSP: the same account makes it at once.
+    with_3ds = report.hint == "RETRY_WITH_3DS"
+    decision = None if with_3ds else decide(payment, route, cause, number)
+    elsewhere = decision is not None and decision.elsewhere
+    waits = decision is not None and decision.account is None and decision.may_pass
+    psp = route.named(operation.psp.account) if decision is None or waits else _named(route, decision)
+    useless_here = report.hint == "CONFIG" or report.code in _FINAL_REFUSALS
+    if psp is None or (useless_here and not elsewhere and not waits):
+        reasons = "" if decision is None or not decision.reasons else f"; {decision.reasons}"
+        text = f"no other PSP account may take it: {report.code_text}{reasons}"
+        payment.end_attempts("failed", text, cause)
+        return
     # Another account, or 3-D Secure, makes this another request, which starts at once. The same request at
     # the same account would meet what refused it a moment ago, so it waits. A frozen payment waits too: it
     # starts nothing before an operator has decided.
     if (elsewhere or with_3ds) and not payment.frozen:
-        reason += "; 3-D Secure is demanded" if with_3ds else "; the next of the merchant's PSP accounts"
-        start_next(payment, operation, psp, route, cause, reason=reason, three_ds=with_3ds)
+        reason += "; 3-D Secure is demanded" if decision is None else f"; {decision.words}"
+        start_next(payment, operation, psp, route, cause, reason=reason, three_ds=with_3ds, decision=decision)
         return
+    if waits and decision is not None:
+        reason += f"; no PSP account may take it for now: {decision.reasons}"
     delay_s = _delay_s(operation, route, cause)
     payment.schedule_retry(
         operation,
@@ -217,6 +271,7 @@ def start_next(
     *,
     reason: str,
     three_ds: bool,
+    decision: Decision | None,
 ) -> None:
     """Starts the attempt that follows `operation` at `psp`, for the whole amount of the payment."""
     payment.start(
@@ -228,6 +283,8 @@ def start_next(
         three_ds=three_ds,
         retry_of=operation,
         ends_unreached=moves_on(payment, psp, operation.unreached, route),
+        decision=None if decision is None else decision.record(),
+        probe=decision is not None and decision.probe,
     )
 
 
@@ -292,53 +349,51 @@ def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> No
             retry_of=failed,
         )
         return
-    # The merchant may have lost the account since the retry was planned.
-    psp = route.named(planned.account) or next(iter(route.accounts), None)
     if cause.now >= payment.expires_at:
         payment.end_attempts("expired", "the payment has expired", cause)
-    elif psp is None:
-        payment.end_attempts("failed", "the merchant has no PSP account any more", cause)
-    else:
-        start_next(payment, failed, psp, route, cause, reason=reason, three_ds=planned.three_ds)
-
-
-def honour_cancel(payment: Payment, cause: Cause) -> None:
-    """Gives back, once, what was taken in spite of an earlier cancel, less what was given back externally or
-    a dispute took. A frozen payment waits for an operator."""
-    approved = payment.approved_attempt
-    if not payment.cancel_requested or payment.frozen or approved is None:
         return
-    # Voids and refunds under way have reserved their amounts, so a second report of the same approval gives
-    # nothing back again.
-    left = payment.totals.capturable if approved.kind == "authorize" else payment.totals.refundable
-    if left and may_give_back(payment):
-        give_back(
+    number = failed.attempt + failed.was_attempt
+    # With 3-D Secure the account that demanded it makes the attempt, as long as the merchant has it. For any
+    # other the choice is made now: health and policy may have changed since the retry was planned.
+    psp = route.named(planned.account) if planned.three_ds else None
+    decision = None
+    if psp is None:
+        decision = decide(payment, route, cause, number)
+        psp = _named(route, decision)
+    if psp is not None:
+        start_next(
             payment,
-            approved,
-            left,
+            failed,
+            psp,
+            route,
             cause,
-            reason="the merchant cancelled the payment before",
-            duplicate_charge=False,
+            reason=reason if decision is None else f"{reason}; {decision.words}",
+            three_ds=planned.three_ds,
+            decision=decision,
         )
+    elif decision is not None and decision.may_pass:
+        _retry_later(payment, failed, planned.account, decision, cause)
+    else:
+        reasons = "" if decision is None else decision.reasons
+        text = (
+            f"no PSP account may take it: {reasons}"
+            if reasons
+            else "the merchant has no PSP account any more"
+        )
+        payment.end_attempts("failed", text, cause)
 
 
-def give_back(
-    payment: Payment,
-    operation: Operation,
-    amount_minor: int,
-    cause: Cause,
-    *,
-    reason: str,
-    duplicate_charge: bool,
-) -> None:
-    """Starts the void or the refund of `amount_minor` of what `operation` took."""
-    kind: Kind = "void" if operation.kind == "authorize" else "refund"
-    payment.start(
-        kind,
-        operation.psp,
-        amount_minor,
+def _retry_later(payment: Payment, failed: Operation, account: str, decision: Decision, cause: Cause) -> None:
+    waited_s = (cause.now - failed.started_at).total_seconds()
+    delay_s = unreached_delay_s(1, waited_s, cause.jitter, customer_waits=False)
+    payment.schedule_retry(
+        failed,
+        cause.now + timedelta(seconds=delay_s),
+        account,
         cause,
-        reason=reason,
-        target=operation,
-        duplicate_charge=duplicate_charge,
+        reason=f"no PSP account may take it for now: {decision.reasons}; again after {delay_s:.3g} s",
     )
+
+
+def _named(route: Route, decision: Decision) -> PspAccount | None:
+    return None if decision.account is None else route.named(decision.account)

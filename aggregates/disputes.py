@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Final
 
 from aggregates import contradictions, events
-from aggregates.attempts import honour_cancel
 from aggregates.decision import Cause, Refused
 from aggregates.dispute import Dispute
+from aggregates.give_back import honour_cancel
 from aggregates.merchant_commands import amounts
 from aggregates.operation import FIRST_STEP, OperationState, Report
 from aggregates.payment import Payment

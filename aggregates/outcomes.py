@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from aggregates import contradictions, external_moves
-from aggregates.attempts import go_on, honour_cancel, wait_unreached
+from aggregates.attempts import go_on, wait_unreached
 from aggregates.balances import broken_sum
 from aggregates.conflicts import find_conflict, is_late_approval, until
 from aggregates.decision import Cause
 from aggregates.double_execution import is_unnamed
+from aggregates.give_back import honour_cancel
 from aggregates.operation import CHALLENGE_OPEN, ENDED, NOT_EXECUTED, OperationState, Report
 from aggregates.payment import Payment
 from aggregates.received import Received

@@ -27,6 +27,7 @@ from aggregates.operation import (
     operation_id,
 )
 from aggregates.payment_state import ACTION_LIFE, PaymentState
+from aggregates.request_fields import request_fields
 from aggregates.routing.accounts import PspAccount
 from aggregates.status import Ended
 
@@ -55,10 +56,13 @@ class Payment(PaymentState, Aggregate):
         final_requested: bool = False,
         retry_of: Operation | None = None,
         ends_unreached: bool = False,
+        decision: dict[str, Any] | None = None,
+        probe: bool = False,
     ) -> None:
         """Starts an operation: the event is also the request to its gateway worker. `target`: the operation
         that it captures, voids or refunds; None: an attempt. `retry_of`: the operation that was not executed
-        and that it takes the place of."""
+        and that it takes the place of. `decision`: how its account was chosen. `probe`: it tests a half-open
+        circuit."""
         ordinal, is_charge_attempt = len(self.operations) + 1, target is None  # counted over all kinds
         # AssertionError parks the stream (commands/decider.py): a bug in the rules charges nobody twice.
         assert not is_charge_attempt or all(o.state in NOT_EXECUTED for o in self.attempts), (
@@ -76,7 +80,10 @@ class Payment(PaymentState, Aggregate):
             duplicate_charge=duplicate_charge,
             timed=timed,
             final_requested=final_requested,
-            **self._request(
+            decision=decision,
+            probe=probe,
+            **request_fields(
+                self,
                 operation_id(self.id, kind, ordinal),
                 kind,
                 psp,
@@ -136,7 +143,8 @@ class Payment(PaymentState, Aggregate):
             psp_id=late.psp_id if late is not None and late.psp_id is not None else operation.psp_id,
             returned=returned if how == "continue" else operation.returned,
             doubted=doubted,
-            **self._request(
+            **request_fields(
+                self,
                 operation.id,
                 operation.kind,
                 operation.psp,
@@ -153,50 +161,6 @@ class Payment(PaymentState, Aggregate):
             ),
             **cause.fields(),
         )
-
-    def _request(
-        self,
-        name: str,
-        kind: Kind,
-        psp: PspAccount,
-        amount_minor: int,
-        *,
-        step: str,
-        target: Operation | None,
-        target_minor: int | None,
-        final: bool,
-        three_ds: bool,
-        expires_at: datetime,
-        action_until: datetime | None,
-        ends_unreached: bool,
-        reason: str,
-    ) -> dict[str, Any]:
-        return {
-            "operation_id": name,
-            "kind": kind,
-            "step": step,
-            "gateway": psp.gateway,
-            "account": psp.account,
-            "merchant_id": self.merchant_id,
-            "amount_minor": amount_minor,
-            "currency": self.amount.currency,
-            "payment_method": psp.token(self.payment_method, self.payment_methods),
-            "description": self.description,
-            "statement_text": self.statement_text,
-            "three_ds": three_ds,
-            "stored_credential": self.stored_credential,
-            "target_operation_id": None if target is None else target.id,
-            "target_psp_id": None if target is None else target.psp_id,
-            "target_minor": target_minor,
-            "final": final,
-            "multicapture": psp.multicapture,
-            "overcapture_percent": psp.overcapture_percent,
-            "key_life_s": psp.key_life_s,
-            "expires_at": expires_at.isoformat(),
-            "action_until": None if action_until is None else action_until.isoformat(),
-            "ends_unreached": ends_unreached,
-            "reason": reason,
-        }
 
     def outcome(self, report: Report, cause: Cause, *, refused_as: str | None = None) -> None:
         """Records the operation's new state. `refused_as`: how its last step ended, while an earlier step's

@@ -12,6 +12,8 @@ from aggregates.contradiction import Contradiction, ContradictionKey
 from aggregates.dispute import Dispute
 from aggregates.money import Money
 from aggregates.operation import Kind, Operation, OperationState
+from aggregates.routing.facts import USUAL_METHOD, region_of, segments
+from aggregates.routing.retries import AwaitedAccount
 from aggregates.status import TAKES, Ended, Flags, OperationAmounts, Status, Totals, status, totals
 
 _WARNING: Final = timedelta(hours=24)
@@ -52,11 +54,12 @@ class PaymentState:
         self.description: str | None = None
         self.statement_text: str | None = None
         self.return_page: str | None = None
-        self.expires_at = datetime.min.replace(tzinfo=UTC)
+        self.requested_at = self.expires_at = datetime.min.replace(tzinfo=UTC)
         self.commands: dict[str, str] = {}  # fingerprints of those that were accepted
         self.causes: set[str] = set()  # ids of all messages, reports and wakes too, that led to an event
         self.operations: dict[str, Operation] = {}
         self.retries: dict[str, Retry] = {}
+        self.awaits_account: AwaitedAccount | None = None
         self.rejected: str | None = None
         self.reason: str | None = None
         self.detail: str | None = None  # the PSP's words, or ours
@@ -230,6 +233,8 @@ class PaymentState:
         moments = [o.next_follow_up_at() for o in self.operations.values()]
         moments += [o.escalate_at() for o in self.operations.values()]
         moments.append(self.expiry_at())
+        if self.awaits_account is not None:
+            moments.append(min(self.awaits_account.at, self.expires_at))
         if not self.frozen:
             moments += [retry.at for retry in self.retries.values()]
         return [moment for moment in moments if moment is not None]
@@ -257,6 +262,12 @@ class PaymentState:
         self.retries = {
             name: retry for name, retry in self.retries.items() if not retry.operation.is_charge_attempt
         }
+
+    def segment(self, kind: Kind) -> str:
+        """Returns the name of the segment whose health an operation of this kind counts for."""
+        card = self.card or {}
+        region = region_of(card.get("country") or self.country)
+        return segments(kind, self.method or USUAL_METHOD, self.amount.currency, region)[0]
 
     def left_to(self, kind: Kind, target: Operation | None) -> int | None:
         """Returns the minor units of the target that an operation of this kind may act on: of an

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import assert_never
 
 from aggregates import contradictions, double_execution, events, status_queries
-from aggregates.attempts import BY_OPERATOR, give_back, honour_cancel
+from aggregates.attempts import BY_OPERATOR
 from aggregates.decision import Cause, Refused
 from aggregates.external_moves import may_give_back, query_balances, record_kept
+from aggregates.give_back import give_back, honour_cancel
 from aggregates.merchant_commands import amounts
 from aggregates.operation import NOT_EXECUTED, Operation, OperationState, Report
 from aggregates.payment import Payment

@@ -43,7 +43,8 @@ _TAKEN: Final = frozenset({T.PARTIALLY_CAPTURED, T.CAPTURED, T.PARTIALLY_REFUNDE
 _OVER: Final = frozenset({T.VOIDED, T.EXPIRED, T.FAILED})
 
 TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
-    T.REQUESTED: frozenset({T.REJECTED, T.PROCESSING}),
+    # VOIDED: cancelled while it waited for an account.
+    T.REQUESTED: frozenset({T.REJECTED, T.PROCESSING, T.VOIDED}),
     T.REJECTED: frozenset(),
     # DISPUTED: a dispute may outrun our own response.
     T.PROCESSING: frozenset({T.REQUIRES_ACTION, T.IN_DOUBT, T.AUTHORIZED, T.CAPTURED, T.DISPUTED, *_OVER}),

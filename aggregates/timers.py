@@ -4,7 +4,7 @@ Invariant: after a wake nothing that `Payment.due` names is still due.
 """
 
 from aggregates import events
-from aggregates.attempts import follow_up_again, retry
+from aggregates.attempts import begin, follow_up_again, retry
 from aggregates.decision import Cause
 from aggregates.external_moves import query_balances, void_left
 from aggregates.operation import Operation
@@ -28,6 +28,8 @@ def wake(payment: Payment, route: Route, cause: Cause) -> None:
                 since=(operation.doubt_since or now).isoformat(),
                 **cause.fields(),
             )
+    if payment.awaits_account is not None and min(payment.awaits_account.at, payment.expires_at) <= now:
+        begin(payment, route, cause)
     if not payment.frozen:
         for planned in [planned for planned in payment.retries.values() if planned.at <= now]:
             retry(payment, planned.operation, route, cause)

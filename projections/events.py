@@ -204,6 +204,14 @@ class RetryScheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountAwaited:
+    """No account can take the payment for now."""
+
+    timestamp: AwareDatetime
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptsEnded:
     """No further attempt to charge follows."""
 
@@ -289,6 +297,7 @@ Body = (
     | Resolved
     | OperationIdentified
     | RetryScheduled
+    | AccountAwaited
     | AttemptsEnded
     | CancelRequested
     | AuthorizationExpired
@@ -312,6 +321,7 @@ _BODIES: dict[str, type[Body]] = {
     events.DuplicateChargeConfirmed.TOPIC: DuplicateChargeConfirmed,
     events.Resolved.TOPIC: Resolved,
     events.RetryScheduled.TOPIC: RetryScheduled,
+    events.AccountAwaited.TOPIC: AccountAwaited,
     events.AttemptsEnded.TOPIC: AttemptsEnded,
     events.RetriesEnded.TOPIC: RetriesEnded,
     events.ExternalMoveRecorded.TOPIC: ExternalMoveRecorded,

@@ -51,6 +51,8 @@ def apply(payment: PaymentRow, event: Event) -> None:
             _identified(payment, body)
         case events.RetryScheduled():
             _retry(payment, body)
+        case events.AccountAwaited():
+            payment.decision = body.reason
         case events.AttemptsEnded():
             _attempts_ended(payment, body)
         case events.OperationFollowUpRequested() | events.Escalated():

@@ -6,7 +6,7 @@ from typing import Final
 
 from eventsourcing.utils import register_topic
 
-from aggregates.events.attempts import AttemptsEnded, RetriesEnded, RetryScheduled
+from aggregates.events.attempts import AccountAwaited, AttemptsEnded, RetriesEnded, RetryScheduled
 from aggregates.events.authorization import AuthorizationExpired, AuthorizationExpiring, AuthorizationLapsed
 from aggregates.events.contradictions import Contradicted, ContradictionSettled
 from aggregates.events.disputes import DisputeChanged, DisputeResolved
@@ -60,6 +60,7 @@ _EVENTS: Final[tuple[type[Event], ...]] = (
     DuplicateChargeConfirmed,
     Resolved,
     RetryScheduled,
+    AccountAwaited,
     AttemptsEnded,
     RetriesEnded,
     CustomerReturned,
@@ -86,6 +87,7 @@ __all__ = [
     "EVENTS",
     "OUTCOMES",
     "REQUEST_TOPICS",
+    "AccountAwaited",
     "AttemptsEnded",
     "AuthorizationExpired",
     "AuthorizationExpiring",

@@ -1,9 +1,10 @@
 """Further attempts at an operation that was not executed: one is scheduled, or none follows."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aggregates.events.event import Event
+from aggregates.routing.retries import AwaitedAccount
 from aggregates.status import Ended
 
 if TYPE_CHECKING:
@@ -27,6 +28,21 @@ class RetryScheduled(Event):
         payment.wait_for_retry(self.operation_id, at, self.account, three_ds=self.three_ds)
 
 
+class AccountAwaited(Event):
+    """No PSP account can take the payment for now; its first attempt starts once one can. `decision`: how
+    each was ruled out, see `routing.choice.Decision.record`."""
+
+    TOPIC: ClassVar[str] = "payment.account_awaited.v1"
+    retry_at: str
+    tries: int
+    reason: str
+    decision: dict[str, Any]
+
+    def record(self, payment: "PaymentState") -> None:
+        """Notes when the accounts are looked at again: `Payment.due` names the time."""
+        payment.awaits_account = AwaitedAccount(datetime.fromisoformat(self.retry_at), self.tries)
+
+
 class AttemptsEnded(Event):
     """No further attempt follows. `ended`: the payment's final status, unless something was taken all the
     same."""
@@ -38,6 +54,7 @@ class AttemptsEnded(Event):
     def record(self, payment: "PaymentState") -> None:
         """Ends the payment, and drops the attempts that were scheduled."""
         payment.ended = self.ended
+        payment.awaits_account = None
         payment.drop_retries_of_attempts()
 
 

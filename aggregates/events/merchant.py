@@ -41,6 +41,7 @@ class Requested(PaymentFields, Created):
         payment.description = self.description
         payment.statement_text = self.statement_text
         payment.return_page = self.return_page
+        payment.requested_at = self.timestamp
         payment.expires_at = datetime.fromisoformat(self.expires_at)
 
 
@@ -53,6 +54,7 @@ class Rejected(Event):
 
     def record(self, payment: "PaymentState") -> None:
         """Ends the payment before any operation."""
+        payment.awaits_account = None
         payment.rejected = self.code
         payment.reason = self.code
         payment.detail = self.detail

@@ -2,7 +2,7 @@
 
 from dataclasses import field
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aggregates.events.event import Event
 from aggregates.money import Money
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Request(Event):
     """The input of the call to the PSP, complete, so that a repeat has the same bytes. `ends_unreached`: if
     nobody is reached, the agent closes the step, and another account may take the payment; otherwise it stays
-    open."""
+    open. `segment`: the transactions whose health it counts for."""
 
     TOPIC: ClassVar[str] = "operation.request"
     operation_id: str
@@ -43,10 +43,13 @@ class Request(Event):
     ends_unreached: bool
     reason: str
     target_minor: int | None = field(default=None, kw_only=True)
+    segment: str = field(default="", kw_only=True)
 
 
 class OperationStarted(Request):
-    """Recorded before the call: it is also the request that a gateway worker reads."""
+    """Recorded before the call: it is also the request that a gateway worker reads. `decision`: of the
+    router, see `routing.choice.Decision.record`; None where nothing was to be chosen. `probe`: the call
+    tests a half-open circuit."""
 
     TOPIC: ClassVar[str] = "operation.started.v1"
     ordinal: int
@@ -58,9 +61,12 @@ class OperationStarted(Request):
     timed: bool = field(default=False, kw_only=True)
     final_requested: bool = field(default=False, kw_only=True)
     limits: tuple[Limit, ...] = field(default=(), kw_only=True)
+    decision: dict[str, Any] | None = field(default=None, kw_only=True)
+    probe: bool = field(default=False, kw_only=True)
 
     def record(self, payment: "PaymentState") -> None:
         """Adds the operation, in place of the one that it repeats."""
+        payment.awaits_account = None
         if self.retry_of is not None:
             payment.retries.pop(self.retry_of, None)
         before = None if self.retry_of is None else payment.operations[self.retry_of]

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from aggregates.routing.accounts import PspAccount
-
 ChargeKind = Literal["authorize", "sale"]
+USUAL_METHOD: Final = "card"
+"""How the customer pays where the merchant does not say so."""
 Funding = Literal["credit", "debit", "prepaid", "charge", "unknown"]
 
 _REGIONS: Final[Mapping[str, frozenset[str]]] = {
@@ -86,18 +85,27 @@ def segments(kind: str, method: str, currency: str, region: str) -> tuple[str, .
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An account of the merchant, with what an operator declared of it. `currencies`: those that it takes.
-    `fee_minor`: expected for this payment, in its currency; None: unknown, which is not free."""
+    """An account of the merchant that can take the payment. `fee_minor`: expected for it, in its currency;
+    None: unknown, which is not free."""
 
-    psp: PspAccount
-    currencies: frozenset[str]
+    account: str
     fee_minor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """An earlier attempt of the same payment. `sent`: False where nobody was reached."""
+class Exclusion:
+    """An account that may not take the payment now, and why: a code, and the reason in words."""
 
     account: str
-    started_at: datetime
-    sent: bool
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a routing hook wants of one payment: the only accounts, those it may not go to, and those that
+    come first. Empty: it wants nothing."""
+
+    only: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    prefer: tuple[str, ...] = ()

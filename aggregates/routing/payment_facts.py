@@ -5,10 +5,7 @@ from typing import Final, get_args
 
 from aggregates.payment import Payment
 from aggregates.routing.accounts import PspAccount
-from aggregates.routing.facts import CardFacts, Funding, PaymentFacts
-
-USUAL_METHOD: Final = "card"
-"""How the customer pays where the merchant does not say so."""
+from aggregates.routing.facts import USUAL_METHOD, CardFacts, Funding, PaymentFacts
 
 _FUNDINGS: Final[Mapping[str, Funding]] = {one: one for one in get_args(Funding)}
 

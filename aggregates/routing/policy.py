@@ -46,7 +46,22 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Metrics(_Part):
+class _Measured(_Part):
+    """A strategy that ranks by what was measured. `explore`: the share of payments that go to any candidate,
+    at random: without them an account that was left alone would never be measured again.
+    `explore_below_minor`: a payment above this amount never explores, in its currency's minor units; None: no
+    amount is too high."""
+
+    explore: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = 0.02
+    explore_below_minor: Minor | None = None
+
+    def explores(self, amount_minor: int) -> float:
+        """Returns the share of payments of this amount that explore."""
+        limit = self.explore_below_minor
+        return self.explore if limit is None or amount_minor <= limit else 0.0
+
+
+class Metrics(_Measured):
     """Ranks by success, latency and cost together. The weights are relative to their sum."""
 
     kind: Literal["metrics"]
@@ -67,13 +82,13 @@ class Cost(_Part):
     kind: Literal["cost"]
 
 
-class Latency(_Part):
+class Latency(_Measured):
     """Ranks by p95 latency, the lowest first."""
 
     kind: Literal["latency"]
 
 
-class Success(_Part):
+class Success(_Measured):
     """Ranks by the lower bound of the success rate, the highest first."""
 
     kind: Literal["success"]
@@ -140,19 +155,18 @@ class Experiment(_Part):
 
     @model_validator(mode="after")
     def _has_its_control(self) -> Self:
+        if all(arm.share <= 0 for arm in self.arms.values()):
+            raise ValueError("at least one arm needs a share above 0")
         if self.control not in self.arms:
             raise ValueError(f"control names no arm: {self.control}")
         return self
 
 
-class Adaptive(_Part):
-    """Thompson sampling per segment, with a change detector per account. `explore`: the share of payments
-    that go to a candidate at random. `explore_below_minor`: an amount above this is never explored, in the
-    payment's minor units; None: no amount is too high."""
+class Adaptive(_Measured):
+    """Thompson sampling per segment, with a change detector per account. A payment above the amount of
+    `explore_below_minor` goes to the account that is best so far."""
 
     kind: Literal["adaptive"]
-    explore: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = 0.02
-    explore_below_minor: Minor | None = None
 
 
 Strategy = Annotated[

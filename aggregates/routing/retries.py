@@ -1,6 +1,7 @@
 """The delays between attempts: each grows by a factor up to a bound, and chance spreads it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 _DOUBLINGS_MAX: Final = 64  # beyond every bound, and within what a float can hold
@@ -42,3 +43,12 @@ def unreached_delay_s(tries: int, waited_s: float, jitter: float, *, customer_wa
     waited."""
     delay_s = _UNREACHED.delay_s(tries, jitter)
     return delay_s if customer_waits else max(delay_s, waited_s / _WAITED_PER_GAP * (0.5 + jitter / 2))
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedAccount:
+    """A payment's wait for an account that may take its first attempt: when they are looked at again, and how
+    often they were."""
+
+    at: datetime
+    tries: int

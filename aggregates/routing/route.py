@@ -1,33 +1,59 @@
-"""Chooses when and where an attempt follows one that was proven not executed. Pure."""
+"""All that decides where a merchant's payment may go, except the payment itself. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from aggregates.fees import FeeBook
 from aggregates.routing.accounts import PspAccount
+from aggregates.routing.choice import Decision, Situation, choose
+from aggregates.routing.facts import Candidate, Exclusion, Hints, PaymentFacts
+from aggregates.routing.health import Health
 from aggregates.routing.retries import RetryPolicy
+from aggregates.routing.rules import NO_POLICY, ReadyPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A merchant's accounts in the order in which they are tried, none where nothing takes the payment.
-    `none_because`: the reason why there is none, in words for the merchant. `excluded`: why an account takes
-    no attempt of this payment, by its name."""
+    """The accounts that can take a payment, in the order of the settings, and what ranks them.
+
+    `none_because`: why there is none, in words for the merchant. `excluded`: why each other account of the
+    merchant cannot take it, by its name. `shares`: see `choice.Situation`.
+    """
 
     accounts: tuple[PspAccount, ...]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     none_because: str = "the merchant has no PSP account that takes this payment"
     excluded: Mapping[str, str] = field(default_factory=dict, compare=False)
+    policy: ReadyPolicy = NO_POLICY
+    health: Health = field(default_factory=Health)
+    shares: Mapping[str, float] = field(default_factory=dict)
 
-    def after(self, account: str, tried: Collection[str]) -> PspAccount | None:
-        """Returns the next account that was not tried; where all were, the one after `account` in turn."""
-        for candidate in self.accounts:
-            if candidate.account not in tried:
-                return candidate
-        names = [candidate.account for candidate in self.accounts]
-        if not names:
-            return None
-        place = names.index(account) + 1 if account in names else 0
-        return self.accounts[place % len(names)]
+    def decide(
+        self,
+        facts: PaymentFacts,
+        tried: Sequence[str],
+        now: datetime,
+        fees: FeeBook,
+        hints: Hints,
+    ) -> Decision:
+        """Chooses the account of the next attempt. `tried`: the accounts of the attempts so far, oldest
+        first."""
+        return choose(
+            Situation(
+                facts=facts,
+                candidates=[
+                    Candidate(one.account, fees.expected(one.account, facts, now)) for one in self.accounts
+                ],
+                now=now,
+                excluded=[Exclusion(name, "declared", why) for name, why in self.excluded.items()],
+                tried=tried,
+                policy=self.policy,
+                health=self.health,
+                hints=hints,
+                shares=self.shares,
+            )
+        )
 
     def named(self, account: str) -> PspAccount | None:
         """Returns the account of this name. None: the merchant does not have it any more."""

@@ -1,7 +1,6 @@
 """The output of commands: JSON for scripts, or lines for an operator at the terminal."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -31,15 +30,15 @@ def reason_of(code: str | None, detail: str | None) -> str:
     return "".join((f", {code}" if code else "", f": {detail}" if detail else ""))
 
 
+def json_text(content: object) -> str:
+    """Returns indented JSON, with a line's end after it."""
+    raw = orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return raw.decode()
+
+
 def write_json(content: object) -> None:
     """Prints indented JSON on standard output."""
-    raw = orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    sys.stdout.write(raw.decode())
-
-
-def write_json_to(path: Path, content: object) -> None:
-    """Writes indented JSON to a file."""
-    path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.write(json_text(content))
 
 
 def tell_reply(reply: "Reply", key: str, *, amount: str | None = None, as_json: bool) -> None:

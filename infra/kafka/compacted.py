@@ -51,8 +51,10 @@ class CompactedTopic(Generic[V]):
         *,
         first_within_s: float = FIRST_WITHIN_S,
         keys_max: int = KEYS_MAX,
+        replaces: Callable[[V, V], bool] = lambda _read, _held: True,
     ) -> None:
-        """`topic`: without the installation's prefix."""
+        """`topic`: without the installation's prefix. `replaces(read, held)`: False where a record that comes
+        later is older than the one that is held, since a writer that was stopped went on."""
         declared = {one.name: one for one in topics.declared(settings.partitions, settings.topic_prefix)}
         found = declared[settings.topic_prefix + topic]
         self._topic = topic
@@ -60,6 +62,7 @@ class CompactedTopic(Generic[V]):
         self._read = read
         self._first_within_s = first_within_s
         self._keys_max = keys_max
+        self._replaces = replaces
         self._places = [TopicPartition(found.name, number) for number in range(found.partitions)]
         # The offsets to read from, kept beyond a consumer's end: a broken record is met once.
         self._next: dict[TopicPartition, int] = {}
@@ -164,7 +167,9 @@ class CompactedTopic(Generic[V]):
         elif key not in values and len(values) >= self._keys_max:
             raise ValueError("too many keys")
         else:
-            values[key] = self._read(content)
+            value = self._read(content)
+            if key not in values or self._replaces(value, values[key]):
+                values[key] = value
 
     def _complain(self, message: Any, error: Exception) -> None:
         place = f"{message.partition}/{message.offset}"

@@ -27,6 +27,7 @@ from commands.ports import Conflict
 from commands.records import Record
 from commands.reply import Reply
 from infra.kafka import reader, topics
+from infra.kafka.compacted import CompactedTopic
 from infra.kafka.offsets import Ownership, Progress
 from infra.kafka.open_transactions import OpenTransactions
 from infra.kafka.producers import BrokerClock, KafkaDeadLetters, producer
@@ -35,6 +36,7 @@ from infra.postgres.event_store import PaymentStore, Recorder
 from infra.process import clock
 from infra.process.runtime import Process, run
 from infra.psp.accounts import Accounts
+from infra.psp.routed_accounts import ActivePolicy, RoutedAccounts, read_health
 from infra.settings import CommandWorkerSettings
 from infra.workers.request_age import Backlog
 from infra.workers.startup import ready_to_start
@@ -349,9 +351,11 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
     )
     store = PaymentStore(Recorder.for_this_cluster(connection))
     chance = random.Random()  # noqa: S311  # spreads retries; guards nothing
+    policies = CompactedTopic(settings, topics.POLICIES, ActivePolicy.read, replaces=ActivePolicy.replaces)
+    health = CompactedTopic(settings, topics.HEALTH, read_health)
     decider = Decider(
         store,
-        accounts,
+        RoutedAccounts(accounts, policies.now, health.now),
         settings.topic_prefix + topics.OUTCOMES,
         clock.now,
         chance,
@@ -370,9 +374,11 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
     await broker.start()
     await consumer.start()
     try:
-        await consume(
-            process, settings, worker, consumer, gateways=accounts.gateways, broker_clock=broker_clock
-        )
+        # Both topics are read to their ends, or for 5 s, before the first decision.
+        async with policies, health:
+            await consume(
+                process, settings, worker, consumer, gateways=accounts.gateways, broker_clock=broker_clock
+            )
     finally:
         await consumer.stop()
         await broker.stop()

@@ -9,6 +9,16 @@ import psutil
 import psycopg
 
 
+def processor() -> dict[str, str | int]:
+    """Returns what a figure of one process depends on: the processors, the kernel, Python."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": _model(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
 def describe(audit: psycopg.Connection) -> dict[str, str | int | float]:
     """Returns processors, memory, versions and the PostgreSQL settings that matter for speed."""
 
@@ -18,11 +28,8 @@ def describe(audit: psycopg.Connection) -> dict[str, str | int | float]:
         return str(row[0])
 
     return {
-        "cores": len(os.sched_getaffinity(0)),
-        "cpu": _model(),
+        **processor(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
         "postgresql": setting("server_version"),
         "fsync": setting("fsync"),
         "synchronous_commit": setting("synchronous_commit"),

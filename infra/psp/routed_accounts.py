@@ -1,0 +1,81 @@
+"""The merchants' accounts with what ranks them now: the active policies and the accounts' health.
+
+Invariant: nothing here waits. Where no policy or no health was read, the order of the settings decides, and
+each decision records so.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from aggregates.fees import FeeBook
+from aggregates.routing.health import AccountHealth, Health
+from aggregates.routing.route import Route
+from aggregates.routing.rules import NO_POLICY, ReadyPolicy
+from commands import health_records, policy_records
+from infra.psp.accounts import Accounts
+
+
+class ActivePolicy(NamedTuple):
+    """A merchant's policy as its record has it, ready for decisions. `change` grows with each change to
+    it."""
+
+    change: int
+    ready: ReadyPolicy
+
+    @classmethod
+    def read(cls, value: bytes) -> "ActivePolicy":
+        """Reads a record of `routing.policies`. Raises pydantic's `ValidationError`, a `ValueError`."""
+        record = policy_records.read(value)
+        stopped = {name: frozenset(arms) for name, arms in record.stopped_arms.items()}
+        return cls(record.change, ReadyPolicy.of(record.document, record.version, stopped))
+
+    def replaces(self, held: "ActivePolicy") -> bool:
+        """True unless this one was sent by a relay that another had overtaken."""
+        return self.change >= held.change
+
+
+def read_health(value: bytes) -> AccountHealth:
+    """Reads a record of `gateways.health`. Raises pydantic's `ValidationError`, a `ValueError`."""
+    return health_records.HealthRecord.model_validate_json(value).health()
+
+
+class RoutedAccounts:
+    """Implements `commands.ports.Accounts`. `policies`: the active ones by merchant; `health`: by account.
+    Both are looked up for each message, so that a change counts at once."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        policies: Callable[[], Mapping[str, ActivePolicy]],
+        health: Callable[[], Mapping[str, AccountHealth]],
+    ) -> None:
+        self._accounts = accounts
+        self._policies = policies
+        self._health = health
+
+    @property
+    def fees(self) -> FeeBook:
+        """The price lists of all accounts."""
+        return self._accounts.fees
+
+    def for_payment(
+        self,
+        merchant_id: str,
+        currency: str,
+        payment_method: str | None,
+        payment_methods: Mapping[str, str] | None = None,
+    ) -> Route:
+        """Returns the accounts that take the payment, with the merchant's policy and their health."""
+        route = self._accounts.for_payment(merchant_id, currency, payment_method, payment_methods)
+        active = self._policies().get(merchant_id)
+        policy = NO_POLICY if active is None else active.ready
+        return replace(route, policy=policy, health=Health(self._health()))
+
+    def stray_name(self, payment_methods: Mapping[str, str]) -> str | None:
+        """See `Accounts.stray_name`."""
+        return self._accounts.stray_name(payment_methods)
+
+    def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:
+        """See `Accounts.stray_prefix`."""
+        return self._accounts.stray_prefix(merchant_id, payment_method)
