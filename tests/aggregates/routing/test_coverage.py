@@ -3,29 +3,30 @@
 from typing import Any
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aggregates.routing.coverage import covers, currencies, meet, never_holds
 from aggregates.routing.policy import Conditions
-from tests.aggregates.routing.world_of_payments import CONDITIONS, PAYMENTS, holds
+from tests.aggregates.routing.world_of_payments import CONDITIONS, PAYMENTS, holds, related
 
 
 def _conditions(content: Any) -> Conditions:
     return Conditions.model_validate(content)
 
 
-@settings(max_examples=150)
-@given(CONDITIONS, CONDITIONS)
-def test_what_covers_holds_wherever_the_other_does(one, other):
-    wide, narrow = _conditions(one), _conditions(other)
+@settings(max_examples=200)
+@given(st.one_of(related(), st.tuples(CONDITIONS, CONDITIONS)))
+def test_what_covers_holds_wherever_the_other_does(pair):
+    wide, narrow = map(_conditions, pair)
 
     if covers(wide, narrow):
         assert all(holds(wide, at) for at in PAYMENTS if holds(narrow, at))
 
 
-@settings(max_examples=150)
-@given(CONDITIONS, CONDITIONS)
-def test_a_meet_holds_where_both_do_and_for_some_payment(one, other):
-    first, second = _conditions(one), _conditions(other)
+@settings(max_examples=200)
+@given(st.one_of(related(), st.tuples(CONDITIONS, CONDITIONS)))
+def test_a_meet_holds_where_both_do_and_for_some_payment(pair):
+    first, second = map(_conditions, pair)
 
     met = meet(first, second)
 
@@ -35,7 +36,7 @@ def test_a_meet_holds_where_both_do_and_for_some_payment(one, other):
         assert all(holds(first, at) and holds(second, at) for at in found)
 
 
-@settings(max_examples=150)
+@settings(max_examples=200)
 @given(CONDITIONS)
 def test_conditions_that_never_hold_are_told_from_those_that_may(content):
     when = _conditions(content)
@@ -64,6 +65,11 @@ def test_touching_ranges_cover_a_range_that_spans_both():
     assert covers(wide, spanning)
     assert not covers(wide, above)
     assert covers(_conditions({"amount": [{"currency": "EUR"}]}), _conditions({"currency": ["EUR"]}))
+
+
+def test_a_beginning_covers_the_bins_that_go_on_from_it_and_not_the_other_way_round():
+    assert covers(_conditions({"bin": ["4", "51"]}), _conditions({"bin": ["4242"]}))
+    assert not covers(_conditions({"bin": ["4242"]}), _conditions({"bin": ["4"]}))
 
 
 def test_a_window_past_midnight_covers_both_of_its_ends_and_no_other_zone():
