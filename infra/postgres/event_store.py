@@ -9,7 +9,6 @@ does, and `select_events` is in `Recorder` because the library's recorder interf
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -18,63 +17,17 @@ from uuid import UUID
 import orjson
 import psycopg
 from eventsourcing.application import Repository
-from eventsourcing.domain import DomainEventProtocol
-from eventsourcing.persistence import AggregateRecorder, EventStore, Mapper, StoredEvent, Transcoder
+from eventsourcing.persistence import AggregateRecorder, EventStore, StoredEvent
 from psycopg.types.json import Jsonb
 
-from aggregates.events import EVENTS, Created
 from aggregates.payment import Payment
 from commands.decider import UNDECIDABLE
 from commands.ports import Conflict, Loaded, Refusal, Writes
 from commands.records import Record
 from commands.sql import statements
+from commands.stored_events import EventMapper
 from infra.errors import Misconfigured
 from relay import generation
-
-
-class UnknownEvent(ValueError):
-    """Raised when no registered class has the stored topic. A row never makes us import anything."""
-
-
-class _Json(Transcoder):
-    def encode(self, obj: Any) -> bytes:
-        return orjson.dumps(obj)
-
-    def decode(self, data: bytes) -> Any:
-        return orjson.loads(data)
-
-
-class EventMapper(Mapper[UUID]):
-    """Stores an event's own fields as a JSON object, which the relay puts on Kafka unchanged."""
-
-    def __init__(self) -> None:
-        super().__init__(_Json())
-
-    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
-        """Writes an event as JSON, under its class's TOPIC."""
-        state = dict(vars(domain_event))
-        originator_id, version = state.pop("originator_id"), state.pop("originator_version")
-        state.pop("originator_topic", None)
-        topic = type(domain_event).TOPIC  # type: ignore[attr-defined]
-        return StoredEvent(originator_id, version, topic, orjson.dumps(state))
-
-    def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
-        """Reads a stored event. Raises `UnknownEvent` for a topic that no class of this release has."""
-        kind = EVENTS.get(stored_event.topic)
-        if kind is None:
-            raise UnknownEvent(f"no event of this release is stored as {stored_event.topic}")
-        state = orjson.loads(stored_event.state)
-        state["timestamp"] = datetime.fromisoformat(state["timestamp"])
-        state["originator_id"] = stored_event.originator_id
-        state["originator_version"] = stored_event.originator_version
-        if issubclass(kind, Created):
-            state["originator_topic"] = Payment.TOPIC
-        # The library's own mapper makes events so (eventsourcing 9.5.6): a stored fact is not validated
-        # again, and a rule that is tightened later leaves old streams readable.
-        event = object.__new__(kind)
-        event.__dict__.update(state)
-        return event
-
 
 _SQL: Final = statements(__file__)
 _SELECT: Final = "SELECT originator_id, originator_version, topic, state FROM payment_events"

@@ -16,7 +16,7 @@ from aggregates.operation import Operation
 from aggregates.payment import Payment
 from commands.decider import UNDECIDABLE
 from commands.sql import statements
-from infra.postgres.event_store import EventMapper
+from commands.stored_events import EventMapper
 
 _SQL: Final = statements(__file__)
 _EVENTS: Final = _SQL["events"]

@@ -15,8 +15,8 @@ from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from commands.ids import payment_id
 from commands.records import Record
+from commands.stored_events import EventMapper
 from infra.postgres import connections
-from infra.postgres.event_store import EventMapper
 from infra.settings import ReadModelSettings
 from projections import events
 from projections.events import Event

@@ -15,8 +15,8 @@ from aggregates.operation import ENDED
 from aggregates.payment import Payment
 from commands.decider import UNDECIDABLE
 from commands.sql import statements
+from commands.stored_events import EventMapper
 from commands.wording import counted
-from infra.postgres.event_store import EventMapper
 from infra.postgres.unmatched_webhooks import NAMED, Unmatched
 from infra.tools.audit.facts import Parked, Recorded, Refusals, Shown
 from infra.tools.audit.read_models import COLUMNS, OPERATION_COLUMNS, as_shown

@@ -34,9 +34,9 @@ from commands.messages import (
 )
 from commands.parsing import parse_command, parse_outcome
 from commands.records import Record
+from commands.stored_events import EventMapper
 from gateways import registry
 from gateways.agent.request import read
-from infra.postgres.event_store import EventMapper
 from tests.support.builders import NOW, PSP
 from tests.support.from_schema import fields_of
 

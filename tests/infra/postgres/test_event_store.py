@@ -16,9 +16,10 @@ from aggregates.routing.route import Route
 from aggregates.status import Status
 from commands.ports import Conflict, Parking, Refusal, Timer, Writes
 from commands.records import Record
+from commands.stored_events import EventMapper
 from infra.errors import Misconfigured
 from infra.postgres.connections import connect
-from infra.postgres.event_store import EventMapper, PaymentStore, Recorder, repository
+from infra.postgres.event_store import PaymentStore, Recorder, repository
 from infra.settings import DatabaseSettings
 from tests.support.builders import NOW, PSP, ROUTE, cause, operation_of, payment_request, report
 from tests.support.environment import Environment

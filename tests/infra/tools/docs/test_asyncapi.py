@@ -13,8 +13,8 @@ from commands.ids import payment_id
 from commands.messages import AnyCommand, AnyReport, MerchantCommand, dump
 from commands.parsing import parse_command, parse_outcome
 from commands.reply import Reply
+from commands.stored_events import EventMapper
 from infra.kafka import topics
-from infra.postgres.event_store import EventMapper
 from infra.tools.docs import asyncapi
 from tests.support import builders
 from tests.support.payment_stories import STORIES, play
