@@ -5,7 +5,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from prometheus_client import Counter, Gauge, Histogram
@@ -16,8 +16,8 @@ from relay import log
 from relay.leadership import SILENCE_MAX_S, stay
 from relay.publish import Ack, Publisher
 
-# The broker may take so long to acknowledge a page.
-_BROKER_MAX_S: Final = 10.0
+BROKER_MAX_S: Final = 10.0
+"""The broker may take so long to acknowledge a page."""
 # While Kafka is awaited the session sends nothing, and the server ends one that is silent for SILENCE_MAX_S:
 # a slow broker would cost this relay the lead.
 _STAY_EVERY_S: Final = SILENCE_MAX_S / 5
@@ -74,13 +74,13 @@ class Relay:
         LAG.set(_age_s(entries[0].state))
         reached("relay.before_send")
         try:
-            async with asyncio.timeout(_BROKER_MAX_S):
+            async with asyncio.timeout(BROKER_MAX_S):
                 # The relay reads the next page when this one is acknowledged, so no record passes one before
                 # it.
                 records, acks = await self._publisher.send(entries)
-                await self._acknowledged(acks)
+                await acknowledged(self._connection, acks)
         except TimeoutError as error:
-            raise BrokerSilent(f"Kafka has not taken a page within {_BROKER_MAX_S:.0f} s") from error
+            raise BrokerSilent(f"Kafka has not taken a page within {BROKER_MAX_S:.0f} s") from error
         reached("relay.after_send")
         # The successor of a relay killed before the save publishes the page again. Readers drop it by payment
         # and version, and a gateway's agent finds its claims.
@@ -98,19 +98,6 @@ class Relay:
             self._saved = self._published
             self._saved_at = time.monotonic()
 
-    async def _acknowledged(self, acks: Sequence[Ack]) -> None:
-        waiting = set(acks)
-        while waiting:
-            done, waiting = await asyncio.wait(
-                waiting, timeout=_STAY_EVERY_S, return_when=asyncio.FIRST_EXCEPTION
-            )
-            for ack in done:
-                # Any error ends the process. To go on would leave a hole in a payment's events that no cursor
-                # shows.
-                ack.result()
-            if waiting:
-                await stay(self._connection)
-
     async def watch(self) -> float:
         """Sets the gauges of what holds the log's end back. Returns the age of the oldest running
         transaction, in s."""
@@ -123,6 +110,22 @@ class Relay:
         age_s = 0.0 if waiting.oldest_tx is None else time.monotonic() - self._held_by[1]
         OLDEST_TX.set(age_s)
         return age_s
+
+
+async def acknowledged(connection: AsyncConnection[Any], acks: Sequence[Ack]) -> None:
+    """Waits for the broker's acknowledgements, and meanwhile keeps the session that leads from being idle.
+    Raises the first error of any."""
+    waiting = set(acks)
+    while waiting:
+        done, waiting = await asyncio.wait(
+            waiting, timeout=_STAY_EVERY_S, return_when=asyncio.FIRST_EXCEPTION
+        )
+        for ack in done:
+            # Any error ends the process. To go on would leave a hole in a payment's events that no cursor
+            # shows.
+            ack.result()
+        if waiting:
+            await stay(connection)
 
 
 def _age_s(state: bytes) -> float:

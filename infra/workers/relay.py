@@ -21,6 +21,7 @@ from relay.head_check import StoreDiffers, check_heads, is_of_relay
 from relay.leadership import limit_silence, stay, try_to_lead
 from relay.log import load_cursor
 from relay.outbox import Relay
+from relay.policies import PolicyPublisher
 from relay.publish import Publisher
 
 _TRY_TO_LEAD_EVERY_S: Final = 1.0
@@ -28,6 +29,8 @@ _TRY_TO_LEAD_EVERY_S: Final = 1.0
 _POLL_MIN_S: Final = 0.001
 _POLL_MAX_S: Final = 0.050
 _WATCH_EVERY_S: Final = 1.0
+# With the pause above and a page of events in between, at most 0.25 s from one look for policies to the next.
+_POLICIES_EVERY_S: Final = 0.15
 # How often a relay that reads back behind records of others says so.
 _LOG_EVERY_S: Final = 10.0
 # Well below the silence that the server allows, `relay.leadership.SILENCE_MAX_S`.
@@ -66,7 +69,8 @@ async def main(process: Process, settings: RelaySettings) -> None:
         publisher = Publisher(
             producer, events, lambda gateway: settings.topic_prefix + topics.requests(gateway)
         )
-        await _publish(process, Relay(connection, publisher, current, cursor, settings.page))
+        policies = PolicyPublisher(connection, producer, settings.topic_prefix + topics.POLICIES, process.log)
+        await _publish(process, Relay(connection, publisher, current, cursor, settings.page), policies)
 
 
 async def _heads(
@@ -122,13 +126,16 @@ async def _lead(process: Process, connection: AsyncConnection) -> bool:
     return True
 
 
-async def _publish(process: Process, relay: Relay) -> None:
+async def _publish(process: Process, relay: Relay, policies: PolicyPublisher) -> None:
     process.ready()
     pause_s = _POLL_MIN_S
-    watched_at = 0.0
+    watched_at = policies_at = 0.0
     while not process.stop.is_set():
         published = await relay.run_once()
         pause_s = _POLL_MIN_S if published else min(2 * pause_s, _POLL_MAX_S)
+        if time.monotonic() - policies_at > _POLICIES_EVERY_S:
+            policies_at = time.monotonic()
+            await policies.run_once()
         if time.monotonic() - watched_at > _WATCH_EVERY_S:
             watched_at = time.monotonic()
             if (age_s := await relay.watch()) > _TRANSACTION_ALARM_S:

@@ -47,6 +47,7 @@ def test_a_draft_is_a_version_that_routes_nothing_until_it_is_activated():
     assert policy.active == Version(
         1, {"accounts": ["b", "a"]}, "Kim", "the new contract", _NOW, _NOW + timedelta(hours=1), "Lou"
     )
+    assert policy.active.drafted_at == _NOW
     assert policy.draft is None
     assert _topics(policy) == [
         "routing_policy.opened.v1",

@@ -93,6 +93,24 @@ CREATE TABLE {schema}.relay_cursor (
 );
 INSERT INTO {schema}.relay_cursor (generation, tx, notification_id) VALUES (0, '0', 0);
 
+-- The log of the merchants' routing policies. Writers take turns (infra/postgres/sql/policy_store.sql), so that
+-- notification_id is in the order of the commits, and one number is the relay's cursor.
+CREATE TABLE {schema}.policy_events (
+    originator_id uuid NOT NULL,
+    originator_version bigint NOT NULL,
+    topic text NOT NULL,
+    state bytea NOT NULL,
+    notification_id bigint GENERATED ALWAYS AS IDENTITY,
+    PRIMARY KEY (originator_id, originator_version)
+);
+CREATE UNIQUE INDEX policy_events_log ON {schema}.policy_events (notification_id);
+
+CREATE TABLE {schema}.policy_cursor (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    notification_id bigint NOT NULL
+);
+INSERT INTO {schema}.policy_cursor (notification_id) VALUES (0);
+
 CREATE TABLE {schema}.gateway_sends (
     operation_id text NOT NULL,
     step text NOT NULL,

@@ -16,6 +16,10 @@ GRANT SELECT ON {schema}.parked_streams TO aegispay_timers;
 GRANT SELECT ON {schema}.payment_events TO aegispay_relay, aegispay_read_models, aegispay_api;
 GRANT SELECT, UPDATE ON {schema}.relay_cursor TO aegispay_relay;
 
+GRANT SELECT, INSERT ON {schema}.policy_events TO aegispay_api;
+GRANT SELECT ON {schema}.policy_events TO aegispay_relay;
+GRANT SELECT, UPDATE ON {schema}.policy_cursor TO aegispay_relay;
+
 GRANT SELECT, UPDATE ON {schema}.payment_timers TO aegispay_timers;
 GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.gateway_sends TO aegispay_gateway;
 
@@ -39,7 +43,7 @@ GRANT SELECT (payment_id) ON {schema}.parked_streams TO aegispay_api;
 
 -- `verify`, `parked`, `status`: reads everything but the API keys' hashes.
 GRANT SELECT ON {schema}.payment_events, {schema}.payment_timers, {schema}.command_refusals, {schema}.gateway_ids,
-    {schema}.parked_streams, {schema}.parked_records, {schema}.relay_cursor, {schema}.gateway_sends,
-    {schema}.webhook_deliveries, {schema}.webhook_transmissions, {schema}.webhooks_in,
+    {schema}.parked_streams, {schema}.parked_records, {schema}.relay_cursor, {schema}.policy_events,
+    {schema}.policy_cursor, {schema}.gateway_sends, {schema}.webhook_deliveries, {schema}.webhook_transmissions, {schema}.webhooks_in,
     {schema}.webhook_closings TO aegispay_audit;
 GRANT SELECT ON ALL TABLES IN SCHEMA {read} TO aegispay_audit;

@@ -25,6 +25,7 @@ NAMES: Final = {
     "EVENTS": topics.EVENTS,
     "requests": REQUESTS,
     "SAMPLES": topics.SAMPLES,
+    "POLICIES": topics.POLICIES,
     "HEALTH": topics.HEALTH,
     "HEALTH_CHANGELOG": topics.HEALTH_CHANGELOG,
     "HEALTH_HISTORY": topics.HEALTH_HISTORY,
@@ -37,7 +38,7 @@ _READS: Final = {
     *("consumer", "subscribe", "TopicPartition", "partitions_of", "Agent", "StuckTimers"),
     "CompactedTopic",
 }
-_WRITES: Final = {"send_and_wait", "Publisher", "Inbox", "Timers", "CommandWorker"}
+_WRITES: Final = {"send_and_wait", "Publisher", "PolicyPublisher", "Inbox", "Timers", "CommandWorker"}
 _COMPARES: Final = {"Decider", "_hold_back", "check_heads"}
 
 
