@@ -21,6 +21,7 @@ Do = Literal[
     "429",
     "500",
     "500_once",
+    "503",
     "absent",
     "burst_429",
     "flap",
@@ -202,11 +203,13 @@ class HitCounts:
 
 class FaultRule(BaseModel):
     """A fault as the control switches it on. It hits a `share` of the calls, 0 to 1, each key `times` times;
-    or the `next` calls, whatever their keys. `after_s`: in seconds, instead of the fault's own."""
+    or the `next` calls, whatever their keys. `account`: of this account alone. `after_s`: in seconds, instead
+    of the fault's own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     on: On
     do: Do
+    account: Annotated[str, Field(max_length=64)] | None = None
     share: Annotated[float, Field(ge=0, le=1)] | None = None
     next: Annotated[int, Field(gt=0)] | None = None
     seed: int = 0
@@ -250,7 +253,8 @@ class FaultRules:
         can the PSP forget it."""
         for number, rule in enumerate(self.rules):
             able = repeat or rule.do != "key_expired"
-            if rule.on == on and able and self._hits(number, rule, call):
+            theirs = rule.account is None or call.startswith(f"{rule.account}/")
+            if rule.on == on and able and theirs and self._hits(number, rule, call):
                 label = f"{on}/{rule.do}"
                 self.hits[label] = self.hits.get(label, 0) + 1
                 return Fault(rule.do, rule.after_s or _AFTER_S.get(rule.do, 0.0))
@@ -266,7 +270,9 @@ class FaultRules:
 
 
 async def before_call(
-    request: web.Request, fault: Fault, refusal: Callable[[Literal["rate_limited", "broken"]], Exception]
+    request: web.Request,
+    fault: Fault,
+    refusal: Callable[[Literal["rate_limited", "broken", "unavailable"]], Exception],
 ) -> web.StreamResponse | None:
     """Applies a fault that hits the call before anything is done. Returns the response that is sent instead
     of the call, None where the call is done now. Raises what `refusal` makes of an error in the PSP's own
@@ -276,6 +282,8 @@ async def before_call(
             raise refusal("rate_limited")
         case "500" | "500_once":
             raise refusal("broken")
+        case "503":
+            raise refusal("unavailable")
         case "reset":
             return cut(request, reset=True)
         case "slow" | "late":

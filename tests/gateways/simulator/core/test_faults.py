@@ -60,6 +60,15 @@ def test_the_next_calls_are_hit_whatever_their_keys():
     assert rules.hits == {"capture/lost": 2}
 
 
+def test_a_fault_of_one_account_spares_the_others():
+    rules = FaultRules()
+    rules.replace([FaultRule(on="create", do="503", share=1, account="sim-eu")])
+
+    assert rules.choose("create", "sim-us/k-1") is None
+    assert rules.choose("create", "sim-eu-2/k-1") is None
+    assert rules.choose("create", "sim-eu/k-1").do == "503"
+
+
 def test_rules_taken_away_are_forgotten():
     rules = FaultRules([FaultRule(on="create", do="lost", share=1)])
     rules.choose("create", "k")
