@@ -45,6 +45,7 @@ def bench_routing(payments: int, seed: int, strategy: str) -> dict[str, Any]:
         decision.record()
         explained.append(time.perf_counter_ns() - began)
         alone.append(chosen - began)
+    gc.unfreeze()
     return {
         "payments": payments,
         "accounts": len(ACCOUNTS),
