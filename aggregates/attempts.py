@@ -2,19 +2,20 @@
 earlier one is proven not executed, and each decision records its reason in its event.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from aggregates import events
+from aggregates import events, hooks
 from aggregates.decision import Cause, PaymentRequest
 from aggregates.external_moves import query_after_refusal
+from aggregates.final_refusals import REFUSED_HERE, final_refusal
 from aggregates.money import WITHDRAWN
 from aggregates.operation import FIRST_STEP, Kind, Operation, OperationState, Report
 from aggregates.payment import Payment
 from aggregates.routing.accounts import PspAccount
 from aggregates.routing.choice import Decision
-from aggregates.routing.facts import Hints
 from aggregates.routing.payment_facts import payment_facts
 from aggregates.routing.retries import for_now_delay_s, unreached_delay_s
 from aggregates.routing.route import Route
@@ -22,33 +23,19 @@ from aggregates.routing.route import Route
 BY_OPERATOR: Final = "resolved"
 """The code of an operator's decision on an operation."""
 
-# Codes of ours: the same request would be refused again by the same account.
-_FINAL_REFUSALS: Final = frozenset(
-    {
-        "amount_not_expressible",
-        "blocked_by_dispute",
-        "currency_not_supported",
-        "invalid_request",
-        "more_than_is_left",
-        "partial_capture_not_available",
-        "statement_text_not_expressible",
-        "target_unknown",
-        "unexpected_state",
-        "void_not_available",
-    }
-)
 _TRIES_IN_TURN: Final = 4
 """The tries that each account gets, when none of several reaches its PSP, before the next takes its turn."""
 
-_CUSTOMERS: Final = {
-    "FIX_INPUT": "the customer has to correct what was entered",
-    "REFRESH_TOKEN": "the payment method's token has to be renewed",
-}
 
-
-def request(payment_id: UUID, requested: PaymentRequest, route: Route, cause: Cause) -> Payment:
-    """Starts a payment. A well-formed create always writes the stream, even when all that follows is the
-    rejection."""
+def request(
+    payment_id: UUID,
+    requested: PaymentRequest,
+    route: Route,
+    cause: Cause,
+    verdicts: Sequence[hooks.Verdict] = (),
+) -> Payment:
+    """Starts a payment, unless a hook's verdict denies or holds it. A well-formed create always writes the
+    stream, even when all that follows is the rejection."""
     payment = Payment._create(  # the library's own way to begin a stream
         events.Requested,
         id=payment_id,
@@ -58,15 +45,20 @@ def request(payment_id: UUID, requested: PaymentRequest, route: Route, cause: Ca
         expires_at=requested.expires_at.isoformat(),
         **cause.fields(),
     )
+    hooks.record(payment, verdicts, cause)
     # The time is checked first: a weekend's backlog of creates charges nobody on Monday.
     gone = WITHDRAWN.get(requested.amount.currency)
     if cause.now >= requested.expires_at:
         detail = f"the command was read after its expires_at, {requested.expires_at.isoformat()}"
-        _reject(payment, "expired", detail, cause)
+        reject(payment, "expired", detail, cause)
     elif gone is not None and cause.now.date() >= gone.since:
         currency = requested.amount.currency
         detail = f"{currency} was withdrawn from ISO 4217 on {gone.since}: pay in {gone.successor}"
-        _reject(payment, "currency_withdrawn", detail, cause)
+        reject(payment, "currency_withdrawn", detail, cause)
+    elif (no := hooks.denial(verdicts)) is not None:
+        reject(payment, no.code, no.detail, cause)
+    elif route.accounts and (held := hooks.held_because(verdicts)) is not None:
+        hooks.hold(payment, held, cause)
     else:
         begin(payment, route, cause)
     return payment
@@ -76,7 +68,7 @@ def begin(payment: Payment, route: Route, cause: Cause) -> None:
     """Starts the first attempt. Where no account can take it for now, the payment waits for one until it
     expires; where none ever can, it is rejected."""
     if not route.accounts:
-        _reject(payment, "no_psp_account", route.none_because, cause)
+        reject(payment, "no_psp_account", route.none_because, cause)
         return
     decision = decide(payment, route, cause, 1)
     expired = cause.now >= payment.expires_at
@@ -98,16 +90,16 @@ def begin(payment: Payment, route: Route, cause: Cause) -> None:
         _await_account(payment, decision, cause)
     elif expired:
         text = f"no PSP account could take it before its expires_at: {decision.reasons or 'one can now'}"
-        _reject(payment, "expired", text, cause)
+        reject(payment, "expired", text, cause)
     else:
-        _reject(payment, "no_psp_account", f"no PSP account may take it: {decision.reasons}", cause)
+        reject(payment, "no_psp_account", f"no PSP account may take it: {decision.reasons}", cause)
 
 
 def decide(payment: Payment, route: Route, cause: Cause, attempt: int) -> Decision:
     """Chooses the account of the attempt of this number."""
     tried = [one.psp.account for one in payment.attempts]
     facts = payment_facts(payment, attempt, route.accounts)
-    return route.decide(facts, tried, cause.now, cause.fees, Hints())
+    return route.decide(facts, tried, cause.now, cause.fees, payment.routing_hints)
 
 
 def _await_account(payment: Payment, decision: Decision, cause: Cause) -> None:
@@ -159,7 +151,8 @@ def follow_up_again(payment: Payment, operation: Operation, route: Route, cause:
     payment.follow_up(operation, cause, ends_unreached=ends)
 
 
-def _reject(payment: Payment, code: str, detail: str, cause: Cause) -> None:
+def reject(payment: Payment, code: str, detail: str, cause: Cause) -> None:
+    """Ends a payment of which nothing was started."""
     payment.trigger_event(events.Rejected, code=code, detail=detail, **cause.fields())
 
 
@@ -191,7 +184,7 @@ def _next_attempt(payment: Payment, operation: Operation, report: Report, route:
     if expired or cause.now >= payment.expires_at:
         payment.end_attempts("expired", f"its time is over: {report.code or report.state}", cause)
         return
-    if (reason := _final_refusal(operation, report)) is not None:
+    if (reason := final_refusal(operation, report)) is not None:
         payment.end_attempts("failed", reason, cause)
         return
     # A call that reached nobody is no attempt (docs/adr/0021): only the payment's time bounds how often it is
@@ -206,18 +199,6 @@ def _made(attempts: int) -> str:
     return f"{attempts} {'was' if attempts == 1 else 'were'} made"
 
 
-def _final_refusal(operation: Operation, report: Report) -> str | None:
-    if report.state is OperationState.DECLINED_HARD:
-        return f"the issuer or the PSP declined it for good: {report.code_text}"
-    if report.hint in _CUSTOMERS:
-        return f"{_CUSTOMERS[report.hint]}: {report.code_text}"
-    if operation.challenged and report.state is OperationState.DECLINED_SOFT:
-        return f"another one would challenge the customer again, who may be gone: {report.code_text}"
-    if report.hint == "RETRY_WITH_3DS" and operation.three_ds:
-        return f"3-D Secure was requested and did not help: {report.code_text}"
-    return None
-
-
 def _choose(payment: Payment, operation: Operation, report: Report, route: Route, cause: Cause) -> None:
     number = operation.attempt + operation.was_attempt
     reason = f"attempt {number}: {operation.id} ended as {report.state} ({report.code_text})"
@@ -227,7 +208,7 @@ def _choose(payment: Payment, operation: Operation, report: Report, route: Route
     elsewhere = decision is not None and decision.elsewhere
     waits = decision is not None and decision.account is None and decision.may_pass
     psp = route.named(operation.psp.account) if decision is None or waits else _named(route, decision)
-    useless_here = report.hint == "CONFIG" or report.code in _FINAL_REFUSALS
+    useless_here = report.hint == "CONFIG" or report.code in REFUSED_HERE
     if psp is None or (useless_here and not elsewhere and not waits):
         reasons = "" if decision is None or not decision.reasons else f"; {decision.reasons}"
         text = f"no other PSP account may take it: {report.code_text}{reasons}"
@@ -294,7 +275,7 @@ def _same_again(payment: Payment, operation: Operation, report: Report, route: R
     # The PSP has not decided these, so the same call may succeed later. A decline is its decision.
     retryable = report.state in {OperationState.NOT_SENT, OperationState.PROVEN_ABSENT}
     over = report.code == "expired" or cause.now >= operation.expires_at
-    final = report.hint == "CONFIG" or report.code in _FINAL_REFUSALS or over
+    final = report.hint == "CONFIG" or report.code in REFUSED_HERE or over
     for_now = report.again_after_s is not None
     left = for_now or not operation.was_attempt or operation.attempt < route.retry.attempts_max
     if retryable and not final and left:

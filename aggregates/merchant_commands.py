@@ -19,7 +19,7 @@ they like."""
 
 def capture(payment: Payment, amount_minor: int | None, cause: Cause, *, final: bool) -> None:
     """Captures an authorization, or a part of it. `final`: the PSP releases the rest."""
-    _not_frozen(payment)
+    not_frozen(payment)
     authorization = _authorization(payment, "capture", cause)
     total = payment.totals
     under_way = payment.under_way("capture")
@@ -50,7 +50,7 @@ def capture(payment: Payment, amount_minor: int | None, cause: Cause, *, final: 
 
 def void(payment: Payment, cause: Cause) -> None:
     """Releases what is authorized and not captured. Refused while a capture is under way."""
-    _not_frozen(payment)
+    not_frozen(payment)
     authorization = _authorization(payment, "void", cause)
     if under_way := payment.under_way("capture"):
         text = f"{under_way[0].id} is under way: void what is left when it has ended"
@@ -64,7 +64,7 @@ def void(payment: Payment, cause: Cause) -> None:
 def refund(payment: Payment, amount_minor: int | None, cause: Cause, *, reason: str | None) -> None:
     """Gives back what was captured: one refund, or one for each capture where the PSP's refunds name
     captures. `reason`: the merchant's own words, which the event keeps."""
-    _not_frozen(payment)
+    not_frozen(payment)
     approved, total = payment.approved_attempt, payment.totals
     if approved is None or not total.captured:
         text = f"nothing was captured: the payment is {payment.status}"
@@ -126,7 +126,7 @@ def _is_capture(operation: Operation) -> bool:
 
 def cancel(payment: Payment, cause: Cause) -> None:
     """Cancels the payment: nothing is to be taken, however far it got before a capture."""
-    _not_frozen(payment)
+    not_frozen(payment)
     total = payment.totals
     if total.captured or total.capturing:
         text = "it was captured, or is being captured: refund it instead"
@@ -192,7 +192,8 @@ def customer_returned(
         payment.follow_up(operation, cause, only_query=True)
 
 
-def _not_frozen(payment: Payment) -> None:
+def not_frozen(payment: Payment) -> None:
+    """Raises `Refused` while only an operator may start what moves money."""
     if payment.frozen:
         held = ", ".join(sorted(payment.frozen_by))
         text = f"reports about {held} contradict the record: an operator has to resolve them first (resolve_payment)"

@@ -12,7 +12,7 @@ from aggregates.contradiction import Contradiction, ContradictionKey
 from aggregates.dispute import Dispute
 from aggregates.money import Money
 from aggregates.operation import Kind, Operation, OperationState
-from aggregates.routing.facts import USUAL_METHOD, region_of, segments
+from aggregates.routing.facts import USUAL_METHOD, Hints, region_of, segments
 from aggregates.routing.retries import AwaitedAccount
 from aggregates.status import TAKES, Ended, Flags, OperationAmounts, Status, Totals, status, totals
 
@@ -65,6 +65,8 @@ class PaymentState:
         self.detail: str | None = None  # the PSP's words, or ours
         self.action_url: str | None = None  # the newest that the customer was sent to
         self.ended: Ended | None = None
+        self.held = False  # for a person's review, until `expires_at`
+        self.routing_hints = Hints()  # of the routing hooks, for every attempt
         self.cancel_requested = False
         self.returned: Counter[str] = Counter()  # by operation
         self.contradictions: dict[ContradictionKey, Contradiction] = {}
@@ -149,6 +151,7 @@ class PaymentState:
         of_duplicate = sum(one.amount_minor for one in ours if self.is_duplicate(one.operation_id))
         return Flags(
             rejected=self.rejected is not None,
+            held=self.held,
             ended=self.ended,
             authorization_expired=self.authorization_expired,
             disputed_minor=sum(one.amount_minor for one in ours) - of_duplicate,
@@ -232,7 +235,7 @@ class PaymentState:
             return []
         moments = [o.next_follow_up_at() for o in self.operations.values()]
         moments += [o.escalate_at() for o in self.operations.values()]
-        moments.append(self.expiry_at())
+        moments += [self.expiry_at(), self.expires_at if self.held else None]
         if self.awaits_account is not None:
             moments.append(min(self.awaits_account.at, self.expires_at))
         if not self.frozen:

@@ -17,6 +17,7 @@ class Status(StrEnum):
 
     REQUESTED = "REQUESTED"
     REJECTED = "REJECTED"
+    IN_REVIEW = "IN_REVIEW"
     PROCESSING = "PROCESSING"
     REQUIRES_ACTION = "REQUIRES_ACTION"
     IN_DOUBT = "IN_DOUBT"
@@ -33,8 +34,8 @@ class Status(StrEnum):
 
 T = Status
 SETTLED: Final = frozenset(Status) - {T.REQUESTED, T.PROCESSING, T.IN_DOUBT}
-"""The statuses in which no outcome is awaited: what follows is up to the merchant, the customer, an
-authorization's end, or news of the PSP such as a dispute."""
+"""The statuses in which no outcome is awaited: what follows is up to the merchant, who may have to review it,
+the customer, an authorization's end, or news of the PSP such as a dispute."""
 
 ANNOUNCED: Final = SETTLED | {T.IN_DOUBT}
 """The statuses that an update on `payments.replies` tells the creator of a payment."""
@@ -44,8 +45,10 @@ _OVER: Final = frozenset({T.VOIDED, T.EXPIRED, T.FAILED})
 
 TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
     # VOIDED: cancelled while it waited for an account.
-    T.REQUESTED: frozenset({T.REJECTED, T.PROCESSING, T.VOIDED}),
+    T.REQUESTED: frozenset({T.REJECTED, T.IN_REVIEW, T.PROCESSING, T.VOIDED}),
     T.REJECTED: frozenset(),
+    # REQUESTED: allowed while no account can take it.
+    T.IN_REVIEW: frozenset({T.REJECTED, T.REQUESTED, T.PROCESSING, T.VOIDED, T.EXPIRED}),
     # DISPUTED: a dispute may outrun our own response.
     T.PROCESSING: frozenset({T.REQUIRES_ACTION, T.IN_DOUBT, T.AUTHORIZED, T.CAPTURED, T.DISPUTED, *_OVER}),
     T.REQUIRES_ACTION: frozenset({T.PROCESSING, T.IN_DOUBT, T.AUTHORIZED, T.CAPTURED, T.DISPUTED, *_OVER}),
@@ -132,6 +135,7 @@ class Flags:
     `retrying`: what waits for its next attempt, by kind, reserves its amount as well."""
 
     rejected: bool = False
+    held: bool = False  # nothing starts before a person has decided
     ended: Ended | None = None
     authorization_expired: bool = False
     disputed_minor: int = 0
@@ -272,7 +276,9 @@ def status(parts: Iterable[OperationAmounts], flags: Flags) -> Status:
             return Status.VOIDED
     if any(part.state is OperationState.ACTION_REQUIRED for part in parts):
         return Status.REQUIRES_ACTION
-    return Status.PROCESSING if parts else Status.REQUESTED
+    if parts:
+        return Status.PROCESSING
+    return Status.IN_REVIEW if flags.held else Status.REQUESTED
 
 
 def _taken(total: Totals) -> Status:

@@ -17,6 +17,8 @@ def wake(payment: Payment, route: Route, cause: Cause) -> None:
     if payment.rejected is not None:
         return
     now = cause.now
+    if payment.held and now >= payment.expires_at:
+        payment.end_attempts("expired", "nobody reviewed it before its expires_at", cause)
     for operation in payment.operations.values():
         if (at := operation.next_follow_up_at()) is not None and at <= now:
             follow_up_again(payment, operation, route, cause)

@@ -36,6 +36,7 @@ __all__ = [
 SETTLED: Final = frozenset(
     {
         "REJECTED",
+        "IN_REVIEW",
         "REQUIRES_ACTION",
         "AUTHORIZED",
         "PARTIALLY_CAPTURED",
@@ -48,8 +49,9 @@ SETTLED: Final = frozenset(
         "DISPUTED",
     }
 )
-"""Statuses of a payment in which no outcome is awaited: what follows is up to the merchant, the customer, an
-authorization's end, or news of the PSP such as a dispute. IN_DOUBT is not one: status queries go on."""
+"""Statuses of a payment in which no outcome is awaited: what follows is up to the merchant, who may have to
+review it, the customer, an authorization's end, or news of the PSP such as a dispute. IN_DOUBT is not one:
+status queries go on."""
 ENDED: Final = frozenset(
     {"APPROVED", "DECLINED_SOFT", "DECLINED_HARD", "NOT_SENT", "PROVEN_ABSENT", "EXPIRED"}
 )
@@ -262,6 +264,21 @@ class Client:
         }
         return await self._change(payment, "resolve_dispute", idempotency_key, content, tracing)
 
+    async def review(
+        self,
+        payment: UUID,
+        *,
+        idempotency_key: str,
+        decision: Literal["allow", "deny"],
+        evidence: str,
+        who: str,
+        **tracing: Unpack[Tracing],
+    ) -> Reply:
+        """Decides on a payment that a fraud hook holds (IN_REVIEW). `who`: the person. Raises `Refused`,
+        `NoReply`."""
+        content = {"decision": decision, "evidence": evidence, "who": who}
+        return await self._change(payment, "review_payment", idempotency_key, content, tracing)
+
     async def wait_settled(self, reply: Reply, timeout_s: float = 30.0) -> Reply:
         """Returns the reply with a status of `SETTLED`. Raises `NotSettled` after `timeout_s`, and
         `NoReply`."""
@@ -315,8 +332,8 @@ class Client:
 
 def is_end(decision: Reply, reply: Reply) -> bool:
     """True if `reply` ends what the accepted command of `decision` started: a capture, void or refund is in
-    one of `ENDED`; anything else ends when the payment is in one of `SETTLED` and waits for no customer."""
+    one of `ENDED`; anything else ends when the payment is in one of `SETTLED` and waits for nobody."""
     kind = (decision.operation_id or "").partition("-")[2][:1]
     if kind in {"c", "v", "r"}:
         return reply.command_id == decision.command_id and reply.operation_state in ENDED
-    return reply.status in SETTLED - {"REQUIRES_ACTION"}
+    return reply.status in SETTLED - {"IN_REVIEW", "REQUIRES_ACTION"}

@@ -2,10 +2,13 @@
 order read, outcomes before commands.
 
 A stream that cannot be read or decided is parked: its records queue behind it, and all other payments go on.
+
+A batch is loaded first and decided then. In between the caller may consult the hooks about the creates of new
+payments; their verdicts are an input of the decision.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -13,8 +16,9 @@ from uuid import UUID
 
 from eventsourcing.domain import EventSourcingError
 
-from commands.handlers import Context, Message, check, handle
-from commands.messages import InvalidMessage, MerchantCommand, RetryParked, dump
+from aggregates.hooks import Verdict
+from commands.handlers import Context, Message, check, handle, require_known_gateways
+from commands.messages import CreatePayment, InvalidMessage, MerchantCommand, RetryParked, dump
 from commands.parsing import parse_command, parse_outcome
 from commands.ports import Accounts, Loaded, Parking, Store, Timer, Writes
 from commands.records import DeadLetter, Record
@@ -45,6 +49,21 @@ class Work:
     def payment_id(self) -> UUID:
         """The payment that the message is about."""
         return self.message.payment_id
+
+
+@dataclass(slots=True)
+class Stream:
+    """A payment's stream as loaded, and the messages to decide on it. `waiting`: those that queued while it
+    was parked, if an operator retries it."""
+
+    payment_id: UUID
+    works: list[Work]
+    loaded: Loaded
+    waiting: list[Work] = field(default_factory=list)
+
+
+Verdicts = Mapping[UUID, Sequence[Verdict]]
+"""What the hooks decided, by the id of the create that they were consulted about."""
 
 
 @dataclass(slots=True)
@@ -93,8 +112,8 @@ class Decider:
                 _refuse(unusable, record, invalid, None)
         return works, unusable
 
-    def decide(self, works: Sequence[Work]) -> Result:
-        """Loads the streams and decides their messages; saves nothing."""
+    def load(self, works: Sequence[Work]) -> list[Stream]:
+        """Loads the streams that the messages are about."""
         by_payment: dict[UUID, list[Work]] = {}
         for work in works:
             by_payment.setdefault(work.payment_id, []).append(work)
@@ -102,10 +121,51 @@ class Decider:
         # fingerprint.
         commands = [work.message.command_id for work in works if isinstance(work.message, MerchantCommand)]
         loaded = self._store.load(by_payment.keys(), commands)
+        return [self._stream(id_, group, loaded[id_]) for id_, group in by_payment.items()]
+
+    def new_payments(self, streams: Sequence[Stream]) -> list[CreatePayment]:
+        """Returns the create that will make the payment of each stream that does not exist yet."""
+        found = []
+        for stream in streams:
+            if stream.loaded.payment is not None or stream.loaded.broken is not None:
+                continue
+            if stream.loaded.parked and not stream.waiting:
+                continue
+            messages = [work.message for work in stream.waiting + stream.works]
+            creates = (one for one in messages if isinstance(one, CreatePayment) and self._has_psp(one))
+            if (first := next(creates, None)) is not None:
+                found.append(first)
+        return found
+
+    def decide(self, streams: Sequence[Stream], verdicts: Verdicts | None = None) -> Result:
+        """Decides the messages; saves nothing. `verdicts`: of the hooks, on each of `new_payments`; None: no
+        hooks are installed."""
         result = Result()
-        for payment_id, group in by_payment.items():
-            result.add(self._decide_stream(payment_id, group, loaded[payment_id]))
+        for stream in streams:
+            result.add(self._decide_stream(stream, verdicts))
         return result
+
+    def _has_psp(self, create: CreatePayment) -> bool:
+        """False for a create that is refused without a payment."""
+        try:
+            require_known_gateways(create, self._accounts)
+        except InvalidMessage:
+            return False
+        return True
+
+    def _stream(self, payment_id: UUID, works: list[Work], loaded: Loaded) -> Stream:
+        stream = Stream(payment_id, works, loaded)
+        retried = any(isinstance(work.message, RetryParked) for work in works)
+        if loaded.parked and retried and loaded.broken is None:
+            try:
+                # Records that waited come before those just read: the payment's order is that of the topics.
+                stream.waiting = [self._work(record) for record in self._store.queue_of(payment_id)]
+            except UNDECIDABLE as error:
+                stream.loaded = replace(loaded, broken=_reason(error))
+            else:
+                if stream.waiting:
+                    stream.loaded = self._with_refusals(payment_id, loaded, stream.waiting)
+        return stream
 
     def _work(self, record: Record) -> Work:
         raw = record.content()
@@ -117,7 +177,8 @@ class Decider:
         check(message)
         return Work(record, message)
 
-    def _decide_stream(self, payment_id: UUID, works: list[Work], loaded: Loaded) -> Result:
+    def _decide_stream(self, stream: Stream, verdicts: Verdicts | None) -> Result:
+        payment_id, works, loaded = stream.payment_id, stream.works, stream.loaded
         # A parked stream is tried again at an operator's command alone, once a release can decide it: until
         # then each record would fail as the one before it.
         retries = [work for work in works if isinstance(work.message, RetryParked)]
@@ -126,19 +187,14 @@ class Decider:
         reason = loaded.broken
         if reason is None:
             try:
-                # Records that waited come before those just read: the payment's order is that of the topics.
-                queue = self._store.queue_of(payment_id) if loaded.parked else ()
-                waiting = [self._work(record) for record in queue]
-                if waiting:
-                    loaded = self._with_refusals(payment_id, loaded, waiting)
-                result = self._decide_in_order(waiting + works, loaded)
+                result = self._decide_in_order(stream.waiting + works, loaded, verdicts)
             except UNDECIDABLE as error:
-                reason = f"{type(error).__name__} at {_innermost(error)}"
+                reason = _reason(error)
             else:
                 if loaded.parked:
                     # The count is of what was read: the statement leaves the stream parked where another
                     # record has queued since.
-                    result.writes.unparked.append((payment_id, len(queue)))
+                    result.writes.unparked.append((payment_id, len(stream.waiting)))
                 return result
         return self._parked(payment_id, works, reason, already=loaded.parked)
 
@@ -151,7 +207,7 @@ class Decider:
             refusals={**self._store.load([payment_id], ids)[payment_id].refusals, **loaded.refusals},
         )
 
-    def _decide_in_order(self, works: Sequence[Work], loaded: Loaded) -> Result:
+    def _decide_in_order(self, works: Sequence[Work], loaded: Loaded, verdicts: Verdicts | None) -> Result:
         result = Result()
         writes = result.writes
         payment = loaded.payment
@@ -167,6 +223,7 @@ class Decider:
                 traceparent=work.record.traceparent,
                 accounts=self._accounts,
                 refusals=refusals,
+                verdicts=_verdicts_on(work.message, verdicts),
             )
             try:
                 decided = handle(work.message, payment, context)
@@ -229,6 +286,16 @@ def _key_at_fault(key: bytes | None, payment_id: UUID) -> str:
     if another_spelling:
         return "the record's key spells the payment's id in another way: write the UUID in lower case, with its hyphens"
     return "the record's key is not the payment's id: send payment_id as text for the key"
+
+
+def _verdicts_on(message: Message, verdicts: Verdicts | None) -> Sequence[Verdict] | None:
+    if verdicts is None or not isinstance(message, CreatePayment):
+        return ()
+    return verdicts.get(message.command_id)
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__} at {_innermost(error)}"
 
 
 def _innermost(error: BaseException) -> str:

@@ -185,9 +185,7 @@ class ResolvePayment(Message):
     payment_id: UUID
     merchant_id: Id
     operation_id: Id
-    decision: Literal["charged", "not_charged"] = Field(
-        description="Whether the operation was executed at the PSP"
-    )
+    decision: Literal["charged", "not_charged"] = Field(description="Whether the PSP executed the operation")
     amount_minor: RequestedAmount | None = Field(
         default=None,
         description="What the PSP executed, if it is not what was requested; with `charged` only",
@@ -216,6 +214,18 @@ class ResolveDispute(Message):
         default=None,
         description="What the bank took, in the payment's currency; None: as the PSP reported, up to what is left",
     )
+    evidence: Evidence
+    who: Text
+
+
+class ReviewPayment(Message):
+    """Records a person's decision on a payment that a fraud hook holds."""
+
+    type: Literal["review_payment.v1"] = "review_payment.v1"
+    command_id: UUID
+    payment_id: UUID
+    merchant_id: Id
+    decision: Literal["allow", "deny"] = Field(description="Whether to start the first attempt, or reject it")
     evidence: Evidence
     who: Text
 
@@ -313,9 +323,7 @@ class RecordOutcome(Message):
     tries: Annotated[int, Field(ge=0, le=2**31 - 1)]
     first_try_at: Time | None
     observed_at: Time
-    call_ms: float | None = Field(
-        default=None, description="Time of the PSP's response, from the first byte sent, ms"
-    )
+    call_ms: float | None = Field(default=None, description="From the first byte sent to the response, ms")
     signed_before: bool = Field(
         default=False,
         description="An earlier webhook has the same signed content: this one has another date, which the signature does "
@@ -342,9 +350,7 @@ class RecordDispute(Message):
     payment_id: UUID
     operation_id: Id
     dispute: Dispute
-    reported_at: Time | None = Field(
-        default=None, description="By the PSP's clock: webhooks come out of order"
-    )
+    reported_at: Time | None = Field(default=None, description="The PSP's clock: webhooks come out of order")
     observed_at: Time
     signed_before: bool = Field(
         default=False,
@@ -361,6 +367,7 @@ MerchantCommand = (
     | CancelPayment
     | ResolvePayment
     | ResolveDispute
+    | ReviewPayment
     | RetryStatusQuery
 )
 """The commands that a merchant sends about a payment that exists."""

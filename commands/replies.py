@@ -77,7 +77,8 @@ def decision(
 
     `given`: the command's fingerprint; None for a create.
     """
-    rejected = payment.status is Status.REJECTED
+    # A denial by a reviewer is what its command wanted: only the create is refused.
+    rejected = payment.status is Status.REJECTED and given is None
     started = _started_by(command_id, payment)
     # One that waits for its next attempt has not ended, whatever became of the last.
     state = OperationState.STARTED if started and started.id in payment.retries else started and started.state
@@ -86,7 +87,7 @@ def decision(
         command_id=command_id,
         payment_id=payment.id,
         result="refused" if rejected else "accepted",
-        code=payment.rejected,
+        code=payment.rejected if rejected else None,
         detail=payment.detail if rejected else None,
         operation_id=started.id if started else None,
         operation_state=state,

@@ -58,6 +58,21 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A fraud hook holds the payment until a person decides."""
+
+    timestamp: AwareDatetime
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A person decided on a held payment."""
+
+    timestamp: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
 class OperationStarted:
     """An operation began. `action_until`: the end of the time that a customer has for a challenge."""
 
@@ -136,7 +151,7 @@ class OperationReported:
 
 @dataclass(frozen=True, slots=True)
 class Contradicted:
-    """A report contradicts the record. `late_approval`: it is of a charge that was taken as absent. `until`:
+    """A report contradicts the record. `late_approval`: of a charge taken as absent. `until`: see
     aggregates.contradiction.Until; named: `psp_id` is a second execution."""
 
     timestamp: AwareDatetime
@@ -152,8 +167,7 @@ class Contradicted:
 
 @dataclass(frozen=True, slots=True)
 class ContradictionSettled:
-    """A later report ended a contradiction. `open_reason`: why the operation contradicts the record even
-    so."""
+    """A later report ended a contradiction. `open_reason`: why the operation is contradicted all the same."""
 
     timestamp: AwareDatetime
     operation_id: Text
@@ -286,6 +300,8 @@ class Other:
 Body = (
     Requested
     | Rejected
+    | Held
+    | Reviewed
     | OperationStarted
     | ExternalMoveRecorded
     | ExternalMoveReversed
@@ -311,6 +327,9 @@ Body = (
 _BODIES: dict[str, type[Body]] = {
     events.Requested.TOPIC: Requested,
     events.Rejected.TOPIC: Rejected,
+    events.HookDecided.TOPIC: Noted,
+    events.Held.TOPIC: Held,
+    events.Reviewed.TOPIC: Reviewed,
     events.OperationStarted.TOPIC: OperationStarted,
     events.OperationFollowUpRequested.TOPIC: OperationFollowUpRequested,
     events.OperationStatusReported.TOPIC: Noted,

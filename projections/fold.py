@@ -9,6 +9,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Final, assert_never
 
+from aggregates.hooks import HELD
 from aggregates.operation import CHARGE_ATTEMPTS, OperationState
 from aggregates.status import Status
 from projections import events
@@ -29,6 +30,12 @@ def apply(payment: PaymentRow, event: Event) -> None:
             payment.status = Status.REJECTED
             payment.reason = body.code
             payment.decision = body.detail
+            payment.held_since = None
+        case events.Held():
+            payment.reason, payment.decision = HELD, body.reason
+            payment.held_since = body.timestamp
+        case events.Reviewed():
+            payment.reason = payment.held_since = None
         case events.OperationStarted():
             _started(payment, body)
         case events.ExternalMoveRecorded():
@@ -275,6 +282,7 @@ def _retry(payment: PaymentRow, body: events.RetryScheduled) -> None:
 
 def _attempts_ended(payment: PaymentRow, body: events.AttemptsEnded) -> None:
     payment.ended = body.ended
+    payment.held_since = None
     payment.decision = body.reason
     for operation in payment.operations.values():
         if operation.retry_at is not None and operation.kind in CHARGE_ATTEMPTS:

@@ -134,6 +134,7 @@ class PaymentRow:
     authorization_expired: bool = False
     cancel_requested: bool = False
     ended: Ended | None = None
+    held_since: datetime | None = None
     frozen: bool = False
     contradictions: list[Contradiction] = field(default_factory=list)
     disputes: list[Dispute] = field(default_factory=list)
@@ -159,6 +160,7 @@ def settle(payment: PaymentRow) -> None:
     of_duplicates = sum(one["amount_minor"] for one in same_currency if one["operation_id"] in duplicates)
     flags = Flags(
         rejected=payment.status == Status.REJECTED,
+        held=payment.held_since is not None,
         ended=payment.ended,
         authorization_expired=payment.authorization_expired,
         disputed_minor=sum(one["amount_minor"] for one in same_currency) - of_duplicates,

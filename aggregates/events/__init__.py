@@ -12,6 +12,7 @@ from aggregates.events.contradictions import Contradicted, ContradictionSettled
 from aggregates.events.disputes import DisputeChanged, DisputeResolved
 from aggregates.events.event import Created, Event
 from aggregates.events.external_moves import ExternalMoveDeferred, ExternalMoveRecorded, ExternalMoveReversed
+from aggregates.events.hooks import Held, HookDecided, Reviewed
 from aggregates.events.merchant import CancelRequested, CustomerReturned, Rejected, Requested
 from aggregates.events.outcomes import (
     OperationActionRequired,
@@ -49,6 +50,9 @@ OUTCOMES: Final[tuple[type[OutcomeReported], ...]] = (
 _EVENTS: Final[tuple[type[Event], ...]] = (
     Requested,
     Rejected,
+    HookDecided,
+    Held,
+    Reviewed,
     OperationStarted,
     OperationFollowUpRequested,
     *OUTCOMES,
@@ -105,6 +109,8 @@ __all__ = [
     "ExternalMoveDeferred",
     "ExternalMoveRecorded",
     "ExternalMoveReversed",
+    "Held",
+    "HookDecided",
     "OperationActionRequired",
     "OperationApproved",
     "OperationConfirmed",
@@ -128,4 +134,5 @@ __all__ = [
     "Resolved",
     "RetriesEnded",
     "RetryScheduled",
+    "Reviewed",
 ]

@@ -53,6 +53,7 @@ class AttemptsEnded(Event):
 
     def record(self, payment: "PaymentState") -> None:
         """Ends the payment, and drops the attempts that were scheduled."""
+        payment.held = False
         payment.ended = self.ended
         payment.awaits_account = None
         payment.drop_retries_of_attempts()

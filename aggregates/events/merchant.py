@@ -55,6 +55,7 @@ class Rejected(Event):
     def record(self, payment: "PaymentState") -> None:
         """Ends the payment before any operation."""
         payment.awaits_account = None
+        payment.held = False
         payment.rejected = self.code
         payment.reason = self.code
         payment.detail = self.detail

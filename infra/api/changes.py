@@ -24,6 +24,7 @@ from commands.messages import (
     ResolveDispute,
     ResolvePayment,
     RetryStatusQuery,
+    ReviewPayment,
     VoidPayment,
 )
 from commands.reply import Reply
@@ -169,6 +170,15 @@ _CHANGES: Final = (
             "who": "Kim",
         },
         ("dispute_unknown", "amount_missing", "amount_not_possible"),
+    ),
+    _Change(
+        "review",
+        "reviewPayment",
+        ReviewPayment,
+        "payments:review",
+        "A person's decision on a payment that a fraud hook holds; recorded with the API key's id and the name given",
+        {"decision": "allow", "evidence": "the customer confirmed the order, ticket 812", "who": "Kim"},
+        ("not_held", "review_too_late", "payment_frozen"),
     ),
     _Change(
         "status-queries",

@@ -60,6 +60,8 @@ _EXPIRES_AFTER: Final = timedelta(hours=1)
         "message_too_large",
         "media_type",
         "sensitive_data",
+        "denied_by_fraud_check",
+        "hook_failed",
         "gateway_unknown",
         "kafka_unavailable",
     ),

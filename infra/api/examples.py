@@ -36,6 +36,7 @@ _SUMMARY: Final[dict[str, Any]] = {
     "authorization_expired": False,
     "cancel_requested": False,
     "ended": None,
+    "held_since": None,
     "frozen": False,
     "contradictions": [],
     "disputes": [],
@@ -142,6 +143,22 @@ IN_DOUBT: Final[dict[str, Any]] = {
             "manual": False,
             "parked": False,
             "frozen": False,
+        }
+    ],
+    "next_cursor": None,
+    "read_model": {"lag_ms": 0.0},
+}
+REVIEWS: Final[dict[str, Any]] = {
+    "reviews": [
+        {
+            "payment_id": PAYMENT_ID,
+            "amount_minor": 1099,
+            "currency": "EUR",
+            "currency_exponent": 2,
+            "customer_id": "customer-7",
+            "reason": "velocity (score 0.82): 9 payments within an hour",
+            "held_since": _NOW,
+            "expires_at": _NOW,
         }
     ],
     "next_cursor": None,

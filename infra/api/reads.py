@@ -20,7 +20,7 @@ from infra.api.deps import ApiContext, Reader, context_of, json_response
 from infra.api.problems import Problem, payment_not_found
 from infra.api.transport import tagged
 from infra.process import clock
-from projections import customer_payments, history, payments
+from projections import customer_payments, history, payments, reviews
 from projections import in_doubt as doubts
 from projections.cursors import Cursor, CursorInvalid
 
@@ -140,6 +140,39 @@ async def in_doubt(
         return {
             "totals": [_with_exponents(asdict(one)) for one in await doubts.totals(conn, merchant_id, now)],
             "in_doubt": shown,
+            "next_cursor": str(following) if following else None,
+            "read_model": {"lag_ms": await context.lag_ms(conn)},
+        }
+
+    return json_response(await context.read(query))
+
+
+@router.get(
+    "/reviews",
+    operation_id="listReviews",
+    summary="The payments that a fraud hook holds until a person decides, the longest held first",
+    response_model=schemas.Reviews,
+    responses=openapi.problems("cursor_invalid"),
+)
+async def held(
+    request: Request,
+    principal: Reader,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[
+        str | None, Query(max_length=200, description="next_cursor of the previous page")
+    ] = None,
+) -> Response:
+    """Returns a page of the merchant's held payments."""
+    context, after = context_of(request), _place(cursor, reviews.FIRST_PAGE)
+
+    async def query(conn: psycopg.AsyncConnection) -> dict[str, Any]:
+        page, following = await reviews.page(conn, principal.merchant_id, after, limit)
+        shown = [
+            _with_exponents({name: value for name, value in asdict(one).items() if name != "merchant_id"})
+            for one in page
+        ]
+        return {
+            "reviews": shown,
             "next_cursor": str(following) if following else None,
             "read_model": {"lag_ms": await context.lag_ms(conn)},
         }

@@ -168,6 +168,9 @@ class PaymentSummary(_Shape):
     authorization_expired: bool
     cancel_requested: bool
     ended: Ended | None = Field(description="Why no further attempt follows")
+    held_since: AwareDatetime | None = Field(
+        description="Since when a fraud hook holds it for a person's review; null: it is not held"
+    )
     frozen: bool = Field(
         description="A report contradicts the record: changes are refused until an operator has looked at it"
     )
@@ -198,6 +201,29 @@ class PaymentPage(_Shape):
     read_model: Lag
 
     model_config = ConfigDict(json_schema_extra={"example": examples.PAYMENT_PAGE})
+
+
+class HeldPayment(_Shape):
+    """A payment that waits for a review."""
+
+    payment_id: UUID
+    amount_minor: int
+    currency: str
+    currency_exponent: Exponent
+    customer_id: str | None
+    reason: str | None = Field(description="The hooks that hold it, with their scores and words")
+    held_since: AwareDatetime
+    expires_at: AwareDatetime = Field(description="It ends by itself then")
+
+
+class Reviews(_Shape):
+    """A page of a merchant's held payments."""
+
+    reviews: list[HeldPayment]
+    next_cursor: str | None = Field(description="null: this is the last page")
+    read_model: Lag
+
+    model_config = ConfigDict(json_schema_extra={"example": examples.REVIEWS})
 
 
 class Event(_Shape):

@@ -26,6 +26,7 @@ from infra.cli import (
     parked,
     payments,
     relay,
+    review,
     show,
     simulator,
     stack,
@@ -91,6 +92,7 @@ app.add_typer(parked.parked, name="parked")
 app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.add_typer(relay.relay, name="relay")
+app.add_typer(review.review, name="review")
 for group in (app, *(one.typer_instance for one in app.registered_groups)):
     for registered in group.registered_commands if group is not None else ():
         registered.cls = _Command

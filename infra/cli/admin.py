@@ -58,8 +58,8 @@ def api_key(
         list[str] | None,
         typer.Option(
             "--scope",
-            help="A scope of the key: payments:read, payments:write, refunds:write or doubt:resolve. "
-            "Repeat it for several; default: all but doubt:resolve, which is an operator's.",
+            help="A scope of the key: payments:read, payments:write, refunds:write, doubt:resolve or payments:review. "
+            "Repeat it for several; default: all but doubt:resolve and payments:review, which are an operator's.",
             show_default=False,
         ),
     ] = None,
@@ -79,7 +79,9 @@ def api_key(
     from infra.settings import DatabaseSettings
 
     wanted = scopes or (
-        ["payments:read"] if read_only else [one for one in api_keys.SCOPES if one != "doubt:resolve"]
+        ["payments:read"]
+        if read_only
+        else [one for one in api_keys.SCOPES if one not in api_keys.OF_OPERATORS]
     )
     chosen = [one for one in api_keys.SCOPES if one in wanted]
     if unknown := set(wanted) - set(chosen):

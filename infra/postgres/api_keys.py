@@ -17,9 +17,12 @@ import psycopg
 
 from commands.sql import statements
 
-Scope = Literal["payments:read", "payments:write", "refunds:write", "doubt:resolve"]
+Scope = Literal["payments:read", "payments:write", "refunds:write", "doubt:resolve", "payments:review"]
 """The rights of a key: read; take payments, capture, void, cancel, complete and query the PSP again; give
-money back; decide for an operator what became of an operation in doubt."""
+money back; decide for an operator what became of an operation in doubt; allow or deny what a fraud hook
+holds."""
+OF_OPERATORS: Final[frozenset[Scope]] = frozenset({"doubt:resolve", "payments:review"})
+"""The rights that a key has only where they are named."""
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 _KEY: Final = re.compile(r"ak_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")

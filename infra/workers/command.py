@@ -200,7 +200,7 @@ class CommandWorker:
         return found
 
     def _save(self, works: Sequence[Work]) -> Result:
-        decided = self._decider.decide(works)
+        decided = self._decider.decide(self._decider.load(works))
         # Too many parked streams end the process before the save: an operator would have to retry them one by
         # one, while the release before decides them all.
         self._refuse_to_park_many(len(decided.writes.parked))

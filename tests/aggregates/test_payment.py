@@ -238,7 +238,7 @@ def test_every_status_is_in_the_table_of_transitions(status):
 
 def test_every_event_has_its_own_topic_and_is_registered():
     assert all(topic.endswith(".v1") for topic in EVENTS)
-    assert len({event.__name__ for event in EVENTS.values()}) == len(EVENTS) == 36
+    assert len({event.__name__ for event in EVENTS.values()}) == len(EVENTS) == 39
 
 
 def _later(now: datetime, seconds: int) -> datetime:

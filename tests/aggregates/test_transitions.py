@@ -30,7 +30,7 @@ ILLEGAL_OF_OPERATIONS = [
     if after is not before and after not in OF_OPERATIONS[before] and after is not S.STARTED
 ]
 MAY_MOVE_MONEY = {T.PROCESSING, T.REQUIRES_ACTION, T.IN_DOUBT, T.AUTHORIZED, T.PARTIALLY_CAPTURED}
-NOWHERE = {T.REQUESTED, T.REJECTED}
+NOWHERE = {T.REQUESTED, T.REJECTED, T.IN_REVIEW}
 """No message leads to these: every message is sent instead, and some of them may do something else."""
 TAKEN = {T.PARTIALLY_CAPTURED, T.CAPTURED, T.PARTIALLY_REFUNDED, T.REFUNDED, T.DISPUTED}
 OVER = {T.VOIDED, T.EXPIRED, T.FAILED}
@@ -40,6 +40,7 @@ _ALL_USED = ("nothing_to_capture", "nothing_to_void")
 _ENDED = ("authorization_expired", "authorization_expired", "nothing_captured", "authorization_expired")
 RULES: dict[Status, list[tuple[str | None, ...]]] = {
     T.REJECTED: [(*_NO_AUTHORIZATION, "nothing_to_cancel")],
+    T.IN_REVIEW: [(*_NO_AUTHORIZATION, None)],
     T.PROCESSING: [(*_NO_AUTHORIZATION, None)] * 3,
     T.REQUIRES_ACTION: [(*_NO_AUTHORIZATION, None)],
     T.IN_DOUBT: [
@@ -76,6 +77,7 @@ _HELD = (1099, 0, 0, 0, 0, 1099, 0)
 _GIVEN_UP = (1099, 0, 0, 0, 0, 0, 0)
 SHOWN: dict[Status, list[tuple[int, ...]]] = {
     T.REJECTED: [_NOTHING],
+    T.IN_REVIEW: [_NOTHING],
     T.PROCESSING: [_NOTHING] * 3,
     T.REQUIRES_ACTION: [_NOTHING],
     T.IN_DOUBT: [_NOTHING, (1099, 0, 0, 0, 500, 599, 0)],
@@ -197,7 +199,9 @@ def test_what_is_over_moves_only_while_a_duplicate_charge_is_given_back(before):
 
 @pytest.mark.parametrize("before", sorted(TAKEN | OVER | {T.AUTHORIZED}))
 def test_not_even_an_operator_sets_a_payment_back_to_where_nothing_was_decided(before):
-    assert BY_OPERATOR[before].isdisjoint({T.REQUESTED, T.REJECTED, T.PROCESSING, T.REQUIRES_ACTION})
+    assert BY_OPERATOR[before].isdisjoint(
+        {T.REQUESTED, T.REJECTED, T.IN_REVIEW, T.PROCESSING, T.REQUIRES_ACTION}
+    )
 
 
 @pytest.mark.parametrize("before", [T.PARTIALLY_REFUNDED, T.REFUNDED])

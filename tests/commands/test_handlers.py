@@ -17,10 +17,11 @@ from commands.messages import (
     RefundPayment,
     ResolvePayment,
     RetryStatusQuery,
+    ReviewPayment,
     VoidPayment,
 )
 from tests.support.builders import NOW, create_payment
-from tests.support.decider_harness import OUTCOMES, DeciderHarness, authorized, captured, say
+from tests.support.decider_harness import OUTCOMES, DeciderHarness, authorized, captured, held, say
 
 pytestmark = pytest.mark.stack
 
@@ -98,6 +99,13 @@ CASES = [
         (lambda p: resolve(p, operation_id="another-s9"), "not_in_doubt"),
         {"evidence": "heard of it"},
         id="resolve",
+    ),
+    pytest.param(
+        held,
+        lambda p: of(ReviewPayment, p, decision="allow", evidence="a call", who="ada"),
+        (lambda p: of(RefundPayment, p), "nothing_captured"),
+        {"decision": "deny"},
+        id="review",
     ),
     pytest.param(
         in_doubt,

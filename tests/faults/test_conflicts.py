@@ -74,7 +74,8 @@ async def test_a_batch_in_which_one_payment_was_overtaken_saves_each_of_them_onc
 
         def overtake() -> None:
             works, _ = decider(quicker).read(records[3:4])
-            quicker.save(decider(quicker).decide(works).writes)
+            before = decider(quicker)
+            quicker.save(before.decide(before.load(works)).writes)
 
         store = _Overtaken(Recorder.for_this_cluster(mine), overtake)
         before = CONFLICTS._value.get()

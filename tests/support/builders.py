@@ -8,6 +8,7 @@ from uuid import UUID
 from aggregates import attempts, outcomes
 from aggregates.decision import Cause, PaymentRequest
 from aggregates.disputes import DisputeReport
+from aggregates.hooks import Verdict
 from aggregates.money import Money
 from aggregates.operation import OperationState, Report
 from aggregates.payment import Payment
@@ -116,6 +117,16 @@ def payment(route: Route = ROUTE, **other: Any) -> Payment:
     command = create_payment()
     begin = cause(fingerprint=fingerprint(command))
     return attempts.request(command.payment_id, payment_request(**other), route, begin)
+
+
+REVIEW = Verdict("velocity", "fraud", "review", 1.5, score=0.82, reason="9 payments within an hour")
+
+
+def held(route: Route = ROUTE, **other: Any) -> Payment:
+    """By a fraud hook, until somebody reviews it."""
+    command = create_payment()
+    begin = cause(fingerprint=fingerprint(command))
+    return attempts.request(command.payment_id, payment_request(**other), route, begin, [REVIEW])
 
 
 def authorized(route: Route = ROUTE, **other: Any) -> Payment:

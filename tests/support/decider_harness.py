@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from aggregates.fees import NO_FEES
+from aggregates.hooks import Verdict
 from aggregates.payment import Payment
 from aggregates.routing.route import Route
 from commands.decider import Decider, Result
@@ -15,7 +16,7 @@ from commands.messages import Wake, dump
 from commands.records import Record
 from commands.reply import Reply
 from infra.postgres.event_store import PaymentStore, Recorder
-from tests.support.builders import NOW, ROUTE, create_payment, record_outcome
+from tests.support.builders import NOW, REVIEW, ROUTE, create_payment, record_outcome
 
 COMMANDS, OUTCOMES = "payments.commands", "gateways.outcomes"
 
@@ -48,6 +49,7 @@ class DeciderHarness:
         self.now = NOW
         self.decider = Decider(self.store, Accounts(), OUTCOMES, lambda: self.now, random.Random(7))
         self.offset = 0
+        self.verdicts: dict[UUID, list[Verdict]] | None = None
 
     def record(self, message: object, *, topic: str = COMMANDS, key: object = None) -> Record:
         self.offset += 1
@@ -57,7 +59,12 @@ class DeciderHarness:
 
     def run(self, *records: Record) -> Result:
         works, result = self.decider.read(records)
-        result.add(self.decider.decide(works))
+        streams = self.decider.load(works)
+        verdicts = self.verdicts
+        if verdicts is not None:
+            of_new = {one.command_id for one in self.decider.new_payments(streams)}
+            verdicts = {id_: verdicts.get(id_, []) for id_ in of_new}
+        result.add(self.decider.decide(streams, verdicts))
         self.store.save(result.writes)
         return result
 
@@ -77,6 +84,14 @@ def captured(harness: DeciderHarness, key: str = "order-1") -> UUID:
     command = create_payment(idempotency_key=key)
     harness.run(harness.record(command))
     harness.run(harness.record(record_outcome(harness.payment(command.payment_id)), topic=OUTCOMES))
+    return command.payment_id
+
+
+def held(harness: DeciderHarness, key: str = "order-1") -> UUID:
+    """By a fraud hook, until somebody reviews it."""
+    command = create_payment(idempotency_key=key)
+    harness.verdicts = {command.command_id: [REVIEW]}
+    harness.run(harness.record(command))
     return command.payment_id
 
 

@@ -4,10 +4,10 @@ to another."""
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
-from typing import Final
+from typing import Final, Literal
 from uuid import uuid4
 
-from aggregates import attempts, disputes, merchant_commands, outcomes, timers
+from aggregates import attempts, disputes, merchant_commands, outcomes, review, timers
 from aggregates.decision import Cause
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
@@ -20,6 +20,7 @@ from tests.support.builders import (
     authorized,
     captured,
     cause,
+    held,
     operation_of,
     payment,
     payment_request,
@@ -93,6 +94,10 @@ def _cancel(made: Payment) -> None:
     merchant_commands.cancel(made, command())
 
 
+def _reviewed(decision: Literal["allow", "deny"]) -> Send:
+    return lambda made: review.decide(made, decision, ROUTE, command(), evidence="a call", who="ada")
+
+
 def _of_each(state: OperationState, source: str) -> Send:
     def sent(made: Payment) -> None:
         for name in list(made.operations):
@@ -119,6 +124,7 @@ _WEEKS: Final = timedelta(days=15)
 
 STANDING: Final[dict[Status, list[Make]]] = {
     T.REJECTED: [lambda: attempts.request(uuid4(), payment_request(), Route(()), cause(fingerprint="f"))],
+    T.IN_REVIEW: [held],
     T.PROCESSING: [payment, _then(payment, _said(S.PENDING)), _then(payment, _said(S.NOT_SENT))],
     T.REQUIRES_ACTION: [_then(payment, _said(S.ACTION_REQUIRED))],
     T.IN_DOUBT: [_then(payment, _said(S.UNKNOWN)), _then(authorized, _capture(500), _said(S.UNKNOWN))],
@@ -161,7 +167,7 @@ _DECLINES: Final = {
 
 LEADING_TO: Final[dict[Status, dict[str, Send]]] = {
     T.PROCESSING: {f"{source} of pending": _of_each(S.PENDING, source) for source in _SOURCES}
-    | {"retry": _wake(timedelta(minutes=5))},
+    | {"retry": _wake(timedelta(minutes=5)), "allowed": _reviewed("allow")},
     T.REQUIRES_ACTION: {
         f"{source} of a challenge": _of_each(S.ACTION_REQUIRED, source) for source in _SOURCES
     },
@@ -185,7 +191,7 @@ COMMANDS: Final[dict[str, Send]] = {
     "refund": _refund(None),
     "cancel": _cancel,
 }
-LEADING_TO[T.REQUESTED] = LEADING_TO[T.REJECTED] = {
-    what: send for sends in list(LEADING_TO.values()) for what, send in sends.items()
-}
-"""No message leads to these two: all are sent."""
+_ALL: Final = {what: send for sends in list(LEADING_TO.values()) for what, send in sends.items()}
+LEADING_TO[T.REQUESTED] = LEADING_TO[T.IN_REVIEW] = _ALL
+LEADING_TO[T.REJECTED] = _ALL | {"denied": _reviewed("deny")}
+"""No message leads to the first two, and only a reviewer's to the last: all are sent."""

@@ -32,6 +32,7 @@ CREATE TABLE {read}.payments (
     authorization_expired boolean NOT NULL DEFAULT false,
     cancel_requested boolean NOT NULL DEFAULT false,
     ended text,                                -- why no further attempt follows
+    held_since timestamptz,                    -- a fraud hook holds it, and nobody has reviewed it yet
     frozen boolean NOT NULL DEFAULT false,
     contradictions jsonb NOT NULL DEFAULT '[]',  -- those that an operator has not resolved: while there is one, frozen
     disputes jsonb NOT NULL DEFAULT '[]',
@@ -46,6 +47,7 @@ CREATE INDEX payments_by_customer ON {read}.payments (merchant_id, customer_id, 
     WHERE customer_id IS NOT NULL;
 CREATE INDEX payments_disputed ON {read}.payments (payment_id)
     WHERE disputes @? '$[*] ? (@.state == "inquiry" || @.state == "opened" || @.state == "unclear")';
+CREATE INDEX payments_held ON {read}.payments (held_since, payment_id) WHERE held_since IS NOT NULL;
 CREATE INDEX payments_frozen ON {read}.payments (merchant_id) WHERE frozen;
 
 CREATE TABLE {read}.operations (

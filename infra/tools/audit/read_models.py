@@ -28,6 +28,7 @@ COLUMNS: Final = (
     "ended",
     "authorization_expired",
     "cancel_requested",
+    "held_since",
     "frozen",
 )
 """The columns of `payments` that are compared."""
@@ -52,9 +53,10 @@ _OF_A_DISPUTE: Final = ("dispute_id", "state", "amount_minor", "currency")
 
 
 def as_shown(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the columns with no more of a dispute than its state and amount."""
+    """Returns the columns with no more of a dispute than its state and amount, and of a hold only whether
+    there is one."""
     disputes = [{name: one.get(name) for name in _OF_A_DISPUTE} for one in columns["disputes"] or ()]
-    return dict(columns) | {"disputes": disputes}
+    return dict(columns) | {"disputes": disputes, "held_since": columns["held_since"] is not None}
 
 
 def judge(facts: Facts, *, goes_on: bool) -> Iterator[Finding]:
@@ -132,6 +134,7 @@ def columns(payment: Payment, customer_id: str | None) -> dict[str, Any]:
         "ended": payment.ended,
         "authorization_expired": payment.authorization_expired,
         "cancel_requested": payment.cancel_requested,
+        "held_since": payment.held,
         "frozen": payment.frozen,
     }
 

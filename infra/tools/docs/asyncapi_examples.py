@@ -68,5 +68,15 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[str, dict[str, Any]]]] = {
             who="ada",
         ),
     ),
+    messages.ReviewPayment: (
+        "after a person has looked",
+        _of(
+            messages.ReviewPayment,
+            9,
+            decision="allow",
+            evidence="the customer confirmed the order by telephone, ticket 812",
+            who="ada",
+        ),
+    ),
     messages.RetryStatusQuery: ("every open question", _of(messages.RetryStatusQuery, 7)),
 }

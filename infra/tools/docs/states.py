@@ -13,7 +13,8 @@ FILE: Final = Path(__file__).parents[3] / "docs" / "states.md"
 
 _MEANING: Final[Mapping[Status, str]] = {
     Status.REQUESTED: "Recorded; nothing was decided yet. Seen within one transaction only.",
-    Status.REJECTED: "Nothing was started and nothing will be: it had expired, or no PSP account takes it.",
+    Status.REJECTED: "Nothing was started and nothing will be: it had expired, no PSP account takes it, or a hook or a reviewer denied it.",
+    Status.IN_REVIEW: "A fraud hook holds it until a person allows or denies it, or its time ends. May be cancelled.",
     Status.PROCESSING: "A call to a PSP is under way, or the next try waits for its back-off. May be cancelled.",
     Status.REQUIRES_ACTION: "The customer has to pass a challenge at the PSP's address. May be cancelled.",
     Status.IN_DOUBT: "The outcome of an operation is not known. The PSP is queried on schedule; an operator may resolve it.",

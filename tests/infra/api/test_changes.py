@@ -24,6 +24,7 @@ BODIES = {
     "complete-action": {"operation_id": OPERATION},
     "resolve": RESOLVE,
     "resolve-dispute": {"dispute_id": "PP-D-1", "decision": "won", "evidence": "case 7", "who": "Kim"},
+    "review": {"decision": "allow", "evidence": "a call", "who": "Kim"},
     "status-queries": {},
 }
 KINDS = {
@@ -34,6 +35,7 @@ KINDS = {
     "complete-action": "complete_action",
     "resolve": "resolve_payment",
     "resolve-dispute": "resolve_dispute",
+    "review": "review_payment",
     "status-queries": "retry_status_query",
 }
 
@@ -62,7 +64,7 @@ async def test_each_is_published_as_a_producer_would(api, worker, payment):
         assert command.command_id == command_id("demo", payment, "change-1", KINDS[what])
         assert command.merchant_id == "demo"
         sent = command.model_dump(include=set(body))
-        assert sent == body | ({"who": sent["who"]} if what.startswith("resolve") else {})
+        assert sent == body | ({"who": sent["who"]} if what.startswith("re") and "who" in body else {})
         assert response.headers["Location"] == f"/v1/payments/{payment}"
         assert schemas.Decided.model_validate(response.body).operation_id == OPERATION
 
@@ -199,6 +201,7 @@ async def test_each_needs_its_own_scope(api, new_key, payment):
         "refunds": "refunds:write",
         "resolve": "doubt:resolve",
         "resolve-dispute": "doubt:resolve",
+        "review": "payments:review",
     }
     others = {scope: new_key(scopes=[one for one in SCOPES if one != scope]) for scope in needed.values()}
 

@@ -1,0 +1,154 @@
+"""Verdicts of hooks on a new payment: recorded in any case, and what follows from them."""
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from aggregates import attempts, events, merchant_commands, timers
+from aggregates.hooks import DENIED, DENIED_BEFORE_SENT, FAILED, Verdict
+from aggregates.operation import OperationState
+from aggregates.outcomes import take
+from aggregates.routing.facts import Hints
+from aggregates.routing.route import Route
+from aggregates.status import Status
+from tests.support.builders import (
+    NOW,
+    REVIEW,
+    ROUTE,
+    TWO_ACCOUNTS,
+    authorized,
+    cause,
+    held,
+    operation_of,
+    payment,
+    payment_request,
+    report,
+)
+from tests.support.payment_stories import replayed
+
+ALLOW = Verdict("velocity", "fraud", "allow", 2.0, score=0.1)
+DENY = Verdict("velocity", "fraud", "deny", 2.0, score=0.97, reason="a stolen card")
+REFUSE = Verdict("shop-open", "pre_validation", "deny", 0.1, code="shop_closed", reason="the shop is closed")
+FAILED_CLOSED = Verdict(
+    "velocity", "fraud", "deny", 200.0, failed="timed out after 200 ms", failure_mode="closed"
+)
+
+
+def requested(*verdicts: Verdict, route: Route = ROUTE, now=NOW):
+    return attempts.request(uuid4(), payment_request(), route, cause(now, fingerprint="f"), verdicts)
+
+
+def kinds(made) -> list[str]:
+    return [event.TOPIC for event in made.pending_events]
+
+
+def test_a_payment_that_every_hook_allows_starts_and_its_stream_has_each_verdict_with_its_score():
+    made = requested(replace(ALLOW, hook="first"), ALLOW)
+
+    assert made.status is Status.PROCESSING
+    assert kinds(made)[1:3] == ["hook.decided.v1"] * 2
+    second = made.pending_events[2]
+    assert (second.hook, second.kind, second.decision, second.score) == ("velocity", "fraud", "allow", 0.1)
+    assert second.took_ms == 2.0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "detail"),
+    [
+        (DENY, DENIED, "a stolen card"),
+        (REFUSE, "shop_closed", "the shop is closed"),
+        (FAILED_CLOSED, FAILED, "timed out after 200 ms"),
+        (replace(DENY, reason=None), DENIED, "velocity"),
+    ],
+)
+def test_a_denial_rejects_the_payment_with_the_hooks_words_and_starts_nothing(verdict, code, detail):
+    made = requested(ALLOW, verdict)
+
+    assert (made.status, made.rejected) == (Status.REJECTED, code)
+    assert detail in made.detail
+    assert not made.operations
+    assert kinds(made) == [events.Requested.TOPIC, *["hook.decided.v1"] * 2, events.Rejected.TOPIC]
+
+
+def test_a_hook_that_failed_and_is_open_lets_the_payment_through_and_its_event_says_so():
+    made = requested(replace(FAILED_CLOSED, decision="allow", failure_mode="open"))
+
+    assert made.status is Status.PROCESSING
+    decided = made.pending_events[1]
+    assert (decided.failed, decided.failure_mode) == ("timed out after 200 ms", "open")
+
+
+def test_a_denial_wins_over_a_review():
+    assert requested(REVIEW, DENY).rejected == DENIED
+
+
+def test_a_review_holds_the_payment_with_the_hooks_score_and_words_and_starts_nothing():
+    made = held()
+
+    assert made.status is Status.IN_REVIEW
+    assert not made.operations
+    assert made.reason == "held_for_review"
+    assert made.detail == "velocity (score 0.82): 9 payments within an hour"
+    assert made.next_wake_at(NOW) == made.expires_at
+
+
+def test_what_no_account_takes_or_came_too_late_is_rejected_and_not_held():
+    assert requested(REVIEW, route=Route(())).rejected == "no_psp_account"
+    assert requested(REVIEW, now=NOW + timedelta(days=1)).rejected == "expired"
+
+
+def test_a_held_payment_that_nobody_reviews_expires_by_itself_and_starts_nothing():
+    made = held()
+    timers.wake(made, ROUTE, cause(made.expires_at - timedelta(seconds=1), uuid4()))
+    assert made.status is Status.IN_REVIEW
+
+    timers.wake(made, ROUTE, cause(made.expires_at, uuid4()))
+
+    assert (made.status, made.held, made.operations) == (Status.EXPIRED, False, {})
+    assert made.due() == []
+
+
+def test_a_held_payment_can_be_cancelled():
+    made = held()
+
+    merchant_commands.cancel(made, cause(NOW, uuid4(), fingerprint="c"))
+
+    assert (made.status, made.held, made.operations) == (Status.VOIDED, False, {})
+
+
+def test_what_routing_hooks_want_is_kept_for_later_attempts_through_a_replay():
+    only = Verdict("residency", "routing", "allow", 0.2, hints=Hints(("sim-us", "sim-eu")))
+    never = Verdict("cheap", "routing", "allow", 0.2, hints=Hints((), ("x",), ("sim-us",)))
+
+    made = requested(only, never, route=TWO_ACCOUNTS)
+
+    wanted = Hints(("sim-us", "sim-eu"), ("x",), ("sim-us",))
+    assert made.routing_hints == replayed(made).routing_hints == wanted
+    assert made.operations[operation_of(made)].psp.account == "sim-us"
+
+
+def test_an_attempt_that_a_lifecycle_hook_denied_is_not_made_elsewhere():
+    made = payment(TWO_ACCOUNTS)
+    denied = report(
+        operation_of(made),
+        OperationState.NOT_SENT,
+        code=DENIED_BEFORE_SENT,
+        detail="limits: over",
+        source="none",
+    )
+
+    take(made, denied, TWO_ACCOUNTS, cause(NOW, uuid4()))
+
+    assert (made.status, len(made.operations), made.retries) == (Status.FAILED, 1, {})
+
+
+def test_a_capture_that_a_lifecycle_hook_denied_is_not_repeated_and_frees_its_amount():
+    made = authorized()
+    merchant_commands.capture(made, 500, cause(NOW, uuid4(), fingerprint="c"), final=False)
+    denied = report(operation_of(made), OperationState.NOT_SENT, code=DENIED_BEFORE_SENT, source="none")
+
+    take(made, denied, ROUTE, cause(NOW, uuid4()))
+
+    assert (made.retries, made.totals.capturable) == ({}, 1099)
