@@ -1,4 +1,4 @@
-"""Outcomes after which nothing is tried again, whatever the route has: the payment's end, or the account's."""
+"""Outcomes after which nothing is tried again, whatever the route has: for the payment, or here."""
 
 from typing import Final
 

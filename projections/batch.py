@@ -17,7 +17,7 @@ import psycopg
 from commands.failpoints import reached
 from commands.messages import InvalidMessage
 from commands.sql import statements
-from projections import events, fold, payments
+from projections import bodies, events, fold, payments
 from projections.events import Event
 from projections.rows import OperationRow, PaymentRow, settle
 
@@ -140,13 +140,13 @@ def _disputed_beyond_record(row: PaymentRow) -> bool:
 
 def _raise_alarms(event: Event, result: BatchResult) -> None:
     match event.body:
-        case events.Other():
+        case bodies.Other():
             result.unknown.append(event.topic)
-        case events.DuplicateChargeConfirmed():
+        case bodies.DuplicateChargeConfirmed():
             result.alarms.append(("duplicate_charge", event.payment_id))
-        case events.Contradicted():
+        case bodies.Contradicted():
             result.alarms.append(("contradiction", event.payment_id))
-        case events.Escalated():
+        case bodies.Escalated():
             result.alarms.append(("escalated", event.payment_id))
         case _:
             pass

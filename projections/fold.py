@@ -12,11 +12,11 @@ from typing import Final, assert_never
 from aggregates.hooks import HELD
 from aggregates.operation import CHARGE_ATTEMPTS, OperationState
 from aggregates.status import Status
-from projections import events
+from projections import bodies
 from projections.events import OUTCOMES, Event
 from projections.rows import Contradiction, Dispute, NewOperation, NewPayment, OperationRow, PaymentRow
 
-PASSED_ON: Final = tuple(one.name for one in fields(events.PassedOn))
+PASSED_ON: Final = tuple(one.name for one in fields(bodies.PassedOn))
 _read_passed_on: Final = attrgetter(*PASSED_ON)
 
 
@@ -24,57 +24,57 @@ def apply(payment: PaymentRow, event: Event) -> None:
     """Applies the payment's next event. The caller checks its version, and settles the row at the end."""
     body = event.body
     match body:
-        case events.Requested():
+        case bodies.Requested():
             _requested(payment, body)
-        case events.Rejected():
+        case bodies.Rejected():
             payment.status = Status.REJECTED
             payment.reason = body.code
             payment.decision = body.detail
             payment.held_since = None
-        case events.Held():
+        case bodies.Held():
             payment.reason, payment.decision = HELD, body.reason
             payment.held_since = body.timestamp
-        case events.Reviewed():
+        case bodies.Reviewed():
             payment.reason = payment.held_since = None
-        case events.OperationStarted():
+        case bodies.OperationStarted():
             _started(payment, body)
-        case events.ExternalMoveRecorded():
+        case bodies.ExternalMoveRecorded():
             _external_move(payment, body)
-        case events.ExternalMoveReversed():
+        case bodies.ExternalMoveReversed():
             _external_move_reversed(payment, body)
-        case events.OperationReported():
+        case bodies.OperationReported():
             _reported(payment, body, OUTCOMES[event.topic])
-        case events.Contradicted():
+        case bodies.Contradicted():
             _contradicted(payment, body)
-        case events.ContradictionSettled():
+        case bodies.ContradictionSettled():
             earlier = _thaw(payment, body.operation_id)
             if earlier is not None and body.open_reason is not None:
                 payment.contradictions.append(earlier | {"reason": body.open_reason})
-        case events.DuplicateChargeConfirmed():
+        case bodies.DuplicateChargeConfirmed():
             _duplicate_confirmed(payment, body)
-        case events.Resolved():
+        case bodies.Resolved():
             _resolved(payment, body)
-        case events.OperationIdentified():
+        case bodies.OperationIdentified():
             _identified(payment, body)
-        case events.RetryScheduled():
+        case bodies.RetryScheduled():
             _retry(payment, body)
-        case events.AccountAwaited():
+        case bodies.AccountAwaited():
             payment.decision = body.reason
-        case events.AttemptsEnded():
+        case bodies.AttemptsEnded():
             _attempts_ended(payment, body)
-        case events.OperationFollowUpRequested() | events.Escalated():
+        case bodies.OperationFollowUpRequested() | bodies.Escalated():
             _followed_up(payment, body)
-        case events.CancelRequested():
+        case bodies.CancelRequested():
             payment.cancel_requested = True
-        case events.AuthorizationExpired():
+        case bodies.AuthorizationExpired():
             payment.authorization_expired = True
             payment.decision = body.reason
-        case events.RetriesEnded():
+        case bodies.RetriesEnded():
             if (operation := _touch(payment, body.operation_id, body)) is not None:
                 operation.retry_at = None
-        case events.DisputeChanged():
+        case bodies.DisputeChanged():
             _disputed(payment, body)
-        case events.Noted() | events.Other():
+        case bodies.Noted() | bodies.Other():
             pass
         case _:
             assert_never(body)
@@ -82,7 +82,7 @@ def apply(payment: PaymentRow, event: Event) -> None:
     payment.updated_at = body.timestamp
 
 
-def _requested(payment: PaymentRow, body: events.Requested) -> None:
+def _requested(payment: PaymentRow, body: bodies.Requested) -> None:
     payment.merchant_id = body.merchant_id
     payment.amount_minor = body.amount_minor
     payment.currency = body.currency
@@ -90,7 +90,7 @@ def _requested(payment: PaymentRow, body: events.Requested) -> None:
     payment.new = NewPayment(**passed_on, created_at=body.timestamp)
 
 
-def _started(payment: PaymentRow, body: events.OperationStarted) -> None:
+def _started(payment: PaymentRow, body: bodies.OperationStarted) -> None:
     if body.retry_of is not None and (failed := _touch(payment, body.retry_of, body)) is not None:
         failed.retry_at = None
     payment.gateway = body.gateway
@@ -99,7 +99,7 @@ def _started(payment: PaymentRow, body: events.OperationStarted) -> None:
     operation.duplicate_charge = body.duplicate_charge
 
 
-def _external_move(payment: PaymentRow, body: events.ExternalMoveRecorded) -> None:
+def _external_move(payment: PaymentRow, body: bodies.ExternalMoveRecorded) -> None:
     operation = _add_operation(payment, body, attempt=1)
     operation.state, operation.psp_id = OperationState.APPROVED, body.psp_id
     operation.approved_minor, operation.approved_at = body.amount_minor, body.observed_at
@@ -107,7 +107,7 @@ def _external_move(payment: PaymentRow, body: events.ExternalMoveRecorded) -> No
     operation.may_be_disputed = body.may_be_disputed
 
 
-def _external_move_reversed(payment: PaymentRow, body: events.ExternalMoveReversed) -> None:
+def _external_move_reversed(payment: PaymentRow, body: bodies.ExternalMoveReversed) -> None:
     payment.decision = body.reason
     operation = _touch(payment, body.operation_id, body)
     if operation is not None:
@@ -116,7 +116,7 @@ def _external_move_reversed(payment: PaymentRow, body: events.ExternalMoveRevers
 
 
 def _add_operation(
-    payment: PaymentRow, body: events.OperationStarted | events.ExternalMoveRecorded, attempt: int
+    payment: PaymentRow, body: bodies.OperationStarted | bodies.ExternalMoveRecorded, attempt: int
 ) -> OperationRow:
     """Adds the row of an operation that has no outcome yet."""
     payment.decision = body.reason
@@ -143,7 +143,7 @@ def _add_operation(
     return operation
 
 
-def _touch(payment: PaymentRow, operation_id: str, body: events.Body) -> OperationRow | None:
+def _touch(payment: PaymentRow, operation_id: str, body: bodies.Body) -> OperationRow | None:
     operation = payment.operations.get(operation_id)
     if operation is not None:
         operation.updated_at = body.timestamp
@@ -151,7 +151,7 @@ def _touch(payment: PaymentRow, operation_id: str, body: events.Body) -> Operati
     return operation
 
 
-def _reported(payment: PaymentRow, body: events.OperationReported, state: OperationState) -> None:
+def _reported(payment: PaymentRow, body: bodies.OperationReported, state: OperationState) -> None:
     payment.reason = body.code
     operation = _touch(payment, body.operation_id, body)
     if operation is None:
@@ -173,11 +173,11 @@ def _reported(payment: PaymentRow, body: events.OperationReported, state: Operat
         payment.action_until = operation.action_until if waits else None
 
 
-def _followed_up(payment: PaymentRow, body: events.OperationFollowUpRequested | events.Escalated) -> None:
+def _followed_up(payment: PaymentRow, body: bodies.OperationFollowUpRequested | bodies.Escalated) -> None:
     operation = _touch(payment, body.operation_id, body)
     if operation is None:
         return
-    if isinstance(body, events.OperationFollowUpRequested):
+    if isinstance(body, bodies.OperationFollowUpRequested):
         operation.queries = body.follow_up
         if operation.state is OperationState.UNREACHED and body.how == "repeat":
             operation.state = OperationState.STARTED
@@ -192,7 +192,7 @@ def _followed_up(payment: PaymentRow, body: events.OperationFollowUpRequested | 
             operation.in_doubt_since = body.since
 
 
-def _contradicted(payment: PaymentRow, body: events.Contradicted) -> None:
+def _contradicted(payment: PaymentRow, body: bodies.Contradicted) -> None:
     operation = payment.operations.get(body.operation_id)
     complete = body.amount_minor is not None and body.currency is not None
     amount_minor, currency = body.amount_minor, body.currency
@@ -232,7 +232,7 @@ def _thaw(payment: PaymentRow, operation_id: str) -> Contradiction | None:
     return None
 
 
-def _duplicate_confirmed(payment: PaymentRow, body: events.DuplicateChargeConfirmed) -> None:
+def _duplicate_confirmed(payment: PaymentRow, body: bodies.DuplicateChargeConfirmed) -> None:
     _thaw(payment, body.operation_id)
     operation = _touch(payment, body.operation_id, body)
     if operation is None:
@@ -244,7 +244,7 @@ def _duplicate_confirmed(payment: PaymentRow, body: events.DuplicateChargeConfir
     operation.in_doubt_since = None
 
 
-def _resolved(payment: PaymentRow, body: events.Resolved) -> None:
+def _resolved(payment: PaymentRow, body: bodies.Resolved) -> None:
     earlier = _thaw(payment, body.operation_id)
     if earlier is not None and body.open_reason is not None:
         undecided = [one for one in earlier["second_psp_ids"] if one != body.other_psp_id]
@@ -267,20 +267,20 @@ def _resolved(payment: PaymentRow, body: events.Resolved) -> None:
         payment.action_until = None
 
 
-def _identified(payment: PaymentRow, body: events.OperationIdentified) -> None:
+def _identified(payment: PaymentRow, body: bodies.OperationIdentified) -> None:
     operation = _touch(payment, body.operation_id, body)
     if operation is not None:
         operation.psp_id = body.psp_id
 
 
-def _retry(payment: PaymentRow, body: events.RetryScheduled) -> None:
+def _retry(payment: PaymentRow, body: bodies.RetryScheduled) -> None:
     payment.decision = body.reason
     operation = _touch(payment, body.operation_id, body)
     if operation is not None:
         operation.retry_at = body.retry_at
 
 
-def _attempts_ended(payment: PaymentRow, body: events.AttemptsEnded) -> None:
+def _attempts_ended(payment: PaymentRow, body: bodies.AttemptsEnded) -> None:
     payment.ended = body.ended
     payment.held_since = None
     payment.decision = body.reason
@@ -290,7 +290,7 @@ def _attempts_ended(payment: PaymentRow, body: events.AttemptsEnded) -> None:
             payment.touched.add(operation.operation_id)
 
 
-def _disputed(payment: PaymentRow, body: events.DisputeChanged) -> None:
+def _disputed(payment: PaymentRow, body: bodies.DisputeChanged) -> None:
     dispute: Dispute = {
         "dispute_id": body.dispute_id,
         "operation_id": body.operation_id,

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime
 
 from aggregates.operation import CHARGE_ATTEMPTS, Kind, OperationState
 from aggregates.status import TAKES, Ended, Flags, OperationAmounts, Status, status, totals
-from projections.events import PassedOn
+from projections.bodies import PassedOn
 
 T = TypeVar("T")
 KEPT: Final = "kept"

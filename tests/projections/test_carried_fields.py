@@ -10,8 +10,8 @@ from aggregates import events as recorded
 from aggregates.decision import PAYMENT_FIELDS
 from infra.api import schemas
 from infra.postgres import migrate
+from projections.bodies import PassedOn, Requested
 from projections.columns import OPERATION, OPERATION_NEW, PAYMENT, PAYMENT_NEW
-from projections.events import PassedOn, Requested
 from projections.fold import apply
 from projections.rows import NewPayment, PaymentRow
 from tests.support.event_stories import event_of, requested, stored

@@ -3,7 +3,7 @@ import pytest
 
 from aggregates.events import EVENTS
 from commands.messages import InvalidMessage
-from projections import events
+from projections import bodies, events
 from tests.support.event_stories import captured, event_of, record_of, without
 
 
@@ -21,7 +21,7 @@ def test_an_event_of_a_type_unknown_here_still_has_its_time():
 
     event = events.from_store("p", 9, "payment.blessed.v1", first.state)
 
-    assert isinstance(event.body, events.Other)
+    assert isinstance(event.body, bodies.Other)
     assert event.body.timestamp.tzinfo is not None
 
 
@@ -30,7 +30,7 @@ def test_text_that_postgresql_cannot_hold_is_replaced():
 
     body = event_of(first).body
 
-    assert isinstance(body, events.Requested)
+    assert isinstance(body, bodies.Requested)
     assert body.description == "a\ufffdb"
     assert body.metadata == {"note": "c\ufffd"}
 

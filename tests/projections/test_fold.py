@@ -12,7 +12,7 @@ from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from aggregates.routing.route import Route
 from aggregates.status import Status
-from projections import events, fold
+from projections import bodies, fold
 from projections.events import Event
 from projections.rows import PaymentRow, settle
 from tests.support import builders
@@ -330,7 +330,7 @@ def test_an_unknown_type_of_event_moves_the_version_and_nothing_else():
     first, second, third = map(event_of, captured())
     fold.apply(row, first)
     before = {column.name: getattr(row, column.name) for column in fields(row)}
-    blessed = Event(second.payment_id, 2, "payment.blessed.v1", events.Other(third.body.timestamp))
+    blessed = Event(second.payment_id, 2, "payment.blessed.v1", bodies.Other(third.body.timestamp))
 
     fold.apply(row, blessed)
 
