@@ -98,7 +98,7 @@ class Payment(PaymentState, Aggregate):
                 ends_unreached=ends_unreached,
                 reason=reason,
             ),
-            **cause.fields(),
+            **(self.fee_fields(kind, psp.account, amount_minor, cause) | cause.fields()),
         )
 
     def follow_up(

@@ -5,14 +5,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from aggregates.contradiction import Contradiction, ContradictionKey
+from aggregates.decision import Cause
 from aggregates.dispute import Dispute
+from aggregates.fees import FeeFacts
 from aggregates.money import Money
 from aggregates.operation import Kind, Operation, OperationState
-from aggregates.routing.facts import USUAL_METHOD, Hints, region_of, segments
+from aggregates.routing.facts import USUAL_METHOD, Funding, Hints, region_of, segments
 from aggregates.routing.retries import AwaitedAccount
 from aggregates.status import TAKES, Ended, Flags, OperationAmounts, Status, Totals, status, totals
 
@@ -58,6 +60,7 @@ class PaymentState:
         self.commands: dict[str, str] = {}  # fingerprints of those that were accepted
         self.causes: set[str] = set()  # ids of all messages, reports and wakes too, that led to an event
         self.operations: dict[str, Operation] = {}
+        self.expected_fees: dict[str, Money] = {}  # by operation, where a price list states one
         self.retries: dict[str, Retry] = {}
         self.awaits_account: AwaitedAccount | None = None
         self.rejected: str | None = None
@@ -76,6 +79,32 @@ class PaymentState:
         self.lapsed = False  # of the authorization, by our clock: what is left of it is being released
 
     # The payment's own fields
+
+    @property
+    def fee_totals(self) -> dict[str, int]:
+        """What the operations that were executed are expected to cost, in minor units by the fee's currency.
+        An operation whose fee is unknown is in none."""
+        totals: Counter[str] = Counter()
+        for name, fee in self.expected_fees.items():
+            if self.operations[name].state is OperationState.APPROVED:
+                totals[fee.currency] += fee.minor
+        return dict(totals)
+
+    def fee_fields(self, kind: Kind, account: str, amount_minor: int, cause: Cause) -> dict[str, Any]:
+        """Returns the fields of an event that keep what an operation at the account is expected to cost."""
+        card = self.card or {}
+        facts = FeeFacts(
+            amount_minor,
+            self.amount.currency,
+            self.method or USUAL_METHOD,
+            card.get("country") or self.country,
+            card.get("scheme"),
+            cast("Funding | None", card.get("funding")),
+        )
+        fees = cause.fees.fees(account, kind, facts, cause.now)
+        if fees is None:
+            return {}
+        return {"expected_fee_minor": fees.total.minor, "expected_fee_currency": fees.total.currency}
 
     @property
     def frozen_by(self) -> set[str]:

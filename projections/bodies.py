@@ -88,6 +88,8 @@ class OperationStarted:
     action_until: AwareDatetime | None
     authorization_life_s: SmallInt
     reason: Text
+    expected_fee_minor: BigInt | None = None
+    expected_fee_currency: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

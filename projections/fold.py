@@ -94,7 +94,8 @@ def _started(payment: PaymentRow, body: bodies.OperationStarted) -> None:
     if body.retry_of is not None and (failed := _touch(payment, body.retry_of, body)) is not None:
         failed.retry_at = None
     payment.gateway = body.gateway
-    operation = _add_operation(payment, body, body.attempt)
+    fee = (body.expected_fee_minor, body.expected_fee_currency)
+    operation = _add_operation(payment, body, body.attempt, fee)
     operation.action_until, operation.authorization_life_s = body.action_until, body.authorization_life_s
     operation.duplicate_charge = body.duplicate_charge
 
@@ -116,9 +117,12 @@ def _external_move_reversed(payment: PaymentRow, body: bodies.ExternalMoveRevers
 
 
 def _add_operation(
-    payment: PaymentRow, body: bodies.OperationStarted | bodies.ExternalMoveRecorded, attempt: int
+    payment: PaymentRow,
+    body: bodies.OperationStarted | bodies.ExternalMoveRecorded,
+    attempt: int,
+    fee: tuple[int | None, str | None] = (None, None),
 ) -> OperationRow:
-    """Adds the row of an operation that has no outcome yet."""
+    """Adds the row of an operation that has no outcome yet. `fee`: expected, and its currency."""
     payment.decision = body.reason
     payment.touched.add(body.operation_id)
     operation = OperationRow(
@@ -137,6 +141,8 @@ def _add_operation(
             account=body.account,
             target=body.target_operation_id,
             started_at=body.timestamp,
+            expected_fee_minor=fee[0],
+            expected_fee_currency=fee[1],
         ),
     )
     payment.operations[body.operation_id] = operation

@@ -35,7 +35,8 @@ class NewPayment(PassedOn):
 @dataclass(frozen=True, slots=True)
 class NewOperation:
     """Fields of an operation's first event that the read model only passes on. `target`: the operation that
-    this one captures, voids or refunds."""
+    this one captures, voids or refunds. `expected_fee_minor`: what the PSP is expected to charge for it, None
+    where that is unknown."""
 
     merchant_id: str
     ordinal: int
@@ -44,6 +45,8 @@ class NewOperation:
     account: str
     target: str | None
     started_at: datetime
+    expected_fee_minor: int | None = None
+    expected_fee_currency: str | None = None
 
 
 class Contradiction(TypedDict):

@@ -49,7 +49,8 @@ class Request(Event):
 class OperationStarted(Request):
     """Recorded before the call: it is also the request that a gateway worker reads. `decision`: of the
     router, see `routing.choice.Decision.record`; None where nothing was to be chosen. `probe`: the call
-    tests a half-open circuit."""
+    tests a half-open circuit. `expected_fee_minor`: what the account is expected to charge if the operation
+    is executed, in minor units of `expected_fee_currency`; None: unknown, never free."""
 
     TOPIC: ClassVar[str] = "operation.started.v1"
     ordinal: int
@@ -63,12 +64,17 @@ class OperationStarted(Request):
     limits: tuple[Limit, ...] = field(default=(), kw_only=True)
     decision: dict[str, Any] | None = field(default=None, kw_only=True)
     probe: bool = field(default=False, kw_only=True)
+    expected_fee_minor: int | None = field(default=None, kw_only=True)
+    expected_fee_currency: str | None = field(default=None, kw_only=True)
 
     def record(self, payment: "PaymentState") -> None:
         """Adds the operation, in place of the one that it repeats."""
         payment.awaits_account = None
         if self.retry_of is not None:
             payment.retries.pop(self.retry_of, None)
+        if self.expected_fee_minor is not None and self.expected_fee_currency is not None:
+            fee = Money(self.expected_fee_minor, self.expected_fee_currency)
+            payment.expected_fees[self.operation_id] = fee
         before = None if self.retry_of is None else payment.operations[self.retry_of]
         payment.operations[self.operation_id] = Operation(
             id=self.operation_id,

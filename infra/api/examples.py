@@ -55,6 +55,8 @@ _OPERATION: Final[dict[str, Any]] = {
     "amount_minor": 1099,
     "currency": "EUR",
     "currency_exponent": 2,
+    "expected_fee_minor": 41,
+    "expected_fee_currency": "EUR",
     "approved_minor": 1099,
     "approved_at": _LATER,
     "target": None,

@@ -64,6 +64,13 @@ class Operation(_Shape):
     amount_minor: int = Field(description="The amount requested from the PSP")
     currency: str
     currency_exponent: Exponent
+    expected_fee_minor: int | None = Field(
+        default=None,
+        description="The fee that the PSP is expected to charge if it executes this; null: unknown",
+    )
+    expected_fee_currency: str | None = Field(
+        default=None, description="The fee's currency, which may be another than the payment's"
+    )
     approved_minor: int = Field(description="The amount that the PSP executed; 0 unless state is APPROVED")
     approved_at: AwareDatetime | None
     target: str | None = Field(description="The operation that this one captures, voids or refunds")

@@ -99,8 +99,11 @@ def tell_state(record: dict[str, Any]) -> None:
         say(
             f"  {operation['operation_id']}: {operation['kind']} {operation['state']}, {operation['amount']}, "
             f"{operation['gateway']}/{operation['account']}, {operation['psp_id'] or 'no id at the PSP'}"
+            f"{'' if operation['expected_fee'] is None else ', expected fee ' + operation['expected_fee']}"
             f"{reason_of(operation['code'], operation['detail'])}"
         )
+    if record.get("expected_fees"):
+        say(f"  expected fees of what was executed: {', '.join(record['expected_fees'])}")
     for claim in record["claims"]:
         tries = counted(claim["tries"], "try", "tries")
         say(f"  step {claim['step']} of {claim['operation_id']}: {claim['state']}, {tries}")

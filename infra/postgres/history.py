@@ -12,6 +12,7 @@ from eventsourcing.persistence import StoredEvent
 from psycopg.rows import dict_row
 
 from aggregates.dispute import Dispute
+from aggregates.money import Money
 from aggregates.operation import Operation
 from aggregates.payment import Payment
 from commands.decider import UNDECIDABLE
@@ -92,7 +93,11 @@ def _state(stored: Sequence[StoredEvent]) -> dict[str, Any]:
         "reason": payment.reason,
         "detail": payment.detail,
         "correlation_id": payment.correlation_id,
-        "operations": [_operation(operation) for operation in payment.operations.values()],
+        "expected_fees": [str(Money(minor, currency)) for currency, minor in payment.fee_totals.items()],
+        "operations": [
+            _operation(operation, payment.expected_fees.get(operation.id))
+            for operation in payment.operations.values()
+        ],
     }
 
 
@@ -110,7 +115,7 @@ def _dispute(name: str, dispute: Dispute) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, fee: Money | None) -> dict[str, Any]:
     return {
         "operation_id": operation.id,
         "kind": operation.kind,
@@ -125,6 +130,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "amount": str(operation.amount),
         "amount_minor": operation.amount.minor,
         "approved_minor": operation.approved_minor,
+        "expected_fee": None if fee is None else str(fee),
+        "expected_fee_minor": None if fee is None else fee.minor,
+        "expected_fee_currency": None if fee is None else fee.currency,
         "duplicate_charge": operation.duplicate_charge,
         "queries": operation.queries,
         "in_doubt_since": operation.unknown_since,

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregates import attempts, disputes, merchant_commands, outcomes, resolution, timers
+from aggregates.fees import FeeBook, FeeRule, FeeSchedule, Price
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from aggregates.routing.route import Route
@@ -240,6 +241,18 @@ def test_a_dispute_in_another_currency_enters_no_sum():
 
     assert (row.disputed_minor, row.frozen) == (0, True)
     assert row.disputes[0]["respond_by"] == LATER.isoformat()
+
+
+def test_an_operations_row_keeps_what_it_is_expected_to_cost():
+    price = FeeRule("processing", frozenset({"sale"}), (Price(0, {"USD": 13_000_000}),))
+    row = folded(builders.payment(fees=FeeBook({"sim-eu": FeeSchedule((price,))})))
+
+    (new,) = [operation.new for operation in row.operations.values()]
+    assert new is not None
+    assert (new.expected_fee_minor, new.expected_fee_currency) == (13, "USD")
+    (unknown,) = [operation.new for operation in folded(builders.payment()).operations.values()]
+    assert unknown is not None
+    assert (unknown.expected_fee_minor, unknown.expected_fee_currency) == (None, None)
 
 
 def test_what_a_dispute_takes_of_a_duplicate_charge_is_in_no_sum_either():

@@ -8,6 +8,7 @@ from uuid import UUID
 from aggregates import attempts, outcomes
 from aggregates.decision import Cause, PaymentRequest
 from aggregates.disputes import DisputeReport
+from aggregates.fees import NO_FEES, FeeBook
 from aggregates.hooks import Verdict
 from aggregates.money import Money
 from aggregates.operation import OperationState, Report
@@ -88,8 +89,9 @@ def cause(
     *,
     fingerprint: str | None = None,
     jitter: float = 0.5,
+    fees: FeeBook = NO_FEES,
 ) -> Cause:
-    return Cause(command_id, fingerprint, "correlation-1", None, now, jitter)
+    return Cause(command_id, fingerprint, "correlation-1", None, now, jitter, fees)
 
 
 def payment_request(**other: Any) -> PaymentRequest:
@@ -112,10 +114,10 @@ def payment_request(**other: Any) -> PaymentRequest:
     return PaymentRequest(**fields | other)
 
 
-def payment(route: Route = ROUTE, **other: Any) -> Payment:
+def payment(route: Route = ROUTE, *, fees: FeeBook = NO_FEES, **other: Any) -> Payment:
     """Requested, with its first attempt started."""
     command = create_payment()
-    begin = cause(fingerprint=fingerprint(command))
+    begin = cause(fingerprint=fingerprint(command), fees=fees)
     return attempts.request(command.payment_id, payment_request(**other), route, begin)
 
 

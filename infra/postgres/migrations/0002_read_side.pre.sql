@@ -63,6 +63,8 @@ CREATE TABLE {read}.operations (
     psp_id text,
     amount_minor bigint NOT NULL,
     currency text NOT NULL,
+    expected_fee_minor bigint,                 -- what the PSP is expected to charge; NULL: unknown
+    expected_fee_currency text,
     approved_minor bigint NOT NULL,
     approved_at timestamptz,
     target text,                               -- the operation that it captures, voids or refunds

@@ -25,3 +25,28 @@ def test_a_parked_payment_is_due_at_no_time(capsys: pytest.CaptureFixture[str]) 
     assert "parked since 2026-11-30 11:00" in printed
     assert "its timer is suspended" in printed
     assert "due again" not in printed
+
+
+def test_what_an_operation_is_expected_to_cost_is_shown_where_it_is_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    operation = {
+        "operation_id": "p-s1",
+        "kind": "sale",
+        "state": "APPROVED",
+        "amount": "10.99 EUR",
+        "gateway": "stripe",
+        "account": "sim-eu",
+        "psp_id": "pi_1",
+        "code": None,
+        "detail": None,
+    }
+    known = operation | {"expected_fee": "0.41 EUR"}
+
+    tell_state(_record(operations=[known], expected_fees=["0.41 EUR"]))
+    tell_state(_record(operations=[operation | {"expected_fee": None}], expected_fees=[]))
+
+    first, second = capsys.readouterr().out.split("p: PROCESSING")[1:]
+    assert "pi_1, expected fee 0.41 EUR" in first
+    assert "expected fees of what was executed: 0.41 EUR" in first
+    assert "fee" not in second

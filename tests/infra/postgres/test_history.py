@@ -1,6 +1,7 @@
 import pytest
 
 from aggregates import outcomes
+from aggregates.fees import FeeBook, FeeRule, FeeSchedule, Price
 from aggregates.operation import OperationState
 from commands.ids import payment_id
 from commands.ports import Timer, Writes
@@ -47,6 +48,20 @@ def test_a_payment_is_shown_from_its_stream_with_every_event_and_its_reason(envi
     assert shown["operations"][0]["state"] == "UNKNOWN"
     assert shown["timer"]["wake_at"] == NOW
     assert shown["parked"] is shown["read_model"] is None
+
+
+def test_what_its_operations_are_expected_to_cost_is_shown(environment, audit):
+    price = FeeRule("eea", frozenset({"sale"}), (Price(15_000, {"EUR": 25_000_000}),))
+    made = payment(fees=FeeBook({"sim-eu": FeeSchedule((price,))}))
+    outcomes.take(made, report(operation_of(made)), ROUTE, cause())
+    _save(environment, made)
+
+    shown = history(audit, made.id)
+
+    assert shown is not None
+    assert shown["expected_fees"] == ["0.41 EUR"]
+    (operation,) = shown["operations"]
+    assert (operation["expected_fee"], operation["expected_fee_minor"]) == ("0.41 EUR", 41)
 
 
 async def test_the_claims_of_its_operations_are_shown_and_no_others(environment, audit):
