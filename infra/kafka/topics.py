@@ -16,6 +16,7 @@ EVENTS: Final = "payments.events"
 OUTCOMES: Final = "gateways.outcomes"
 DEAD_LETTERS: Final = "dead.letters"
 POLICIES: Final = "routing.policies"
+VOLUMES: Final = "routing.volumes"
 SAMPLES: Final = "gateways.samples"
 HEALTH: Final = "gateways.health"
 HEALTH_CHANGELOG: Final = "gateways.health.changelog"
@@ -69,7 +70,7 @@ def _deleted(partitions: int) -> tuple[tuple[str, int, int], ...]:
 
 
 # One partition where every reader reads all of it.
-_COMPACTED: Final = ((POLICIES, 1), (HEALTH, 1), (HEALTH_CHANGELOG, SAMPLES_PARTITIONS))
+_COMPACTED: Final = ((POLICIES, 1), (VOLUMES, 1), (HEALTH, 1), (HEALTH_CHANGELOG, SAMPLES_PARTITIONS))
 
 
 COMMAND_GROUP: Final = "commands"

@@ -20,6 +20,7 @@ from commands.policy_records import PolicyRecord
 from commands.records import DeadLetter
 from commands.reply import Reply
 from commands.samples import SampleBatch
+from commands.volume_records import VolumeRecord
 from infra.kafka import topics
 from infra.settings import KafkaSettings
 from infra.tools.docs.asyncapi_examples import EXAMPLES
@@ -65,6 +66,8 @@ _PURPOSE: Final[Mapping[str, str]] = {
     topics.OUTCOMES: "Internal: the outcome of a step, from a gateway worker, and what a PSP reports about a dispute.",
     topics.DEAD_LETTERS: "The place of a record that could not be used, and the reason. Never its payload.",
     topics.POLICIES: "Internal: the active routing policy of each merchant, for the command workers. Compacted.",
+    topics.VOLUMES: "Internal: what each merchant's PSP accounts have charged, and the shares that his volume "
+    "commitments need. Compacted.",
     topics.SAMPLES: "Internal: what became of each call to a PSP, from the gateway workers. Key: the account.",
     topics.HEALTH: "The health of each PSP account: at most a few records a second, and one every 5 s at least. "
     "Key: the account. A record that is older than 30 s is no information.",
@@ -83,7 +86,7 @@ def document() -> dict[str, Any]:
     events = {topic: _event_model(topic, event) for topic, event in EVENTS.items()}
     wire: list[type[BaseModel]] = [*_COMMANDS, *_REPORTS, Reply, *_OF_ACCOUNTS]
     letter = _letter_model()
-    models: list[type[BaseModel]] = [*wire, letter, PolicyRecord, *events.values()]
+    models: list[type[BaseModel]] = [*wire, letter, PolicyRecord, VolumeRecord, *events.values()]
     _, schemas = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
@@ -97,6 +100,7 @@ def document() -> dict[str, Any]:
         topics.EVENTS: list(events.values()),
         topics.DEAD_LETTERS: [letter],
         topics.POLICIES: [PolicyRecord],
+        topics.VOLUMES: [VolumeRecord],
         topics.SAMPLES: [SampleBatch],
         topics.HEALTH: [HealthRecord],
         topics.HEALTH_HISTORY: [MinuteRecord, CircuitChange],
@@ -202,7 +206,7 @@ def _message(model: type[BaseModel], topic: str) -> dict[str, Any]:
     }
     if topic == topics.DEAD_LETTERS:
         return message
-    if topic == topics.POLICIES:
+    if topic in {topics.POLICIES, topics.VOLUMES}:
         key = {"type": "string", "description": "The merchant's id"}
         return message | {"bindings": {"kafka": {"key": key}}}
     if model in _OF_ACCOUNTS:

@@ -26,6 +26,7 @@ NAMES: Final = {
     "requests": REQUESTS,
     "SAMPLES": topics.SAMPLES,
     "POLICIES": topics.POLICIES,
+    "VOLUMES": topics.VOLUMES,
     "HEALTH": topics.HEALTH,
     "HEALTH_CHANGELOG": topics.HEALTH_CHANGELOG,
     "HEALTH_HISTORY": topics.HEALTH_HISTORY,

@@ -20,6 +20,7 @@ class Worker:
 
 _BEFORE_THEIR_PROCESS = {
     topics.POLICIES,
+    topics.VOLUMES,
     topics.SAMPLES,
     topics.HEALTH,
     topics.HEALTH_CHANGELOG,
