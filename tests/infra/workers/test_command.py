@@ -7,6 +7,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from aggregates.fees import NO_FEES
 from commands.decider import Decider
 from commands.messages import dump
 from commands.records import Record
@@ -52,7 +53,7 @@ async def test_more_than_twenty_to_park_in_a_minute_are_refused_before_anything_
 ):
     settings = database.settings(KafkaSettings, "command")
     store = PaymentStore(Recorder.for_this_cluster(connection))
-    decider = Decider(store, Accounts({}), "gateways.outcomes", lambda: NOW, random.Random(7))
+    decider = Decider(store, Accounts({}, NO_FEES), "gateways.outcomes", lambda: NOW, random.Random(7))
     records = _sick(database, count)
 
     async with producing(settings, "test") as producer:
