@@ -1,8 +1,10 @@
 """Declares Adyen to the simulator, and its test values."""
 
+from decimal import Decimal
 from typing import Final
 
 from gateways.simulator.adyen.app import Adyen
+from gateways.simulator.adyen.currencies import CURRENCIES
 from gateways.simulator.adyen.scenarios import (
     BY_NUMBER,
     CARDS,
@@ -13,6 +15,7 @@ from gateways.simulator.adyen.scenarios import (
 )
 from gateways.simulator.adyen.wire import GATEWAY
 from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.fees import Price, PriceList
 from gateways.simulator.core.psp import Entry, Group, Option, Psp
 
 
@@ -39,6 +42,14 @@ def _effect(scenario: Scenario) -> str:
 def _group(title: str, values: dict[str, Scenario]) -> Group:
     return Group(title, [Entry(value, _effect(scenario)) for value, scenario in values.items()])
 
+
+_PROCESSING: Final = {
+    "EUR": Decimal("0.11"),
+    "GBP": Decimal("0.10"),
+    "JPY": Decimal(20),
+    "SEK": Decimal("1.30"),
+    "USD": Decimal("0.13"),
+}
 
 PSP: Final = Psp(
     name=GATEWAY,
@@ -74,5 +85,14 @@ PSP: Final = Psp(
         "An operation that fails after it was reported as done never moves money in the ledger. The money that a dispute has taken stands there by itself.",
         "Without additionalData.manualCapture a payment is captured at once, and no CAPTURE is sent.",
         "No amount updates, sessions, payment links, orders or donations.",
+    ),
+    fees=PriceList(
+        CURRENCIES,
+        {
+            "captured": Price(percent=Decimal("0.6"), fixed=_PROCESSING),
+            "refunded": Price(fixed=_PROCESSING),
+        },
+        "0.6 % of each capture; and 0.11 EUR, 0.10 GBP, 20 JPY, 1.30 SEK or 0.13 USD for each capture and refund; "
+        "nothing in other currencies. No interchange and no scheme fees.",
     ),
 )

@@ -1,11 +1,14 @@
 """Declares Braintree to the simulator, and its test values."""
 
+from decimal import Decimal
 from typing import Final
 
 from gateways.simulator.braintree.app import Braintree
+from gateways.simulator.braintree.currencies import CURRENCIES
 from gateways.simulator.braintree.scenarios import AMOUNTS, NONCES, Scenario
 from gateways.simulator.braintree.shown import GATEWAY
 from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.fees import Price, PriceList
 from gateways.simulator.core.psp import Entry, Group, Option, Psp
 
 
@@ -57,6 +60,19 @@ PSP: Final = Psp(
     differs=(
         "One field of Query or Mutation at a time; a part of the schema, whose fields may all be selected.",
         "Settlement takes 2 s. A nonce may be used again, fake-consumed-nonce excepted.",
-        "No vault, no customers, no PayPal, no fees, no disbursements. Search knows only orderId.",
+        "No vault, no customers, no PayPal, no disbursements; fees stand in the ledger only. Search knows only orderId.",
+    ),
+    fees=PriceList(
+        CURRENCIES,
+        {
+            "captured": Price(
+                percent=Decimal("2.89"),
+                fixed={"EUR": Decimal("0.29"), "GBP": Decimal("0.29"), "USD": Decimal("0.29")},
+                rounding="down",
+            ),
+            "disputed": Price(fixed={"EUR": Decimal(15), "GBP": Decimal(15), "USD": Decimal(15)}),
+        },
+        "2.89 % of each settled transaction and 0.29 EUR, GBP or USD, rounded down; 15 EUR, GBP or USD for a dispute; "
+        "nothing in other currencies. A refund gives none of it back.",
     ),
 )

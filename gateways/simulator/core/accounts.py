@@ -11,6 +11,7 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 
 from commands import wording
+from gateways.simulator.core.fees import Charged, Price, Prices
 
 _NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,40}$"
 
@@ -18,7 +19,7 @@ _NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,40}$"
 @dataclass(frozen=True, slots=True)
 class Account:
     """`login`: what goes with the secret where the PSP has such a thing: a public key, a client id, a key
-    id."""
+    id. `fees`: the account's own prices; None: the PSP's."""
 
     name: str
     gateway: str
@@ -27,6 +28,7 @@ class Account:
     options: Mapping[str, str] = field(default_factory=dict)
     webhook_url: str | None = None
     webhook_secret: str = field(default="", repr=False)
+    fees: Prices | None = None
 
     def flag(self, option: str) -> bool:
         """True if a `true|false` option is on; it is off where the account does not set it."""
@@ -45,6 +47,7 @@ class _Section(BaseModel):
     options: dict[str, str] = {}
     webhook_url: HttpUrl | None = None
     webhook_secret: str = ""
+    fees: dict[Charged, Price] | None = None
 
 
 class _File(BaseModel):
@@ -111,6 +114,7 @@ def _account(name: str, section: _Section) -> Account:
         options=section.options,
         webhook_url=None if section.webhook_url is None else str(section.webhook_url),
         webhook_secret=section.webhook_secret,
+        fees=section.fees,
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from gateways.simulator.core import rows
+from gateways.simulator.core.fees import Charged, Fees
 from gateways.simulator.core.money import major_units
 from gateways.simulator.core.rows import Kind, Moved, Object, StoredResult, Under
 
@@ -76,24 +77,30 @@ class Disputed:
 
 @dataclass(frozen=True, slots=True)
 class Fee:
-    """The fee that a PSP keeps of a charge or capture, with all taxes on it. `psp_id`, `intent_id` and
-    `reference`: those of its `Movement`. `amount`: as people write it, 0.87."""
+    """The fee that a PSP keeps, with all taxes on it, when money moves or is disputed. `kind`: of the
+    `Movement`, whose ids and references it has, or `disputed`, with the dispute's id. `amount`: as people
+    write it, 0.87; `tax`: the part of it that is tax."""
 
     gateway: str
+    kind: Charged
     account: str
     psp_id: str
     intent_id: str
     reference: str
+    intent_reference: str
     amount: Decimal
+    tax: Decimal
     currency: str
     at: datetime
 
 
 class Ledger:
-    """The file, open for writing. `on_webhooks`: called after each commit that stored webhooks."""
+    """The file, open for writing. `on_webhooks`: called after each commit that stored webhooks. `fees`: what
+    each PSP keeps of what is entered; without any, nothing."""
 
     def __init__(self, path: Path) -> None:
         self.on_webhooks: Callable[[], None] = lambda: None
+        self.fees = Fees()
         self._stored: list[int] = []
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None)
@@ -198,26 +205,32 @@ class Ledger:
         return self.change(one._replace(moves=one.moves + len(moved)))
 
     def enter(self, under: Under, before: int, moved: Sequence[Moved], now: float) -> None:
-        """Enters movements of one payment. `before`: how many it had."""
+        """Enters movements of one payment, and the fee of each. `before`: how many it had."""
         for ordinal, one in enumerate(moved, before + 1):
             row = (under.gateway, under.payment, ordinal, one.kind, under.account, one.psp_id, one.reference)
             rest = (under.reference, one.amount, under.currency, now)
             self._db.execute(rows.INSERT_MOVEMENT, (*row, *rest))
+            self._keep(under, ordinal, one.kind, one, now)
+
+    def _keep(self, under: Under, ordinal: int, what: Kind | Charged, one: Moved, now: float) -> None:
+        kept = self.fees.of(under.gateway, under.account, what, one.amount, under.currency)
+        if kept is None:
+            return
+        row = (under.gateway, under.payment, ordinal, one.psp_id, what, under.account, one.reference)
+        self._db.execute(rows.INSERT_FEE, (*row, under.reference, kept.mills, kept.tax, under.currency, now))
 
     def disputed(self, one: Object, reference: str | None, taken: int, now: float) -> None:
-        """Enters how much the bank has taken by the dispute `one` until now. `taken`: in all, in mills."""
+        """Enters how much the bank has taken by the dispute `one` until now, and once the fee of a dispute
+        that takes anything. `taken`: in all, in mills."""
         self._db.execute(
             "INSERT INTO disputes VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET taken = excluded.taken, at = excluded.at",
             (one.gateway, one.id, reference, taken, one.currency, now),
         )
-
-    def fee(self, under: Under, captured: Moved, mills: int, now: float) -> None:
-        """Enters what the PSP keeps of a capture. `mills`: with all taxes on it."""
-        row = (under.gateway, captured.psp_id, under.account, under.payment, captured.reference)
-        self._db.execute(
-            "INSERT INTO fees VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, mills, under.currency, now)
-        )
+        if taken:
+            under = Under(one.gateway, one.payment or one.id, one.account, reference, one.currency)
+            of_dispute = Moved("refunded", one.id, reference, taken)
+            self._keep(under, 0, "disputed", of_dispute, now)
 
     def store_result(
         self, gateway: str, account: str, key: str, response: StoredResult, until: float
@@ -292,14 +305,26 @@ def read_disputes(path: Path) -> Iterator[Disputed]:
 
 
 def read_fees(path: Path) -> Iterator[Fee]:
-    """Yields what a PSP has kept of each capture; else as `read_movements`."""
+    """Yields what a PSP has kept of each movement and dispute; else as `read_movements`."""
     with _reading(path) as db:
         found = db.execute(
-            "SELECT gateway, account, psp_id, payment, reference, mills, currency, at FROM fees ORDER BY gateway, psp_id"
+            "SELECT gateway, kind, account, psp_id, payment, reference, payment_reference, mills, tax, currency, at"
+            " FROM fees ORDER BY gateway, payment, ordinal, psp_id"
         )
-        for gateway, account, psp_id, payment, reference, mills, currency, at in found:
-            when = datetime.fromtimestamp(at, UTC)
-            yield Fee(gateway, account, psp_id, payment, reference or "", major_units(mills), currency, when)
+        for gateway, kind, account, psp_id, payment, reference, of_payment, mills, tax, currency, at in found:
+            yield Fee(
+                gateway,
+                cast("Charged", kind),
+                account,
+                psp_id,
+                payment,
+                reference or "",
+                of_payment or "",
+                major_units(mills),
+                major_units(tax),
+                currency,
+                datetime.fromtimestamp(at, UTC),
+            )
 
 
 def webhooks_waiting(path: Path, until: float) -> int:

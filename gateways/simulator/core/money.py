@@ -60,8 +60,9 @@ class Currencies:
     def written(self, mills: int, currency: str) -> str:
         """Mills with all of the PSP's decimals: `10.99`, `500`, `5.120`."""
         number = self.decimals[currency]
-        whole, part = divmod(self.integer(mills, currency), 10**number)
-        return f"{whole}.{part:0{number}d}" if number else str(whole)
+        sign = "-" if mills < 0 else ""
+        whole, part = divmod(self.integer(abs(mills), currency), 10**number)
+        return f"{sign}{whole}.{part:0{number}d}" if number else f"{sign}{whole}"
 
     def shown(self, mills: int, currency: str) -> str:
         """Mills for a page: `10.99 EUR`."""

@@ -78,6 +78,8 @@ def _psp(psp: Psp, accounts: Accounts, bases: str) -> str:
     if psp.options:
         options = [Entry(name, option.meaning) for name, option in psp.options.items()]
         parts.append(f"<h3>Options of an account</h3>{_table(options)}")
+    if psp.fees is not None:
+        parts.append(f"<h3>Fees</h3><p>{escape(psp.fees.says)}</p>")
     if psp.differs:
         items = "".join(f"<li>{escape(one)}" for one in psp.differs)
         parts.append(f"<h3>Differences from {escape(psp.title)}</h3><ul>{items}</ul>")

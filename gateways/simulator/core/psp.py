@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gateways.simulator.core.accounts import Account
 from gateways.simulator.core.faults import Do, Fault
+from gateways.simulator.core.fees import PriceList
 from gateways.simulator.core.rows import StoredResult, Webhook
 
 if TYPE_CHECKING:
@@ -230,7 +231,8 @@ class Option(NamedTuple):
 class Psp:
     """The declaration of a PSP. `version`: of the interface that it speaks. `default`: the account that it
     has where none are configured. `credentials` and `webhooks`: in words, for the page. `hosts`: where
-    clients in test mode look for it. `differs`: how it differs from the real PSP, in sentences."""
+    clients in test mode look for it. `differs`: how it differs from the real PSP, in sentences. `fees`: what
+    it keeps of an account that has no prices of its own; None: nothing."""
 
     name: str
     title: str
@@ -243,3 +245,4 @@ class Psp:
     hosts: Sequence[str] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
     differs: Sequence[str] = ()
+    fees: PriceList | None = None

@@ -4,7 +4,7 @@ currencies in upper case, times in Unix seconds.
 
 from typing import Final, Literal, NamedTuple
 
-VERSION: Final = 8
+VERSION: Final = 9
 """The version of all tables, in the file's `user_version`."""
 
 Kind = Literal["authorized", "captured", "released", "refunded"]
@@ -66,14 +66,18 @@ CREATE TABLE IF NOT EXISTS disputes (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fees (
     gateway TEXT NOT NULL,
-    psp_id TEXT NOT NULL,
-    account TEXT NOT NULL,
     payment TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    psp_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    account TEXT NOT NULL,
     reference TEXT,
+    payment_reference TEXT,
     mills INTEGER NOT NULL,
+    tax INTEGER NOT NULL,
     currency TEXT NOT NULL,
     at REAL NOT NULL,
-    PRIMARY KEY (gateway, psp_id)
+    PRIMARY KEY (gateway, payment, ordinal, psp_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     gateway TEXT NOT NULL,
@@ -213,6 +217,8 @@ UPDATE_OBJECT: Final = (
     f"{', '.join(f'{name} = ?' for name in CHANGING)} WHERE gateway = ? AND id = ?"
 )
 INSERT_MOVEMENT: Final = "INSERT INTO movements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_FEE: Final = "INSERT OR IGNORE INTO fees VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+"""A dispute's fee has the ordinal 0, and is kept once."""
 SELECT_WEBHOOKS: Final = f"SELECT {', '.join(Webhook._fields)} FROM webhooks"  # noqa: S608 - our own names
 SELECT_OPEN_VIEWS: Final = (
     "SELECT name FROM sqlite_master WHERE type = 'view' AND name GLOB '*_open' ORDER BY name"

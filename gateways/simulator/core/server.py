@@ -18,6 +18,7 @@ from gateways.simulator.core.accounts import Accounts
 from gateways.simulator.core.conditions import Conditions, Latency
 from gateways.simulator.core.control import Control
 from gateways.simulator.core.faults import HitCounts
+from gateways.simulator.core.fees import Fees
 from gateways.simulator.core.front import Front
 from gateways.simulator.core.ledger import Ledger
 from gateways.simulator.core.page import page
@@ -114,6 +115,7 @@ async def serving(
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     own_urls: dict[str, str] = {}
     app.router.add_get("/", page(psps, accounts, own_urls))
+    ledger.fees = _fees(psps, accounts)
     fronts = {psp.name: _front(psp, ledger, accounts, latency_ms, settles_after_s) for psp in psps}
     dialects = {psp.name: psp.open(fronts[psp.name]) for psp in psps}
     for name, front in fronts.items():
@@ -158,6 +160,12 @@ def _front(psp: Psp, ledger: Ledger, accounts: Accounts, latency_ms: float, sett
     conditions = Conditions(Latency(latency_ms))
     webhooks = Webhooks(psp.name, ledger, conditions)
     return Front(psp.name, ledger, accounts, conditions, HitCounts(), webhooks, settles_after_s, psp.hosts)
+
+
+def _fees(psps: Sequence[Psp], accounts: Accounts) -> Fees:
+    lists = {psp.name: psp.fees for psp in psps if psp.fees is not None}
+    own = {(one.gateway, one.name): one.fees for one in accounts.all if one.fees is not None}
+    return Fees(lists, own)
 
 
 async def _settle_on(dialects: Iterable[Dialect]) -> None:

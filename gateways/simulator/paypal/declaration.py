@@ -1,11 +1,14 @@
 """Declares PayPal to the simulator, and its test values. Source of these:
 developer.paypal.com/tools/sandbox/card-testing."""
 
+from decimal import Decimal
 from typing import Final
 
 from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.fees import Price, PriceList
 from gateways.simulator.core.psp import Entry, Group, Option, Psp
 from gateways.simulator.paypal.app import PayPal
+from gateways.simulator.paypal.currencies import CURRENCIES
 from gateways.simulator.paypal.scenarios import LATER_TOKENS, TOKENS, Scenario
 from gateways.simulator.paypal.store import GATEWAY
 from gateways.simulator.paypal.webhooks import WEBHOOK_ID
@@ -76,6 +79,23 @@ PSP: Final = Psp(
         "An order that nobody takes is never forgotten.",
         "A key that is used for another request is refused with 422 DUPLICATE_REQUEST_ID; PayPal does not document it.",
         "Reauthorization is always refused; issues come without their description.",
-        "Fees are 3.49 % and 49 hundredths of each capture, which a refund does not give back.",
+    ),
+    fees=PriceList(
+        CURRENCIES,
+        {
+            "captured": Price(
+                percent=Decimal("3.49"),
+                fixed={
+                    "EUR": Decimal("0.39"),
+                    "GBP": Decimal("0.39"),
+                    "JPY": Decimal(49),
+                    "SEK": Decimal("4.09"),
+                    "USD": Decimal("0.49"),
+                },
+            ),
+            "disputed": Price(fixed={"EUR": Decimal(14), "GBP": Decimal(12), "USD": Decimal(15)}),
+        },
+        "3.49 % of each capture, and 0.39 EUR, 0.39 GBP, 49 JPY, 4.09 SEK or 0.49 USD; 14 EUR, 12 GBP or 15 USD for a "
+        "dispute; nothing in other currencies. A refund gives none of it back.",
     ),
 )

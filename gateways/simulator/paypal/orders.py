@@ -7,10 +7,10 @@ import orjson
 
 from gateways.simulator.core import ids
 from gateways.simulator.core.psp import Turn, payment_of
-from gateways.simulator.core.rows import Moved, Object, Under
+from gateways.simulator.core.rows import Moved, Object
 from gateways.simulator.paypal import scenarios, wire
 from gateways.simulator.paypal.errors import unfit
-from gateways.simulator.paypal.shown import Renderer, fee_mills
+from gateways.simulator.paypal.shown import Renderer
 from gateways.simulator.paypal.store import GATEWAY, Store
 
 
@@ -117,8 +117,9 @@ class Orders:
             moved = Moved("authorized", one.id, one.reference, one.mills)
             return self.store.front.ledger.move(one._replace(authorized=one.mills), [moved], now)
         moved = Moved("captured", one.id, one.reference, one.mills)
-        self.store.front.ledger.fee(Under.of(one), moved, fee_mills(one), now)
-        return self.store.front.ledger.move(one._replace(captured=one.mills), [moved], now)
+        fee = self.store.fee_mills(one.account, one.mills, one.currency)
+        data = orjson.dumps(orjson.loads(one.data) | {"fee": fee}).decode()
+        return self.store.front.ledger.move(one._replace(captured=one.mills, data=data), [moved], now)
 
     def _hits(self, scenario: scenarios.Scenario, order: Object, turn: Turn) -> bool:
         payment = payment_of(order.reference) or order.id

@@ -7,12 +7,11 @@ import orjson
 
 from gateways.simulator.core import ids
 from gateways.simulator.core.psp import DashboardAction, Turn
-from gateways.simulator.core.rows import Moved, Object, Under
+from gateways.simulator.core.rows import Moved, Object
 from gateways.simulator.paypal import scenarios, wire
 from gateways.simulator.paypal.currencies import CURRENCIES, money
 from gateways.simulator.paypal.errors import missing, unfit
 from gateways.simulator.paypal.orders import Orders
-from gateways.simulator.paypal.shown import fee_mills
 from gateways.simulator.paypal.store import GATEWAY, Store
 
 _CAPTURABLE: Final = frozenset({"CREATED", "PARTIALLY_CAPTURED"})
@@ -49,6 +48,7 @@ class Payments:
             invoice_id=params.invoice_id,
             custom_id=orjson.loads(authorization.data)["custom_id"],
             final=params.final,
+            fee=self.store.fee_mills(turn.account.name, mills, order.currency),
             captured=mills,
             capture_limit=mills,
         )
@@ -62,7 +62,6 @@ class Payments:
             captured=taken, status=status, settles_at=None if over else authorization.settles_at
         )
         self.store.front.ledger.move(changed, moved, turn.now)
-        self.store.front.ledger.fee(Under.of(authorization), moved[0], fee_mills(capture), turn.now)
         self.store.store_event("PAYMENT.CAPTURE.COMPLETED", capture, turn.origin, turn.now)
         self._dispute_later(order, capture, turn.now)
         return capture

@@ -11,7 +11,7 @@ import orjson
 
 from gateways.simulator.core.faults import Do
 from gateways.simulator.core.rows import Object
-from gateways.simulator.paypal.currencies import CURRENCIES, money
+from gateways.simulator.paypal.currencies import money
 
 PARTS: Final = {"authorization": "authorizations", "capture": "captures", "refund": "refunds"}
 MINIMAL: Final = frozenset({"id", "status", "links"})
@@ -71,7 +71,7 @@ class Renderer:
     def _breakdown(self, one: Object, status: str) -> dict[str, Any]:
         if status in {"PENDING", "DECLINED", "FAILED"} or one.kind == "authorization":
             return {}
-        gross, fee = one.mills, fee_mills(one)
+        gross, fee = one.mills, orjson.loads(one.data).get("fee") or 0
         if one.kind == "refund":
             zero = self._money(one, 0)
             parts = {
@@ -105,14 +105,6 @@ class Renderer:
         if self.do == "wrong_currency":
             currency = "EUR" if currency == "USD" else "USD"
         return money(mills + (_OTHER_MONEY if self.do == "wrong_amount" else 0), currency)
-
-
-def fee_mills(one: Object) -> int:
-    """PayPal's fee on a capture, in mills: 3.49 % and 0.49, rounded down to what the currency can be written
-    in."""
-    unit = CURRENCIES.unit(one.currency)
-    fee = one.mills * 349 // 10_000 + 490
-    return min(one.mills, fee) // unit * unit
 
 
 def moment(at: float) -> str:

@@ -57,9 +57,9 @@ class Store:
 
     def add(self, order: Object, kind: str, turn: Turn, *, related: dict[str, str], **fields: Any) -> Object:
         """Adds a payment to the order. `fields`: of the object, and of its data `invoice_id`, `custom_id`,
-        `processor` and `final`."""
+        `processor`, `fee` and `final`."""
         paypal_id = ids.capitals(turn.now)
-        kept = {name: fields.pop(name, None) for name in ("invoice_id", "custom_id", "processor")}
+        kept = {name: fields.pop(name, None) for name in ("invoice_id", "custom_id", "processor", "fee")}
         kept |= {"final": fields.pop("final", True), "related": {"order_id": order.id} | related}
         one = Object(
             GATEWAY,
@@ -75,6 +75,11 @@ class Store:
         one = self.front.ledger.add(one)
         self.keep(order, payments=[*orjson.loads(order.data)["payments"], one.id])
         return one
+
+    def fee_mills(self, account: str, mills: int, currency: str) -> int:
+        """Returns what PayPal keeps of a capture."""
+        kept = self.front.ledger.fees.of(GATEWAY, account, "captured", mills, currency)
+        return 0 if kept is None else kept.mills
 
     def keep(self, order: Object, status: str | None = None, **data: Any) -> Object:
         """Changes an order's status and these fields of its data."""

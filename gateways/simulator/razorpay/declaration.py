@@ -1,10 +1,13 @@
 """Declares Razorpay to the simulator, and its test values."""
 
+from decimal import Decimal
 from typing import Final
 
 from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.fees import Price, PriceList
 from gateways.simulator.core.psp import SETTLES_AFTER_S, Entry, Group, Option, Psp
 from gateways.simulator.razorpay.app import Razorpay
+from gateways.simulator.razorpay.currencies import CURRENCIES
 from gateways.simulator.razorpay.entities import GATEWAY
 from gateways.simulator.razorpay.scenarios import TOKENS, Scenario
 
@@ -52,7 +55,12 @@ PSP: Final = Psp(
         "Only cards, by token; a parameter that it does not know is a 400 that names it.",
         "A capture's X-Request-Id names the operation of AegisPay's that it is for; else it is a sale's own, or nobody's.",
         "The bank's page posts a form to callback_url by a script, or by its button.",
-        "Fees are 2 % of each payment, tax in them, which a refund does not give back.",
         "No minimum amount, no settlements, no customers; what a dispute has taken stands in the ledger by itself.",
+    ),
+    fees=PriceList(
+        CURRENCIES,
+        # Razorpay's own examples: 24 paise of 10 rupees, 4 of them tax; 16.52 of 700, 2.52 of them tax.
+        {"captured": Price(percent=Decimal(2), tax_percent=Decimal(18))},
+        "2 % of each capture, and 18 % GST on it; a refund gives none of it back.",
     ),
 )

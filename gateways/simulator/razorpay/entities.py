@@ -12,8 +12,6 @@ from gateways.simulator.razorpay.currencies import CURRENCIES
 from gateways.simulator.razorpay.scenarios import FAILURES
 
 GATEWAY: Final = "razorpay"
-_FEE_PERCENT: Final = 2
-_TAX_PERCENT: Final = 18  # of the fee
 
 
 def data_of(one: Object) -> dict[str, Any]:
@@ -54,8 +52,7 @@ def payment(one: Object, do: Do | None = None) -> dict[str, Any]:
     wire, failure = wire_of(one.mills, currency), data["failure"]
     failed = FAILURES[failure] if failure is not None and one.status == "failed" else None
     back = one.mills if one.status == "refunded" else one.refunded
-    fee = wire_of(fee_mills(one), currency) if one.captured else None
-    tax = None if fee is None else fee * _TAX_PERCENT // (100 + _TAX_PERCENT)
+    fee, tax = (data.get("fee"), data.get("tax")) if one.captured else (None, None)
     shown = {
         "id": one.id,
         "entity": "payment",
@@ -127,13 +124,6 @@ def as_it_was(one: Object, at_first: str) -> Object:
     """The object before its last change of status. `at_first`: the status that it was created with."""
     status = one.earlier or at_first
     return one._replace(status=status, captured=one.captured if status == "captured" else 0, refunded=0)
-
-
-def fee_mills(one: Object) -> int:
-    """Razorpay's fee on a payment, in mills, with the tax in it; rounded down to Razorpay's smallest
-    amount."""
-    unit = CURRENCIES.unit(one.currency)
-    return one.mills * _FEE_PERCENT // 100 // unit * unit
 
 
 def wire_of(mills: int, currency: str) -> int:

@@ -11,7 +11,7 @@ from gateways.simulator.core import ids
 from gateways.simulator.core.accounts import Account
 from gateways.simulator.core.front import Front
 from gateways.simulator.core.psp import Refusal, Response, Turn, is_sale, payment_of
-from gateways.simulator.core.rows import Moved, Object, Under
+from gateways.simulator.core.rows import Moved, Object
 from gateways.simulator.razorpay import disputes, entities, wire
 from gateways.simulator.razorpay.entities import GATEWAY, data_of, packed
 from gateways.simulator.razorpay.events import Events, signed_return
@@ -145,10 +145,15 @@ class Payments:
 
     def _take(self, one: Object, operation: str | None, now: float) -> Object:
         ledger, captured = self.front.ledger, Moved("captured", one.id, operation, one.mills)
-        taken = ledger.move(
-            one._replace(status="captured", captured=one.mills, settles_at=None), [captured], now
-        )
-        ledger.fee(Under.of(taken), captured, entities.fee_mills(taken), now)
+        kept = ledger.fees.of(GATEWAY, one.account, "captured", one.mills, one.currency)
+        data = data_of(one)
+        if kept is not None:
+            data |= {
+                "fee": entities.wire_of(kept.mills, one.currency),
+                "tax": entities.wire_of(kept.tax, one.currency),
+            }
+        one = one._replace(status="captured", captured=one.mills, settles_at=None, data=packed(data))
+        taken = ledger.move(one, [captured], now)
         order = self.front.ledger.change(self._parent(one)._replace(status="paid"))
         self.events.payment("captured", taken)
         self.events.paid(order, taken)

@@ -1,11 +1,14 @@
 """Declares Stripe to the simulator, and its test values. Source of these: docs.stripe.com/testing."""
 
+from decimal import Decimal
 from typing import Final
 
 from gateways.simulator.core.accounts import Account
+from gateways.simulator.core.fees import Price, PriceList
 from gateways.simulator.core.psp import Entry, Group, Option, Psp
 from gateways.simulator.stripe import events
 from gateways.simulator.stripe.app import Stripe
+from gateways.simulator.stripe.currencies import CURRENCIES
 from gateways.simulator.stripe.scenarios import AMOUNTS, LATER_TOKENS, TOKENS, Scenario
 from gateways.simulator.stripe.tables import GATEWAY
 
@@ -65,8 +68,26 @@ PSP: Final = Psp(
     },
     differs=(
         "Only confirm=true and cards; a parameter that it does not know is a 400 that names it.",
-        "No minimum amount, no fees, no payouts, no balance transactions.",
+        "No minimum amount, no payouts, no balance transactions: fees stand in the ledger only.",
         "Search knows only metadata['order_ref'].",
         "Customers and what setup_future_usage would store are not kept.",
+    ),
+    fees=PriceList(
+        CURRENCIES,
+        {
+            "captured": Price(
+                percent=Decimal("1.5"),
+                fixed={
+                    "EUR": Decimal("0.25"),
+                    "GBP": Decimal("0.20"),
+                    "JPY": Decimal(40),
+                    "SEK": Decimal("1.80"),
+                    "USD": Decimal("0.30"),
+                },
+            ),
+            "disputed": Price(fixed={"EUR": Decimal(20), "GBP": Decimal(20), "USD": Decimal(15)}),
+        },
+        "1.5 % of each charge, and 0.25 EUR, 0.20 GBP, 40 JPY, 1.80 SEK or 0.30 USD; 20 EUR, 20 GBP or 15 USD for a "
+        "dispute; nothing in other currencies. A refund gives none of it back. Every card costs the same.",
     ),
 )

@@ -30,8 +30,10 @@ class _Kind:
 class Account:
     """An account at a simulated PSP.
 
-    `ours`: options of AegisPay's account. `theirs`: of the simulator's. `login`: which of ours is the
-    simulator's login. `webhook`: None if webhooks are signed with `secret` or with no shared secret.
+    `ours`: options of AegisPay's account. `theirs`: of the simulator's. `fees`: what AegisPay expects the PSP
+    to charge, a table for each price. `their_fees`: what the simulator charges, where that is not what its
+    page says; the two are written apart, since one is to find faults in the other. `login`: which of ours is
+    the simulator's login. `webhook`: None if webhooks are signed with `secret` or with no shared secret.
     `webhooks_need`: the option without which the account takes no webhooks.
     """
 
@@ -41,6 +43,8 @@ class Account:
     webhook: _Kind | None
     ours: Mapping[str, str] = field(default_factory=dict)
     theirs: Mapping[str, str] = field(default_factory=dict)
+    fees: Sequence[Mapping[str, object]] = ()
+    their_fees: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     login: str | None = None
     signs_with_secret: bool = False
     webhooks_need: str | None = None
@@ -60,9 +64,55 @@ class Account:
 
 _STRIPE: Final = _Kind("sk_test_", 24)
 _WHSEC: Final = _Kind("whsec_", 24)
+
+
+def _cards(percent: str, *fixed: str, **more: object) -> dict[str, object]:
+    """The table of what is charged when money is taken."""
+    price: dict[str, object] = {"id": "cards", "on": ["sale", "capture"], "percent": percent}
+    return price | ({"fixed": list(fixed)} if fixed else {}) | more
+
+
+def _disputes(*fixed: str) -> dict[str, object]:
+    return {"id": "disputes", "on": ["dispute"], "fixed": list(fixed)}
+
+
+def _free(*kinds: str) -> dict[str, object]:
+    return {"id": "free", "on": list(kinds), "free": True}
+
+
+_REST_FREE: Final = _free("authorize", "void", "refund")
+
 ACCOUNTS: Final[Sequence[Account]] = (
-    Account("sim-eu", "stripe", _STRIPE, _WHSEC),
-    Account("sim-us", "stripe", _STRIPE, _WHSEC, theirs={"multicapture": "true"}),
+    Account(
+        "sim-eu",
+        "stripe",
+        _STRIPE,
+        _WHSEC,
+        fees=(
+            _cards("1.5", "0.25 EUR", "0.20 GBP", "40 JPY", "1.80 SEK", "0.30 USD"),
+            _disputes("20 EUR", "20 GBP", "15 USD"),
+            _REST_FREE,
+        ),
+    ),
+    Account(
+        "sim-us",
+        "stripe",
+        _STRIPE,
+        _WHSEC,
+        theirs={"multicapture": "true"},
+        fees=(
+            _cards("2.9", "0.30 EUR", "0.30 GBP", "45 JPY", "3.00 SEK", "0.30 USD"),
+            _disputes("15 EUR", "15 GBP", "15 USD"),
+            _REST_FREE,
+        ),
+        their_fees={
+            "captured": {
+                "percent": "2.9",
+                "fixed": {"EUR": "0.30", "GBP": "0.30", "JPY": "45", "SEK": "3.00", "USD": "0.30"},
+            },
+            "disputed": {"fixed": {"EUR": "15", "GBP": "15", "USD": "15"}},
+        },
+    ),
     Account(
         "sim-adyen",
         "adyen",
@@ -70,6 +120,15 @@ ACCOUNTS: Final[Sequence[Account]] = (
         _Kind("", 32),
         ours={"merchant_account": "AegisDemo"},
         theirs={"merchant_account": "AegisDemo"},
+        fees=(
+            _cards("0.6", "0.11 EUR", "0.10 GBP", "20 JPY", "1.30 SEK", "0.13 USD"),
+            {
+                "id": "refunds",
+                "on": ["refund"],
+                "fixed": ["0.11 EUR", "0.10 GBP", "20 JPY", "1.30 SEK", "0.13 USD"],
+            },
+            _free("authorize", "void", "dispute"),
+        ),
     ),
     Account(
         "sim-paypal",
@@ -78,6 +137,11 @@ ACCOUNTS: Final[Sequence[Account]] = (
         None,
         ours={"client_id": "aegispay-demo-client", "webhook_id": "AEGISPAYDEMO"},
         theirs={"webhook_id": "AEGISPAYDEMO"},
+        fees=(
+            _cards("3.49", "0.39 EUR", "0.39 GBP", "49 JPY", "4.09 SEK", "0.49 USD"),
+            _disputes("14 EUR", "12 GBP", "15 USD"),
+            _REST_FREE,
+        ),
         login="client_id",
         webhooks_need="webhook_ca",
     ),
@@ -96,6 +160,11 @@ ACCOUNTS: Final[Sequence[Account]] = (
             "api_request_key": "true",
             "amounts_decide": "false",  # a shop's prices are no test values
         },
+        fees=(
+            _cards("2.89", "0.29 EUR", "0.29 GBP", "0.29 USD", rounding="down"),
+            _disputes("15 EUR", "15 GBP", "15 USD"),
+            _REST_FREE,
+        ),
         login="public_key",
         signs_with_secret=True,
     ),
@@ -109,6 +178,7 @@ ACCOUNTS: Final[Sequence[Account]] = (
             "email": "orders@shop.example",
             "contact": "+919000090000",
         },
+        fees=(_cards("2", tax_percent="18"), _free("authorize", "void", "refund", "dispute")),
         login="key_id",
     ),
 )
@@ -139,10 +209,10 @@ def of_aegispay(simulator_url: str, more: Mapping[str, Mapping[str, str]]) -> st
         ]
         if _takes_webhooks(account, more):
             lines.append(f"webhook_secret_files = {json.dumps(account.webhook_secret_files)}")
-        lines += [
-            *_options(account.name, options),
-            "",
-        ]
+        lines += _options(account.name, options)
+        for table in account.fees:
+            lines += [f"[[accounts.{account.name}.fees]]", *_values(table)]
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -162,7 +232,10 @@ def of_simulator(made: Mapping[str, str], api_url: str | None, more: Mapping[str
             url = f"{api_url}/webhooks/{account.gateway}/{account.name}"
             secret = made.get(f"{account.name}.webhook", "")
             lines += [f"webhook_url = {json.dumps(url)}", f"webhook_secret = {json.dumps(secret)}"]
-        lines += [*_options(account.name, account.theirs), ""]
+        lines += _options(account.name, account.theirs)
+        for charged, price in account.their_fees.items():
+            lines += [f"[accounts.{account.name}.fees.{charged}]", *_values(price)]
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -173,4 +246,15 @@ def _takes_webhooks(account: Account, more: Mapping[str, Mapping[str, str]]) -> 
 def _options(name: str, options: Mapping[str, str]) -> Iterator[str]:
     if options:
         yield f"[accounts.{name}.options]"
-        yield from (f"{option} = {json.dumps(value)}" for option, value in options.items())
+        yield from _values(options)
+
+
+def _values(table: Mapping[str, object]) -> Iterator[str]:
+    yield from (f"{key} = {_toml(value)}" for key, value in table.items())
+
+
+def _toml(value: object) -> str:
+    """A text, a list or a truth value reads the same in JSON; a table does not."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_toml(of)}' for key, of in value.items())} }}"
+    return json.dumps(value)

@@ -9,6 +9,7 @@ from gateways.simulator.braintree.currencies import CURRENCIES as BRAINTREE
 from gateways.simulator.braintree.currencies import read as read_braintree
 from gateways.simulator.core.money import Currencies, major_units
 from gateways.simulator.core.psp import Refusal
+from gateways.simulator.paypal.currencies import CURRENCIES as PAYPAL
 from gateways.simulator.paypal.currencies import read as read_paypal
 from gateways.simulator.razorpay.currencies import CURRENCIES as RAZORPAY
 from gateways.simulator.stripe.currencies import CURRENCIES as STRIPE
@@ -113,3 +114,9 @@ def test_a_page_shows_an_amount_as_its_psp_writes_it():
     assert BRAINTREE.shown(10_990, "EUR") == "10.99 EUR"
     assert BRAINTREE.shown(500_000, "JPY") == "500 JPY"
     assert ADYEN.shown(5_000, "ISK") == "5.00 ISK"
+
+
+def test_less_than_nothing_is_written_with_a_minus():
+    # PayPal's net amount of 0.30 USD, of which it keeps 0.50.
+    assert PAYPAL.written(-200, "USD") == "-0.20"
+    assert PAYPAL.written(-5_000, "JPY") == "-5"

@@ -1,5 +1,5 @@
-"""What PayPal keeps of each capture: 3.49 % and 0.49 of the currency, by its price list for cards and
-checkout in the United States, as the simulator declares it.
+"""What PayPal keeps of each capture: 3.49 % and 0.49 USD, by its price list for checkout in the United
+States, as the simulator declares it; to the nearest cent.
 """
 
 from decimal import Decimal
@@ -36,8 +36,8 @@ async def test_each_capture_of_an_authorization_has_its_own_and_what_was_only_he
         await paypal.send(later(held, "capture", minor, number))
 
     assert sorted(kept(ledger_file)) == [
-        (held[1], "c2", Decimal("0.62"), "USD"),
-        (held[1], "c3", Decimal("0.69"), "USD"),
+        (held[1], "c2", Decimal("0.63"), "USD"),
+        (held[1], "c3", Decimal("0.70"), "USD"),
     ]
 
 

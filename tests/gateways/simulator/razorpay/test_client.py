@@ -102,7 +102,7 @@ async def test_an_order_that_captures_by_itself_does(client: Any):
 
     payment = await asyncio.to_thread(client.payment.fetch, response["razorpay_payment_id"])
 
-    assert (payment["status"], payment["fee"]) == ("captured", 1000)
+    assert (payment["status"], payment["fee"]) == ("captured", 1180)
 
 
 async def test_what_the_bank_posts_back_is_signed_with_the_keys_secret(merchant: Merchant, client: Any):
