@@ -6,6 +6,7 @@ each decision records so.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple
 
 from aggregates.fees import FeeBook
@@ -13,6 +14,7 @@ from aggregates.routing.health import AccountHealth, Health
 from aggregates.routing.route import Route
 from aggregates.routing.rules import NO_POLICY, ReadyPolicy
 from commands import health_records, policy_records
+from commands.volume_records import VolumeRecord, month_of, month_volumes
 from infra.psp.accounts import Accounts
 
 
@@ -40,24 +42,42 @@ def read_health(value: bytes) -> AccountHealth:
     return health_records.HealthRecord.model_validate_json(value).health()
 
 
+def read_volumes(value: bytes) -> VolumeRecord:
+    """Reads a record of `routing.volumes`. Raises pydantic's `ValidationError`, a `ValueError`."""
+    return VolumeRecord.model_validate_json(value)
+
+
 class RoutedAccounts:
-    """Implements `commands.ports.Accounts`. `policies`: the active ones by merchant; `health`: by account.
-    Both are looked up for each message, so that a change counts at once."""
+    """Implements `commands.ports.Accounts`. `policies`: the active ones by merchant; `health`: by account;
+    `volumes`: what was charged, by merchant. All are looked up for each message, so that a change counts at
+    once."""
 
     def __init__(
         self,
         accounts: Accounts,
         policies: Callable[[], Mapping[str, ActivePolicy]],
         health: Callable[[], Mapping[str, AccountHealth]],
+        volumes: Callable[[], Mapping[str, VolumeRecord]],
+        now: Callable[[], datetime],
     ) -> None:
         self._accounts = accounts
         self._policies = policies
         self._health = health
+        self._volumes = volumes
+        self._now = now
+        self._counted: Mapping[str, VolumeRecord] = {}
+        self._month = ""
+        self._fees = accounts.fees
 
     @property
     def fees(self) -> FeeBook:
-        """The price lists of all accounts."""
-        return self._accounts.fees
+        """The price lists of all accounts, with what was charged at each this month."""
+        volumes, now = self._volumes(), self._now()
+        # Summed up once for each change: a decision does not pay for the number of merchants.
+        if volumes is not self._counted or month_of(now) != self._month:
+            self._counted, self._month = volumes, month_of(now)
+            self._fees = replace(self._accounts.fees, volumes=month_volumes(volumes.values(), now))
+        return self._fees
 
     def for_payment(
         self,
@@ -66,11 +86,16 @@ class RoutedAccounts:
         payment_method: str | None,
         payment_methods: Mapping[str, str] | None = None,
     ) -> Route:
-        """Returns the accounts that take the payment, with the merchant's policy and their health."""
+        """Returns the accounts that take the payment, with the merchant's policy, their health, and what his
+        commitments need."""
         route = self._accounts.for_payment(merchant_id, currency, payment_method, payment_methods)
-        active = self._policies().get(merchant_id)
-        policy = NO_POLICY if active is None else active.ready
-        return replace(route, policy=policy, health=Health(self._health()))
+        active, volume = self._policies().get(merchant_id), self._volumes().get(merchant_id)
+        return replace(
+            route,
+            policy=NO_POLICY if active is None else active.ready,
+            health=Health(self._health()),
+            shares={} if volume is None else volume.shares(currency, self._now()),
+        )
 
     def stray_name(self, payment_methods: Mapping[str, str]) -> str | None:
         """See `Accounts.stray_name`."""

@@ -36,7 +36,7 @@ from infra.postgres.event_store import PaymentStore, Recorder
 from infra.process import clock
 from infra.process.runtime import Process, run
 from infra.psp.accounts import Accounts
-from infra.psp.routed_accounts import ActivePolicy, RoutedAccounts, read_health
+from infra.psp.routed_accounts import ActivePolicy, RoutedAccounts, read_health, read_volumes
 from infra.settings import CommandWorkerSettings
 from infra.workers.request_age import Backlog
 from infra.workers.startup import ready_to_start
@@ -353,9 +353,10 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
     chance = random.Random()  # noqa: S311  # spreads retries; guards nothing
     policies = CompactedTopic(settings, topics.POLICIES, ActivePolicy.read, replaces=ActivePolicy.replaces)
     health = CompactedTopic(settings, topics.HEALTH, read_health)
+    volumes = CompactedTopic(settings, topics.VOLUMES, read_volumes)
     decider = Decider(
         store,
-        RoutedAccounts(accounts, policies.now, health.now),
+        RoutedAccounts(accounts, policies.now, health.now, volumes.now, clock.now),
         settings.topic_prefix + topics.OUTCOMES,
         clock.now,
         chance,
@@ -374,8 +375,8 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
     await broker.start()
     await consumer.start()
     try:
-        # Both topics are read to their ends, or for 5 s, before the first decision.
-        async with policies, health:
+        # These topics are read to their ends, each for 5 s at most, before the first decision.
+        async with policies, health, volumes:
             await consume(
                 process, settings, worker, consumer, gateways=accounts.gateways, broker_clock=broker_clock
             )

@@ -1,7 +1,10 @@
+from datetime import datetime, timedelta
+
 from aggregates.fees import NO_FEES
 from aggregates.routing.health import AccountHealth
 from aggregates.routing.policy import Policy
 from aggregates.routing.rules import NO_POLICY, ReadyPolicy
+from commands.volume_records import CommitmentShare, MonthVolume, VolumeRecord
 from infra.psp.accounts import Accounts
 from infra.psp.routed_accounts import ActivePolicy, RoutedAccounts
 from tests.support.builders import NOW
@@ -9,7 +12,7 @@ from tests.support.builders import NOW
 
 def test_a_policy_and_health_count_from_the_message_after_they_were_read():
     policies, health = {}, {}
-    routed = RoutedAccounts(Accounts({}, NO_FEES), policies.copy, health.copy)
+    routed = RoutedAccounts(Accounts({}, NO_FEES), policies.copy, health.copy, dict, lambda: NOW)
     before = routed.for_payment("demo", "EUR", "pm_card_visa")
 
     policies["demo"] = ActivePolicy(1, ReadyPolicy.of(Policy(), 3))
@@ -27,3 +30,43 @@ def test_a_policy_that_an_overtaken_relay_sends_later_does_not_replace_a_newer_o
     assert newer.replaces(older)
     assert newer.replaces(newer)
     assert not older.replaces(newer)
+
+
+def volumes(as_of: datetime) -> dict[str, VolumeRecord]:
+    return {
+        "demo": VolumeRecord(
+            merchant_id="demo",
+            as_of=as_of,
+            month="2026-11",
+            accounts=(MonthVolume(account="sim-eu", currency="EUR", payments=3, amount_minor=5000),),
+            commitments=(
+                CommitmentShare(
+                    account="sim-us",
+                    currency="EUR",
+                    done=1,
+                    target=9,
+                    share=0.25,
+                    until=NOW + timedelta(days=9),
+                ),
+            ),
+        )
+    }
+
+
+def test_what_a_commitment_needs_is_of_its_merchant_and_its_currency_alone():
+    routed = RoutedAccounts(Accounts({}, NO_FEES), dict, dict, lambda: volumes(NOW), lambda: NOW)
+
+    assert routed.for_payment("demo", "EUR", "pm_card_visa").shares == {"sim-us": 0.25}
+    assert routed.for_payment("demo", "USD", "pm_card_visa").shares == {}
+    assert routed.for_payment("other", "EUR", "pm_card_visa").shares == {}
+
+
+def test_a_price_list_is_read_at_the_volume_of_this_month_and_of_no_other():
+    now = NOW
+    held = volumes(NOW)
+    routed = RoutedAccounts(Accounts({}, NO_FEES), dict, dict, lambda: held, lambda: now)
+
+    assert routed.fees.volumes == {("sim-eu", "EUR"): 5000}
+    assert routed.fees is routed.fees
+    now = NOW + timedelta(days=30)
+    assert routed.fees.volumes == {}
