@@ -31,6 +31,7 @@ from prometheus_client import Gauge
 from commands.records import Record, first_headers
 from infra.errors import EXIT_CRASHED
 from infra.kafka.reader import METADATA_MAX_AGE_MS, READ_COMMITTED, committed_between
+from infra.kafka.table import TableMode, TableWork
 from infra.kafka.window import (
     BatchMode,
     BatchWork,
@@ -43,7 +44,7 @@ from infra.kafka.window import (
 from infra.process.runtime import Process
 from infra.settings import KafkaSettings
 
-__all__ = ["Agent", "BatchMode", "KeyedConcurrency", "run_agents"]
+__all__ = ["Agent", "BatchMode", "KeyedConcurrency", "TableMode", "run_agents"]
 
 LAG = Gauge("aegispay_agent_lag_records", "Not yet acknowledged, by partition", ["topic", "partition"])
 OLDEST = Gauge("aegispay_agent_oldest_unacknowledged_seconds", "Since it was read", ["agent"])
@@ -68,7 +69,7 @@ class Agent:
 
     name: str
     topic: str
-    mode: KeyedConcurrency | BatchMode
+    mode: KeyedConcurrency | BatchMode | TableMode
 
 
 class ConsumerEnded(Exception):
@@ -121,9 +122,9 @@ class _App(faust.App):  # type: ignore[misc]
 async def run_agents(process: Process, settings: KafkaSettings, group: str, agents: Sequence[Agent]) -> None:
     """Runs the agents until a stop signal comes. Raises what a handler raised, and
     `ConsumerEnded`."""
-    runtime = _Runtime(process, _app(settings, group), settings.kafka)
+    runtime = _Runtime(process, _app(settings, group), settings)
     for agent in agents:
-        runtime.add(agent, settings.topic_prefix + agent.topic)
+        runtime.add(agent)
     await runtime.run()
 
 
@@ -149,17 +150,18 @@ def _app(settings: KafkaSettings, group: str) -> Any:
         consumer_auto_offset_reset="earliest",
         topic_allow_declare=False,
         topic_disable_leader=True,
-        # There are no tables, yet with Faust's default of 1 the group would take the assignor that tables
-        # need.
+        # With Faust's default of 1 every group would take the assignor that only tables need, and each worker
+        # would read the changelogs of the others.
         table_standby_replicas=0,
         web_enabled=False,
     )
 
 
 class _Runtime:
-    def __init__(self, process: Process, app: Any, bootstrap: str) -> None:
+    def __init__(self, process: Process, app: Any, settings: KafkaSettings) -> None:
         self._process = process
-        self._bootstrap = bootstrap
+        self._bootstrap = settings.kafka
+        self._prefix = settings.topic_prefix
         self._app = app
         self._works: dict[str, Work] = {}
         self._agent_of: dict[str, str] = {}
@@ -169,18 +171,38 @@ class _Runtime:
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         app.on_partitions_revoked.connect(self._on_revoked)
 
-    def add(self, agent: Agent, topic: str) -> None:
+    def add(self, agent: Agent) -> None:
+        topic = self._prefix + agent.topic
         match agent.mode:
             case KeyedConcurrency():
                 work: Work = KeyedWork(agent.name, agent.mode, self, self._fail)
             case BatchMode():
                 work = BatchWork(agent.name, agent.mode, self._fail)
+            case TableMode():
+                work = TableWork(agent.name, agent.mode, self._table(agent.name, agent.mode))
         self._works[topic] = work
         self._agent_of[topic] = agent.name
         # The agents decode: Faust would drop a record that it cannot decode before a handler sees it. With
         # acks=False it commits nothing of this topic (docs/adr/0005).
         source = self._app.topic(topic, key_serializer="raw", value_serializer="raw", acks=False)
         self._app.agent(source, name=agent.name, concurrency=1)(self._reader(work))
+
+    def _table(self, name: str, mode: TableMode) -> Any:
+        # Faust finds the changelog by this topic alone; `infra.kafka.topics` declares it.
+        changelog = self._app.topic(
+            self._prefix + mode.changelog,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=mode.partitions,
+            compacting=True,
+            acks=False,
+            internal=True,
+            allow_empty=True,
+            maxsize=131_072,
+        )
+        return self._app.Table(
+            name, key_type=bytes, value_type=bytes, partitions=mode.partitions, changelog_topic=changelog
+        )
 
     async def run(self) -> None:
         tasks: list[asyncio.Task[Any]] = []
@@ -200,8 +222,11 @@ class _Runtime:
         await self._first_of(tasks)
         if stop_requested.done():
             return
+        ticks = (
+            self._tick(topic, work) for topic, work in self._works.items() if isinstance(work, TableWork)
+        )
         tasks[1:] = map(
-            asyncio.create_task, (self._app.wait_until_stopped(), self._look(), self._acknowledge())
+            asyncio.create_task, (self._app.wait_until_stopped(), self._look(), self._acknowledge(), *ticks)
         )
         await self._first_of(tasks)
         if not stop_requested.done():
@@ -300,6 +325,17 @@ class _Runtime:
             await asyncio.sleep(_COMMIT_EVERY_S)
             await self._commit()
 
+    async def _tick(self, topic: str, work: TableWork) -> None:
+        while True:
+            await asyncio.sleep(work.mode.tick_every_s)
+            if self._has_tables():
+                ours = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == topic}
+                await work.mode.tick(work.table, ours)
+
+    def _has_tables(self) -> bool:
+        app = self._app
+        return not app.rebalancing and bool(app.tables.recovery.completed.is_set())
+
     async def _look(self) -> None:
         """Readiness and gauges."""
         while True:
@@ -312,7 +348,7 @@ class _Runtime:
         kafka = app.consumer._thread._consumer
         if kafka is None or kafka._coordinator.coordinator_id is None:
             self._process.not_ready("waiting for Kafka")
-        elif app.rebalancing or not app.consumer.assignment() or not app.tables.recovery.completed.is_set():
+        elif not app.consumer.assignment() or not self._has_tables():
             self._process.not_ready("waiting for partitions")
         else:
             self._process.ready()

@@ -161,7 +161,7 @@ class KeyedWork:
         self._waiting: dict[bytes, deque[InFlight]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
-        self._records, self._seconds, self._in_flight = _metrics(name)
+        self._records, self._seconds, self._in_flight = metrics_of(name)
 
     async def take(self, entry: InFlight) -> None:
         """Begins the record, or lets it wait for its key, for a slot, or for the oldest of its partition."""
@@ -260,7 +260,7 @@ class BatchWork:
         self._room = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
-        self._records, self._seconds, self._in_flight = _metrics(name)
+        self._records, self._seconds, self._in_flight = metrics_of(name)
 
     async def take(self, entry: InFlight) -> None:
         """Puts the record into the next batch; waits while two batches are held."""
@@ -317,5 +317,6 @@ class BatchWork:
             entry.queue.finish(entry)
 
 
-def _metrics(agent: str) -> tuple[Counter, Histogram, Gauge]:
+def metrics_of(agent: str) -> tuple[Counter, Histogram, Gauge]:
+    """Returns the metrics of one agent: records handled, the handler's seconds, records in flight."""
     return RECORDS.labels(agent), SECONDS.labels(agent), IN_FLIGHT.labels(agent)
