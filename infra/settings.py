@@ -188,6 +188,25 @@ class GatewayWorkerSettings(ReturnSettings, ProcessSettings, KafkaSettings, Data
     calls_max: int = Field(default=200, ge=1, description="In flight at once, in this process")
 
 
+class HealthWorkerSettings(ProcessSettings, KafkaSettings):
+    """Settings of `infra.workers.health`. All of its processes need the same ones: docs/routing.md."""
+
+    circuit_failures: int = Field(default=5, ge=1, description="In a row, that open a circuit")
+    circuit_failure_rate: float = Field(
+        default=0.5, gt=0, le=1, description="Of the last 100 calls, that opens a circuit"
+    )
+    circuit_rate_from: int = Field(default=20, ge=1, le=100, description="Calls from which the rate counts")
+    circuit_open_s: float = Field(default=60.0, gt=0, description="For which a circuit is open at first")
+    circuit_growth: float = Field(
+        default=2.0, ge=1, le=10, description="By which the open time grows while it fails again"
+    )
+    circuit_open_max_s: float = Field(default=900.0, gt=0, description="The longest open time")
+    circuit_successes: int = Field(default=2, ge=1, description="Of probes, that close a circuit")
+    circuit_probes: float = Field(
+        default=3.0, ge=1, description="About so many probe a half-open circuit, over all workers"
+    )
+
+
 class ReadModelSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
     """Settings of `infra.workers.read_models`."""
 

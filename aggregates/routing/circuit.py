@@ -102,7 +102,7 @@ def observed(
         case "half_open":
             after = _probed(now, call, at, rules, error)
         case "closed":
-            after = _counted(now, call, at, rules, per_s, error)
+            after = _counted(now, call, at, rules, per_s=per_s, error=error)
     return Changed(after.breaker, before.changes + after.changes)
 
 
@@ -126,7 +126,7 @@ def _probed(breaker: Breaker, call: Call, at: datetime, rules: CircuitRules, err
 
 
 def _counted(
-    breaker: Breaker, call: Call, at: datetime, rules: CircuitRules, per_s: float, error: str | None
+    breaker: Breaker, call: Call, at: datetime, rules: CircuitRules, *, per_s: float, error: str | None
 ) -> Changed:
     recent = (breaker.recent + ("x" if call == "failed" else "."))[-rules.window :]
     in_a_row = breaker.in_a_row + 1 if call == "failed" else 0

@@ -72,9 +72,10 @@ class Window:
         return sum(one.transactions for one in self.minutes if one.number >= first)
 
 
-def observed(window: Window, one: Transaction, at: datetime) -> Window:
-    """Returns the window with one more transaction, whose outcome was known at `at`."""
-    return Window((*window.transactions, one)[-WINDOW:], _with(window.minutes, minute_of(at)))
+def observed(window: Window, ones: Sequence[Transaction], at: datetime) -> Window:
+    """Returns the window with these transactions more, whose outcomes were known at `at`."""
+    counted = _with(window.minutes, minute_of(at), len(ones))
+    return Window((*window.transactions, *ones)[-WINDOW:], counted)
 
 
 def resolved(window: Window, one: Transaction, at: datetime) -> Window:
@@ -88,7 +89,7 @@ def resolved(window: Window, one: Transaction, at: datetime) -> Window:
                 window,
                 transactions=(*window.transactions[:place], known, *window.transactions[place + 1 :]),
             )
-    return observed(window, one, at)
+    return observed(window, [one], at)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
@@ -102,9 +103,11 @@ def minute_of(at: datetime) -> int:
     return int(at.timestamp() // 60)
 
 
-def _with(minutes: tuple[Minute, ...], number: int) -> tuple[Minute, ...]:
-    counts = {one.number: one.transactions for one in minutes}
-    counts[number] = counts.get(number, 0) + 1
+def _with(minutes: tuple[Minute, ...], number: int, more: int) -> tuple[Minute, ...]:
+    if minutes and minutes[-1].number == number:
+        return (*minutes[:-1], Minute(number, minutes[-1].transactions + more))
+    counts = dict(minutes)
+    counts[number] = counts.get(number, 0) + more
     newest = max(counts)
     return tuple(
         Minute(one, counts[one]) for one in sorted(counts) if one > newest - VOLUME_MINUTES - RATE_MINUTES

@@ -28,6 +28,7 @@ from gateways.agent.cancellation import Cancellation
 from gateways.agent.lookup import StatusQuery
 from gateways.agent.ports import (
     FINAL,
+    Circuits,
     Claims,
     Closed,
     CredentialsOf,
@@ -36,16 +37,25 @@ from gateways.agent.ports import (
     MayOnlyQuery,
     Outcomes,
     ReturnUrlOf,
+    Samples,
     Source,
     StepResult,
 )
 from gateways.agent.request import Request, read
+from gateways.agent.sampling import CIRCUIT_OPEN, sample_of
 from gateways.agent.session import Calls, Exchange
 from gateways.contract import FIRST_BYTE_WITHIN_S, Call, Gateway
 
 _DECIDED: Final = FINAL - {"NOT_SENT"} | {"PENDING", "ACTION_REQUIRED"}
 """The outcomes in which the PSP itself speaks of a step: they close its claim whatever the number of
 tries."""
+
+_CIRCUIT_OPEN: Final = Outcome(
+    kind="NOT_SENT",
+    code=CIRCUIT_OPEN,
+    detail="calls of this kind to this account have just failed: none is made until probes work again",
+    unreached=True,
+)
 
 _log: Any = structlog.get_logger(agent="gateway")
 
@@ -63,6 +73,8 @@ class GatewayAgent:
         letters: DeadLetters,
         credentials_of: CredentialsOf,
         return_url_of: ReturnUrlOf,
+        samples: Samples,
+        circuits: Circuits,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._gateway = gateway
@@ -74,6 +86,8 @@ class GatewayAgent:
         self._letters = letters
         self._credentials_of = credentials_of
         self._return_url_of = return_url_of
+        self._samples = samples
+        self._circuits = circuits
         self._now = now
 
     async def handle(self, record: Record) -> None:
@@ -87,12 +101,22 @@ class GatewayAgent:
             # its outcome is missing.
             await self._letters.send(DeadLetter.of(record, invalid))
             return
-        # A request waits for its slot before it claims: from the claim on the first byte has 5 s.
-        async with self._calls.slot(request.account):
-            result = await self._perform(request)
+        result = await self._handled(request)
         reached("gateway.after_close")
         await self._report(record, request, result)
         reached("gateway.after_publish")
+        # After the report: what health gets to know late is no payment's loss.
+        if (sample := sample_of(request, result, self._now())) is not None:
+            self._samples.add(request.account, sample)
+
+    async def _handled(self, request: Request) -> StepResult:
+        if not self._is_held_back(request):
+            # A request waits for its slot before it claims: from the claim on the first byte has 5 s.
+            async with self._calls.slot(request.account):
+                # The circuit may have opened while the calls before it were waited for.
+                if not self._is_held_back(request):
+                    return await self._perform(request)
+        return await self._give_back(request)
 
     async def _perform(self, request: Request) -> StepResult:
         match request.how:
@@ -109,7 +133,7 @@ class GatewayAgent:
 
     # A send, first or repeated
 
-    async def _send(self, request: Request) -> StepResult:
+    async def _send(self, request: Request, *, held_back: bool = False) -> StepResult:
         reached("gateway.before_claim")
         # The 5 s count from before the statement: a process that is stopped in between writes nothing when it
         # goes on, since a lookup of another worker may by then have proven the step absent.
@@ -125,6 +149,17 @@ class GatewayAgent:
             case Granted():
                 metrics.claimed(self._gateway.facts.name, "first" if claim.tries == 1 else "repeat")
         reached("gateway.after_claim")
+        if not held_back:
+            return await self._call(request, claim, before_claim)
+        if claim.tries == 1:
+            # This claim is the only one, and nothing is sent under it.
+            outcome = await self._settle(request, _CIRCUIT_OPEN)
+            return StepResult(request.step.step, outcome, "none", 0, None)
+        # An earlier try may have reached the PSP: it is repeated, whatever the circuit says.
+        async with self._calls.slot(request.account):
+            return await self._call(request, claim, before_claim)
+
+    async def _call(self, request: Request, claim: Granted, before_claim: float) -> StepResult:
         # PostgreSQL's clock gives the time for which the request is still valid, ours measures from before
         # the claim.
         left_s = (request.expires_at - claim.last_try_at).total_seconds()
@@ -145,6 +180,21 @@ class GatewayAgent:
         # A try that was withdrawn is none.
         tries, first_try_at = (0, None) if outcome.kind == "UNREACHED" else (claim.tries, claim.first_try_at)
         return StepResult(request.step.step, outcome, source, tries, first_try_at, exchange.call_ms)
+
+    # An open circuit
+
+    def _is_held_back(self, request: Request) -> bool:
+        """True if the circuit does not let the request pass. Only the first send of an operation: whatever
+        may have been sent before goes on, since its outcome has to be found out."""
+        if request.how is not None or request.probe:
+            return False
+        circuit = self._circuits.of(request.account, request.call.kind)
+        return circuit is not None and circuit.state != "closed"
+
+    async def _give_back(self, request: Request) -> StepResult:
+        """Gives the request back as if nobody could be reached. It is claimed first, so that its end is
+        proven as that of any other: the claim is closed, or withdrawn."""
+        return await self._send(request, held_back=True)
 
     def _sent(self, call: Call, exchange: Exchange) -> Outcome:
         """The outcome of a send. A step that moves no money has done nothing where the PSP is not available,

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
+from aggregates.operation import Kind
+from aggregates.routing.health import Circuit
 from commands.messages import Outcome, OutcomeKind, RecordOutcome
+from commands.samples import Sample
 from gateways.contract import DEADLINE_S, FIRST_BYTE_WITHIN_S, Credentials, HttpRequest, HttpResponse
 
 FINAL: Final[frozenset[OutcomeKind]] = frozenset(
@@ -154,6 +157,22 @@ class Outcomes(Protocol):
 
     async def publish(self, outcome: RecordOutcome, headers: Sequence[tuple[str, bytes]]) -> None:
         """Returns when the broker has stored the message."""
+        ...
+
+
+class Samples(Protocol):
+    """Where samples go. Losing one loses no payment."""
+
+    def add(self, account: str, sample: Sample) -> None:
+        """Takes the sample; never waits, and drops it where there is no room."""
+        ...
+
+
+class Circuits(Protocol):
+    """The circuits, as far as they are known."""
+
+    def of(self, account: str, kind: Kind) -> Circuit | None:
+        """Returns the circuit of this kind of operation; None: nothing is known of it, or nothing recent."""
         ...
 
 

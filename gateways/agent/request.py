@@ -5,16 +5,17 @@ Invariant: its call to the PSP is made of the record alone, so that a repeat has
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from aggregates.operation import CHARGE_ATTEMPTS, FIRST_STEP, How, Kind, payment_id_of
 from commands import wording
 from commands.fields import Amount, Currency, Id, Text, Token
 from commands.messages import InvalidMessage
 from commands.records import Record
+from commands.samples import Segment
 from gateways.agent.ports import ReturnUrlOf, StepId
 from gateways.contract import Call, StoredCredential
 
@@ -28,7 +29,8 @@ class Request:
 
     `expires_at`: no try is sent later. `key_life_s`: as recorded when the operation started; None: it was
     not. `ends_unreached`: the step is closed where nobody could be reached, for another account waits for the
-    proof.
+    proof. `segment`: whose health its outcome describes; empty: not known. `probe`: it was chosen to probe a
+    half-open circuit.
     """
 
     payment_id: UUID
@@ -37,6 +39,8 @@ class Request:
     expires_at: datetime
     key_life_s: int | None
     ends_unreached: bool
+    segment: str
+    probe: bool
     call: Call
 
     @property
@@ -55,6 +59,25 @@ class _StoredCredential(BaseModel):
     use: Literal["store", "reuse"]
     initiator: Literal["customer", "merchant"]
     customer_token: Token | None = None
+
+
+class _Decision(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    probe: bool = False
+
+
+def _or(default: Any, kind: Any) -> BeforeValidator:
+    """Takes the default where a value is none of this kind."""
+    adapter = TypeAdapter(kind)
+
+    def checked(value: Any) -> Any:
+        try:
+            return adapter.validate_python(value)
+        except ValidationError:
+            return default
+
+    return BeforeValidator(checked)
 
 
 class _Event(BaseModel):
@@ -89,6 +112,9 @@ class _Event(BaseModel):
     how: How | None = None
     returned: dict[str, str] | None = None
     ends_unreached: bool = False
+    # Neither may refuse a request: health is no reason for a payment to wait.
+    segment: Annotated[str, _or("", Segment)] = ""
+    decision: Annotated[_Decision, _or(_Decision(), _Decision)] = _Decision()
 
 
 _EVENT: Final = TypeAdapter(_Event)
@@ -123,6 +149,8 @@ def read(record: Record, return_url_of: ReturnUrlOf) -> Request:
         expires_at=event.expires_at,
         key_life_s=event.key_life_s,
         ends_unreached=event.ends_unreached,
+        segment=event.segment,
+        probe=event.decision.probe,
         call=_call(event, return_url_of),
     )
 

@@ -5,7 +5,7 @@ waiting for the broker, and apart from the offsets. So only what may be lost and
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, ItemsView
+from collections.abc import Awaitable, Callable, Collection, KeysView
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,13 +21,11 @@ class Table(Protocol):
         """Returns the value, None where there is none."""
         ...
 
-    def items(self) -> ItemsView[bytes, bytes]:
-        """Returns all values with their keys."""
+    def keys(self) -> KeysView[bytes]:
+        """Returns all keys."""
         ...
 
     def __setitem__(self, key: bytes, value: bytes) -> None: ...
-
-    def __delitem__(self, key: bytes) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ COMMAND_GROUP: Final = "commands"
 """The consumer group of the command workers, on COMMANDS and OUTCOMES."""
 TIMERS_GROUP: Final = "timers"
 """The consumer group of the timers processes, on DEAD_LETTERS."""
+HEALTH_GROUP: Final = "health"
+"""The consumer group of the health workers, on SAMPLES."""
 READ_MODELS_GROUP: Final = "read-models"
 """The consumer group of the read-model workers, on EVENTS."""
 

@@ -1,7 +1,8 @@
 """The gateway worker calls one PSP and reports what came back: one Faust group for each gateway."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -13,8 +14,11 @@ from gateways.agent.handle import GatewayAgent
 from gateways.registry import ADAPTERS
 from infra.errors import Misconfigured
 from infra.kafka import topics
+from infra.kafka.circuits import KnownCircuits, read_health
+from infra.kafka.compacted import CompactedTopic
 from infra.kafka.faust_runtime import Agent, KeyedConcurrency, run_agents
 from infra.kafka.producers import KafkaDeadLetters, producing
+from infra.kafka.samples import KafkaSamples
 from infra.postgres.claims import PostgresClaims
 from infra.process import clock
 from infra.process.reloading import Watched
@@ -50,6 +54,21 @@ def _no_page(_operation_id: str, _action_until: datetime) -> None:
     """Gives no address: none is set under which customers reach the API."""
 
 
+@asynccontextmanager
+async def sending(producer: AIOKafkaProducer, settings: GatewayWorkerSettings) -> AsyncIterator[KafkaSamples]:
+    """Yields the way of the samples, which are sent beside the caller until the end."""
+    samples = KafkaSamples(producer, settings, settings.gateway)
+    task = asyncio.create_task(samples.run())
+    try:
+        yield samples
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
+        await samples.run_once()
+
+
 async def main(process: Process, settings: GatewayWorkerSettings) -> None:
     """Runs until a stop signal comes. Raises `Misconfigured`, and PostgreSQL's and Kafka's
     errors."""
@@ -68,6 +87,8 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
         producing(settings, process.name) as producer,
         PostgresClaims.open(settings, process.name) as claims,
         HttpClient.open(settings.calls_max) as http,
+        CompactedTopic(settings, topics.HEALTH, read_health) as health,
+        sending(producer, settings) as samples,
     ):
         agent = GatewayAgent(
             gateway,
@@ -78,6 +99,8 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
             # Looked up for each call: a key that was changed in the file is used without a restart.
             credentials_of=lambda account: accounts.now().get(account),
             return_url_of=pages.url if pages is not None else _no_page,
+            samples=samples,
+            circuits=KnownCircuits(health.now, clock.now),
             now=clock.now,
         )
         await run_agents(

@@ -40,6 +40,8 @@ async def make(claims: PostgresClaims, psp: TillServer, reports: Reports) -> Asy
                 http=http,
                 outcomes=reports,
                 letters=reports,
+                samples=reports,
+                circuits=reports,
                 credentials_of=lambda account: (
                     Credentials(url or psp.url, "sk_secret") if account == "fake-eu" else None
                 ),

@@ -33,7 +33,8 @@ TRANSACTIONS = st.lists(
 def window_of(*transactions: Transaction, at: datetime = AT) -> Window:
     window = Window()
     for one in transactions:
-        window = observed(window, one, at)
+        window = observed(window, [one], at)
+    assert window == observed(Window(), transactions, at) or not transactions
     return window
 
 
@@ -70,9 +71,9 @@ def test_one_that_is_known_late_and_was_never_counted_is_counted():
 
 def test_volume_is_of_the_last_hour_and_the_rate_of_the_last_five_minutes():
     window = window_of(*[Transaction("approved")] * 6, at=AT - timedelta(minutes=59))
-    window = observed(window, Transaction("approved"), AT - timedelta(minutes=3))
+    window = observed(window, [Transaction("approved")], AT - timedelta(minutes=3))
     for _ in range(10):
-        window = observed(window, Transaction("approved"), AT)
+        window = observed(window, [Transaction("approved")], AT)
 
     assert window.volume(AT) == 17
     assert window.per_minute(AT) == pytest.approx(11 / 5.5)
@@ -134,7 +135,7 @@ def test_what_becomes_known_takes_nothing_from_what_was_known(transactions, outc
 def test_however_long_it_runs_it_holds_little_more_than_an_hour(minutes):
     window = Window()
     for number in minutes:
-        window = observed(window, Transaction("approved"), begins(number))
+        window = observed(window, [Transaction("approved")], begins(number))
 
     assert len(window.minutes) <= 65
     assert len({one.number for one in window.minutes}) == len(window.minutes)

@@ -8,8 +8,11 @@ from typing import Any
 
 import psycopg
 
+from aggregates.operation import Kind
+from aggregates.routing.health import Circuit
 from commands.messages import RecordOutcome
 from commands.records import DeadLetter, Record
+from commands.samples import Sample
 from gateways.agent.handle import GatewayAgent
 from gateways.agent.ports import StepId
 from tests.support.environment import Environment
@@ -22,11 +25,14 @@ CANCEL = StepId(OPERATION, "x")
 
 @dataclass
 class Reports:
-    """Keeps the outcomes and dead letters that are published. `down`: the broker does not take them."""
+    """Keeps the outcomes, samples and dead letters that are published. `down`: the broker does not take them.
+    `circuits`: what the agent knows, by kind of operation."""
 
     outcomes: list[RecordOutcome] = field(default_factory=list)
     headers: list[tuple[str, bytes]] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
+    samples: list[tuple[str, Sample]] = field(default_factory=list)
+    circuits: dict[str, Circuit] = field(default_factory=dict)
     down: bool = False
 
     async def publish(self, outcome: RecordOutcome, headers: Sequence[tuple[str, bytes]]) -> None:
@@ -37,6 +43,12 @@ class Reports:
 
     async def send(self, letter: DeadLetter) -> None:
         self.letters.append(letter)
+
+    def add(self, account: str, sample: Sample) -> None:
+        self.samples.append((account, sample))
+
+    def of(self, account: str, kind: Kind) -> Circuit | None:
+        return self.circuits.get(kind)
 
     @property
     def last(self) -> RecordOutcome:

@@ -94,6 +94,8 @@ async def twice(
             http=http,
             outcomes=reports,
             letters=reports,
+            samples=reports,
+            circuits=reports,
             credentials_of=lambda _: replace(book.credentials, base_url=server.url),
             return_url_of=lambda operation_id, until: f"https://shop.example/{operation_id}",
         )

@@ -35,7 +35,7 @@ class Counts:
         self.handled += 1
 
     async def tick(self, table: Table, partitions: Collection[int]) -> None:
-        self.seen = dict(table.items())
+        self.seen = {key: table.get(key) or b"" for key in table.keys()}  # noqa: SIM118  # no mapping
         self.partitions = partitions
 
 

@@ -66,6 +66,8 @@ async def work(
                 http=http,
                 outcomes=reports,
                 letters=reports,
+                samples=reports,
+                circuits=reports,
                 credentials_of=lambda account: known,
                 return_url_of=lambda operation_id, until: BACK,
             )

@@ -65,6 +65,8 @@ async def agent(claims: PostgresClaims, reports: Reports, merchant: Merchant) ->
             http=http,
             outcomes=reports,
             letters=reports,
+            samples=reports,
+            circuits=reports,
             credentials_of=lambda account: merchant.credentials,
             return_url_of=lambda operation_id, until: merchant.return_url,
         )
