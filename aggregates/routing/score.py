@@ -1,10 +1,11 @@
-"""One figure for a segment's health, from 0.0 to 1.0, for people who look at a table. Strategies decide by the
-figures that it is made of.
+"""One figure for a segment's health, from 0.0 to 1.0, for people who look at a table. Strategies decide by
+the figures that it is made of.
 
     score = sound * (0.7 + 0.2 * approval + 0.1 * speed)
 
-- sound: of all transactions, the share to which the PSP responded as it should: (approved + declined + 1) /
-  (all + 1). A failure and an unknown outcome lower it alike: either way the money did not move as it should.
+- sound: of all transactions, the share to which the PSP responded as it should:
+  (approved + declined + 1) / (all + 1). A failure and an unknown outcome lower it alike: either way the
+  money did not move as it should.
 - approval: (approved + 1) / (approved + declined + 1). An issuer's declines weigh a fifth: they say more about
   the cards than about the PSP.
 - speed: 1 at a p95 of 0 s, 0 at the 10 s after which a call is given up; 1 where nothing was measured.

@@ -1,7 +1,7 @@
 """What a sample says of a call: the classes of outcomes, as health counts them.
 
-Invariant: an unknown outcome is never a decline, an issuer's decline is never a failure, and what is ours (the
-configuration, a request at fault, a circuit, our own slowness) is no sample.
+Invariant: an unknown outcome is never a decline, an issuer's decline is never a failure, and what is ours
+(the configuration, a request at fault, a circuit, our own slowness) is no sample.
 """
 
 import re

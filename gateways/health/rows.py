@@ -123,7 +123,7 @@ def read_segment(raw: bytes) -> SegmentRow | None:
             None if breaker is None else _breaker(breaker),
             Place(*seen),
         )
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         return None
 
 
@@ -141,7 +141,7 @@ def read_minute(raw: bytes) -> MinuteRow | None:
             return None
         segments = {name: MinuteCounts(*one) for name, one in counts.items()}
         return MinuteRow(gateway, minute, segments, Place(*seen))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         return None
 
 

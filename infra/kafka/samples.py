@@ -39,11 +39,13 @@ class KafkaSamples:
         gateway: str,
         *,
         waiting_max: int = _WAITING_MAX,
+        batch_within_s: float = BATCH_WITHIN_S,
     ) -> None:
         self._producer = producer
         self._topic = settings.topic_prefix + topics.SAMPLES
         self._gateway = gateway
         self._waiting_max = waiting_max
+        self._batch_within_s = batch_within_s
         self._waiting: defaultdict[str, deque[Sample]] = defaultdict(deque)
         self._count = 0
         self._any = asyncio.Event()
@@ -65,7 +67,7 @@ class KafkaSamples:
         while True:
             await self._any.wait()
             try:
-                async with asyncio.timeout(BATCH_WITHIN_S):
+                async with asyncio.timeout(self._batch_within_s):
                     await self._urgent.wait()
                 # Failures come in crowds: the next ones of the same moment go with the first.
                 await asyncio.sleep(_SOON_S)

@@ -1,4 +1,5 @@
-"""An agent that keeps a table, which Kafka holds as a changelog: one record at a time, and a clock beside them.
+"""An agent that keeps a table, which Kafka holds as a changelog: one record at a time, and a clock beside
+them.
 
 A table is lost with its changelog, and a record may be applied to it twice: Faust writes a change without
 waiting for the broker, and apart from the offsets. So only what may be lost and found again is kept in one.

@@ -26,9 +26,17 @@ OF_EVERY_PROCESS: Final = frozenset({"log_generation", "schema_migrations"})
 """The tables that every process reads."""
 
 
+_NO_ROLE: Final = ""
+
+
 def roles() -> dict[str, str]:
-    """Returns the PostgreSQL role of each process that has one, by its module in infra/workers."""
-    return {kind.module.rpartition(".")[2]: f"aegispay_{kind.role}" for kind in KINDS if kind.role}
+    """Returns the PostgreSQL role of each process that uses Kafka, by its module in infra/workers; empty for
+    one that uses no PostgreSQL."""
+    return {
+        kind.module.rpartition(".")[2]: f"aegispay_{kind.role}" if kind.role else _NO_ROLE
+        for kind in KINDS
+        if kind.role or "kafka" in kind.needs
+    }
 
 
 def text() -> str:
@@ -43,7 +51,8 @@ def text() -> str:
 
 def _picture() -> Iterator[str]:
     yield "```mermaid\nflowchart LR"
-    flows = {name: topic_flow.used_by(name) for name in roles()}
+    users = roles()
+    flows = {name: topic_flow.used_by(name) for name in users}
     for topic in topic_flow.NAMES.values():
         yield f'    {_id(topic)}[/"{topic}"/]'
     yield '    store[("PostgreSQL")]\n    psp(("PSP"))'
@@ -51,7 +60,8 @@ def _picture() -> Iterator[str]:
         yield f'    {name}["{name}"]'
         yield from (f"    {_id(topic)} --> {name}" for topic in one.reads)
         yield from (f"    {name} --> {_id(topic)}" for topic in one.writes)
-        yield f"    {name} --- store"
+        if users[name]:
+            yield f"    {name} --- store"
     yield "    gateway --> psp\n    psp -- webhook --> api\n```"
 
 

@@ -36,10 +36,11 @@ NAMES: Final = {
 # wakes that the letters name, CommandWorker sends replies; the last three only compare the topics of records
 # with it.
 _READS: Final = {
-    *("consumer", "subscribe", "TopicPartition", "partitions_of", "Agent", "StuckTimers"),
-    "CompactedTopic",
+    *("consumer", "subscribe", "TopicPartition", "partitions_of", "Agent", "StuckTimers", "CompactedTopic"),
 }
 _WRITES: Final = {"send_and_wait", "Publisher", "PolicyPublisher", "Inbox", "Timers", "CommandWorker"}
+# A table's changelog is written, and read again at the start.
+_KEEPS: Final = {"TableMode"}
 _COMPARES: Final = {"Decider", "_hold_back", "check_heads"}
 
 
@@ -116,8 +117,11 @@ def uses(module: Module, node: ast.AST) -> Iterator[tuple[str, str]]:
             and one.attr in NAMES
         ):
             for called in _calls_with(module, one):
-                if called in _READS | _WRITES:
-                    yield "reads" if called in _READS else "writes", NAMES[one.attr]
+                if called in _READS | _WRITES | _KEEPS:
+                    if called not in _WRITES:
+                        yield "reads", NAMES[one.attr]
+                    if called not in _READS:
+                        yield "writes", NAMES[one.attr]
                 elif called not in _COMPARES:
                     raise ValueError(f"{called} gets {NAMES[one.attr]}: does it read it, or write it?")
 

@@ -24,7 +24,7 @@ class Kind:
 
     name: str
     module: str
-    role: str | None  # None: it needs neither PostgreSQL nor Kafka
+    role: str | None  # None: it needs no PostgreSQL, and Kafka only where `needs` says so
     needs: tuple[str, ...] = ()
     count: Callable[[StackSettings], int] = lambda _: 1
     own: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +69,7 @@ KINDS: Final = (
         lambda chosen: chosen.command_workers,
     ),
     Kind("timers", "infra.workers.timers", "timers"),
+    Kind("health", "infra.workers.health", None, ("kafka", "partitions")),
     Kind("inbox", "infra.workers.inbox", "inbox", ("accounts_file",)),
     Kind(
         "read-models",

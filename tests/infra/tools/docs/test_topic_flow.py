@@ -40,7 +40,7 @@ def test_every_topic_has_a_process_that_writes_it_and_one_that_reads_it():
 def test_a_topic_is_followed_through_files_attributes_and_arguments():
     assert topic_flow.used_by("timers").reads == (topics.COMMANDS, topics.DEAD_LETTERS)
     assert topic_flow.REQUESTS in topic_flow.used_by("command").reads  # for their age: workers/request_age.py
-    assert topic_flow.used_by("gateway").writes == (topics.OUTCOMES, topics.DEAD_LETTERS)
+    assert topic_flow.used_by("gateway").writes == (topics.OUTCOMES, topics.DEAD_LETTERS, topics.SAMPLES)
     assert topic_flow.used_by("api") == ((topics.REPLIES,), (topics.COMMANDS,))
 
 

@@ -27,6 +27,7 @@ _SETTINGS: Final = {
     "infra.workers.command": settings.CommandWorkerSettings,
     "infra.workers.relay": settings.RelaySettings,
     "infra.workers.timers": settings.TimersSettings,
+    "infra.workers.health": settings.HealthWorkerSettings,
     "infra.workers.inbox": settings.InboxSettings,
     "infra.workers.gateway": settings.GatewayWorkerSettings,
     "infra.workers.read_models": settings.ReadModelSettings,
@@ -71,8 +72,8 @@ def test_every_process_has_a_role_of_its_own_and_not_the_owners(variables):
         if (url := values(service, variables).get("AEGISPAY_DATABASE_URL"))
     ]
 
-    # Each gateway's worker has the same rights.
-    assert len(set(roles)) == len(roles) - (len(ADAPTERS) - 1) == len(PROCESSES) - len(ADAPTERS)
+    # Each gateway's worker has the same rights; the simulator and the health worker use no PostgreSQL.
+    assert len(set(roles)) == len(roles) - (len(ADAPTERS) - 1) == len(PROCESSES) - len(ADAPTERS) - 1
     assert "postgres" not in roles
 
 
@@ -156,7 +157,7 @@ def _program(
     ours = {"AEGISPAY_METRICS_PORT": str(metrics_port), "PYTHONPATH": str(ROOT)}
     ours |= {key: str(port) for key in env if key in {"AEGISPAY_API_PORT", "AEGISPAY_SIMULATOR_PORT"}}
     if "AEGISPAY_KAFKA" in env:
-        role = re.search(r"//aegispay_(\w+):", env["AEGISPAY_DATABASE_URL"])[1]
+        role = re.search(r"//aegispay_(\w+):", env.get("AEGISPAY_DATABASE_URL", "//aegispay_command:"))[1]
         ours |= environment.env(role)
     if "AEGISPAY_ACCOUNTS_FILE" in env:
         ours["AEGISPAY_ACCOUNTS_FILE"] = str(folder / ".compose" / "accounts.toml")

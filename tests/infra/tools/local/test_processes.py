@@ -54,6 +54,7 @@ def test_each_process_has_its_own_role():
         "relay": "relay",
         "command": "command",
         "timers": "timers",
+        "health": "none",
         "inbox": "inbox",
         "read-models": "read_models",
         "api": "api",

@@ -1,0 +1,47 @@
+"""The health record of an account."""
+
+from datetime import timedelta
+
+from aggregates.routing.circuit import CircuitRules
+from gateways.health.records import record_of
+from tests.gateways.health.batches import ACCOUNT, SEGMENT, START, Kept, batch, sample
+
+
+def test_a_record_has_the_figures_of_each_segment():
+    kept = Kept()
+    kept.take(
+        batch(
+            *[sample(latency_ms=float(number)) for number in range(1, 95)],
+            *[sample("declined", latency_ms=200.0)] * 3,
+            *[sample("failed", error="http_503")] * 2,
+            sample("unknown", error="timeout", latency_ms=10_000.0),
+        )
+    )
+    record, changes = record_of(ACCOUNT, kept.rows, CircuitRules(), START)
+
+    segment = record.segments[SEGMENT]
+    assert (segment.approved, segment.declined, segment.failed, segment.unknown) == (94, 3, 2, 1)
+    # Of 98 latencies: 1 to 94, three of 200 and one of 10,000.
+    assert (segment.p50_ms, segment.p95_ms, segment.p99_ms) == (49.0, 94.0, 10_000.0)
+    assert segment.errors == {"http_503": 2, "timeout": 1}
+    assert (segment.volume, segment.per_minute) == (100, 20.0)
+    # Ninety-four approvals and then five others: the arm holds what it has since that change.
+    assert (segment.wins, segment.losses) == (0, 5)
+    # (98 / 101) * (0.7 + 0.2 * 95 / 98 + 0.1 * (1 - 0.0094)) = 0.9634
+    assert segment.score == 0.9634
+    assert changes == []
+    assert record.health().segments[SEGMENT].losses == 5
+
+
+def test_an_open_circuit_is_shown_as_it_is_by_then():
+    kept = Kept()
+    kept.take(batch(*[sample("failed", number) for number in range(5)]))
+    at = START + timedelta(seconds=4)
+
+    record, changes = record_of(ACCOUNT, kept.rows, CircuitRules(), at + timedelta(seconds=59))
+    assert (record.circuits["sale"].state, record.circuits["sale"].probe_share) == ("open", 0.0)
+    assert changes == []
+    record, changes = record_of(ACCOUNT, kept.rows, CircuitRules(), at + timedelta(seconds=60))
+    assert (record.circuits["sale"].state, record.circuits["sale"].probe_share) == ("half_open", 1.0)
+    ((kind, change),) = changes
+    assert (kind, change.at) == ("sale", at + timedelta(seconds=60))
