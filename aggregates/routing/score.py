@@ -6,8 +6,8 @@ the figures that it is made of.
 - sound: of all transactions, the share to which the PSP responded as it should:
   (approved + declined + 1) / (all + 1). A failure and an unknown outcome lower it alike: either way the
   money did not move as it should.
-- approval: (approved + 1) / (approved + declined + 1). An issuer's declines weigh a fifth: they say more about
-  the cards than about the PSP.
+- approval: (approved + 1) / (approved + declined + 1). An issuer's declines weigh a fifth: they say more
+  about the cards than about the PSP.
 - speed: 1 at a p95 of 0 s, 0 at the 10 s after which a call is given up; 1 where nothing was measured.
 
 The 1 in the shares stands for the benefit of the doubt: without data the score is 1.
