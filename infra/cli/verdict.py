@@ -21,6 +21,7 @@ _MEANS: Final[dict[Kind, str]] = {
     "unsettled": "still in flight",
     "in_doubt": "in doubt: the PSP is being queried, or an operator has to look (no fault)",
     "duplicate_charges_returned": "charged twice, found and refunded, or lost to a dispute (no fault)",
+    "fee_differences": "the PSP kept another fee than was expected (no fault)",
 }
 _FAULTS: Final = frozenset(text for kind, text in _MEANS.items() if kind not in NO_FAULTS)
 _DOUBTS: Final[dict[Doubt, str]] = {
@@ -54,6 +55,8 @@ def show(verdict: Verdict, console: Console) -> None:
     else:
         for name, count in numbers:
             console.print(f"{name}: {count}", highlight=False)
+    for line in verdict.fees.lines():
+        console.print(line, highlight=False)
     for kind, payments in verdict.found.items():
         for payment_id, reasons in list(payments.items())[:_LISTED_MAX]:
             console.print(f"{kind}: {payment_id}: {'; '.join(reasons)}", highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from aggregates.payment import Payment
-from gateways.simulator.core.ledger import Disputed, Movement, Open
+from gateways.simulator.core.ledger import Disputed, Fee, Movement, Open
 from infra.postgres.unmatched_webhooks import Unmatched
 
 CommandKey = tuple[UUID, str]
@@ -88,6 +88,7 @@ class Facts:
     movements: list[Movement] = field(default_factory=list)
     still_open: list[Open] = field(default_factory=list)
     disputed: list[Disputed] = field(default_factory=list)
+    fees: list[Fee] = field(default_factory=list)
     unmatched: list[Unmatched] = field(default_factory=list)
 
     @property
@@ -124,6 +125,7 @@ Kind = Literal[
     "unsettled",
     "in_doubt",
     "duplicate_charges_returned",
+    "fee_differences",
 ]
 Doubt = Literal["unknown", "escalated", "frozen", "parked", "duplicate_charge", "dispute", "webhook"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from aggregates.operation import Operation, OperationState
 from aggregates.payment import Payment
 from aggregates.status import Status
-from infra.tools.audit import commands, disputes, money, read_models
+from infra.tools.audit import commands, disputes, fees, money, read_models
 from infra.tools.audit.facts import Facts, Finding, Recorded
 
 S = OperationState
@@ -26,7 +26,8 @@ def judge(facts: Facts) -> list[Finding]:
     if recorded is not None and recorded.payment is not None and facts.parked is None:
         unsettled = [Finding("unsettled", reason) for reason in _unsettled(recorded.payment)]
     found += disputes.judge(facts) if facts.parked is None else ()
-    return [*found, *money.judge(facts), *unsettled, *read_models.judge(facts, goes_on=bool(unsettled))]
+    found += money.judge(facts)
+    return [*found, *unsettled, *read_models.judge(facts, goes_on=bool(unsettled)), *fees.judge(facts)]
 
 
 def _doubt(facts: Facts) -> Iterator[Finding]:

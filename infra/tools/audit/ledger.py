@@ -7,12 +7,21 @@ from typing import Final
 from uuid import UUID
 
 from aggregates.operation import payment_id_of
-from gateways.simulator.core.ledger import Disputed, Movement, Open, read_disputes, read_movements, read_open
+from gateways.simulator.core.ledger import (
+    Disputed,
+    Fee,
+    Movement,
+    Open,
+    read_disputes,
+    read_fees,
+    read_movements,
+    read_open,
+)
 
 _NOBODYS: Final = UUID(int=0)
 
 
-def _payment_of(one: Movement | Open) -> UUID:
+def _payment_of(one: Movement | Open | Fee) -> UUID:
     return _named(one.intent_reference, one.reference)
 
 
@@ -30,6 +39,11 @@ def still_open(path: Path) -> Iterator[tuple[UUID, Open]]:
 def disputes(path: Path) -> Iterator[tuple[UUID, Disputed]]:
     """Yields the disputes in the order of the payments whose operations are disputed."""
     yield from sorted(((_named(one.reference), one) for one in read_disputes(path)), key=itemgetter(0))
+
+
+def fees(path: Path) -> Iterator[tuple[UUID, Fee]]:
+    """Yields what the PSPs kept, by payment as `movements` does."""
+    yield from sorted(((_payment_of(one), one) for one in read_fees(path)), key=itemgetter(0))
 
 
 def _named(*references: str) -> UUID:

@@ -21,17 +21,18 @@ import psycopg
 from pydantic import Field
 
 from commands.sql import statements
-from gateways.simulator.core.ledger import Disputed, Movement, Open, webhooks_waiting
+from gateways.simulator.core.ledger import Disputed, Fee, Movement, Open, webhooks_waiting
 from gateways.simulator.core.rows import Kind as Moved
 from infra.postgres.connections import connect
 from infra.postgres.unmatched_webhooks import Unmatched
 from infra.settings import DatabaseSettings, KafkaSettings
 from infra.tools.audit import kafka, ledger, store
 from infra.tools.audit.facts import Doubt, Facts, Kind, Parked, Recorded, Refusals, SentCommands, Shown
+from infra.tools.audit.fees import FeeTotals
 from infra.tools.audit.judge import judge
 
-NO_FAULTS: Final = frozenset({"in_doubt", "duplicate_charges_returned"})
-"""Findings that AegisPay itself knows and reports."""
+NO_FAULTS: Final = frozenset({"in_doubt", "duplicate_charges_returned", "fee_differences"})
+"""Findings that AegisPay itself knows and reports, and forecasts of fees that did not come true."""
 _POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 # A request that has no outcome yet has its timer set this far ahead at the most.
 _TIMERS_AHEAD_S: Final = 60.0
@@ -55,6 +56,7 @@ class Verdict:
     movements: Counter[str] = field(default_factory=Counter)
     by_status: Counter[str] = field(default_factory=Counter)
     doubts: Counter[Doubt] = field(default_factory=Counter)
+    fees: FeeTotals = field(default_factory=FeeTotals)
     commands_complete: bool = True
     settled_s: float | None = None
     took_s: float = 0.0
@@ -83,6 +85,7 @@ class Verdict:
         self.payments += bool(facts.requested.creates)
         self.commands.update(command.type for command in facts.beside)
         self.movements.update(one.kind for one in facts.movements)
+        self.fees.add(facts)
         findings = judge(facts)
         for finding in findings:
             self.found[finding.kind].setdefault(str(payment_id), []).append(finding.reason)
@@ -97,6 +100,7 @@ class Verdict:
             "commands": dict(sorted(self.commands.items())),
             "gateway_charges": self.gateway_charges,
             "gateway_movements": {kind: self.movements[kind] for kind in get_args(Moved)},
+            "fees": self.fees.as_json(),
             **{kind: len(payments) for kind, payments in self.found.items()},
             "in_doubt_by": {doubt: self.doubts[doubt] for doubt in get_args(Doubt)},
             "found": {
@@ -161,7 +165,7 @@ def _compare(settings: VerifySettings, requests: dict[UUID, SentCommands]) -> Ve
     return verdict
 
 
-_Fact = SentCommands | Recorded | Refusals | Parked | Shown | Movement | Open | Disputed | Unmatched
+_Fact = SentCommands | Recorded | Refusals | Parked | Shown | Movement | Open | Disputed | Fee | Unmatched
 
 
 def _joined(
@@ -179,6 +183,7 @@ def _joined(
         ledger.movements(ledger_file),
         ledger.still_open(ledger_file),
         ledger.disputes(ledger_file),
+        ledger.fees(ledger_file),
     ]
     everything = heapq.merge(*ordered, key=itemgetter(0))
     for payment_id, group in groupby(everything, key=itemgetter(0)):
@@ -206,6 +211,8 @@ def _put(facts: Facts, fact: _Fact) -> None:
             facts.still_open.append(fact)
         case Disputed():
             facts.disputed.append(fact)
+        case Fee():
+            facts.fees.append(fact)
         case Unmatched():
             facts.unmatched.append(fact)
         case _:

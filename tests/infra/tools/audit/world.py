@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from psycopg import sql
 
 from aggregates import outcomes
-from aggregates.fees import NO_FEES
+from aggregates.fees import NO_FEES, FeeBook
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from commands.handlers import Context, Decided, handle
@@ -38,8 +38,9 @@ CAPTURED, LIVED, DECLINED, EXPIRED, IN_DOUBT = (payment_id("demo", f"order-{n}")
 VIEWS = ("payments", "operations")
 
 
+@dataclass(frozen=True)
 class _Accounts:
-    fees = NO_FEES
+    fees: FeeBook = NO_FEES
 
     def stray_prefix(self, merchant_id, payment_method):
         return None
@@ -225,12 +226,12 @@ def refusals(command: AnyCommand, payment: Payment) -> list[Refusal]:
     return [] if refusal is None else [refusal]
 
 
-def next_step(command: AnyCommand, payment: Payment | None) -> Decided:
-    return handle(command, payment, Context(NOW, 0.5, None, None, _Accounts(), {}))
+def next_step(command: AnyCommand, payment: Payment | None, fees: FeeBook = NO_FEES) -> Decided:
+    return handle(command, payment, Context(NOW, 0.5, None, None, _Accounts(fees), {}))
 
 
-def payment_of(command: CreatePayment) -> Payment:
-    decided = next_step(command, None)
+def payment_of(command: CreatePayment, fees: FeeBook = NO_FEES) -> Payment:
+    decided = next_step(command, None, fees)
     assert decided.payment is not None
     return decided.payment
 
