@@ -17,9 +17,10 @@ import psycopg
 from commands.failpoints import reached
 from commands.messages import InvalidMessage
 from commands.sql import statements
-from projections import bodies, events, fold, payments
+from projections import bodies, events, fold, payments, tallies
 from projections.events import Event
 from projections.rows import OperationRow, PaymentRow, settle
+from projections.tallies import Tally
 
 _SQL: Final = statements(__file__)
 
@@ -63,9 +64,10 @@ async def apply(
     async with conn.pipeline(), conn.transaction():
         rows = await payments.lock(conn, sorted(wanted))
         result.filled = await _fill(conn, rows, known, wanted)
-        changed, operations = _fold(rows, known, wanted, now, result)
+        changed, operations, tally = _fold(rows, known, wanted, now, result)
         if changed:
             await payments.save(conn, changed, operations)
+            await tallies.save(conn, tally)
         reached("read-models.before_commit")
     reached("read-models.after_commit")
     result.skipped = max(arrived + result.filled - result.applied, 0)
@@ -105,12 +107,15 @@ def _fold(
     wanted: Mapping[str, int],
     now: datetime,
     result: BatchResult,
-) -> tuple[list[PaymentRow], list[OperationRow]]:
-    """Applies the events to the rows, as far as they follow one another; returns the rows to write."""
+) -> tuple[list[PaymentRow], list[OperationRow], Tally]:
+    """Applies the events to the rows, as far as they follow one another; returns the rows to write, and what
+    to count."""
+    tally = Tally()
     changed: list[PaymentRow] = []
     operations: list[OperationRow] = []
     for payment_id, row in rows.items():
         before, was_stale, was_disputed = row.version, row.stale_since, _disputed_beyond_record(row)
+        shares = tallies.shares_of(row)
         # Each round takes the very next version: a gap ends the loop, and a version that the row has is
         # passed over.
         while (event := known[payment_id].get(row.version + 1)) is not None:
@@ -119,6 +124,7 @@ def _fold(
             _raise_alarms(event, result)
         if row.version > before:
             settle(row)
+            tally.add(row, shares)
             if _disputed_beyond_record(row) and not was_disputed:
                 result.alarms.append(("contradiction", payment_id))
         if row.version >= wanted[payment_id]:
@@ -131,7 +137,7 @@ def _fold(
         # A row that did not change is not written, though it is locked: a batch of repeats costs no update.
         if row.version > before or row.stale_since != was_stale:
             changed.append(row)
-    return changed, operations
+    return changed, operations, tally
 
 
 def _disputed_beyond_record(row: PaymentRow) -> bool:

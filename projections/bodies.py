@@ -69,6 +69,34 @@ class Reviewed:
 
 
 @dataclass(frozen=True, slots=True)
+class ExperimentArm:
+    """The arm that a payment was assigned to. `serves`: another one, since its own was stopped."""
+
+    id: Text
+    definition: Text
+    arm: Text
+    serves: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An account that was considered. `fee_minor`: what the whole payment was expected to cost there, in its
+    currency; None: unknown."""
+
+    account: Text
+    fee_minor: BigInt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How the router chose the account."""
+
+    policy_version: SmallInt = 0
+    accounts: tuple[Candidate, ...] = ()
+    experiment: ExperimentArm | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OperationStarted:
     """An operation began. `action_until`: the end of the time that a customer has for a challenge."""
 
@@ -90,6 +118,7 @@ class OperationStarted:
     reason: Text
     expected_fee_minor: BigInt | None = None
     expected_fee_currency: Text | None = None
+    decision: Choice | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ or it reports that the payment has no such operation.
 """
 
 from dataclasses import fields
+from fractions import Fraction
 from operator import attrgetter
 from typing import Final, assert_never
 
@@ -98,6 +99,22 @@ def _started(payment: PaymentRow, body: bodies.OperationStarted) -> None:
     operation = _add_operation(payment, body, body.attempt, fee)
     operation.action_until, operation.authorization_life_s = body.action_until, body.authorization_life_s
     operation.duplicate_charge = body.duplicate_charge
+    if body.decision is not None and body.decision.experiment is not None:
+        _assigned(payment, operation, body.account, body.decision)
+
+
+def _assigned(payment: PaymentRow, operation: OperationRow, account: str, decision: bodies.Choice) -> None:
+    """Notes the arm of a payment's first attempt. One whose arm was stopped counts for none."""
+    experiment = decision.experiment
+    attempts = [one for one in payment.operations.values() if one.kind in CHARGE_ATTEMPTS]
+    if experiment is None or experiment.serves is not None or attempts != [operation]:
+        return
+    operation.experiment_id, operation.experiment_definition = experiment.id, experiment.definition
+    operation.arm = experiment.arm
+    operation.policy_version = decision.policy_version
+    fee_minor = next((one.fee_minor for one in decision.accounts if one.account == account), None)
+    if fee_minor is not None and operation.amount_minor > 0:
+        operation.cost_ppm = round(Fraction(1_000_000 * fee_minor, operation.amount_minor))
 
 
 def _external_move(payment: PaymentRow, body: bodies.ExternalMoveRecorded) -> None:

@@ -101,10 +101,11 @@ def _values(row: object, names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(row, name)) is not None}
 
 
+_OF_EXPERIMENTS: Final = ("experiment_id", "experiment_definition", "policy_version", "arm", "cost_ppm")
 _SHOWN: Final = ", ".join(
     f"'{name}', o.{name}"
     for name in OPERATION | OPERATION_NEW
-    if name not in {"payment_id", "merchant_id", "ordinal", "authorization_life_s"}
+    if name not in {"payment_id", "merchant_id", "ordinal", "authorization_life_s", *_OF_EXPERIMENTS}
 )
 _FIND: Final = f"""
     SELECT p.*,

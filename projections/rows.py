@@ -84,7 +84,11 @@ class Dispute(TypedDict):
 
 @dataclass(slots=True)
 class OperationRow:
-    """One operation. `new` is None once the row is stored. `call_ms`: duration of the last call, ms."""
+    """One operation. `new` is None once the row is stored. `call_ms`: duration of the last call, ms.
+
+    `experiment_id` and the next three: of the first attempt of a payment in an experiment; None for any
+    other. `cost_ppm`: what its payment was expected to cost, in millionths of the amount; None: unknown.
+    """
 
     operation_id: Kept[str]
     payment_id: Kept[UuidText]
@@ -108,6 +112,11 @@ class OperationRow:
     escalated: bool = False
     retry_at: datetime | None = None
     call_ms: float | None = None
+    experiment_id: Kept[str | None] = None
+    experiment_definition: Kept[str | None] = None
+    policy_version: Kept[int | None] = None
+    arm: Kept[str | None] = None
+    cost_ppm: Kept[int | None] = None
     new: InMemory[NewOperation | None] = None
 
 

@@ -18,11 +18,15 @@ _POINTS: Final = 2**64
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The arm of a payment. `serves`: the arm whose strategy or account it gets, which is the control's where
-    its own arm was stopped. `by`: what was assigned; a payment without a customer is assigned by its own id,
-    so that the same person may meet several arms."""
+    """The arm of a payment.
+
+    `definition`: of the experiment, see `Experiment.definition`. `serves`: the arm whose strategy or account
+    the payment gets, which is the control's where its own arm was stopped. `by`: what was assigned; a payment
+    without a customer is assigned by its own id, so that the same person may meet several arms.
+    """
 
     experiment_id: str
+    definition: str
     arm: str
     serves: str
     by: Literal["customer", "payment"]
@@ -36,7 +40,8 @@ class Assignment:
     def as_json(self) -> dict[str, Any]:
         """Returns what a decision records, and the read models count by."""
         serves = {} if self.counted else {"serves": self.serves}
-        return {"id": self.experiment_id, "arm": self.arm, "by": self.by} | serves
+        made = {"id": self.experiment_id, "definition": self.definition, "arm": self.arm, "by": self.by}
+        return made | serves
 
 
 def arm_of(
@@ -44,15 +49,12 @@ def arm_of(
 ) -> Assignment:
     """Returns the arm of a customer, or of a payment without one. Each arm gets its share of the customers,
     relative to the sum of the shares. `stopped`: arms that get no payments; the control is never one.
-
-    Raises `ValueError` where no arm has a share.
     """
     unit = str(payment_id) if customer_id is None else customer_id
     arm = max(sorted(experiment.arms), key=lambda name: _score(experiment, name, unit))
-    if experiment.arms[arm].share <= 0:
-        raise ValueError(f"no arm of {experiment.id} has a share")
     serves = experiment.control if arm in stopped else arm
-    return Assignment(experiment.id, arm, serves, "payment" if customer_id is None else "customer")
+    by: Literal["customer", "payment"] = "payment" if customer_id is None else "customer"
+    return Assignment(experiment.id, experiment.definition, arm, serves, by)
 
 
 def _score(experiment: Experiment, arm: str, unit: str) -> float:

@@ -4,8 +4,11 @@ A decision applies, in this order: hard filters (what an account cannot take, re
 the rules, the strategy, and then the order of the accounts.
 """
 
+import json
 import re
 from datetime import date, time
+from functools import cached_property
+from hashlib import sha256
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -160,6 +163,13 @@ class Experiment(_Part):
         if self.control not in self.arms:
             raise ValueError(f"control names no arm: {self.control}")
         return self
+
+    @cached_property
+    def definition(self) -> str:
+        """Returns 12 hex digits that are others as soon as an arm or a share is: what was counted under one
+        definition says nothing about another."""
+        arms = {name: self.arms[name].model_dump(mode="json") for name in sorted(self.arms)}
+        return sha256(json.dumps([arms, self.control], sort_keys=True).encode()).hexdigest()[:12]
 
 
 class Adaptive(_Measured):

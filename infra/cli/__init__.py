@@ -15,6 +15,7 @@ from infra.cli import (
     admin,
     audit,
     bench,
+    bench_experiments,
     chaos,
     closing,
     dead_letters,
@@ -86,6 +87,7 @@ for command in (
 app.add_typer(payments.pay, name="pay")
 doubt.doubt.command("close-webhook")(closing.close_webhook)
 app.add_typer(doubt.doubt, name="doubt")
+bench.bench.command()(bench_experiments.experiments)
 app.add_typer(bench.bench, name="bench")
 app.add_typer(gateway.gateway, name="gateway")
 app.add_typer(parked.parked, name="parked")

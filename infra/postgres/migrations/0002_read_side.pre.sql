@@ -80,6 +80,11 @@ CREATE TABLE {read}.operations (
     action_until timestamptz,
     authorization_life_s integer NOT NULL,
     call_ms double precision,
+    experiment_id text,                        -- of a payment's first attempt in an experiment
+    experiment_definition text,
+    policy_version integer,
+    arm text,
+    cost_ppm bigint,                           -- expected, in millionths of the amount; NULL: unknown
     started_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
 ) WITH (fillfactor = 80);
@@ -111,6 +116,60 @@ CREATE VIEW {read}.in_doubt AS
     WHERE p.frozen IS NOT TRUE AND NOT EXISTS (
         SELECT FROM {read}.operations o WHERE o.payment_id = s.payment_id AND o.in_doubt_since IS NOT NULL
     );
+
+-- What became of the first attempts of each arm. Rates and intervals follow from these sums:
+-- aggregates/routing/experiment.py.
+CREATE TABLE {read}.experiment_arms (
+    merchant_id text NOT NULL,
+    experiment_id text NOT NULL,
+    definition text NOT NULL,                  -- of its arms and shares: other ones are counted apart
+    policy_version integer NOT NULL,
+    arm text NOT NULL,
+    assigned bigint NOT NULL,
+    approved bigint NOT NULL,
+    declined bigint NOT NULL,
+    failed bigint NOT NULL,                    -- for a technical reason, without effect
+    priced bigint NOT NULL,                    -- approved, and what it costs is known
+    cost_ppm numeric NOT NULL,
+    latency_ms bigint NOT NULL,
+    latencies bigint NOT NULL,
+    customers bigint NOT NULL,                 -- from here on: sums over the customers of experiment_units
+    decided_customers bigint NOT NULL,
+    first_approved bigint NOT NULL,
+    first_not_approved bigint NOT NULL,
+    priced_customers bigint NOT NULL,
+    decided_squares numeric NOT NULL,
+    decided_approved numeric NOT NULL,
+    approved_squares numeric NOT NULL,
+    priced_squares numeric NOT NULL,
+    priced_cost numeric NOT NULL,
+    cost_squares numeric NOT NULL,
+    PRIMARY KEY (merchant_id, experiment_id, definition, policy_version, arm)
+) WITH (fillfactor = 50);
+
+CREATE TABLE {read}.experiment_units (         -- a customer in an arm; a payment without one is its own
+    merchant_id text NOT NULL,
+    experiment_id text NOT NULL,
+    definition text NOT NULL,
+    arm text NOT NULL,
+    unit text NOT NULL,
+    decided integer NOT NULL,
+    approved integer NOT NULL,
+    first_approved boolean,                    -- of the first payment that ended; NULL: none has
+    priced integer NOT NULL,
+    cost_ppm bigint NOT NULL,
+    PRIMARY KEY (merchant_id, experiment_id, definition, arm, unit)
+) WITH (fillfactor = 80);
+
+CREATE TABLE {read}.account_volumes (          -- approved charges
+    merchant_id text NOT NULL,
+    account text NOT NULL,
+    currency text NOT NULL,
+    day date NOT NULL,                         -- of the approval, in UTC
+    payments bigint NOT NULL,
+    amount_minor bigint NOT NULL,
+    PRIMARY KEY (merchant_id, account, currency, day)
+) WITH (fillfactor = 50);
 
 CREATE TABLE {read}.sweep_cursor (             -- the log is compared with the tables above up to here
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
