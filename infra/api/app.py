@@ -7,7 +7,19 @@ from fastapi import FastAPI, Request
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
-from infra.api import changes, closings, creates, openapi, pages, problems, reads, returns, schemas, webhooks
+from infra.api import (
+    changes,
+    closings,
+    creates,
+    openapi,
+    pages,
+    policies,
+    problems,
+    reads,
+    returns,
+    schemas,
+    webhooks,
+)
 from infra.api.deps import context_of, json_response
 from infra.api.transport import Semantics
 
@@ -35,6 +47,7 @@ def build() -> FastAPI:
     app.include_router(creates.router)
     app.include_router(changes.router)
     app.include_router(closings.router)
+    app.include_router(policies.router)
     app.include_router(returns.router)
     app.include_router(webhooks.router)
     app.add_api_route(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from commands.messages import CreatePayment
 from infra.api import schemas
 from infra.api.auth import WHO_MAX
+from infra.api.policy_schemas import PolicyFault, PolicyFinding
 from infra.api.problems import MEDIA_TYPE, TITLES
 
 # Fields of a command that follow from the API key, the path and the Idempotency-Key.
@@ -31,6 +32,12 @@ class ProblemDocument(BaseModel):
         default=None, description="Status of the payment that the refusal is about"
     )
     version: int | None = Field(default=None, description="Version of that payment")
+    faults: list[PolicyFault] | None = Field(
+        default=None, description="Where a routing policy cannot be read: all that is wrong in its document"
+    )
+    findings: list[PolicyFinding] | None = Field(
+        default=None, description="Where a routing policy is not activated: what the lint found"
+    )
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -68,7 +75,9 @@ def install(app: FastAPI) -> None:
         document["info"]["license"] = {"name": "MIT", "identifier": "MIT"}
         document["servers"] = list(_SERVERS)
         named = document["components"]["schemas"]
-        named[ProblemDocument.__name__] = ProblemDocument.model_json_schema()
+        problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+        named |= problem.pop("$defs")
+        named[ProblemDocument.__name__] = problem
         for unused in ("HTTPValidationError", "ValidationError"):
             named.pop(unused, None)
         _restore_nulls(named)
@@ -104,7 +113,7 @@ def _name_request(route: dict[str, Any], named: dict[str, Any]) -> None:
         if (title := content["schema"].get("title")) is not None:
             named[title] = content["schema"]
             content["schema"] = {"$ref": f"#/components/schemas/{title}"}
-            for field in named[title]["properties"].values():
+            for field in named[title].get("properties", {}).values():
                 _name_alternatives(field, named)
 
 

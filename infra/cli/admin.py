@@ -58,8 +58,9 @@ def api_key(
         list[str] | None,
         typer.Option(
             "--scope",
-            help="A scope of the key: payments:read, payments:write, refunds:write, doubt:resolve or payments:review. "
-            "Repeat it for several; default: all but doubt:resolve and payments:review, which are an operator's.",
+            help="A scope of the key: payments:read, payments:write, refunds:write, routing:read, routing:write, "
+            "doubt:resolve or payments:review. Repeat it for several; default: all but routing:write, doubt:resolve "
+            "and payments:review, which are an operator's.",
             show_default=False,
         ),
     ] = None,

@@ -17,11 +17,19 @@ import psycopg
 
 from commands.sql import statements
 
-Scope = Literal["payments:read", "payments:write", "refunds:write", "doubt:resolve", "payments:review"]
+Scope = Literal[
+    "payments:read",
+    "payments:write",
+    "refunds:write",
+    "routing:read",
+    "routing:write",
+    "doubt:resolve",
+    "payments:review",
+]
 """The rights of a key: read; take payments, capture, void, cancel, complete and query the PSP again; give
-money back; decide for an operator what became of an operation in doubt; allow or deny what a fraud hook
-holds."""
-OF_OPERATORS: Final[frozenset[Scope]] = frozenset({"doubt:resolve", "payments:review"})
+money back; read and change the routing policy; decide for an operator what became of an operation in doubt;
+allow or deny what a fraud hook holds."""
+OF_OPERATORS: Final[frozenset[Scope]] = frozenset({"routing:write", "doubt:resolve", "payments:review"})
 """The rights that a key has only where they are named."""
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 

@@ -158,6 +158,12 @@ class Accounts:
         """The gateways to which payments may go."""
         return frozenset(taker.psp.gateway for one in self._merchants.values() for taker in one.takers)
 
+    def currencies_of(self, merchant_id: str) -> dict[str, frozenset[str]]:
+        """Returns a merchant's accounts with the currencies that each takes; none for an unknown one."""
+        merchant = self._merchants.get(merchant_id)
+        takers = () if merchant is None else merchant.takers
+        return {taker.psp.account: taker.currencies for taker in takers}
+
     def for_payment(
         self,
         merchant_id: str,

@@ -318,7 +318,7 @@ def test_an_api_key_may_do_what_was_requested_for_it(environment):
         made: list[str] = json.loads(run("api-key", "shop", *arguments, "--json", **env).stdout)["scopes"]
         return made
 
-    assert scopes() == ["payments:read", "payments:write", "refunds:write"]
+    assert scopes() == ["payments:read", "payments:write", "refunds:write", "routing:read"]
     assert scopes("--read-only") == ["payments:read"]
     assert scopes("--scope", "doubt:resolve", "--scope", "payments:read") == [
         "payments:read",

@@ -10,6 +10,7 @@ from aggregates.routing_policy import By, RoutingPolicy
 from infra.postgres.policy_store import PolicyChanged, load, save
 from tests.support.environment import Environment
 from tests.support.policies import KIM, activate, api_session
+from tests.support.until import until
 
 pytestmark = pytest.mark.stack
 
@@ -70,10 +71,8 @@ async def test_a_number_is_never_seen_before_a_smaller_one(database: Environment
                 await save(one, policies[0])
                 later = asyncio.create_task(save(other, policies[1]))
                 # It waits for its turn: else it would have a number, and be committed before the first.
-                for _ in range(200):
-                    if owner.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
-                        break
-                    await asyncio.sleep(0.01)
+                waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+                await until(lambda: owner.execute(waiting).fetchone())
                 assert owner.execute("SELECT count(*) FROM policy_events").fetchone() == (0,)
             await later
 

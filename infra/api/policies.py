@@ -1,0 +1,265 @@
+"""Routing policies by HTTP: the versions of the merchant of the API key, drafts, activation and the way back.
+
+Invariant: every change names who made it and why, with the id of the API key, and is made onto the state that
+the caller has seen if it says which (If-Match).
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from aggregates.decision import Refused
+from aggregates.routing.findings import Accounts, Finding
+from aggregates.routing.lint import lint
+from aggregates.routing_policy import By, HasErrors, RoutingPolicy, Version
+from aggregates.routing_policy import read as policy_of
+from commands import policy_document, wording
+from commands.card_data import sensitive_path
+from commands.messages import SENSITIVE
+from commands.policy_document import DOCUMENT_BYTES_MAX, Form, InvalidDocument
+from infra.api import openapi, policy_openapi
+from infra.api.auth import Principal
+from infra.api.changes import signed
+from infra.api.deps import ApiContext, allowed, context_of, json_body, json_response, raw_body
+from infra.api.policy_schemas import ChangePolicy, PolicyChange, PolicyVersions
+from infra.api.problems import Problem
+from infra.postgres.policy_store import PolicyChanged, load, save
+from infra.process import clock
+
+router = APIRouter(prefix="/v1/routing/policies", tags=["routing"])
+
+_YAML: Final = "application/yaml"  # RFC 9512
+_FORMS: Final[dict[str, Form]] = {
+    "application/json": "json",
+    _YAML: "yaml",
+    "application/x-yaml": "yaml",
+    "text/yaml": "yaml",
+}
+Reads = Annotated[Principal, Depends(allowed("routing:read"))]
+Writes = Annotated[Principal, Depends(allowed("routing:write"))]
+Number = Annotated[int, Path(ge=1, le=2**31, description="The number of a version")]
+
+
+@router.get(
+    "",
+    operation_id="listPolicyVersions",
+    summary="The versions of the routing policy, newest first",
+    response_model=PolicyVersions,
+    responses=openapi.problems(),
+)
+async def versions(
+    request: Request, principal: Reads, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+) -> Response:
+    """Returns the merchant's versions without their documents."""
+    policy = await _policy(context_of(request), principal)
+    newest = sorted(policy.versions.values(), key=lambda one: -one.number)[:limit]
+    content = {
+        "merchant_id": principal.merchant_id,
+        "change": _change(policy),
+        "active": policy.active.number if policy.active else None,
+        "draft": policy.draft.number if policy.draft else None,
+        "stopped_arms": policy.stopped,
+        "versions": [_shown(policy, one) for one in newest],
+    }
+    return json_response(content, headers=_etag(policy))
+
+
+@router.get(
+    "/{version}",
+    operation_id="getPolicyVersion",
+    summary="The document of one version, in JSON or YAML",
+    responses=policy_openapi.DOCUMENT | openapi.problems("policy_version_unknown"),
+)
+async def document(
+    request: Request,
+    version: Annotated[
+        str, Path(pattern=r"^([0-9]{1,9}|active|draft)$", description="A number, `active` or `draft`")
+    ],
+    principal: Reads,
+) -> Response:
+    """Returns the document, as it can be sent back as a draft."""
+    policy = await _policy(context_of(request), principal)
+    found = {"active": policy.active, "draft": policy.draft}.get(version)
+    if version.isdigit():
+        found = policy.versions.get(int(version))
+    if found is None:
+        raise Problem("policy_version_unknown", f"there is no version {version}")
+    headers = _etag(policy) | {"Content-Location": f"{router.prefix}/{found.number}", "Vary": "Accept"}
+    if _wants_yaml(request.headers.get("accept", "")):
+        return Response(policy_document.to_yaml(found.document), 200, headers, _YAML)
+    return json_response(found.document, headers=headers)
+
+
+@router.put(
+    "/draft",
+    operation_id="putPolicyDraft",
+    summary="Add a version that nothing is routed by yet",
+    description="Needs the scope `routing:write`. The same document again adds no version. The response has what the lint "
+    "finds: with an error it cannot be activated.",
+    response_model=PolicyChange,
+    responses=openapi.problems(
+        "not_json",
+        "not_yaml",
+        "message_too_large",
+        "policy_media_type",
+        "sensitive_data",
+        *policy_openapi.RACES,
+    ),
+    openapi_extra=policy_openapi.DRAFT,
+)
+async def put_draft(request: Request, principal: Writes) -> Response:
+    """Adds a version, or finds that the newest one says the same."""
+    given = dict(request.query_params)
+    by = _by(given, principal)
+    form = _FORMS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
+    if form is None:
+        raise Problem("policy_media_type", f"send Content-Type: application/json or {_YAML}")
+    raw = await raw_body(request, DOCUMENT_BYTES_MAX)
+    try:
+        written = await asyncio.to_thread(policy_document.read, raw, form)
+    except InvalidDocument as invalid:
+        first = invalid.faults[0]
+        faults = [{"path": one.path, "line": one.line, "detail": one.detail} for one in invalid.faults]
+        raise Problem(first.code, str(first), path=first.path, faults=faults) from None
+    return await _changed(request, principal, by, lambda policy, _: policy.put_draft(written.policy, by))
+
+
+@router.post(
+    "/{version}/activate",
+    operation_id="activatePolicy",
+    summary="Let the newest version route the payments",
+    description="Needs the scope `routing:write`. All workers route by it within 2 s. Refused where the lint finds errors.",
+    response_model=PolicyChange,
+    responses=openapi.problems(*policy_openapi.REFUSALS, "policy_not_newest"),
+    openapi_extra=policy_openapi.CHANGE,
+)
+async def activate(request: Request, version: Number, principal: Writes) -> Response:
+    """Activates the version, or finds it active."""
+    by = _by(await json_body(request), principal)
+
+    def decide(policy: RoutingPolicy, accounts: Accounts | None) -> int:
+        policy.activate(version, accounts, by)
+        return version
+
+    return await _changed(request, principal, by, decide)
+
+
+@router.post(
+    "/{version}/rollback",
+    operation_id="rollBackPolicy",
+    summary="Return to a version that was active before",
+    description="Needs the scope `routing:write`. All workers route by it within 2 s. Refused where the lint finds errors, "
+    "such as an account that the merchant has no more.",
+    response_model=PolicyChange,
+    responses=openapi.problems(*policy_openapi.REFUSALS, "policy_never_active"),
+    openapi_extra=policy_openapi.CHANGE,
+)
+async def roll_back(request: Request, version: Number, principal: Writes) -> Response:
+    """Returns to the version, or finds it active."""
+    by = _by(await json_body(request), principal)
+
+    def decide(policy: RoutingPolicy, accounts: Accounts | None) -> int:
+        policy.roll_back(version, accounts, by)
+        return version
+
+    return await _changed(request, principal, by, decide)
+
+
+async def _changed(
+    request: Request, principal: Principal, by: By, decide: Callable[[RoutingPolicy, Accounts | None], int]
+) -> Response:
+    """Decides on the policy as it is, and saves it. `decide` returns the number of the version that it was
+    about."""
+    context = context_of(request)
+    accounts = (
+        None if context.accounts is None else context.accounts.now().currencies_of(principal.merchant_id)
+    )
+    # Not `ApiContext.read`: a change whose connection is lost may have been made, and is not made twice.
+    async with context.pool.connection() as conn:
+        loaded = await load(conn, principal.merchant_id)
+        _check_match(request, loaded)
+        policy = loaded or RoutingPolicy.open(principal.merchant_id, by)
+        try:
+            # The lint of a long policy takes a while, and other requests go on.
+            number = await asyncio.to_thread(decide, policy, accounts)
+        except HasErrors as refused:
+            findings = [asdict(one) for one in refused.findings]
+            raise Problem(refused.code, refused.detail, findings=findings) from None
+        except Refused as refused:
+            raise Problem(refused.code, refused.detail) from None
+        try:
+            await save(conn, policy)
+        except PolicyChanged:
+            raise Problem("policy_changed", "look at it again, and send the change once more") from None
+    one = policy.versions[number]
+    found = await asyncio.to_thread(_findings, one, accounts, by)
+    content = {
+        "version": number,
+        "state": policy.state_of(one),
+        "change": _change(policy),
+        "findings": [asdict(finding) for finding in found],
+    }
+    return json_response(content, headers=_etag(policy))
+
+
+def _findings(version: Version, accounts: Accounts | None, by: By) -> list[Finding]:
+    return lint(policy_of(version), accounts, by.now.date())
+
+
+def _by(given: dict[str, Any], principal: Principal) -> By:
+    """Reads `who` and `reason`. Raises `Problem`."""
+    if (path := sensitive_path(given)) is not None:
+        raise Problem(SENSITIVE, "looks like a card number or a security code: leave it out", path=path)
+    try:
+        said = ChangePolicy.model_validate(given | signed(given, principal))
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False, include_input=False)[0]
+        code = {"missing": "field_missing", "extra_forbidden": "field_unknown"}.get(
+            first["type"], "field_invalid"
+        )
+        raise Problem(code, wording.sentence(first), path=str(first["loc"][0])) from None
+    return By(said.who, said.reason, clock.now())
+
+
+async def _policy(context: ApiContext, principal: Principal) -> RoutingPolicy:
+    """Returns the merchant's policy; an empty one, which is not saved, where it has none."""
+    loaded = await context.read(lambda conn: load(conn, principal.merchant_id))
+    return loaded or RoutingPolicy.open(principal.merchant_id, By("", "", clock.now()))
+
+
+def _change(policy: RoutingPolicy) -> int:
+    return policy.version if policy.versions else 0
+
+
+def _etag(policy: RoutingPolicy) -> dict[str, str]:
+    return {"ETag": f'"{_change(policy)}"', "Cache-Control": "private, no-cache"}
+
+
+def _check_match(request: Request, policy: RoutingPolicy | None) -> None:
+    """Raises `Problem` where If-Match names another state than the policy's (RFC 9110, 13.1.1)."""
+    given = [one.strip() for line in request.headers.getlist("if-match") for one in line.split(",")]
+    here = f'"{0 if policy is None else _change(policy)}"'
+    if given and here not in given and (policy is None or "*" not in given):
+        raise Problem(
+            "precondition_failed", "look at it again: its ETag is another now", headers={"ETag": here}
+        )
+
+
+def _shown(policy: RoutingPolicy, version: Version) -> dict[str, Any]:
+    shown = {
+        name: getattr(version, name)
+        for name in ("who", "reason", "drafted_at", "activated_at", "activated_by")
+    }
+    return {"version": version.number, "state": policy.state_of(version), **shown}
+
+
+def _wants_yaml(accept: str) -> bool:
+    """True if the caller names YAML, and JSON not or after it."""
+    kinds = [one.partition(";")[0].strip().lower() for one in accept.split(",")]
+    named = [_FORMS[kind] for kind in kinds if kind in _FORMS]
+    return bool(named) and named[0] == "yaml"

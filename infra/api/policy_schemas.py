@@ -1,0 +1,94 @@
+"""Schemas of the routes about routing policies, for the OpenAPI document."""
+
+from typing import Any, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from commands.fields import Text
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ChangePolicy(_Shape):
+    """Who changes the routing policy, and why. Both are kept for ever."""
+
+    who: Text
+    reason: Text
+
+
+class PolicyFault(_Shape):
+    """One reason for which a document is no routing policy."""
+
+    path: str | None = Field(description="Dotted; lists are counted from 0")
+    line: int | None = Field(description="In YAML, from 1")
+    detail: str
+
+
+class PolicyFinding(_Shape):
+    """One thing that the lint finds wrong in a policy."""
+
+    severity: Literal["error", "warning"] = Field(description="With an error the policy cannot be activated")
+    code: str = Field(description="For programs, e.g. unreachable, contradiction, unknown_account, sum")
+    where: str = Field(description="The dotted path in the document; lists are counted from 0")
+    what: str
+    remedy: str
+
+
+class PolicyVersion(_Shape):
+    """One version of a merchant's routing policy."""
+
+    version: int
+    state: Literal["active", "draft", "former", "superseded"] = Field(
+        description="former: it was active. superseded: it never was, and a newer one was drafted"
+    )
+    who: str
+    reason: str
+    drafted_at: AwareDatetime
+    activated_at: AwareDatetime | None = Field(description="When it last became the active one")
+    activated_by: str | None
+
+
+class PolicyVersions(_Shape):
+    """A merchant's routing policy: its versions, newest first."""
+
+    merchant_id: str
+    change: int = Field(description="Grows with each change; the ETag holds it. 0: there is no policy yet")
+    active: int | None = Field(description="The version that routes; null: the order of the settings does")
+    draft: int | None = Field(description="The newest version, while it was never active")
+    stopped_arms: dict[str, list[str]] = Field(
+        description="By experiment: the arms that get no customers any more"
+    )
+    versions: list[PolicyVersion]
+
+
+class PolicyChange(_Shape):
+    """What a change of the routing policy came to."""
+
+    version: int
+    state: Literal["active", "draft", "former", "superseded"]
+    change: int = Field(description="As in the ETag")
+    findings: list[PolicyFinding] = Field(description="What the lint finds in this version")
+
+
+EXAMPLE: Final[dict[str, Any]] = {
+    "accounts": ["stripe-eu", "adyen-eu"],
+    "strategy": {"kind": "metrics", "success": 0.6, "latency": 0.3, "cost": 0.1},
+    "rules": [
+        {
+            "id": "big-amounts",
+            "when": {"amount": [{"currency": "EUR", "min": 50000}]},
+            "then": {"prefer": ["adyen-eu"]},
+        }
+    ],
+    "residency": {"IN": ["razorpay-in"]},
+}
+DOCUMENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "title": "PolicyDocument",
+    "description": "A routing policy as it is written: accounts, strategy, rules, residency, commitments. The schema of "
+    "each is in docs/asyncapi.yaml, and what it means in docs/routing.md",
+    "additionalProperties": True,
+    "example": EXAMPLE,
+}

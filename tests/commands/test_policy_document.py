@@ -1,0 +1,122 @@
+import json
+from datetime import date, time
+
+import pytest
+from hypothesis import given, settings
+
+from aggregates.routing.policy import Policy
+from commands.policy_document import DOCUMENT_BYTES_MAX, InvalidDocument, read, to_yaml
+from tests.aggregates.routing.world_of_payments import policies
+
+
+def _faults(raw: bytes | str, form: str = "yaml") -> list[tuple[str, str | None, int | None]]:
+    with pytest.raises(InvalidDocument) as raised:
+        read(raw.encode() if isinstance(raw, str) else raw, form)  # type: ignore[arg-type]
+    assert all(fault.detail for fault in raised.value.faults)
+    return [(fault.code, fault.path, fault.line) for fault in raised.value.faults]
+
+
+_NORWAY = b"""\
+# Comments are not kept.
+accounts: [sim-eu, sim-us]
+rules:
+  - id: nordic-nights
+    when:
+      country: [NO, SE]
+      time: {since: 22:00, until: 06:00, zone: Europe/Oslo}
+      metadata: {tier: "1", on: yes}
+    then: {only: [sim-eu]}
+commitments:
+  - {account: sim-eu, since: 2026-12-01, by: 2026-12-31, payments: 10000}
+"""
+
+
+def test_norway_is_a_country_and_ten_in_the_evening_is_a_time():
+    document = read(_NORWAY, "yaml")
+
+    rule = document.policy.rules[0]
+    assert rule.when.country == ["NO", "SE"]
+    assert rule.when.time is not None
+    assert (rule.when.time.since, rule.when.time.until) == (time(22), time(6))
+    assert rule.when.metadata == {"tier": "1", "on": "yes"}
+    assert document.policy.commitments[0].by == date(2026, 12, 31)
+
+
+def test_the_lines_lead_to_what_is_at_fault():
+    document = read(_NORWAY, "yaml")
+
+    assert document.line_of("rules.0.when.time") == 7
+    assert document.line_of("rules.0.then.only.0") == 9
+    assert document.line_of("rules.0.then.never.3") == 9  # there is none: the nearest part above it
+    assert read(b"{}", "json").line_of("rules.0") is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(policies())
+def test_what_is_written_is_read_as_the_same_in_both_forms(policy: Policy):
+    document = policy.document()
+
+    assert read(to_yaml(document).encode(), "yaml").policy == policy
+    assert read(json.dumps(document).encode(), "json").policy == policy
+
+
+@pytest.mark.parametrize(
+    ("raw", "fault"),
+    [
+        ("accounts: [a]\naccounts: [b]", ("field_invalid", "accounts", 2)),
+        ("rules:\n- id: a\n  then: {only: [a], only: [b]}", ("field_invalid", "rules.0.then.only", 3)),
+        ("rules:\n- id: a\n  then: {split: {a: 5 %}}", ("field_invalid", "rules.0.then.split.a", 3)),
+        ("rules:\n- id: a\n  when: {contry: [NO]}\n  then: {only: [a]}", ("field_unknown", "rules.0.when.contry", 3)),
+        ("rules:\n- id: a\n", ("field_missing", "rules.0.then", 2)),
+        ("rules:\n- id: a\n  then: {prefer: []}", ("field_invalid", "rules.0.then.prefer", 3)),
+        ("strategy:\n  kind: magic", ("field_invalid", "strategy", 1)),
+        ("strategy:\n  kind: metrics\n  success: 5", ("field_invalid", "strategy.success", 3)),
+        ("accounts: [4111111111111111]", ("sensitive_data", "accounts.0", 1)),
+        ("accounts: &all [a]\nresidency: {DE: *all}", ("not_yaml", None, 2)),
+        ("accounts: [a\n", ("not_yaml", None, 2)),
+        ("{}\n---\n{}", ("not_yaml", None, 2)),
+        ("? [a]\n: b", ("not_yaml", None, 1)),
+        ("accounts: !!python/object/apply:os.getcwd []", ("field_invalid", "accounts", 1)),
+        ("accounts: !!binary YQ==", ("field_invalid", "accounts", 1)),
+        ("[" * 1000, ("not_yaml", None, 1)),
+        ("accounts: [" + "a," * 30_000 + "]", ("message_too_large", None, 1)),
+        ("accounts: [" + "9" * 6000 + "]", ("field_invalid", "accounts.0", 1)),
+        ("- a", ("not_an_object", None, None)),
+        ("\x07", ("not_yaml", None, None)),
+        (b"accounts: [\xff]", ("not_yaml", None, None)),
+        ("#" * (DOCUMENT_BYTES_MAX + 1), ("message_too_large", None, None)),
+    ],
+)  # fmt: skip
+def test_yaml_that_is_no_policy_is_refused_with_its_line_and_path(raw, fault):
+    assert _faults(raw) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("raw", "fault"),
+    [
+        ('{"accounts": ["a"], "accounts": ["b"]}', ("field_invalid", "accounts", None)),
+        ('{"accounts": ["a"]\n', ("not_json", None, 2)),
+        ("[" * 100_000, ("not_json", None, None)),
+        ("9" * 5000, ("not_json", None, None)),
+        ("[]", ("not_an_object", None, None)),
+        ('{"strategy": {"kind": "adaptive", "explore": NaN}}', ("field_invalid", "strategy.explore", None)),
+    ],
+)
+def test_json_that_is_no_policy_is_refused(raw, fault):
+    assert _faults(raw, "json") == [fault]
+
+
+def test_all_faults_of_a_document_are_named_at_once_and_none_quotes_a_value():
+    raw = b"accounts: [bad name]\nstrategy: {kind: success, mood: private}\nrules: [{id: X, then: {}}]"
+
+    with pytest.raises(InvalidDocument) as raised:
+        read(raw, "yaml")
+
+    assert len(raised.value.faults) == 4
+    assert str(raised.value).startswith("line 1, accounts.0: must be 1 to 64 characters")
+    assert "private" not in str(raised.value)
+
+
+def test_an_empty_file_is_the_empty_policy():
+    assert read(b"", "yaml").policy == Policy()
+    assert to_yaml({}) == "{}\n"
