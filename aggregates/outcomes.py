@@ -258,7 +258,14 @@ def _progress(received: Received) -> None:
     report, refused = received.report, operation.refused
     if refused is not None and report.state is S.EXPIRED:
         # The hold is released: the operation ends as its last step did.
-        report = replace(report, state=refused.state, code=refused.code, hint=refused.hint)
+        report = replace(
+            report,
+            state=refused.state,
+            code=refused.code,
+            hint=refused.hint,
+            issuer_code=refused.issuer_code,
+            issuer_advice=refused.issuer_advice,
+        )
     received = replace(received, report=report)
     # The outcome is recorded before anything follows from it: the lines below read the operation's new state
     # and the new sums.

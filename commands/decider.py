@@ -17,10 +17,11 @@ from uuid import UUID
 from eventsourcing.domain import EventSourcingError
 
 from aggregates.hooks import Verdict
+from commands import budgets
 from commands.handlers import Context, Message, check, handle, require_known_gateways
 from commands.messages import CreatePayment, InvalidMessage, MerchantCommand, RetryParked, dump
 from commands.parsing import parse_command, parse_outcome
-from commands.ports import Accounts, Loaded, Parking, Store, Timer, Writes
+from commands.ports import Accounts, Card, Fingerprints, Loaded, Parking, Store, Timer, Writes
 from commands.records import DeadLetter, Record
 from commands.replies import refused
 from commands.reply import Reply
@@ -82,7 +83,8 @@ class Result:
 
 
 class Decider:
-    """Decides batches. `outcomes_topic`: records of this topic are reports, all others are commands."""
+    """Decides batches. `outcomes_topic`: records of this topic are reports, all others are commands.
+    `fingerprints`: of cards; None: no limits on retries are kept."""
 
     def __init__(
         self,
@@ -91,12 +93,15 @@ class Decider:
         outcomes_topic: str,
         clock: Callable[[], datetime],
         chance: random.Random,
+        *,
+        fingerprints: Fingerprints | None = None,
     ) -> None:
         self._store = store
         self._accounts = accounts
         self._outcomes_topic = outcomes_topic
         self._clock = clock
         self._chance = chance
+        self._fingerprints = fingerprints
 
     def read(self, records: Sequence[Record]) -> tuple[list[Work], Result]:
         """Parses the records. Returns the valid messages, outcomes first, and the replies and dead letters of
@@ -120,8 +125,28 @@ class Decider:
         # A repeat of one of these may have a refusal in the store. A create is compared with the payment's
         # fingerprint.
         commands = [work.message.command_id for work in works if isinstance(work.message, MerchantCommand)]
-        loaded = self._store.load(by_payment.keys(), commands)
-        return [self._stream(id_, group, loaded[id_]) for id_, group in by_payment.items()]
+        cards = {} if self._fingerprints is None else budgets.cards_of(works, self._fingerprints)
+        loaded = self._store.load(by_payment.keys(), commands, cards)
+        streams = [self._stream(id_, group, loaded[id_]) for id_, group in by_payment.items()]
+        self._load_declines(streams)
+        return streams
+
+    def _load_declines(self, streams: Sequence[Stream]) -> None:
+        """Adds the declines of the cards that may be tried again: their tokens are in the streams, so this
+        is a statement of its own, which few batches need."""
+        if self._fingerprints is None:
+            return
+        cards: dict[UUID, Card] = {}
+        for stream in streams:
+            payment = stream.loaded.payment
+            if payment is None:
+                cards |= budgets.cards_of(stream.waiting, self._fingerprints)
+            elif any(budgets.may_lead_to_an_attempt(work.message, payment) for work in stream.works):
+                cards[stream.payment_id] = budgets.card_of(payment, self._fingerprints)
+        declined = self._store.declined(cards) if cards else {}
+        for stream in streams:
+            if stream.payment_id in declined:
+                stream.loaded = replace(stream.loaded, declined=tuple(declined[stream.payment_id]))
 
     def new_payments(self, streams: Sequence[Stream]) -> list[CreatePayment]:
         """Returns the create that will make the payment of each stream that does not exist yet."""
@@ -213,6 +238,7 @@ class Decider:
         payment = loaded.payment
         refusals = dict(loaded.refusals)
         timer: Timer | None = None
+        declined = None if self._fingerprints is None else list(loaded.declined)
         for work in works:
             context = Context(
                 # The clock is read once for each message: all that one decision compares with the time is of
@@ -223,14 +249,21 @@ class Decider:
                 traceparent=work.record.traceparent,
                 accounts=self._accounts,
                 refusals=refusals,
+                declined=declined,
                 verdicts=_verdicts_on(work.message, verdicts),
             )
+            before = 0 if payment is None else len(payment.pending_events)
             try:
                 decided = handle(work.message, payment, context)
             except InvalidMessage as invalid:
                 _refuse(result, work.record, invalid, None)
                 continue
             payment = decided.payment
+            if declined is not None and self._fingerprints is not None:
+                # A later message of this batch is decided with it, before anything is saved.
+                new = budgets.declines(payment, payment.pending_events[before:])
+                declined += new
+                writes.declines += budgets.rows(payment, new, self._fingerprints) if new else []
             timer = decided.timer or timer
             if decided.refusal is not None:
                 # A repeat may stand in the same batch, before anything of it is saved.

@@ -24,9 +24,10 @@ from aggregates.hooks import Verdict
 from aggregates.money import Money, MoneyRefused
 from aggregates.operation import Balances, Move, OperationState, Report
 from aggregates.payment import Payment
+from aggregates.routing.budgets import DeclinedAttempt
 from aggregates.routing.route import Route
 from aggregates.status import ANNOUNCED
-from commands import replies
+from commands import budgets, replies
 from commands.balances import Balances as ReportedBalances
 from commands.ids import fingerprint, payment_id
 from commands.messages import (
@@ -69,6 +70,7 @@ class Context:
     traceparent: str | None
     accounts: Accounts
     refusals: Mapping[UUID, Refusal]
+    declined: Sequence[DeclinedAttempt] | None = None  # of the card; None: no limits on retries are kept
     verdicts: Sequence[Verdict] | None = ()  # of the hooks, on this create; None: they were not consulted
 
     def cause(self, command_id: UUID, correlation_id: str, given: str | None = None) -> Cause:
@@ -84,11 +86,12 @@ class Context:
             self.accounts.fees,
         )
 
-    def route(self, payment: Payment) -> Route:
-        """Returns where the payment's next attempts may run."""
-        return self.accounts.for_payment(
+    def route(self, payment: Payment, report: RecordOutcome | None = None) -> Route:
+        """Returns where the payment's next attempts may run. `report`: the one that is being taken."""
+        route = self.accounts.for_payment(
             payment.merchant_id, payment.amount.currency, payment.payment_method, payment.payment_methods
         )
+        return budgets.of_payment(route, self.declined, payment, report, self.now)
 
 
 @dataclass(slots=True)
@@ -179,6 +182,7 @@ def create_payment(command: CreatePayment, payment: Payment | None, context: Con
         route = context.accounts.for_payment(
             command.merchant_id, command.currency, command.payment_method, command.payment_methods
         )
+        route = budgets.of_request(route, context.declined, request, context.now)
         created = attempts.request(command.payment_id, request, route, cause, context.verdicts)
         decided = _changed(created, context.now)
     elif payment.fingerprint != given:
@@ -303,7 +307,7 @@ def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -
     before, version = payment.status, payment.version
     outcome = message.outcome
     report = _report(message)
-    outcomes.take(payment, report, context.route(payment), cause)
+    outcomes.take(payment, report, context.route(payment, message), cause)
     decided = _changed(payment, context.now)
     if payment.pending_events:
         names = [(message.operation_id, name) for name in (outcome.psp_id, *outcome.known_as)]

@@ -8,7 +8,9 @@ from typing import Protocol
 from uuid import UUID
 
 from aggregates.fees import FeeBook
+from aggregates.money import Money
 from aggregates.payment import Payment
+from aggregates.routing.budgets import DeclinedAttempt
 from aggregates.routing.route import Route
 from commands.records import Record
 
@@ -43,6 +45,33 @@ class Accounts(Protocol):
         ...
 
 
+class Fingerprints(Protocol):
+    """The marks by which a card is known again from a PSP's token of it."""
+
+    def of(
+        self, merchant_id: str, payment_method: str | None, payment_methods: Mapping[str, str] | None
+    ) -> tuple[bytes, ...]:
+        """Returns the mark of each token: keyed hashes, from which no token follows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A payment's card and amount, as far as the limits on retries are concerned."""
+
+    fingerprints: tuple[bytes, ...]
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """A declined attempt, under one of its card's fingerprints."""
+
+    fingerprint: bytes
+    payment_id: UUID
+    attempt: DeclinedAttempt
+
+
 @dataclass(frozen=True, slots=True)
 class Timer:
     """The next wake-up of a payment at `version`. `wake_at`: None if it needs none."""
@@ -75,12 +104,14 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A payment's stream as loaded. `payment`: None if there is no stream. `broken`: why it cannot be read.
-    `refusals`: by command id, of the commands that were loaded with it."""
+    `refusals`: by command id, of the commands that were loaded with it. `declined`: of its card, for its
+    amount, where that was loaded."""
 
     payment: Payment | None = None
     broken: str | None = None
     parked: bool = False
     refusals: Mapping[UUID, Refusal] = field(default_factory=dict)
+    declined: tuple[DeclinedAttempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +131,7 @@ class Writes:
     timers: list[Timer] = field(default_factory=list)
     gateway_ids: list[GatewayId] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    declines: list[Decline] = field(default_factory=list)
     parked: list[Parking] = field(default_factory=list)
     queued: list[tuple[UUID, Record]] = field(default_factory=list)
     unparked: list[tuple[UUID, int]] = field(default_factory=list)
@@ -110,6 +142,7 @@ class Writes:
         self.timers += other.timers
         self.gateway_ids += other.gateway_ids
         self.refusals += other.refusals
+        self.declines += other.declines
         self.parked += other.parked
         self.queued += other.queued
         self.unparked += other.unparked
@@ -122,8 +155,15 @@ class Conflict(Exception):
 class Store(Protocol):
     """The event store, and the rows that are written with its events."""
 
-    def load(self, payment_ids: Collection[UUID], command_ids: Collection[UUID]) -> Mapping[UUID, Loaded]:
-        """Loads each stream, with those refusals of `command_ids` that belong to it."""
+    def load(
+        self, payment_ids: Collection[UUID], command_ids: Collection[UUID], cards: Mapping[UUID, Card] = ...
+    ) -> Mapping[UUID, Loaded]:
+        """Loads each stream, with those refusals of `command_ids` that belong to it, and the declines of
+        `cards`."""
+        ...
+
+    def declined(self, cards: Mapping[UUID, Card]) -> Mapping[UUID, Sequence[DeclinedAttempt]]:
+        """Returns the declines of each payment's card, for its amount."""
         ...
 
     def queue_of(self, payment_id: UUID) -> Sequence[Record]:

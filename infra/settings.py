@@ -144,6 +144,11 @@ class CommandWorkerSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
 
     batch_max: int = Field(default=500, ge=1, le=5000, description="Records decided in one transaction")
     accounts_file: Path = Field(description="The PSP accounts of each merchant, TOML")
+    fingerprint_key_file: Path | None = Field(
+        default=None,
+        description="The key of the marks by which a declined card is known again, 32 bytes or more, the same for all "
+        "command workers; without it the schemes' limits on retries are not kept",
+    )
     pause_when_requests_wait_s: float = Field(
         default=20.0, gt=0, description="Age of a gateway's oldest request"
     )

@@ -18,7 +18,8 @@ class Route:
     """The accounts that can take a payment, in the order of the settings, and what ranks them.
 
     `none_because`: why there is none, in words for the merchant. `excluded`: why each other account of the
-    merchant cannot take it, by its name. `shares`: see `choice.Situation`.
+    merchant cannot take it, by its name; `codes`: the code of that reason, where it is not `declared`.
+    `shares`: see `choice.Situation`.
     """
 
     accounts: tuple[PspAccount, ...]
@@ -28,6 +29,7 @@ class Route:
     policy: ReadyPolicy = NO_POLICY
     health: Health = field(default_factory=Health)
     shares: Mapping[str, float] = field(default_factory=dict)
+    codes: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def decide(
         self,
@@ -46,7 +48,10 @@ class Route:
                     Candidate(one.account, fees.expected(one.account, facts, now)) for one in self.accounts
                 ],
                 now=now,
-                excluded=[Exclusion(name, "declared", why) for name, why in self.excluded.items()],
+                excluded=[
+                    Exclusion(name, self.codes.get(name, "declared"), why)
+                    for name, why in self.excluded.items()
+                ],
                 tried=tried,
                 policy=self.policy,
                 health=self.health,

@@ -7,7 +7,7 @@ whoever replays one payment as it was at any version, with the library's own Rep
 does, and `select_events` is in `Recorder` because the library's recorder interface obliges it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -20,9 +20,11 @@ from eventsourcing.application import Repository
 from eventsourcing.persistence import AggregateRecorder, EventStore, StoredEvent
 from psycopg.types.json import Jsonb
 
+from aggregates.money import Money
 from aggregates.payment import Payment
+from aggregates.routing.budgets import DeclinedAttempt
 from commands.decider import UNDECIDABLE
-from commands.ports import Conflict, Loaded, Refusal, Writes
+from commands.ports import Card, Conflict, Loaded, Refusal, Writes
 from commands.records import Record
 from commands.sql import statements
 from commands.stored_events import EventMapper
@@ -34,9 +36,13 @@ _SELECT: Final = "SELECT originator_id, originator_version, topic, state FROM pa
 _SELECT_STREAMS: Final = _SQL["select_streams"]
 _SELECT_PARKED: Final = _SQL["select_parked"]
 _SELECT_REFUSALS: Final = _SQL["select_refusals"]
+_SELECT_DECLINED: Final = _SQL["select_declined"]
 _SELECT_QUEUE: Final = _SQL["select_queue"]
 _COUNT_NEWLY_PARKED: Final = _SQL["count_newly_parked"]
 _INSERT_EVENTS: Final = _SQL["insert_events"]
+
+
+_NO_CARDS: Final[Mapping[UUID, Card]] = {}
 
 
 class Recorder(AggregateRecorder):
@@ -113,15 +119,22 @@ class PaymentStore:
         self._connection = recorder.connection
         self._mapper = EventMapper()
 
-    def load(self, payment_ids: Collection[UUID], command_ids: Collection[UUID]) -> Mapping[UUID, Loaded]:
-        """Replays these payments, and finds the results of those of these commands that were refused.
-        Outside of a transaction."""
+    def load(
+        self,
+        payment_ids: Collection[UUID],
+        command_ids: Collection[UUID],
+        cards: Mapping[UUID, Card] = _NO_CARDS,
+    ) -> Mapping[UUID, Loaded]:
+        """Replays these payments, finds the results of those of these commands that were refused, and the
+        declines of these cards. Outside of a transaction."""
         ids = list(payment_ids)
         refusals: dict[UUID, dict[UUID, Refusal]] = {}
         with self._connection.pipeline():
             parked_rows = self._connection.execute(_SELECT_PARKED, (ids,), prepare=True)
             if command_ids:
                 rows = self._connection.execute(_SELECT_REFUSALS, (ids, list(command_ids)), prepare=True)
+            if cards:
+                declined_rows = self._select_declined(cards)
             events = self._recorder.select_streams(ids)
         parked = {row[0] for row in parked_rows}
         if command_ids:
@@ -134,7 +147,19 @@ class PaymentStore:
             assert isinstance(originator, UUID)
             replayed = self._replay(list(stored), parked=originator in parked)
             loaded[originator] = replace(replayed, refusals=refusals.get(originator, {}))
+        if cards:
+            for payment_id, declined in _by_payment(cards, declined_rows).items():
+                loaded[payment_id] = replace(loaded[payment_id], declined=declined)
         return loaded
+
+    def declined(self, cards: Mapping[UUID, Card]) -> Mapping[UUID, Sequence[DeclinedAttempt]]:
+        """Returns the declines of each payment's card, for its amount. Outside of a transaction."""
+        return _by_payment(cards, self._select_declined(cards))
+
+    def _select_declined(self, cards: Mapping[UUID, Card]) -> psycopg.Cursor[Any]:
+        wanted = {(mark, card.amount) for card in cards.values() for mark in card.fingerprints}
+        columns = zip(*((mark, amount.minor, amount.currency) for mark, amount in wanted), strict=True)
+        return self._connection.execute(_SELECT_DECLINED, tuple(map(list, columns)), prepare=True)
 
     def _replay(self, stored: Sequence[StoredEvent], *, parked: bool) -> Loaded:
         payment: Payment | None = None
@@ -189,6 +214,25 @@ class PaymentStore:
             raise
 
 
+def _by_payment(
+    cards: Mapping[UUID, Card], rows: Iterable[tuple[Any, ...]]
+) -> dict[UUID, tuple[DeclinedAttempt, ...]]:
+    """Gives each payment what is known of its card: under several fingerprints an attempt stands several
+    times."""
+    known: dict[tuple[bytes, Money], dict[str, DeclinedAttempt]] = {}
+    for fingerprint, minor, currency, operation_id, *said in rows:
+        amount = Money(minor, currency)
+        of_card = known.setdefault((bytes(fingerprint), amount), {})
+        of_card[operation_id] = DeclinedAttempt(operation_id, amount, *said)
+    found = {}
+    for payment_id, card in cards.items():
+        declined: dict[str, DeclinedAttempt] = {}
+        for mark in card.fingerprints:
+            declined |= known.get((mark, card.amount), {})
+        found[payment_id] = tuple(declined.values())
+    return found
+
+
 def _headers(correlation_id: str, traceparent: str | None) -> dict[str, bytes]:
     headers = {"correlation_id": correlation_id.encode()} if correlation_id else {}
     if traceparent is not None:
@@ -215,6 +259,25 @@ def _refusals(writes: Writes) -> tuple[list[Any], ...]:
     return _columns(
         [(r.payment_id, r.command_id, r.fingerprint, Jsonb(orjson.loads(r.reply))) for r in refusals]
     )
+
+
+def _declines(writes: Writes) -> tuple[list[Any], ...]:
+    rows = [
+        (
+            decline.fingerprint,
+            decline.attempt.amount.minor,
+            decline.attempt.amount.currency,
+            decline.attempt.operation_id,
+            decline.payment_id,
+            decline.attempt.declined_at,
+            decline.attempt.scheme,
+            decline.attempt.issuer_code,
+            decline.attempt.issuer_advice,
+            decline.attempt.forbids,
+        )
+        for decline in writes.declines
+    ]
+    return _columns(sorted(rows, key=itemgetter(0, 1, 2, 3)))
 
 
 def _parked(writes: Writes) -> tuple[list[Any], ...]:
@@ -249,6 +312,7 @@ _SIDE_WRITES: Final[tuple[tuple[str, Callable[[Writes], tuple[list[Any], ...]]],
     (_SQL["write_timers"], _timers),
     (_SQL["write_gateway_ids"], _gateway_ids),
     (_SQL["write_refusals"], _refusals),
+    (_SQL["write_declines"], _declines),
     (_SQL["park"], _parked),
     (_SQL["queue"], _queued),
     (_SQL["unpark"], _unparked),

@@ -164,6 +164,12 @@ class Accounts:
         takers = () if merchant is None else merchant.takers
         return {taker.psp.account: taker.currencies for taker in takers}
 
+    def first_gateway(self, merchant_id: str) -> str | None:
+        """Returns the gateway to which the merchant's tokens without a name belong. None: it has no
+        account."""
+        merchant = self._merchants.get(merchant_id)
+        return merchant.takers[0].psp.gateway if merchant is not None and merchant.takers else None
+
     def for_payment(
         self,
         merchant_id: str,
@@ -205,9 +211,7 @@ class Accounts:
     def stray_prefix(self, merchant_id: str, payment_method: str) -> str | None:
         """Returns what to write instead of a token whose part before the colon names no PSP. None: the
         token is fine."""
-        merchant = self._merchants.get(merchant_id)
-        first = merchant.takers[0].psp.gateway if merchant is not None and merchant.takers else None
-        return registry.stray_prefix(payment_method, first)
+        return registry.stray_prefix(payment_method, self.first_gateway(merchant_id))
 
 
 def _no_accounts(merchant_id: str) -> str:

@@ -57,15 +57,16 @@ def _signature(key: bytes, signed: str) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def read_key(path: Path) -> bytes:
-    """Reads the signing key from its file. Raises `Misconfigured`, which quotes nothing of the file."""
+def read_key(path: Path, setting: str = "AEGISPAY_RETURN_KEY_FILE") -> bytes:
+    """Reads a key from its file. `setting`: the one that names the file. Raises `Misconfigured`, which quotes
+    nothing of the file."""
     try:
         key = path.read_bytes().strip()
     except OSError as error:
-        text = f"AEGISPAY_RETURN_KEY_FILE: {path} cannot be read: {error.strerror}"
+        text = f"{setting}: {path} cannot be read: {error.strerror}"
         raise Misconfigured(text) from None
     if len(key) < _KEY_BYTES_MIN:
-        text = f"AEGISPAY_RETURN_KEY_FILE: {path} has less than {_KEY_BYTES_MIN} bytes; `openssl rand -hex 32` makes a key"
+        text = f"{setting}: {path} has less than {_KEY_BYTES_MIN} bytes; `openssl rand -hex 32` makes a key"
         raise Misconfigured(text)
     return key
 

@@ -35,6 +35,7 @@ from infra.postgres.connections import connect
 from infra.postgres.event_store import PaymentStore, Recorder
 from infra.process import clock
 from infra.process.runtime import Process, run
+from infra.psp import fingerprints
 from infra.psp.accounts import Accounts
 from infra.psp.routed_accounts import ActivePolicy, RoutedAccounts, read_health, read_volumes
 from infra.settings import CommandWorkerSettings
@@ -360,6 +361,7 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
         settings.topic_prefix + topics.OUTCOMES,
         clock.now,
         chance,
+        fingerprints=fingerprints.of_settings(process, settings, accounts),
     )
     broker_clock = BrokerClock()
     worker = CommandWorker(

@@ -27,7 +27,7 @@ from infra.psp.webhook_confirmation import Confirming
 from infra.settings import InboxSettings
 from infra.workers.startup import ready_to_start
 from relay.inbox import CONFIRMED_BATCH, Inbox
-from relay.retention import EVERY_S, FORGET_MAX, Retention
+from relay.retention import DECLINES_KEPT, EVERY_S, FORGET_MAX, Retention
 
 CONFIRMING: Final = {name: one for name, one in ADAPTERS.items() if isinstance(one, Confirms)}
 # The pause between two looks, in s: doubled from the least to the most while nothing is due.
@@ -70,6 +70,9 @@ async def main(process: Process, settings: InboxSettings) -> None:
         connection = await connections.enter_async_context(await connect_async(settings, "inbox"))
         kept_for = timedelta(days=settings.webhooks_kept_days)
         loops.create_task(_forget(Retention(connection, kept_for), process))
+        connection = await connections.enter_async_context(await connect_async(settings, "inbox"))
+        declines = Retention(connection, DECLINES_KEPT, what="forget_declines")
+        loops.create_task(_forget(declines, process))
         connection = await connections.enter_async_context(await connect_async(settings, "inbox"))
         removed = RemovedAccounts(connection, Watched("accounts", settings.accounts_file, account_names))
         loops.create_task(_look_for(removed, process))

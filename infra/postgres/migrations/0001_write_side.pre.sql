@@ -124,6 +124,36 @@ CREATE TABLE {schema}.gateway_sends (
     PRIMARY KEY (operation_id, step)
 ) WITH (fillfactor = 70);
 
+CREATE TABLE {schema}.declined_attempts (
+    fingerprint bytea NOT NULL,                -- HMAC-SHA256 of a PSP's token, by a key that no table holds
+    amount_minor bigint NOT NULL,
+    currency text NOT NULL,
+    operation_id text NOT NULL,                -- an attempt with tokens of several PSPs has a row under each
+    payment_id uuid NOT NULL,
+    declined_at timestamptz NOT NULL,
+    scheme text,
+    issuer_code text,
+    issuer_advice text,
+    forbids boolean NOT NULL,                  -- every later attempt, whatever the time: it is kept for ever
+    PRIMARY KEY (fingerprint, amount_minor, currency, operation_id)
+);
+CREATE INDEX declined_attempts_old ON {schema}.declined_attempts (declined_at) WHERE NOT forbids;
+
+-- Deletes what no limit on retries counts any more, at most `batch` rows; how many. Never what is younger than
+-- 31 days, a day longer than the longest limit.
+CREATE FUNCTION {schema}.forget_declines(older_than interval, batch integer) RETURNS integer
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH due AS (
+        SELECT ctid FROM {schema}.declined_attempts
+        WHERE NOT forbids AND declined_at < clock_timestamp() - greatest(older_than, interval '31 days')
+        ORDER BY declined_at LIMIT batch FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM {schema}.declined_attempts d USING due WHERE d.ctid = due.ctid RETURNING 1
+    )
+    SELECT count(*)::integer FROM gone
+$$;
+REVOKE EXECUTE ON FUNCTION {schema}.forget_declines(interval, integer) FROM PUBLIC;
+
 CREATE TABLE {schema}.api_keys (
     key_hash bytea PRIMARY KEY,                -- SHA-256 of 32 random bytes: nothing to guess, so no slow hash
     key_id text NOT NULL UNIQUE,

@@ -8,7 +8,8 @@ GRANT USAGE ON SCHEMA {read} TO aegispay_read_models, aegispay_api, aegispay_inb
 GRANT SELECT ON {schema}.log_generation, {schema}.schema_migrations TO aegispay_command, aegispay_relay,
     aegispay_gateway, aegispay_timers, aegispay_inbox, aegispay_read_models, aegispay_api, aegispay_audit;
 
-GRANT SELECT, INSERT ON {schema}.payment_events, {schema}.command_refusals TO aegispay_command;
+GRANT SELECT, INSERT ON {schema}.payment_events, {schema}.command_refusals, {schema}.declined_attempts
+    TO aegispay_command;
 GRANT SELECT, INSERT, UPDATE ON {schema}.payment_timers, {schema}.gateway_ids TO aegispay_command;
 GRANT SELECT, INSERT, DELETE ON {schema}.parked_streams, {schema}.parked_records TO aegispay_command;
 GRANT SELECT ON {schema}.parked_streams TO aegispay_timers;
@@ -31,6 +32,7 @@ GRANT SELECT (delivery_id) ON {schema}.webhook_deliveries TO aegispay_api;
 GRANT SELECT (account, event_id) ON {schema}.webhooks_in TO aegispay_api;
 GRANT SELECT, UPDATE (state, next_try_at, tries, reason, payment_id) ON {schema}.webhooks_in TO aegispay_inbox;
 GRANT EXECUTE ON FUNCTION {schema}.forget_webhooks(interval, integer) TO aegispay_inbox;
+GRANT EXECUTE ON FUNCTION {schema}.forget_declines(interval, integer) TO aegispay_inbox;
 GRANT EXECUTE ON FUNCTION {schema}.received_again(text, text[]) TO aegispay_api;
 GRANT EXECUTE ON FUNCTION {schema}.close_webhook(bigint, uuid, text, text, text) TO aegispay_api;
 GRANT SELECT ON {schema}.payment_events, {schema}.gateway_ids TO aegispay_inbox;

@@ -13,6 +13,12 @@ SELECT payment_id FROM parked_streams WHERE payment_id = ANY(%s)
 SELECT payment_id, command_id, fingerprint, reply::text FROM command_refusals
 WHERE payment_id = ANY(%s) AND command_id = ANY(%s)
 
+-- name: select_declined
+-- The declines of these cards for these amounts.
+SELECT fingerprint, amount_minor, currency, operation_id, declined_at, scheme, issuer_code, issuer_advice
+FROM unnest(%b::bytea[], %s::bigint[], %s::text[]) AS asked (fingerprint, amount_minor, currency)
+JOIN declined_attempts USING (fingerprint, amount_minor, currency)
+
 -- name: select_queue
 -- The records that wait behind a parked stream, in order.
 SELECT topic, partition, record_offset, correlation_id, traceparent, message FROM parked_records
@@ -53,6 +59,13 @@ SELECT * FROM unnest(%s::text[], %s::text[], %s::uuid[], %s::text[]) ON CONFLICT
 -- Keeps the replies to refused commands, so that a repeat gets the same.
 INSERT INTO command_refusals (payment_id, command_id, fingerprint, reply)
 SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::jsonb[]) ON CONFLICT DO NOTHING
+
+-- name: write_declines
+-- Notes the declines of cards. A report that is read again adds none.
+INSERT INTO declined_attempts (fingerprint, amount_minor, currency, operation_id, payment_id, declined_at, scheme,
+    issuer_code, issuer_advice, forbids)
+SELECT * FROM unnest(%b::bytea[], %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::timestamptz[], %s::text[],
+    %s::text[], %s::text[], %s::boolean[]) ON CONFLICT DO NOTHING
 
 -- name: park
 -- Parks streams, and suspends their timers.
