@@ -142,16 +142,17 @@ CREATE INDEX declined_attempts_old ON {schema}.declined_attempts (declined_at) W
 -- Deletes what no limit on retries counts any more, at most `batch` rows; how many. Never what is younger than
 -- 31 days, a day longer than the longest limit.
 CREATE FUNCTION {schema}.forget_declines(older_than interval, batch integer) RETURNS integer
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
     WITH due AS (
-        SELECT ctid FROM {schema}.declined_attempts
-        WHERE NOT forbids AND declined_at < clock_timestamp() - greatest(older_than, interval '31 days')
-        ORDER BY declined_at LIMIT batch FOR UPDATE SKIP LOCKED
+        SELECT d.ctid FROM {schema}.declined_attempts d
+        WHERE NOT d.forbids AND d.declined_at < clock_timestamp() - greatest(older_than, interval '31 days')
+        ORDER BY d.declined_at LIMIT batch FOR UPDATE SKIP LOCKED
     ), gone AS (
         DELETE FROM {schema}.declined_attempts d USING due WHERE d.ctid = due.ctid RETURNING 1
     )
-    SELECT count(*)::integer FROM gone
-$$;
+    SELECT count(*)::integer FROM gone;
+END;
 REVOKE EXECUTE ON FUNCTION {schema}.forget_declines(interval, integer) FROM PUBLIC;
 
 CREATE TABLE {schema}.api_keys (
