@@ -22,30 +22,33 @@ FORGOTTEN = Counter("aegispay_inbox_forgotten", "Webhooks that were kept for the
 DECLINES_FORGOTTEN = Counter(
     "aegispay_declines_forgotten", "Declines that no limit on retries counts any more, deleted"
 )
-_COUNTED: Final = {"forget": FORGOTTEN, "forget_declines": DECLINES_FORGOTTEN}
+_KINDS: Final = {
+    "webhooks": (_SQL["forget"], FORGOTTEN),
+    "declines": (_SQL["forget_declines"], DECLINES_FORGOTTEN),
+}
 
 
 class Retention:
-    """Deletes rows that are done with once they were kept for `kept_for`, at most `batch` of them at a time.
-    `what`: `forget` webhooks, or `forget_declines`."""
+    """Deletes rows that are done with once they were kept for `kept_for`, at most `batch` of them at a
+    time."""
 
     def __init__(
         self,
         connection: AsyncConnection,
         kept_for: timedelta,
         batch: int = FORGET_MAX,
-        what: Literal["forget", "forget_declines"] = "forget",
+        what: Literal["webhooks", "declines"] = "webhooks",
     ) -> None:
         self._connection = connection
         self._kept_for = kept_for
         self._batch = batch
-        self._what = what
+        self._statement, self._counter = _KINDS[what]
 
     async def run_once(self) -> int:
         """Deletes one batch, and returns how many rows that were."""
-        found = await self._connection.execute(_SQL[self._what], (self._kept_for, self._batch), prepare=True)
+        found = await self._connection.execute(self._statement, (self._kept_for, self._batch), prepare=True)
         row = await found.fetchone()
         assert row is not None
         forgotten = int(row[0])
-        _COUNTED[self._what].inc(forgotten)
+        self._counter.inc(forgotten)
         return forgotten

@@ -71,7 +71,7 @@ async def main(process: Process, settings: InboxSettings) -> None:
         kept_for = timedelta(days=settings.webhooks_kept_days)
         loops.create_task(_forget(Retention(connection, kept_for), process))
         connection = await connections.enter_async_context(await connect_async(settings, "inbox"))
-        declines = Retention(connection, DECLINES_KEPT, what="forget_declines")
+        declines = Retention(connection, DECLINES_KEPT, what="declines")
         loops.create_task(_forget(declines, process))
         connection = await connections.enter_async_context(await connect_async(settings, "inbox"))
         removed = RemovedAccounts(connection, Watched("accounts", settings.accounts_file, account_names))

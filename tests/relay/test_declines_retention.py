@@ -29,7 +29,7 @@ def kept(owner: psycopg.Connection) -> list[str]:
 async def forget(environment: Environment, kept_for: timedelta = DECLINES_KEPT, batch: int = 1000) -> int:
     settings = environment.settings(InboxSettings, "inbox", accounts_file="not read here")
     async with await connect_async(settings, "inbox") as connection:
-        return await Retention(connection, kept_for, batch, "forget_declines").run_once()
+        return await Retention(connection, kept_for, batch, "declines").run_once()
 
 
 async def test_what_no_limit_counts_any_more_is_deleted_and_what_forbids_is_kept(environment, owner):

@@ -142,8 +142,10 @@ CREATE INDEX declined_attempts_old ON {schema}.declined_attempts (declined_at) W
 -- Deletes what no limit on retries counts any more, at most `batch` rows; how many. Never what is younger than
 -- 31 days, a day longer than the longest limit.
 CREATE FUNCTION {schema}.forget_declines(older_than interval, batch integer) RETURNS integer
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    forgotten integer;
+BEGIN
     WITH due AS (
         SELECT d.ctid FROM {schema}.declined_attempts d
         WHERE NOT d.forbids AND d.declined_at < clock_timestamp() - greatest(older_than, interval '31 days')
@@ -151,8 +153,10 @@ BEGIN ATOMIC
     ), gone AS (
         DELETE FROM {schema}.declined_attempts d USING due WHERE d.ctid = due.ctid RETURNING 1
     )
-    SELECT count(*)::integer FROM gone;
-END;
+    SELECT count(*) INTO forgotten FROM gone;
+    RETURN forgotten;
+END
+$$;
 REVOKE EXECUTE ON FUNCTION {schema}.forget_declines(interval, integer) FROM PUBLIC;
 
 CREATE TABLE {schema}.api_keys (
