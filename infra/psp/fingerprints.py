@@ -1,7 +1,7 @@
 """The marks by which a card is known again, from a PSP's token of it.
 
-Invariant: from a mark nobody learns a token without the key, which is in a file that the command workers alone
-read. Another key makes other marks: with it the limits on retries begin anew.
+Invariant: from a mark nobody learns a token without the key, which is in a file that the command workers
+alone read. Another key makes other marks: with it the limits on retries begin anew.
 """
 
 import hashlib

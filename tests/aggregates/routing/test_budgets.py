@@ -27,8 +27,8 @@ def declines(count: int, every: timedelta, *, amount: Money = PRICE, **said: str
     return [DeclinedAttempt(f"o-{n}", amount, start - n * every, **said) for n in range(count)]
 
 
-# Visa: "Category 1 … any reattempt" and the rest "15 in 30 days"; the codes are those of the page on excessive
-# retries of TabaPay, which PayPal's and Payway's pages agree with.
+# Visa: "Category 1 … any reattempt" and the rest "15 in 30 days"; the codes are those of the page on
+# excessive retries of TabaPay, which PayPal's and Payway's pages agree with.
 @pytest.mark.parametrize("code", ["04", "07", "12", "14", "15", "41", "43", "46", "57", "R0", "R1", "R3"])
 def test_visas_category_1_forbids_every_later_attempt(code: str):
     years_ago = [DeclinedAttempt("o-1", PRICE, NOW - timedelta(days=1000), "visa", code)]
