@@ -57,6 +57,12 @@ REFUSALS: Final[dict[str, tuple[str, Meaning]]] = {
     "50": ("Token Revoked", Meaning("HARD", "REFRESH_TOKEN")),
 }
 
+LEAVE_OPEN: Final = frozenset({"4"})
+"""Codes of a refusal that reports only that something went wrong on the acquirer's side, which may have asked
+the issuer before. The webhook AUTHORISATION then reports how it ended."""
+INTERNAL_ERROR: Final = "903"
+"""Adyen's own error in the middle of a call. Source: docs.adyen.com/development-resources/error-codes."""
+
 _BY_TEXT: Final = {text.lower(): code for code, (text, _) in REFUSALS.items()}
 
 # Errors of a request that are Adyen's way to refuse the card itself.

@@ -93,8 +93,11 @@ def _challenge(
 
 
 def _declined(body: Mapping[str, Any], response: HttpResponse, known: Mapping[str, Any]) -> Outcome:
-    code, text = redaction.code(body.get("refusalReasonCode")), responses.words(body.get("refusalReason"))
-    return responses.declined(*codes.refusal(code, text), response, body, **known)
+    named, text = redaction.code(body.get("refusalReasonCode")), responses.words(body.get("refusalReason"))
+    code, meaning = codes.refusal(named, text)
+    if code in codes.LEAVE_OPEN:
+        return _unknown(response, code, body, known)
+    return responses.declined(code, meaning, response, body, **known)
 
 
 def _unknown(

@@ -50,6 +50,9 @@ def refused(call: Call, body: Mapping[str, Any], response: HttpResponse) -> Outc
         case _ if code == _USED_KEY:
             # The first try runs, or has run. Only if Adyen calls this transient does a repeat get its result.
             return unknown(response, code, body, repeat_is_useless=not is_transient(response))
+        case _ if code == codes.INTERNAL_ERROR:
+            # Whatever its status is. Only what is called transient is made anew by a repeat.
+            return unknown(response, code, body, repeat_is_useless=not is_transient(response))
         case 401 | 403:
             return _provably_not_done(call, response, code, body, hint="CONFIG")
         case 422 if code in {"010", "10", "901"}:

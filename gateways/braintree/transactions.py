@@ -99,6 +99,9 @@ def of_transaction(
     ids = responses.known(transaction)
     known = {**ids, **responses.money(transaction.get("amount"))}
     about = status_text("transaction", transaction)
+    if status == "FAILED" and source == "call":
+        # An error in sending it to the processor, which may have received it. A lookup shows what it became.
+        return responses.unknown(response, "failed", body, about=about, repeat_is_useless=True, **known)
     if status in responses.REFUSED:
         return responses.declined(transaction, response, body, source=source, **known)
     moved = balances(transaction) if source == "query" else None

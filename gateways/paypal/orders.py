@@ -124,6 +124,9 @@ def of_payment(
             return Outcome(kind="PENDING", code=responses.reason(payment) or "PENDING", **known)
         case "VOIDED" if authorizes:
             return Outcome(kind="EXPIRED", code="voided", **known)
+        case "FAILED" if source == "call":
+            # An error on the way, and no refusal. A lookup shows whether it stays so.
+            return responses.unknown(response, "FAILED", repeat_is_useless=True, **known)
         case str(status) if status in _FAILED:
             return responses.declined(payment, response, source=source, **known)
         case _:

@@ -1,4 +1,5 @@
-"""The meanings of Stripe's decline codes. Source: docs.stripe.com/declines/codes; the classes are ours."""
+"""The meanings of Stripe's codes. Sources: docs.stripe.com/declines/codes, docs.stripe.com/error-codes; the
+classes are ours."""
 
 # ruff: noqa: SIM905 - a table of codes reads better as a paragraph
 
@@ -11,6 +12,14 @@ _NEW: Final = Meaning("SOFT", listed=False)
 _HARD: Final = Meaning("HARD")
 _FIX_INPUT: Final = Meaning("SOFT", "FIX_INPUT")
 _WITH_3DS: Final = Meaning("SOFT", "RETRY_WITH_3DS")
+
+LEAVE_OPEN: Final = frozenset({"payment_method_provider_timeout", "payment_method_not_available"})
+"""Codes of an error that reports only that the payment method's provider did not respond to Stripe in time,
+or may not have. It may have charged: a lookup shows what the intent has become. Sources:
+docs.stripe.com/error-codes and docs.stripe.com/payments/paypal/accept-a-payment."""
+LOCKED: Final = "lock_timeout"
+"""Another call about the same object is running, an earlier try of this one perhaps. It comes with HTTP 429,
+like a rate limit. Source: docs.stripe.com/error-codes."""
 
 _BY_ADVICE: Final = {
     "do_not_try_again": _HARD,
@@ -26,6 +35,7 @@ _BY_CODE: Final[dict[str, Meaning]] = {
         payment_intent_authentication_failure""".split(),
         _SOFT,
     ),
+    **dict.fromkeys(LEAVE_OPEN, _SOFT),  # once a lookup has found that nothing was charged
     **dict.fromkeys(
         "incorrect_cvc invalid_cvc incorrect_zip incorrect_address incorrect_pin".split(), _FIX_INPUT
     ),

@@ -53,7 +53,7 @@ def refused(call: Call, body: Mapping[str, Any], response: HttpResponse, read: R
         case 401 | 403 | 404, _:
             code = redaction.code(error.get("code")) or "refused"
             return not_sent(response, code, error, hint="CONFIG")
-        case 429, _:
+        case 429, _ if error.get("code") != codes.LOCKED:
             return not_sent(response, "rate_limited", error)
         case status, _:
             kind = redaction.code(error.get("type"))
@@ -82,6 +82,8 @@ def declined(error: Mapping[str, Any], response: HttpResponse, *, source: Source
         **issuer(error),
         **known,
     }
+    if source == "call" and not codes.LEAVE_OPEN.isdisjoint(named.values()):
+        return Outcome(kind="UNKNOWN", repeat_is_useless=True, **fields | {"hint": None})
     if source == "call" and meaning.verdict == "DUPLICATE":
         # Without the id of the refused one the lookup goes by our reference, which finds the one before
         # it, too.

@@ -88,7 +88,7 @@ class Payments:
         if data["ends"] in {"Authorised", "PartiallyAuthorised"}:
             return self._authorised(one, data["ends"], now)
         if data["held"]:
-            return self._authorised(one, "Error", now)
+            return self._authorised(one, data["ends"], now)
         code = data["code"] or NOT_AUTHENTICATED
         refused = self.front.ledger.change(one._replace(status=data["ends"], settles_at=None, may_move=False))
         self.events.store(refused, Event("AUTHORISATION", one.id, None, one.mills, REFUSALS[code]), now)
@@ -208,7 +208,8 @@ def left_of(one: Object) -> int:
     return one.authorized - one.captured if one.status in OPEN else 0
 
 
-OPEN: Final = frozenset({"Authorised", "PartiallyAuthorised", "Error"})
+OPEN: Final = frozenset({"Authorised", "PartiallyAuthorised", "Error", "Refused"})
+"""The statuses in which money may be held: an Error or a refusal may hold some in spite of its name."""
 
 
 def about_other_money(mills: int, currency: str, do: Do | None) -> dict[str, Any]:

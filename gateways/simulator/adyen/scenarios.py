@@ -27,8 +27,8 @@ TestError = Literal["no_connection", "io_exception"]
 class Scenario:
     """The course of a payment. `challenge`: a page of 3-D Secure comes first. `later`: Adyen responds with
     Received, and decides some time after. `code`: of the refusal; `declines`: the attempts that it refuses.
-    `held`: the result is Error, and the money is held all the same. `fault`: what goes wrong with one kind of
-    call about it. `dispute`: the events of the one that follows its capture."""
+    `held`: the result is Error or Refused, and the money is held all the same. `fault`: what goes wrong with
+    one kind of call about it. `dispute`: the events of the one that follows its capture."""
 
     ends: Ends = "Authorised"
     code: str | None = None
@@ -115,6 +115,9 @@ TOKENS: Final[dict[str, Scenario]] = {
     "sim_RECEIVED_DECLINED": Scenario("Refused", "12", later=True),
     "sim_PARTIAL": Scenario("PartiallyAuthorised"),
     "sim_ERROR_HELD": Scenario("Error", "4", held=True),
+    "sim_ACQUIRER_ERROR": Scenario("Refused", "4"),
+    "sim_ACQUIRER_ERROR_HERE": Scenario("Refused", "4", declines=AT_FIRST_ACCOUNT),
+    "sim_ACQUIRER_ERROR_HELD": Scenario("Refused", "4", held=True),
     "sim_declined_once": Scenario("Refused", "2", declines=ONCE),
     "sim_declined_twice": Scenario("Refused", "2", declines=TWICE),
     "sim_soft_here": Scenario("Refused", "12", declines=AT_FIRST_ACCOUNT),

@@ -19,6 +19,8 @@ def _effect(scenario: Scenario) -> str:
     effects: list[str] = []
     if scenario.decline is not None:
         effects.append(f"{scenario.decline}{scenario.declines.effect}")
+    if scenario.charged:
+        effects.append("and charged all the same")
     if scenario.status in {"requires_action", "processing"}:
         effects.insert(0, scenario.status)
     if scenario.refund is not None:

@@ -36,16 +36,18 @@ class Payments:
     disputes: Disputes
 
     def create(self, params: forms.Create, turn: Turn) -> Response:
-        """Creates and confirms an intent, with the end that its scenario gives."""
+        """Creates and confirms an intent, with the end that its scenario gives. The response may not know of
+        it yet."""
         intent = self._new(params, turn.account, turn.origin, turn.now)
         moved: list[Moved] = []
-        if intent.status == "succeeded":
-            intent, moved = self._approved(intent, turn.now)
+        early = self._response(intent, turn.do) if params.scenario.charged and intent.failure else None
+        if intent.status == "succeeded" or early is not None:
+            intent, moved = self._approved(intent._replace(failure=None), turn.now)
         self.store.add_intent(intent)
         self.store.add_movements(intent, moved, turn.now)
         self._store_events(intent, turn)
         self.disputes.expect(intent, turn.now)
-        return self._response(intent, turn.do)
+        return early or self._response(intent, turn.do)
 
     def _approved(self, intent: Intent, now: float) -> tuple[Intent, list[Moved]]:
         """The intent once its money is held or taken. A hold lasts as long as the account's option

@@ -55,6 +55,9 @@ DECLINES: Final = {
     "processing_error": Decline(
         "processing_error", None, "An error occurred while processing your card.", "try_again_later", "96"
     ),
+    "payment_method_provider_timeout": Decline(
+        "payment_method_provider_timeout", None, "The payment method failed due to a timeout."
+    ),
     "authentication_failed": Decline(
         "payment_intent_authentication_failure",
         None,
@@ -83,12 +86,14 @@ class DisputeFate(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """The course of a payment, and the fault that hits one kind of call about it. `decline`: the reason, a
-    key of `DECLINES`; `declines`: the attempts that it refuses. `unlisted_s`: so long a search does not find
+    key of `DECLINES`; `declines`: the attempts that it refuses. `charged`: it is charged in spite of that
+    response, as reads and events show right after it. `unlisted_s`: so long a search does not find
     the payment."""
 
     status: Literal["succeeded", "requires_payment_method", "requires_action", "processing"] = "succeeded"
     decline: str | None = None
     declines: Declines = ALWAYS
+    charged: bool = False
     fault: TokenFault | None = None
     refund: RefundFate | None = None
     dispute: DisputeFate | None = None
@@ -108,6 +113,8 @@ def _declined(reason: str, declines: Declines = ALWAYS) -> Scenario:
     return Scenario("requires_payment_method", reason, declines)
 
 
+_TIMED_OUT: Final = _declined("payment_method_provider_timeout")
+
 _SIMULATOR_OWN: Final = {
     **_FAULTS,
     "pm_sim_processing": _PROCESSING,
@@ -116,6 +123,9 @@ _SIMULATOR_OWN: Final = {
     "pm_sim_never_again": _declined("never_again"),
     "pm_sim_declined_twice": _declined("generic_decline", TWICE),
     "pm_sim_soft_here": _declined("insufficient_funds", AT_FIRST_ACCOUNT),
+    "pm_sim_provider_timeout": _TIMED_OUT,
+    "pm_sim_provider_timeout_here": replace(_TIMED_OUT, declines=AT_FIRST_ACCOUNT),
+    "pm_sim_provider_timeout_charged": replace(_TIMED_OUT, charged=True),
     "pm_sim_unlisted": Scenario(unlisted_s=_UNLISTED_S),
     "pm_sim_lost_unlisted": replace(_FAULTS["pm_sim_lost"], unlisted_s=_UNLISTED_S),
 }

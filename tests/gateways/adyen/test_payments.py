@@ -142,7 +142,7 @@ def test_no_other_part_is(call: Call, spoilt: dict[str, Any]):
     )
 
 
-SOFT = "2 3 4 9 12 15 16 21 27 28 29 39 40".split()  # noqa: SIM905 - a table reads better as a paragraph
+SOFT = "2 3 9 12 15 16 21 27 28 29 39 40".split()  # noqa: SIM905 - a table reads better as a paragraph
 HARD = "5 6 7 8 10 14 17 18 19 20 22 23 25 26 31 33 34 35 36 37 41 43 44 45 46".split()  # noqa: SIM905
 CLASSES = {
     **dict.fromkeys(SOFT, ("DECLINED_SOFT", None)),
@@ -150,6 +150,7 @@ CLASSES = {
     **dict.fromkeys(["11", "38", "42"], ("DECLINED_SOFT", "RETRY_WITH_3DS")),
     **dict.fromkeys(HARD, ("DECLINED_HARD", None)),
     "50": ("DECLINED_HARD", "REFRESH_TOKEN"),
+    "4": ("UNKNOWN", None),
 }
 
 
@@ -168,6 +169,16 @@ def test_a_refusal_without_a_code_is_read_by_its_text(code: str, text: str, with
     outcome = outcome_of(refused(without, text))
 
     assert (outcome.kind, outcome.code, outcome.hint) == (CLASSES[code][0], code, CLASSES[code][1])
+
+
+@pytest.mark.parametrize("call", [AUTHORIZE, CALL, BACK])
+def test_an_error_on_the_acquirers_side_waits_for_the_webhook(call: Call):
+    body = refused("4", "Acquirer Error") | {"merchantReference": call.reference}
+
+    outcome = outcome_of(body, call)
+
+    assert (outcome.kind, outcome.psp_id, outcome.repeat_is_useless) == ("UNKNOWN", PSP_ID, True)
+    assert not outcome.unlisted
 
 
 @pytest.mark.parametrize(("code", "text"), [("99", "Refused"), (None, "A new reason"), ("0", "A new reason")])

@@ -136,7 +136,7 @@ def test_a_failure_is_what_its_event_means(event: str, reference: str, outcome: 
     assert notice_of(event, reference, success=False, reason=reason).outcome == outcome
 
 
-@pytest.mark.parametrize("reason", ["FRAUD", "Expired Card", "anything", None])
+@pytest.mark.parametrize("reason", ["FRAUD", "Expired Card", "Acquirer Error", "anything", None])
 def test_the_reason_is_not_signed_so_a_declined_authorisation_is_soft(reason: Any):
     outcome = notice_of("AUTHORISATION", SALE, success=False, reason=reason).outcome
 

@@ -155,12 +155,16 @@ def test_a_decline_with_the_code_of_an_approval_contradicts_itself(code: str):
     assert kinds(outcome(charged(declined(code)))) == ("UNKNOWN", "contradictory_response", None)
 
 
-def test_a_failed_transaction_is_known_to_have_failed():
-    response = {"processorResponse": {"legacyCode": "3000", "message": "Processor Network Unavailable"}}
-    result = outcome(charged(transaction("FAILED", event=response)))
+@pytest.mark.parametrize("code", ["3000", None])
+def test_what_failed_on_its_way_to_the_processor_is_looked_up_since_it_may_have_arrived(code: str | None):
+    event = {"processorResponse": {"legacyCode": code, "message": "Processor Network Unavailable"}}
+    failed_since = transaction("FAILED", event=event)
 
-    assert kinds(result) == ("DECLINED_SOFT", "3000", None)
-    assert kinds(outcome(charged(transaction("FAILED")))) == ("DECLINED_SOFT", "failed", None)
+    result = outcome(charged(failed_since))
+
+    assert kinds(result) == ("UNKNOWN", "failed", None)
+    assert (result.psp_id, result.repeat_is_useless) == (TRANSACTION_ID, True)
+    assert kinds(found(by_id(failed_since), KNOWN)) == ("DECLINED_SOFT", code or "failed", None)
 
 
 REASONS = {

@@ -113,11 +113,21 @@ def test_a_payment_of_the_other_intent_is_none_of_ours():
     assert PAYPAL.outcome(AUTHORIZE, http_response(201, payload)).kind == "UNKNOWN"
 
 
-@pytest.mark.parametrize("status", ["DECLINED", "FAILED"])
-def test_a_declined_capture_in_a_completed_order_is_declined(status: str):
-    outcome = PAYPAL.outcome(SALE, http_response(201, sold(status=status, processor="5400")))
+def test_a_declined_capture_in_a_completed_order_is_declined():
+    outcome = PAYPAL.outcome(SALE, http_response(201, sold(status="DECLINED", processor="5400")))
 
     assert (outcome.kind, outcome.code, outcome.psp_id) == ("DECLINED_HARD", "5400", CAPTURED)
+
+
+def test_a_capture_that_failed_by_an_error_is_declined_only_once_a_lookup_shows_it_too():
+    response = http_response(201, sold(status="FAILED", processor="5400"))
+
+    outcome = PAYPAL.outcome(SALE, response)
+    assert (outcome.kind, outcome.code, outcome.psp_id) == ("UNKNOWN", "FAILED", CAPTURED)
+    assert outcome.repeat_is_useless
+    found = PAYPAL.found(replace(SALE, psp_id=CAPTURED), replace(response, status=200))
+    assert found is not None
+    assert (found.kind, found.code) == ("DECLINED_HARD", "5400")
 
 
 def test_a_denied_authorization_without_a_code_is_soft():

@@ -57,6 +57,9 @@ ANSWERS = {
     "pm_sim_declined_twice": (("DECLINED_SOFT", "generic_decline"),) * 2,
     "pm_sim_never_again": (("DECLINED_SOFT", "generic_decline"),) * 2,
     "pm_sim_soft_here": (("DECLINED_SOFT", "insufficient_funds"),) * 2,
+    "pm_sim_provider_timeout": (("UNKNOWN", "payment_method_provider_timeout"),) * 2,
+    "pm_sim_provider_timeout_here": (("UNKNOWN", "payment_method_provider_timeout"),) * 2,
+    "pm_sim_provider_timeout_charged": (("UNKNOWN", "payment_method_provider_timeout"),) * 2,
     "pm_sim_unlisted": (("APPROVED", None),) * 2,
 }
 
@@ -123,6 +126,8 @@ async def test_the_adapter_reads_every_response_and_its_replay(
         ("pm_card_visa", "APPROVED", 1),
         ("pm_card_visa_chargeDeclined", "DECLINED_SOFT", 0),
         ("pm_card_threeDSecure2Required", "ACTION_REQUIRED", 0),
+        ("pm_sim_provider_timeout", "DECLINED_SOFT", 0),
+        ("pm_sim_provider_timeout_charged", "APPROVED", 1),
         ("pm_sim_wrong_amount", "APPROVED", 1),
         ("pm_sim_wrong_currency", "APPROVED", 1),
         ("pm_sim_garbage", "APPROVED", 1),

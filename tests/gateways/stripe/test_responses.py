@@ -160,6 +160,28 @@ def test_a_duplicate_is_looked_up_by_our_reference_and_nobody_else_is_tried():
     assert (found.kind, found.code) == ("DECLINED_HARD", "duplicate_transaction")
 
 
+@pytest.mark.parametrize(
+    "advice", [{}, {"advice_code": "try_again_later"}, {"advice_code": "do_not_try_again"}]
+)
+@pytest.mark.parametrize("name", ["code", "decline_code"])
+@pytest.mark.parametrize("code", ["payment_method_provider_timeout", "payment_method_not_available"])
+def test_a_provider_that_did_not_respond_in_time_may_have_charged_until_the_intent_shows_that_it_did_not(
+    code: str, name: str, advice: dict[str, str]
+):
+    body = declined(**{name: code}, **advice)
+
+    outcome = STRIPE.outcome(CALL, http_response(402, body))
+    assert (outcome.kind, outcome.code) == ("UNKNOWN", code)
+    assert (outcome.psp_id, outcome.repeat_is_useless, outcome.unlisted) == (INTENT_ID, True, False)
+    found = STRIPE.found(KNOWN, http_response(200, body["error"]["payment_intent"]))
+    assert found is not None
+    assert found.kind == ("DECLINED_HARD" if "do_not_try_again" in advice.values() else "DECLINED_SOFT")
+    assert not found.unlisted
+    charged = STRIPE.found(KNOWN, http_response(200, intent("succeeded")))
+    assert charged is not None
+    assert charged.kind == "APPROVED"
+
+
 @pytest.mark.parametrize("status", ["succeeded", "processing", "requires_action", "something_new"])
 def test_a_decline_whose_intent_may_still_charge_is_unknown(status: str):
     body = declined(decline_code="do_not_honor")
@@ -191,6 +213,7 @@ def test_a_decline_in_a_plain_response_is_a_decline_too():
         (409, error("idempotency_error"), "UNKNOWN", "idempotency_error", None),
         (409, error(code="idempotency_key_in_use"), "UNKNOWN", "idempotency_key_in_use", None),
         (409, error(code="lock_timeout"), "UNKNOWN", "lock_timeout", None),
+        (429, error(code="lock_timeout"), "UNKNOWN", "lock_timeout", None),
         (401, error(), "NOT_SENT", "refused", "CONFIG"),
         (403, error(code="account_closed"), "NOT_SENT", "account_closed", "CONFIG"),
         (404, error(), "NOT_SENT", "refused", "CONFIG"),

@@ -160,17 +160,31 @@ async def test_a_part_is_held_and_reported(merchant: Merchant):
     assert [one[3] for one in merchant.moved()] == [549]
 
 
-async def test_an_error_that_holds_the_money_is_reported_by_webhook_and_replayed_for_ever(merchant: Merchant):
-    call = begin("sale", "sim_ERROR_HELD")
+@pytest.mark.parametrize(("token", "code"), [("sim_ERROR_HELD", "Error"), ("sim_ACQUIRER_ERROR_HELD", "4")])
+async def test_an_error_that_holds_the_money_is_reported_by_webhook_and_replayed_for_ever(
+    merchant: Merchant, token: str, code: str
+):
+    call = begin("sale", token)
 
     first, again = await merchant.send(call), await merchant.send(call)
     notice = await merchant.notice("AUTHORISATION")
 
     assert first == again
-    assert (first.kind, first.code, first.repeat_is_useless) == ("UNKNOWN", "Error", True)
+    assert (first.kind, first.code, first.repeat_is_useless) == ("UNKNOWN", code, True)
     assert notice.outcome is not None
     assert (notice.outcome.kind, notice.outcome.next_step) == ("PENDING", "3")
     assert (await merchant.send(replace(call, step="3", psp_id=notice.psp_id))).kind == "PENDING"
+    assert [(one[0], one[3]) for one in merchant.moved()] == [("authorized", 1099), ("captured", 1099)]
+
+
+@pytest.mark.parametrize("token", ["sim_ERROR", "sim_ACQUIRER_ERROR"])
+async def test_an_error_that_holds_nothing_is_reported_as_a_refusal(merchant: Merchant, token: str):
+    await merchant.send(begin("sale", token))
+    notice = await merchant.notice("AUTHORISATION")
+
+    assert notice.outcome is not None
+    assert (notice.outcome.kind, notice.outcome.code) == ("DECLINED_SOFT", "4")
+    assert (merchant.moved(), merchant.may_move()) == ([], [])
 
 
 FAILURES = [

@@ -24,6 +24,9 @@ def expected(token: str) -> tuple[tuple[str, str | None], tuple[str, str | None]
     odd: dict[str, tuple[tuple[str, str | None], tuple[str, str | None]]] = {
         "sim_ERROR": (("UNKNOWN", "Error"),) * 2,
         "sim_ERROR_HELD": (("UNKNOWN", "Error"),) * 2,
+        "sim_ACQUIRER_ERROR": (("UNKNOWN", "4"),) * 2,
+        "sim_ACQUIRER_ERROR_HERE": (("UNKNOWN", "4"),) * 2,
+        "sim_ACQUIRER_ERROR_HELD": (("UNKNOWN", "4"),) * 2,
         "sim_NO_CONNECTION_AVAILABLE": (("NOT_SENT", "000"),) * 2,
         "sim_IOEXCEPTION_RECEIVED": (("UNKNOWN", "000"),) * 2,
         "sim_3DS": (("ACTION_REQUIRED", "RedirectShopper"),) * 2,

@@ -129,7 +129,7 @@ async def test_a_part_is_given_back_after_the_settlement_only(merchant: Merchant
     [
         ("fake-processor-declined-visa-nonce", ("DECLINED_SOFT", "2000"), None),
         ("fake-sim-declined-hard-nonce", ("DECLINED_HARD", "2015"), None),
-        ("fake-processor-failure-jcb-nonce", ("DECLINED_SOFT", "3000"), None),
+        ("fake-processor-failure-jcb-nonce", ("UNKNOWN", "failed"), None),
         ("fake-gateway-rejected-fraud-nonce", ("DECLINED_HARD", "FRAUD"), None),
         ("fake-gateway-rejected-risk-thresholds-nonce", ("DECLINED_HARD", "RISK_THRESHOLD"), None),
         ("fake-sim-rejected-cvv-nonce", ("DECLINED_SOFT", "CVV"), "FIX_INPUT"),
@@ -177,7 +177,7 @@ async def test_a_later_call_that_is_refused_once_is_taken_at_its_repeat(
         (201500, ("DECLINED_HARD", "2015")),
         (201600, ("UNKNOWN", "2016")),
         (299999, ("DECLINED_SOFT", "2999")),
-        (300099, ("DECLINED_SOFT", "3000")),
+        (300099, ("UNKNOWN", "failed")),
         (300100, ("APPROVED", None)),
         (400200, ("PENDING", "settlement_pending")),
         (500100, ("NOT_SENT", "APPLICATION_INCOMPLETE")),
