@@ -181,6 +181,7 @@ AMOUNTS: Final[dict[int, Scenario]] = {
 def chosen(payment_method: str, amount: int) -> Scenario | None:
     """The scenario of a new intent. None: there is no such payment method. The amount chooses only where the
     token is one that succeeds."""
+    payment_method = _named(payment_method)
     scenario = TOKENS.get(payment_method)
     if scenario is SUCCESS:
         return AMOUNTS.get(amount % 1_000_000, SUCCESS)
@@ -189,4 +190,10 @@ def chosen(payment_method: str, amount: int) -> Scenario | None:
 
 def of_token(payment_method: str) -> Scenario:
     """The scenario of the calls after an intent's creation."""
+    payment_method = _named(payment_method)
     return LATER_TOKENS.get(payment_method) or TOKENS.get(payment_method, SUCCESS)
+
+
+def _named(payment_method: str) -> str:
+    """Returns the token that chooses the scenario: what follows two underscores makes another card of it."""
+    return payment_method.partition("__")[0]

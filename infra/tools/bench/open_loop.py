@@ -87,7 +87,7 @@ def _due(number: int, order: Order, merchant_id: str, expires_at: datetime, mix:
         "idempotency_key": order.idempotency_key,
         "amount_minor": order.amount_minor,
         "currency": order.currency,
-        "payment_method": order.payment_method,
+        "payment_method": order.token,
         "customer_id": order.customer_id,
         "country": order.country,
         "description": order.description,

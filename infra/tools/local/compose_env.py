@@ -34,6 +34,7 @@ def write(folder: Path) -> list[Path]:
         _write(kept / "simulator.toml", accounts.of_simulator(psp_secrets, "http://api:8000", {})),
         *(_write(kept / f"{name}.key", secret) for name, secret in psp_secrets.items()),
         _write(kept / "return.key", secrets.token_hex(32)),
+        _write(kept / "fingerprint.key", secrets.token_hex(32)),
         _write(folder / ".env", "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))),
     ]
 

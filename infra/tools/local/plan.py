@@ -32,6 +32,7 @@ class Plan:
     passwords: Mapping[str, str]  # of `postgres` and of each role
     psp_secrets: Mapping[str, str]  # by their files' names
     return_key: str
+    fingerprint_key: str
 
     @classmethod
     def make(cls, settings: StackSettings, data: DataFolder) -> "Plan":
@@ -46,6 +47,7 @@ class Plan:
             passwords=kept["passwords"],
             psp_secrets=kept["simulator"],
             return_key=kept["return"]["key"],
+            fingerprint_key=kept["fingerprint"]["key"],
         )
 
     @property
@@ -123,6 +125,11 @@ class Plan:
         """The file of the key that signs return tokens."""
         return self.folder / "return.key"
 
+    @property
+    def fingerprint_key_file(self) -> Path:
+        """The file of the key of the marks by which a declined card is known again."""
+        return self.folder / "fingerprint.key"
+
     def dsn(self, role: str) -> str:
         """Returns the connection string of `aegispay_ROLE`."""
         name = f"aegispay_{role}"
@@ -137,6 +144,7 @@ class Plan:
         for name, secret in self.psp_secrets.items():
             write_private(self.folder / f"{name}.key", secret)
         write_private(self.return_key_file, self.return_key)
+        write_private(self.fingerprint_key_file, self.fingerprint_key)
 
     def _paypal(self) -> dict[str, str]:
         """Returns the options of PayPal's account: the authority whose certificate signs the simulator's
@@ -156,6 +164,7 @@ class Plan:
             "api_port": str(self.ports["api"]),
             "public_url": self.api_url,
             "return_key_file": str(self.return_key_file),
+            "fingerprint_key_file": str(self.fingerprint_key_file),
             "simulator_port": str(self.ports["simulator"]),
             "simulator_ledger": str(self.simulator_ledger),
             "simulator_accounts": str(self.simulator_accounts),
@@ -203,6 +212,7 @@ def _kept_secrets(folder: Path) -> dict[str, dict[str, str]]:
         "passwords": passwords,
         "simulator": accounts.make_secrets(),
         "return": {"key": secrets.token_hex(32)},
+        "fingerprint": {"key": secrets.token_hex(32)},
     }
     whole = {group: values | kept.get(group, {}) for group, values in made.items()}
     if whole != kept:

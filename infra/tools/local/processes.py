@@ -65,7 +65,7 @@ KINDS: Final = (
         "command",
         "infra.workers.command",
         "command",
-        ("accounts_file",),
+        ("accounts_file", "fingerprint_key_file"),
         lambda chosen: chosen.command_workers,
     ),
     Kind("timers", "infra.workers.timers", "timers"),

@@ -85,3 +85,21 @@ async def test_an_intent_may_be_unlisted_for_a_while_and_still_be_there(simulato
     assert (found.body["data"], listed.body["data"]) == ([], [])
     assert (await read(simulator, intent))["status"] == "succeeded"
     assert len(captures(ledger_file)) == 1
+
+
+@pytest.mark.parametrize(
+    ("token", "code", "network"),
+    [
+        ("pm_card_visa_chargeDeclined__ada", "generic_decline", "05"),
+        ("pm_card_visa_chargeDeclinedLostCard__order-7", "lost_card", "41"),
+        ("pm_sim_never_again", "generic_decline", "14"),
+    ],
+)
+async def test_a_cards_name_behind_a_token_chooses_nothing(
+    simulator: Client, token: str, code: str, network: str
+):
+    response = await simulator.create(payment_method=token, **REF)
+
+    error = response.body["error"]
+    assert (response.status, error["decline_code"], error["network_decline_code"]) == (402, code, network)
+    assert error["payment_method"]["id"] == token

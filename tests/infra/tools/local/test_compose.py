@@ -124,7 +124,7 @@ def test_the_passwords_are_written_once(tmp_path):
     first = compose_env.write(tmp_path)
     before = (tmp_path / ".env").read_text()
 
-    assert len(first) == 5 + len(accounts.make_secrets())
+    assert len(first) == 6 + len(accounts.make_secrets())
     assert compose_env.write(tmp_path) == []
     assert (tmp_path / ".env").read_text() == before
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
@@ -163,6 +163,8 @@ def _program(
         ours["AEGISPAY_ACCOUNTS_FILE"] = str(folder / ".compose" / "accounts.toml")
     if "AEGISPAY_RETURN_KEY_FILE" in env:
         ours["AEGISPAY_RETURN_KEY_FILE"] = str(folder / ".compose" / "return.key")
+    if "AEGISPAY_FINGERPRINT_KEY_FILE" in env:
+        ours["AEGISPAY_FINGERPRINT_KEY_FILE"] = str(folder / ".compose" / "fingerprint.key")
     if "AEGISPAY_SIMULATOR_LEDGER" in env:
         ours["AEGISPAY_SIMULATOR_ACCOUNTS"] = str(folder / ".compose" / "simulator.toml")
         ours["AEGISPAY_SIMULATOR_LEDGER"] = str(folder / "ledger.sqlite")

@@ -12,6 +12,7 @@ _SHARED = {
     "api_port": "8000",
     "public_url": "http://127.0.0.1:8000",
     "return_key_file": "return.key",
+    "fingerprint_key_file": "fingerprint.key",
     "simulator_port": "8200",
     "simulator_ledger": "ledger.sqlite",
     "simulator_accounts": "simulator.toml",

@@ -60,3 +60,11 @@ def test_calm_conditions_have_no_slow_lost_or_failing_responses_and_only_decline
         "pm_card_visa_chargeDeclinedLostCard",
         "pm_card_visa_chargeDeclinedStolenCard",
     }
+
+
+def test_each_order_has_a_card_of_its_own_that_behaves_as_its_token_says():
+    made = list(orders(seed=1, count=500, rate=20, run="a"))
+
+    sent = [order.content["payment_method"] for order in made]
+    assert len(set(sent)) == len(sent)
+    assert all(token.startswith(f"{order.payment_method}__") for token, order in zip(sent, made, strict=True))

@@ -11,7 +11,7 @@ import (
 
 func main() {
 	url, key, order := os.Args[1], os.Args[2], os.Args[3]
-	ctx, wait := context.Background(), "wait=30"
+	ctx, wait, method := context.Background(), "wait=30", "stripe:pm_card_visa"
 	client, err := NewClientWithResponses(url, WithRequestEditorFn(
 		func(_ context.Context, request *http.Request) error {
 			request.Header.Set("Authorization", "Bearer "+key)
@@ -22,7 +22,7 @@ func main() {
 	}
 	made, err := client.CreatePaymentWithResponse(ctx,
 		&CreatePaymentParams{IdempotencyKey: order, Prefer: &wait},
-		CreatePayment{AmountMinor: 1099, Currency: "EUR", PaymentMethod: "stripe:pm_card_visa"})
+		CreatePayment{AmountMinor: 1099, Currency: "EUR", PaymentMethod: &method})
 	if err != nil {
 		log.Fatal(err)
 	}
