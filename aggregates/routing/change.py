@@ -19,8 +19,12 @@ OF_A_SIZE_MAX: Final = 2
 LARGEST: Final = 4096
 """The outcomes of the largest bucket. A history that would need a larger one forgets its oldest."""
 BUCKETS_MAX: Final = SINGLE_MAX + OF_A_SIZE_MAX * (LARGEST.bit_length() - 1)
-THRESHOLD: Final = 8.5
+THRESHOLD: Final = 10.0
 """The evidence for a change from which it counts as noticed, in nats."""
+OUTAGE_THRESHOLD: Final = 9.0
+"""The same where the newest outcomes, `OUTAGE_MIN` at least, are failures without exception: of all changes
+the one that costs most. At a rate of 0.85 five failures in a row are evidence of 9.5 nats, at 0.94 of 14."""
+OUTAGE_MIN: Final = 5
 
 
 def appended(history: tuple[Bucket, ...], *, success: bool) -> tuple[Bucket, ...]:
@@ -47,7 +51,7 @@ def since_change(history: tuple[Bucket, ...]) -> tuple[Bucket, ...]:
         return history
     whole = _plogp(wins, losses)
     newer_wins = newer_losses = kept = 0
-    best = THRESHOLD
+    best = OUTAGE_THRESHOLD
     per_chi2 = (wins + losses) ** 2 / (wins * losses)
     for place, (bucket_wins, bucket_losses) in enumerate(history[:-1], start=1):
         newer_wins += bucket_wins
@@ -59,7 +63,8 @@ def since_change(history: tuple[Bucket, ...]) -> tuple[Bucket, ...]:
         if apart * apart * newer * older / (newer + older) * per_chi2 < best:
             continue
         evidence = _plogp(newer_wins, newer_losses) + _plogp(older_wins, older_losses) - whole
-        if evidence >= best:
+        fails = not newer_wins and newer >= OUTAGE_MIN
+        if evidence >= best and (fails or evidence >= THRESHOLD):
             best, kept = evidence, place
     return history[:kept] if kept else history
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from infra.cli.options import AsJson, Data
 from infra.cli.output import json_text, say, write_json
-from infra.errors import Mistyped
+from infra.errors import LocalProblem, Mistyped
 
 if TYPE_CHECKING:
     from infra.tools.bench.run import Bench
@@ -103,6 +103,49 @@ def routing(
     write_figures(content, json)
     for what, times in content["decision_us"].items():
         say(f"decision, us, {what.replace('_', ' ')}: p50 {times['p50']}, p99 {times['p99']}")
+
+
+@bench.command()
+def regret(
+    *,
+    problems: Annotated[
+        str, typer.Option(help="Which, with commas between them: 1, 2, 3, 4, 4x2, 5, world. Default: all.")
+    ] = "1,2,3,4,4x2,5,world",
+    runs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs of each. Default: as published, 1,000 or 500; 100 of the world."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed and runs give the same figures.")] = 1,
+    cores: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 1,
+    plots: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Write the plots to this folder, as PNG.")
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Play published problems of bandits whose rates change, and a payment world: the adaptive strategy beside
+    others.
+
+    Needs the extra `bench` (numpy, matplotlib). All of it takes about an hour of CPU.
+    """
+    from infra.tools.bench.regret.report import NAMES, lines
+
+    names = [name.strip() for name in problems.split(",")]
+    if unknown := [name for name in names if name not in NAMES]:
+        raise Mistyped(f"no problem is called {unknown[0]!r}", f"Choose of {', '.join(NAMES)}", "--problems")
+    try:
+        from infra.tools.bench.regret.plots import save_plots
+        from infra.tools.bench.regret.run import bench_regret
+    except ModuleNotFoundError as error:
+        raise LocalProblem(
+            f"{error.name} is not installed here", "Install the extra: pip install 'aegispay[bench]'"
+        ) from None
+
+    result = bench_regret(names, runs, seed, cores)
+    write_figures(result.figures, json)
+    if plots is not None:
+        save_plots(result, plots)
+    for line in lines(result.figures):
+        say(line)
 
 
 def write_figures(content: dict[str, Any], file: Path | None) -> None:

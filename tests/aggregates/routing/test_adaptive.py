@@ -1,12 +1,13 @@
 """The adaptive strategy's figures: what a dead PSP and an outage cost, and that the probabilities are
 Thompson's."""
 
+import json
 import random
 from math import sqrt
 
 import pytest
 
-from aggregates.routing.adaptive import Arm, observe, prior, propensities
+from aggregates.routing.adaptive import START, Arm, observe, propensities
 from aggregates.routing.change import BUCKETS_MAX
 
 EXPLORE = 0.02
@@ -40,7 +41,7 @@ def _known(arms: dict[str, Arm]) -> dict[str, tuple[float, float]]:
 def test_the_propensities_are_the_frequencies_of_the_highest_beta_draw(arms):
     chance = random.Random(12)
     draws = 20_000
-    a, b = prior(arms)
+    a, b = START
     counts = dict.fromkeys(arms, 0)
     for _ in range(draws):
         drawn = {name: chance.betavariate(a + wins, b + losses) for name, (wins, losses) in arms.items()}
@@ -95,7 +96,16 @@ def test_an_outage_of_the_leader_is_noticed_within_five_payments(rate, payments)
 
     arms["leader"] = _after("00000", arms["leader"])
 
-    assert propensities(_known(arms), EXPLORE)["leader"] < EXPLORE / 3 + 0.01
+    assert propensities(_known(arms), EXPLORE)["leader"] < 0.1
+
+
+def test_an_arm_survives_json():
+    arm = _observed(0.9, 777, random.Random(4))
+
+    text = json.dumps(arm.history)
+
+    assert Arm(tuple((wins, losses) for wins, losses in json.loads(text))) == arm
+    assert len(text) < 500
 
 
 def test_an_arm_that_recovers_is_known_again_from_its_new_outcomes_alone():
