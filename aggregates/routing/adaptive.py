@@ -15,8 +15,8 @@ from typing import Final
 from aggregates.routing.change import Bucket, appended, since_change
 
 START: Final = (1.0, 1.0)
-"""The Beta distribution of an arm that nothing is known of. Its mean, 1/2, lies far below every PSP that is in
-use, so that a new one has to show what it is worth."""
+"""The Beta distribution of an arm that nothing is known of. Its mean, 1/2, lies far below every PSP that is
+in use, so that a new one has to show what it is worth."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,8 +122,8 @@ def regret(
     ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Play published problems of bandits whose rates change, and a payment world: the adaptive strategy beside
-    others.
+    """Play published problems of bandits whose rates change, and a payment world: the adaptive strategy
+    beside others.
 
     Needs the extra `bench` (numpy, matplotlib). All of it takes about an hour of CPU.
     """

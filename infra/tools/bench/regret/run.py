@@ -79,8 +79,8 @@ def _play_world(strategy: str, seeds: Sequence[int]) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All figures. `curves`: mean regret by problem and algorithm; `chosen`: the adaptive strategy's shares by
-    payment; `lost`: mean approvals lost so far, by strategy."""
+    """All figures. `curves`: mean regret by problem and algorithm; `chosen`: the adaptive strategy's shares
+    by payment; `lost`: mean approvals lost so far, by strategy."""
 
     figures: dict[str, Any]
     curves: dict[str, dict[str, Floats]]

@@ -1,4 +1,4 @@
-"""The vectorised adaptive strategy is the one of production: every state, on the same outcomes and numbers."""
+"""The vectorised adaptive strategy is the one of production: every state, on the same outcomes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A short run of each problem: the published rows come out, and a broken detector would not hold its bounds."""
+"""Short runs: the published rows come out, and a broken detector would not hold its bound."""
 
 import json
 
