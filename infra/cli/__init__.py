@@ -26,6 +26,7 @@ from infra.cli import (
     options,
     parked,
     payments,
+    policy,
     relay,
     review,
     show,
@@ -91,6 +92,7 @@ bench.bench.command()(bench_experiments.experiments)
 app.add_typer(bench.bench, name="bench")
 app.add_typer(gateway.gateway, name="gateway")
 app.add_typer(parked.parked, name="parked")
+app.add_typer(policy.policy, name="policy")
 app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.add_typer(relay.relay, name="relay")
