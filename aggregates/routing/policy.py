@@ -36,7 +36,7 @@ def _no_percentage(value: Any) -> Any:
 
 AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Share = Annotated[float, BeforeValidator(_no_percentage), Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_no_percentage)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Method = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
@@ -55,7 +55,9 @@ class _Measured(_Part):
     `explore_below_minor`: a payment above this amount never explores, in its currency's minor units; None: no
     amount is too high."""
 
-    explore: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = 0.02
+    explore: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False), BeforeValidator(_no_percentage)] = (
+        0.02
+    )
     explore_below_minor: Minor | None = None
 
     def explores(self, amount_minor: int) -> float:

@@ -9,6 +9,7 @@ import typer
 
 from infra.cli.options import AsJson, Data, Who, Yes
 from infra.cli.output import say, write_json
+from infra.cli.policy_decisions import explain, try_
 from infra.cli.policy_target import (
     ACCOUNTS,
     accounts_of,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 policy = typer.Typer(
     help="The routing policy of a merchant: which PSP account gets which payment.", no_args_is_help=True
 )
+
+policy.command()(explain)
+policy.command("try")(try_)
 
 Merchant = Annotated[
     str, typer.Option(help="The merchant whose policy it is; the local stack has demo and other.")

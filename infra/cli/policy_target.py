@@ -1,4 +1,4 @@
-"""Reaches what `aegispay policy` is about: policies in files and in PostgreSQL, and the merchant's accounts."""
+"""Reaches what `aegispay policy` is about: policies in files and in PostgreSQL, a merchant's accounts."""
 
 import asyncio
 import os
