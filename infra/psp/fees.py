@@ -7,7 +7,7 @@ money.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -59,6 +59,14 @@ def _whole(value: object) -> dict[str, int]:
     return {currency: micros // MILLION for currency, micros in amounts.items()}
 
 
+def _day(value: object) -> date:
+    """Raises `ValueError`."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise ValueError("must be a day without quotes, e.g. 2026-04-10")
+
+
+_Day = Annotated[date, BeforeValidator(_day)]
 _Percent = Annotated[int, BeforeValidator(_ppm)]
 _Amounts = Annotated[dict[str, int], BeforeValidator(_amounts)]
 _WholeAmounts = Annotated[dict[str, int], BeforeValidator(_whole)]
@@ -98,8 +106,8 @@ class FeeTable(_Table):
     countries: list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] | None = Field(default=None, min_length=1)
     schemes: _Names | None = None
     fundings: list[Funding] | None = Field(default=None, min_length=1)
-    since: date = date.min
-    until: date = date.max
+    since: _Day = date.min
+    until: _Day = date.max
     percent: _Percent | None = None
     fixed: _Amounts | None = None
     tiers: list[TierTable] | None = Field(default=None, min_length=2, max_length=20)

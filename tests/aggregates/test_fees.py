@@ -190,7 +190,7 @@ def test_a_tiered_fee_is_unknown_while_the_volume_is():
 def test_a_price_counts_from_its_first_day_until_the_day_before_its_end():
     # Stripe raised its price in the EEA on 2023-04-10 from 1.4 to 1.5 %.
     day = date(2023, 4, 10)
-    schedule = FeeSchedule((rule("until then", 14_000, until=day), rule("since", 15_000, since=day)))
+    schedule = FeeSchedule((rule("earlier", 14_000, until=day), rule("later", 15_000, since=day)))
 
     before = fee(schedule, 10_000, "EUR", at=datetime(2023, 4, 9, 23, 59, 59, tzinfo=UTC))
     after = fee(schedule, 10_000, "EUR", at=datetime(2023, 4, 10, tzinfo=UTC))
@@ -260,6 +260,13 @@ def test_a_country_and_a_region_without_it_do_not_overlap():
 def payment(kind="sale", currency="EUR", amount_minor=10_000) -> PaymentFacts:
     card = CardFacts(country="DE", scheme="visa")
     return PaymentFacts(UUID(int=1), "shop", kind, amount_minor, currency, {"stripe": "pm_1"}, card=card)
+
+
+def test_the_country_is_the_issuers_or_else_the_customers():
+    german = payment()
+    assert FeeFacts.of(replace(german, country="US")).country == "DE"
+    assert FeeFacts.of(replace(german, country="US", card=CardFacts())).region == "us"
+    assert FeeFacts.of(replace(german, card=CardFacts())).region == "unknown"
 
 
 def test_a_payments_expected_fee_is_the_sales_or_the_authorizations_and_its_captures():

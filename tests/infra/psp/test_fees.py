@@ -130,6 +130,8 @@ def test_an_account_without_tables_has_unknown_fees(tmp_path: Path):
         ({"free": "true", "regions": '["eea"]', "countries": '["DE"]'}, "has regions and countries"),
         ({"free": "true", "currencies": '["EUX"]'}, "currencies has EUX"),
         ({"free": "true", "since": "2026-12-01", "until": "2026-12-01"}, "until is not after since"),
+        ({"free": "true", "since": "2026-12-01T00:00:00Z"}, "must be a day without quotes, e.g. 2026-04-10"),
+        ({"free": "true", "until": '"soon"'}, "must be a day without quotes, e.g. 2026-04-10"),
         ({"free": "true", "percnt": '"1"'}, "did you mean percent?"),
         ({"tiers": '[{ percent = "1" }]'}, "must have at least 2 entries"),
         (
