@@ -1,5 +1,5 @@
-"""What other routers send to the next PSP, though the customer may have been charged: it never leads there before
-proof, whatever policy and circuits say meanwhile."""
+"""What other routers send to the next PSP, though the customer may have been charged: it never leads there
+before proof, whatever policy and circuits say meanwhile."""
 
 import itertools
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
-"""The responses after which the customer may have been charged, as docs/routing.md lists them, and what the PSP
-shows later of each, by its own adapter."""
+"""The responses after which the customer may have been charged, as docs/routing.md lists them, and what the
+PSP shows later of each, by its own adapter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
