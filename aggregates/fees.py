@@ -192,20 +192,24 @@ class FeeSchedule:
 class FeeBook:
     """The price lists of all accounts, by account, and what was charged at each since the month began, in
     minor units by account and currency: what is live of an expected fee. An account without a price list has
-    unknown fees; one without a volume, an unknown volume."""
+    unknown fees. `volumes`: None: unknown; otherwise an account that it does not name has charged nothing."""
 
     schedules: Mapping[str, FeeSchedule] = field(default_factory=dict)
-    volumes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    volumes: Mapping[tuple[str, str], int] | None = None
 
     def fees(self, account: str, kind: FeeKind, facts: FeeFacts, at: datetime) -> Fees | None:
         """Returns what the account charges for the operation; see `calculate_fees`."""
-        volume_minor = self.volumes.get((account, facts.currency))
+        volume_minor = self._volume_minor(account, facts.currency)
         return calculate_fees(self.schedules.get(account), kind, facts, at, volume_minor)
 
     def expected(self, account: str, payment: PaymentFacts, at: datetime) -> int | None:
         """Returns what the payment is expected to cost at the account; see `expected_fee`."""
-        volume_minor = self.volumes.get((account, payment.currency))
+        volume_minor = self._volume_minor(account, payment.currency)
         return expected_fee(self.schedules.get(account), payment, at, volume_minor)
+
+    def _volume_minor(self, account: str, currency: str) -> int | None:
+        # At the beginning of a month nothing is named: the first tier counts then, and not "unknown".
+        return None if self.volumes is None else self.volumes.get((account, currency), 0)
 
 
 NO_FEES: Final = FeeBook()

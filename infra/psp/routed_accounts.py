@@ -76,7 +76,8 @@ class RoutedAccounts:
         # Summed up once for each change: a decision does not pay for the number of merchants.
         if volumes is not self._counted or month_of(now) != self._month:
             self._counted, self._month = volumes, month_of(now)
-            self._fees = replace(self._accounts.fees, volumes=month_volumes(volumes.values(), now))
+            counted = month_volumes(volumes.values(), now) if volumes else None
+            self._fees = replace(self._accounts.fees, volumes=counted)
         return self._fees
 
     def for_payment(

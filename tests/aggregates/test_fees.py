@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregates.fees import (
+    FeeBook,
     FeeFacts,
     FeeRule,
     Fees,
@@ -181,6 +182,19 @@ TIERED = FeeSchedule(
 )
 def test_the_months_volume_chooses_the_tier(volume_minor, minor):
     assert fee(TIERED, 10_000, "EUR", volume_minor=volume_minor).total == Money(minor, "EUR")
+
+
+def test_a_book_takes_the_volume_of_the_account_and_the_currency():
+    volumes = {("busy", "EUR"): 20_000_000, ("idle", "EUR"): 0, ("idle", "USD"): 20_000_000}
+    book = FeeBook({"busy": TIERED, "idle": TIERED}, volumes)
+
+    assert [book.expected(name, payment(), NOW) for name in ("busy", "idle", "none")] == [40, 60, None]
+    assert book.fees("busy", "sale", FeeFacts(10_000, "EUR"), NOW).total == Money(40, "EUR")
+
+
+def test_an_account_that_the_months_volumes_do_not_name_is_in_its_first_tier():
+    assert FeeBook({"new": TIERED}, {}).expected("new", payment(), NOW) == 60
+    assert FeeBook({"new": TIERED}).expected("new", payment(), NOW) is None
 
 
 def test_a_tiered_fee_is_unknown_while_the_volume_is():

@@ -70,3 +70,9 @@ def test_a_price_list_is_read_at_the_volume_of_this_month_and_of_no_other():
     assert routed.fees is routed.fees
     now = NOW + timedelta(days=30)
     assert routed.fees.volumes == {}
+
+
+def test_without_any_record_of_volumes_they_are_unknown_and_not_nothing():
+    routed = RoutedAccounts(Accounts({}, NO_FEES), dict, dict, dict, lambda: NOW)
+
+    assert routed.fees.volumes is None
