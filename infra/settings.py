@@ -139,7 +139,23 @@ class DatabaseSettings(_Settings):
         return f"{self.database_schema}_read"
 
 
-class CommandWorkerSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
+class HookSettings(_Settings):
+    """Settings of the processes that call hooks: docs/hooks.md."""
+
+    hooks: str = Field(
+        default="", description="Hooks beside those of installed packages: module:name, with commas between"
+    )
+    hook_threads: int = Field(
+        default=32, ge=1, le=500, description="Threads for hooks that are not async, in this process"
+    )
+
+    @property
+    def hook_places(self) -> list[str]:
+        """Where the hooks of this setting are."""
+        return [place for one in self.hooks.split(",") if (place := one.strip())]
+
+
+class CommandWorkerSettings(HookSettings, ProcessSettings, KafkaSettings, DatabaseSettings):
     """Settings of `infra.workers.command`."""
 
     batch_max: int = Field(default=500, ge=1, le=5000, description="Records decided in one transaction")
@@ -185,7 +201,7 @@ class ReturnSettings(_Settings):
         return self
 
 
-class GatewayWorkerSettings(ReturnSettings, ProcessSettings, KafkaSettings, DatabaseSettings):
+class GatewayWorkerSettings(HookSettings, ReturnSettings, ProcessSettings, KafkaSettings, DatabaseSettings):
     """Settings of `infra.workers.gateway`."""
 
     accounts_file: Path = Field(description="The PSP accounts, TOML")

@@ -8,7 +8,7 @@ that is killed anywhere in between reads the batch again: a repeat adds no event
 import asyncio
 import random
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,16 +16,18 @@ import psycopg
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.partitioner import murmur2
 from eventsourcing.utils import get_topic
 from prometheus_client import Counter, Gauge, Histogram
 
-from commands.decider import Decider, Result, Work
+from aggregates.hooks import Verdict
+from commands.decider import Decider, Result, Stream, Work
 from commands.failpoints import reached
-from commands.messages import CreatePayment, MerchantCommand, dump
+from commands.messages import CreatePayment, RetryParked, dump
 from commands.ports import Conflict
 from commands.records import Record
 from commands.reply import Reply
+from infra.hooks import discovery
+from infra.hooks.new_payments import NewPaymentHooks
 from infra.kafka import reader, topics
 from infra.kafka.compacted import CompactedTopic
 from infra.kafka.offsets import Ownership, Progress
@@ -39,6 +41,7 @@ from infra.psp import fingerprints
 from infra.psp.accounts import Accounts
 from infra.psp.routed_accounts import ActivePolicy, RoutedAccounts, read_health, read_volumes
 from infra.settings import CommandWorkerSettings
+from infra.workers.misplaced import Misplaced
 from infra.workers.request_age import Backlog
 from infra.workers.startup import ready_to_start
 
@@ -50,8 +53,6 @@ _ALONE_MAX: Final = 5
 _PAUSE_S: Final = 0.005
 # Between rounds for payments that are overtaken each time. The partitions stand still for so long.
 _WAIT_S: Final = (0.1, 0.5)
-# Merchants that the log names once: any producer may make up more, and memory is not to grow by that.
-_WARNED_MAX: Final = 1000
 # A read waits so long for records; a stop, and commands to be held back, are noticed after it.
 _POLL_MS: Final = 200
 # A worker whose batch takes longer leaves the group, and another one reads its partitions.
@@ -64,10 +65,6 @@ PARKED = Counter("aegispay_parked", "Streams put aside, since neither reading no
 CONFLICTS = Counter("aegispay_command_conflicts", "Batches that another writer had overtaken")
 CONFLICTS_ALONE = Counter(
     "aegispay_command_conflicts_alone", "Payments decided by themselves that another writer had overtaken"
-)
-MISPLACED = Counter(
-    "aegispay_command_misplaced_records",
-    "Commands in another partition than murmur2 of their key gives: a producer has another partitioner",
 )
 EVENTS = Counter("aegispay_events_saved", "Events committed", ["type"])
 SECONDS = Histogram(
@@ -105,29 +102,33 @@ class CommandWorker:
         partitions: int,
         broker_clock: BrokerClock,
         chance: random.Random,
+        hooks: NewPaymentHooks | None = None,
     ) -> None:
-        """`partitions`: of the commands' topic. `chance` spreads repeats."""
+        """`partitions`: of the commands' topic. `chance` spreads repeats. `hooks`: None: none is
+        installed."""
         self._decider = decider
         self._store = store
         self._broker = broker
         self._letters = letters
         self._replies_topic = replies_topic
-        self._partitions = partitions
         self._broker_clock = broker_clock
         self._chance = chance
-        self._warned: set[str] = set()
+        self._hooks = hooks
+        self._misplaced = Misplaced(partitions)
 
     async def run_batch(self, records: Sequence[Record]) -> None:
         """Returns when everything that follows from the records is committed and acknowledged by the
         broker."""
         BATCH.observe(len(records))
         works, result = self._decider.read(records)
-        misplaced = self._misplaced(works)
+        misplaced = self._misplaced.among(works)
+        verdicts: dict[UUID, list[Verdict]] = {}
         while True:
+            streams = await self._consult(works, verdicts)
             with SECONDS.labels("decide_and_save").time():
                 # The store is synchronous (docs/adr/0002). In a thread, the loop goes on with heartbeats to
                 # Kafka meanwhile.
-                decided, works = await asyncio.to_thread(self._decide_and_save, works)
+                decided, works = await asyncio.to_thread(self._decide_and_save, works, streams, verdicts)
             result.add(decided)
             self._count(result)
             with SECONDS.labels("publish").time():
@@ -143,65 +144,63 @@ class CommandWorker:
             await asyncio.sleep(self._chance.uniform(*_WAIT_S))
         reached("command.after_replies")
 
-    def _decide_and_save(self, works: Sequence[Work]) -> tuple[Result, list[Work]]:
+    async def _consult(
+        self, works: Sequence[Work], verdicts: dict[UUID, list[Verdict]]
+    ) -> list[Stream] | None:
+        """Adds the hooks' verdicts on the batch's new payments, and returns the streams that it loaded for
+        that. None: there was no need. A worker that is killed before the save calls the hooks again."""
+        if self._hooks is None:
+            return None
+        if not any(isinstance(work.message, (CreatePayment, RetryParked)) for work in works):
+            return None
+        streams = await asyncio.to_thread(self._decider.load, works)
+        if new := self._unconsulted(streams, verdicts):
+            with SECONDS.labels("hooks").time():
+                verdicts |= await self._hooks.consult(new)
+        return streams
+
+    def _unconsulted(
+        self, streams: Sequence[Stream], verdicts: Mapping[UUID, list[Verdict]]
+    ) -> list[CreatePayment]:
+        return [one for one in self._decider.new_payments(streams) if one.command_id not in verdicts]
+
+    def _decide_and_save(
+        self, works: Sequence[Work], streams: Sequence[Stream] | None, verdicts: dict[UUID, list[Verdict]]
+    ) -> tuple[Result, list[Work]]:
         """Returns also the messages that are still to be decided, since other writers overtook them each
         time."""
         result, overtaken = Result(), list[Work]()
         if not works:
             return result, overtaken
         try:
-            return self._save(works), overtaken
+            return self._save(streams or self._decider.load(works), verdicts), overtaken
         except Conflict:
             CONFLICTS.inc()
         # Stream by stream: what one of them holds against another writer must not hold the others.
         for group in _by_payment(works):
-            if (saved := self._save_alone(group)) is None:
+            if (saved := self._save_alone(group, verdicts)) is None:
                 overtaken += group
             else:
                 result.add(saved)
         return result, overtaken
 
-    def _save_alone(self, group: Sequence[Work]) -> Result | None:
+    def _save_alone(self, group: Sequence[Work], verdicts: dict[UUID, list[Verdict]]) -> Result | None:
         """Decides anew after each conflict, from what the store then has. None: other writers overtook it
         each time."""
         for number in range(_ALONE_MAX):
             try:
-                return self._save(group)
+                streams = self._decider.load(group)
+                if self._hooks is not None and self._unconsulted(streams, verdicts):
+                    return None  # a create that was not to be decided before: the next round consults first
+                return self._save(streams, verdicts)
             except Conflict:
                 CONFLICTS_ALONE.inc()
                 # The pause is random: two writers that wait for equally long would meet again.
                 time.sleep(self._chance.uniform(0, _PAUSE_S * 2**number))
         return None
 
-    def _misplaced(self, works: Sequence[Work]) -> set[UUID]:
-        """Returns the commands in another partition than murmur2 of their key gives: another worker has their
-        payment.
-
-        The store keeps them apart, so they are decided all the same. A record does not name its producer, so
-        the log names each merchant once.
-        """
-        found = set()
-        for work in works:
-            message, record = work.message, work.record
-            if not isinstance(message, (CreatePayment, MerchantCommand)):
-                continue
-            assert record.key is not None
-            if record.partition == (right := (murmur2(record.key) & 0x7FFFFFFF) % self._partitions):
-                continue
-            found.add(message.command_id)
-            MISPLACED.inc()
-            if message.merchant_id not in self._warned and len(self._warned) < _WARNED_MAX:
-                self._warned.add(message.merchant_id)
-                _log.warning(
-                    "a producer's partitioner is not murmur2: the order per payment is lost",
-                    merchant_id=message.merchant_id,
-                    place=record.place,
-                    partition=right,
-                )
-        return found
-
-    def _save(self, works: Sequence[Work]) -> Result:
-        decided = self._decider.decide(self._decider.load(works))
+    def _save(self, streams: Sequence[Stream], verdicts: dict[UUID, list[Verdict]]) -> Result:
+        decided = self._decider.decide(streams, None if self._hooks is None else verdicts)
         # Too many parked streams end the process before the save: an operator would have to retry them one by
         # one, while the release before decides them all.
         self._refuse_to_park_many(len(decided.writes.parked))
@@ -333,6 +332,9 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
     """Runs until a stop signal comes. Raises `TooManyParked`, and PostgreSQL's and Kafka's
     errors."""
     accounts = Accounts.load(settings.accounts_file)
+    hooks = NewPaymentHooks.of(discovery.installed(settings), settings.hook_threads, settings.batch_max)
+    if hooks is not None:
+        process.log.info("hooks", names=hooks.names)
     if not await ready_to_start(process, settings):
         return
     connection: psycopg.Connection = connect(settings, "command")
@@ -373,6 +375,7 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
         partitions=settings.partitions,
         broker_clock=broker_clock,
         chance=chance,
+        hooks=hooks,
     )
     await broker.start()
     await consumer.start()

@@ -1,0 +1,128 @@
+"""Hooks on the path of a payment: what they decide happens once, is recorded, and ends no worker."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from commands.client import Refused
+from tests.support.hooks import calls
+from tests.support.processes import TWO_ACCOUNTS, Running, running
+
+pytestmark = pytest.mark.stack
+
+HOOKS = ",".join(f"tests.support.hooks:{name}" for name in ("validation", "fraud", "routing"))
+REST = ("simulator", "relay", "gateway", "timers", "read-models")
+
+
+def order(key: str, tmp_path, **metadata: str) -> dict:
+    return {
+        "idempotency_key": key,
+        "amount_minor": 1099,
+        "currency": "EUR",
+        "payment_method": "pm_card_visa",
+        "metadata": {"calls": str(tmp_path / f"{key}.calls")} | metadata,
+    }
+
+
+async def events(stack: Running, payment: UUID) -> list[tuple[str, dict]]:
+    rows = await stack.rows(
+        "SELECT topic, convert_from(state, 'UTF8')::jsonb FROM payment_events WHERE originator_id = %s "
+        "ORDER BY originator_version",
+        payment,
+    )
+    return [(topic, state) for topic, state in rows]
+
+
+async def test_what_the_hooks_decide_happens_and_is_recorded(environment, tmp_path):
+    async with running(environment, tmp_path, *REST, accounts=TWO_ACCOUNTS) as stack:
+        await stack.start("command", hooks=HOOKS)
+        async with stack.client() as client:
+            paid = await client.pay(**order("allowed", tmp_path, only="sim-us"))
+            with pytest.raises(Refused) as closed:
+                await client.create_payment(**order("closed", tmp_path, validation="refuse"))
+            with pytest.raises(Refused) as denied:
+                await client.create_payment(**order("denied", tmp_path, fraud="deny"))
+            with pytest.raises(Refused) as hung:
+                await client.create_payment(**order("hung", tmp_path, fraud="hang"))
+            with pytest.raises(Refused) as raised:
+                await client.create_payment(**order("raised", tmp_path, fraud="raise"))
+
+            held = await client.pay(**order("held", tmp_path, fraud="review"))
+            person = {"evidence": "the customer called", "who": "ada"}
+            allowed = await client.review(held.payment_id, idempotency_key="r", decision="allow", **person)
+            captured = await client.wait(allowed)
+            other = await client.pay(**order("other", tmp_path, fraud="review"))
+            no = await client.review(other.payment_id, idempotency_key="r", decision="deny", **person)
+            late = await client.pay(
+                **order("late", tmp_path, fraud="review"), expires_in=timedelta(seconds=3)
+            )
+            await stack.has_status(late.payment_id, "EXPIRED")
+
+        assert (paid.status, captured.status, no.status, no.result) == (
+            "CAPTURED",
+            "CAPTURED",
+            "REJECTED",
+            "accepted",
+        )
+        assert (held.status, held.code, held.detail) == (
+            "IN_REVIEW",
+            "held_for_review",
+            "risk (score 0.70): a new customer",
+        )
+        assert (closed.value.code, closed.value.detail) == ("shop_closed", "the shop is closed on Sundays")
+        assert (denied.value.code, denied.value.detail) == ("denied_by_fraud_check", "a stolen card")
+        assert hung.value.code == raised.value.code == "hook_failed"
+        assert "timed out after 500 ms" in hung.value.detail
+        recorded = await events(stack, paid.payment_id)
+        assert [topic for topic, _ in recorded[1:4]] == ["hook.decided.v1"] * 3
+        assert recorded[2][1]["score"] == 0.1
+        assert recorded[4][1]["account"] == "sim-us"
+        assert len(stack.charges()) == 2
+        assert "pm_card_visa" not in (tmp_path / "command.log").read_text()
+        verdict = await stack.verdict()
+        assert verdict.ok, verdict.as_json()
+
+
+async def test_a_worker_that_is_killed_before_the_commit_consults_again_and_a_repeat_never_does(
+    environment, tmp_path
+):
+    file = tmp_path / "killed.calls"
+    async with running(environment, tmp_path, *REST) as stack:
+        await stack.start(
+            "command", hooks=HOOKS, failpoints="command.before_save:kill", failpoint_marks=tmp_path
+        )
+        async with stack.client(reply_timeout_s=60) as client:
+            creating = asyncio.create_task(client.create_payment(**order("killed", tmp_path)))
+            await stack.died("command")
+            assert calls(file, "fraud") == 1
+
+            await stack.start("command", hooks=HOOKS)
+            first = await creating
+            assert calls(file, "fraud") == 2
+            await client.wait(first)
+
+            again = [await client.create_payment(**order("killed", tmp_path)) for _ in range(3)]
+
+        assert {one.payment_id for one in again} == {first.payment_id}
+        assert [calls(file, hook) for hook in ("validation", "fraud", "routing")] == [2, 2, 2]
+        recorded = await events(stack, first.payment_id)
+        assert [topic for topic, _ in recorded].count("hook.decided.v1") == 3
+        assert len(stack.charges(first.payment_id)) == 1
+
+        # A replay, in a worker that has no hooks at all, and of a reader that only shows it.
+        await stack.restart("command")
+        async with stack.client() as client:
+            refunded = await client.refund(first.payment_id, idempotency_key="refund")
+            await client.wait(refunded)
+        assert calls(file, "fraud") == 2
+
+
+async def test_a_hook_that_cannot_be_loaded_stops_the_worker_with_a_line_for_people(environment, tmp_path):
+    async with running(environment, tmp_path, "simulator") as stack:
+        with pytest.raises(Exception, match=r"command"):
+            await stack.start("command", hooks="tests.support.hooks:frauds")
+
+        log = (tmp_path / "command.log").read_text()
+        assert "hook tests.support.hooks:frauds (AEGISPAY_HOOKS): tests.support.hooks has no frauds" in log
