@@ -81,6 +81,10 @@ class Record:
         return text if text is not None and is_traceparent(text) else None
 
 
+LISTENER_FAILED: Final = "listener_failed"
+"""The code of a dead letter about an event that a listener hook failed on; its `path` is the hook's name."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record's place and why it was not used; never its payload."""

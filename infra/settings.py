@@ -228,6 +228,12 @@ class HealthWorkerSettings(ProcessSettings, KafkaSettings):
     )
 
 
+class ListenerSettings(HookSettings, ProcessSettings, KafkaSettings):
+    """Settings of `infra.workers.listener`."""
+
+    listener: str = Field(default="", description="Which listener hook it runs; empty: the only one")
+
+
 class ReadModelSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
     """Settings of `infra.workers.read_models`."""
 

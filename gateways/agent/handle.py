@@ -25,6 +25,7 @@ from commands.messages import InvalidMessage, Outcome, RecordOutcome, dump
 from commands.records import TRACEPARENT, DeadLetter, DeadLetters, Record
 from gateways.agent import metrics
 from gateways.agent.cancellation import Cancellation
+from gateways.agent.hooks import NoHooks, OperationHooks
 from gateways.agent.lookup import StatusQuery
 from gateways.agent.ports import (
     FINAL,
@@ -75,6 +76,7 @@ class GatewayAgent:
         return_url_of: ReturnUrlOf,
         samples: Samples,
         circuits: Circuits,
+        hooks: OperationHooks | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._gateway = gateway
@@ -88,6 +90,7 @@ class GatewayAgent:
         self._return_url_of = return_url_of
         self._samples = samples
         self._circuits = circuits
+        self._hooks = hooks or NoHooks()
         self._now = now
 
     async def handle(self, record: Record) -> None:
@@ -108,15 +111,29 @@ class GatewayAgent:
         # After the report: what health gets to know late is no payment's loss.
         if (sample := sample_of(request, result, self._now())) is not None:
             self._samples.add(request.account, sample)
+        self._hooks.after(request, result)
 
     async def _handled(self, request: Request) -> StepResult:
         if not self._is_held_back(request):
+            # Before the slot, which a slow hook would keep from other calls.
+            if (denied := await self._denied(request)) is not None:
+                return denied
             # A request waits for its slot before it claims: from the claim on the first byte has 5 s.
             async with self._calls.slot(request.account):
                 # The circuit may have opened while the calls before it were waited for.
                 if not self._is_held_back(request):
                     return await self._perform(request)
         return await self._give_back(request)
+
+    async def _denied(self, request: Request) -> StepResult | None:
+        """Consults the hooks about a first send. None: none denies it, or it was claimed before, and then
+        goes on as the claim stands: a request that is read again may have been sent."""
+        if request.how is not None:
+            return None
+        denial = await self._hooks.before(request)
+        if denial is None or not await self._claims.refuse(request.step, denial):
+            return None
+        return StepResult(request.step.step, denial, "none", 0, None)
 
     async def _perform(self, request: Request) -> StepResult:
         match request.how:

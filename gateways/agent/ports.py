@@ -104,6 +104,11 @@ class Claims(Protocol):
         stored already, and stays."""
         ...
 
+    async def refuse(self, step: StepId, result: Outcome) -> bool:
+        """Closes a step that was never claimed, with this result, so that no byte of it is ever sent. False:
+        it was claimed or closed before, and stays as it is."""
+        ...
+
     async def withdraw(self, step: StepId) -> bool:
         """Forgets the only try of an open step, which is known to have done nothing, so that the next try is
         the first again. False: there was another try, or the step is closed."""

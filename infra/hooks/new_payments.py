@@ -13,9 +13,7 @@ from uuid import UUID
 
 from aggregates.hooks import HookDecision, Verdict
 from aggregates.routing.facts import Hints
-from commands.card_data import holds_card_data
 from commands.hooks import (
-    TEXT_MAX,
     Accept,
     Accounts,
     Allow,
@@ -31,11 +29,10 @@ from commands.messages import CreatePayment
 from infra.errors import Misconfigured
 from infra.hooks.calls import Calls, Failed, Returned, is_async
 from infra.hooks.discovery import Hooks
+from infra.hooks.words import fit
 
 # A batch has to be done within 60 s (infra/workers/command.py), of which hooks get half.
 _BATCH_WITHIN_S: Final = 30.0
-_TOKEN_MIN: Final = 6  # a shorter one is a word that may stand anywhere
-_WITHHELD: Final = "(withheld: the hook's words hold a card number or a token)"
 _DecidingHook = PreValidation | FraudCheck | Routing
 _GIVES: Final[dict[type[_DecidingHook], tuple[type, ...]]] = {
     PreValidation: (Accept, Refuse),
@@ -141,12 +138,4 @@ def _float(score: float | None) -> float | None:
 
 
 def _words(text: str | None, payment: NewPayment) -> str | None:
-    """Returns a hook's words, fit to be stored and published: bounded, printable, without a card number and
-    without the payment's token."""
-    if not text:
-        return None
-    tokens = [payment.payment_method or "", *payment.payment_methods.values()]
-    quoted = (token.rpartition(":")[2] for token in tokens)
-    if holds_card_data(text) or any(len(one) >= _TOKEN_MIN and one in text for one in quoted):
-        return _WITHHELD
-    return "".join(one if one.isprintable() else " " for one in text).strip()[:TEXT_MAX] or None
+    return fit(text, [payment.payment_method or "", *payment.payment_methods.values()])

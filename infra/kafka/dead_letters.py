@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 
 from commands.card_data import holds_card_data, sensitive_path
 from commands.messages import SENSITIVE
-from commands.records import DeadLetter
+from commands.records import LISTENER_FAILED, DeadLetter
 from infra.kafka import reader, topics
 from infra.kafka.producers import producing
 from infra.settings import KafkaSettings
@@ -53,6 +53,10 @@ async def read(settings: KafkaSettings, last: int) -> list[Letter]:
 async def send_again(settings: KafkaSettings, letter: DeadLetter) -> tuple[int, int]:
     """Sends a copy with the original's value, key and headers, and returns the copy's partition and
     offset. Raises `NotSent`."""
+    if letter.code == LISTENER_FAILED:
+        # On its topic every other reader would get the event once more.
+        remedy = f"`aegispay dead-letters deliver {letter.path} PLACE`"
+        raise NotSent(f"it is about the listener {letter.path} alone: {remedy}")
     if letter.code == SENSITIVE:
         raise NotSent(_HOLDS_CARD_DATA)
     declared = {topic.name for topic in topics.declared(settings.partitions, settings.topic_prefix)}
@@ -83,6 +87,12 @@ async def send_again(settings: KafkaSettings, letter: DeadLetter) -> tuple[int, 
 def matching(letters: Sequence[Letter], place: str) -> DeadLetter | None:
     """Returns the newest letter about the record at `place`, topic/partition/offset; None: there is none."""
     return next((one.letter for one in reversed(letters) if one.place == place), None)
+
+
+def about_listener(letters: Sequence[Letter], place: str, listener: str) -> DeadLetter | None:
+    """Returns the newest letter of this listener hook about the record at `place`; None: there is none."""
+    own = [one for one in letters if (one.letter.code, one.letter.path) == (LISTENER_FAILED, listener)]
+    return matching(own, place)
 
 
 async def _original(settings: KafkaSettings, letter: DeadLetter) -> Any | None:

@@ -86,3 +86,8 @@ READ_MODELS_GROUP: Final = "read-models"
 def gateway_group(gateway: str) -> str:
     """The consumer group of a gateway's workers; its offsets show how far they are."""
     return f"gateway-{gateway}"
+
+
+def listener_group(name: str) -> str:
+    """The consumer group of one listener hook, on EVENTS."""
+    return f"listener-{name}"

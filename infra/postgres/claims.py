@@ -177,6 +177,10 @@ class PostgresClaims:
         open and was claimed once. Returns whether this call did it."""
         return await self._results.submit(_Result(step, result, 1 if only_try else _ANY_NUMBER))
 
+    async def refuse(self, step: StepId, result: Outcome) -> bool:
+        """Closes a step that was never claimed, with this result. Returns False if there is a row of it."""
+        return await self._results.submit(_Result(step, result, 0))
+
     async def withdraw(self, step: StepId) -> bool:
         """Takes back a claim of which nothing was sent. Returns False if it was claimed again or closed
         meanwhile."""

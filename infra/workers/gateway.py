@@ -13,6 +13,7 @@ from commands.messages import RecordOutcome, dump
 from gateways.agent.handle import GatewayAgent
 from gateways.registry import ADAPTERS
 from infra.errors import Misconfigured
+from infra.hooks import discovery, lifecycle
 from infra.kafka import topics
 from infra.kafka.circuits import KnownCircuits, read_health
 from infra.kafka.compacted import CompactedTopic
@@ -33,6 +34,8 @@ from infra.workers.startup import ready_to_start
 # is stored in the closed claim, and published from there when the request is read again; any other leaves the
 # claim open, and the step is repeated or queried.
 _PUBLISH_WITHIN_S: Final = 60.0
+# For hooks that observe outcomes, at the end of a drain, of which 1.5 s are left at the least.
+_HOOKS_DRAIN_S: Final = 0.5
 
 
 class KafkaOutcomes:
@@ -78,6 +81,7 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
             f"AEGISPAY_GATEWAY: no gateway is called {settings.gateway}; known: {', '.join(ADAPTERS)}"
         )
     accounts = Watched("accounts", settings.accounts_file, partial(credentials, settings.gateway))
+    installed = discovery.installed(settings)
     pages = ReturnPages.of(settings)
     if pages is None:
         process.log.warning("no AEGISPAY_PUBLIC_URL: customers cannot come back from a challenge")
@@ -89,6 +93,9 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
         HttpClient.open(settings.calls_max) as http,
         CompactedTopic(settings, topics.HEALTH, read_health) as health,
         sending(producer, settings) as samples,
+        lifecycle.running(
+            settings.gateway, installed.lifecycle, settings.hook_threads, _HOOKS_DRAIN_S
+        ) as hooks,
     ):
         agent = GatewayAgent(
             gateway,
@@ -101,6 +108,7 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
             return_url_of=pages.url if pages is not None else _no_page,
             samples=samples,
             circuits=KnownCircuits(health.now, clock.now),
+            hooks=hooks,
             now=clock.now,
         )
         await run_agents(

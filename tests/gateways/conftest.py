@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateways.agent.handle import GatewayAgent
+from gateways.agent.hooks import OperationHooks
 from gateways.contract import Credentials
 from infra.postgres.claims import PostgresClaims
 from infra.psp.http_client import HttpClient
@@ -33,7 +34,9 @@ def reports() -> Reports:
 async def make(claims: PostgresClaims, psp: TillServer, reports: Reports) -> AsyncIterator[MakeAgent]:
     async with HttpClient.open(10) as http:
 
-        def build(gateway: FakePsp | None = None, url: str | None = None) -> GatewayAgent:
+        def build(
+            gateway: FakePsp | None = None, url: str | None = None, hooks: OperationHooks | None = None
+        ) -> GatewayAgent:
             return GatewayAgent(
                 gateway or FakePsp(),
                 claims=claims,
@@ -42,6 +45,7 @@ async def make(claims: PostgresClaims, psp: TillServer, reports: Reports) -> Asy
                 letters=reports,
                 samples=reports,
                 circuits=reports,
+                hooks=hooks,
                 credentials_of=lambda account: (
                     Credentials(url or psp.url, "sk_secret") if account == "fake-eu" else None
                 ),

@@ -1,6 +1,7 @@
 """Hooks of tests. Each does what the payment's metadata says, and notes its call in the file that they
 name."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from commands.hooks import (
     Allow,
     Deny,
     FraudCheck,
+    Listener,
     NewPayment,
     PreValidation,
+    PublishedEvent,
     Refuse,
     Review,
     Routing,
@@ -56,6 +59,22 @@ def _route(payment: NewPayment) -> Accounts:
     return Accounts(only=(only,) if only else ())
 
 
-validation = PreValidation(name="opening-hours", run=_validate, on_failure="open", within_s=2)
-fraud = FraudCheck(name="risk", run=_check, within_s=0.5)
-routing = Routing(name="residency", run=_route, on_failure="closed")
+opening_hours = PreValidation(name="opening-hours", run=_validate, on_failure="open", within_s=2)
+risk = FraudCheck(name="risk", run=_check, within_s=0.5)
+residency = Routing(name="residency", run=_route, on_failure="closed")
+
+
+def _append(event: PublishedEvent) -> None:
+    """To the file that the environment names: a listener is told of no other."""
+    with Path(os.environ["AEGISPAY_EVENTS_FILE"]).open("a") as file:
+        file.write(f"{event.id} {event.type}\n")
+
+
+async def _picky(event: PublishedEvent) -> None:
+    if event.type == "operation.started.v1":
+        raise ValueError(event.data["payment_method"])
+    _append(event)
+
+
+ledger = Listener(name="ledger", run=_append, on_failure="closed")
+picky = Listener(name="picky", run=_picky, on_failure="open", tries=2)

@@ -35,6 +35,7 @@ _MODULES: Final = {
     "gateway": ("infra.workers.gateway", "gateway"),
     "timers": ("infra.workers.timers", "timers"),
     "read-models": ("infra.workers.read_models", "read_models"),
+    "listener": ("infra.workers.listener", "api"),
     "api": ("infra.workers.api", "api"),
 }
 

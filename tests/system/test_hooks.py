@@ -5,14 +5,20 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from typer.testing import CliRunner
 
 from commands.client import Refused
+from commands.records import LISTENER_FAILED
+from infra.cli import app
+from infra.kafka.dead_letters import NotSent, about_listener, read, send_again
+from infra.settings import KafkaSettings
 from tests.support.hooks import calls
 from tests.support.processes import TWO_ACCOUNTS, Running, running
+from tests.support.until import until
 
 pytestmark = pytest.mark.stack
 
-HOOKS = ",".join(f"tests.support.hooks:{name}" for name in ("validation", "fraud", "routing"))
+HOOKS = ",".join(f"tests.support.hooks:{one}" for one in ("opening_hours", "risk", "residency"))
 REST = ("simulator", "relay", "gateway", "timers", "read-models")
 
 
@@ -122,7 +128,71 @@ async def test_a_worker_that_is_killed_before_the_commit_consults_again_and_a_re
 async def test_a_hook_that_cannot_be_loaded_stops_the_worker_with_a_line_for_people(environment, tmp_path):
     async with running(environment, tmp_path, "simulator") as stack:
         with pytest.raises(Exception, match=r"command"):
-            await stack.start("command", hooks="tests.support.hooks:frauds")
+            await stack.start("command", hooks="tests.support.hooks:risks")
 
         log = (tmp_path / "command.log").read_text()
-        assert "hook tests.support.hooks:frauds (AEGISPAY_HOOKS): tests.support.hooks has no frauds" in log
+        assert "hook tests.support.hooks:risks (AEGISPAY_HOOKS): tests.support.hooks has no risks" in log
+
+
+async def _lines(file) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+async def test_a_listener_gets_every_event_though_it_is_killed_and_no_payment_waits_for_it(
+    environment, tmp_path
+):
+    file = tmp_path / "events.txt"
+    async with running(environment, tmp_path) as stack, stack.client() as client:
+        first = await client.pay(**order("before", tmp_path))
+        await stack.start("listener", hooks="tests.support.hooks:ledger", events_file=file)
+
+        async def seen(count: int) -> bool:
+            return len(set(await _lines(file))) == count
+
+        await until(lambda: seen(3), "the events from before its start")
+        await stack.kill("listener")
+        second = await client.pay(**order("meanwhile", tmp_path))
+        assert second.status == "CAPTURED"
+        await stack.start("listener", hooks="tests.support.hooks:ledger", events_file=file)
+        await until(lambda: seen(6), "the events from while it was away")
+
+    lines = list(dict.fromkeys(await _lines(file)))
+    for paid in (first, second):
+        own = [line.split() for line in lines if line.startswith(str(paid.payment_id))]
+        assert own == [
+            [f"{paid.payment_id}/1", "payment.requested.v1"],
+            [f"{paid.payment_id}/2", "operation.started.v1"],
+            [f"{paid.payment_id}/3", "operation.approved.v1"],
+        ]
+
+
+async def test_what_a_listener_fails_on_is_a_dead_letter_of_its_own_and_can_be_handed_over_again(
+    environment, tmp_path, monkeypatch
+):
+    file = tmp_path / "events.txt"
+    async with running(environment, tmp_path) as stack, stack.client() as client:
+        await stack.start("listener", hooks="tests.support.hooks:picky", events_file=file)
+        await client.pay(**order("order", tmp_path))
+
+        async def rest_seen() -> bool:
+            return len(await _lines(file)) == 2
+
+        await until(rest_seen, "the events around the one that it fails on")
+        settings = environment.settings(KafkaSettings, "audit")
+        letters = [one for one in await read(settings, 100) if one.letter.code == LISTENER_FAILED]
+        (letter,) = letters
+        assert letter.letter.path == "picky"
+        assert "raised ValueError" in letter.letter.detail
+        with pytest.raises(NotSent, match=r"aegispay dead-letters deliver picky"):
+            await send_again(settings, letter.letter)
+        assert about_listener(letters, letter.place, "ledger") is None
+
+        monkeypatch.setenv("AEGISPAY_HOOKS", "tests.support.hooks:picky")
+        for name, value in environment.env("audit").items():
+            monkeypatch.setenv(name, value)
+        again = await asyncio.to_thread(
+            CliRunner().invoke, app, ["dead-letters", "deliver", "picky", letter.place]
+        )
+        assert again.exit_code == 1
+        assert "picky failed again: raised ValueError" in str(again.exception)
+        assert "pm_card_visa" not in (tmp_path / "listener.log").read_text()

@@ -160,6 +160,7 @@ class Plan:
             "kafka": self.kafka.bootstrap,
             "partitions": str(self.settings.partitions),
             "database_schema": SCHEMA,
+            "hooks": self.settings.hooks,
             "accounts_file": str(self.accounts_file),
             "api_port": str(self.ports["api"]),
             "public_url": self.api_url,

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,9 @@ def _workers_of(gateway: str, chosen: StackSettings) -> int:
     return int(chosen.all_gateways)
 
 
+# A process for each listener hook.
+_LISTENER: Final = Kind("listener", "infra.workers.listener", None, ("kafka", "partitions", "hooks"))
+
 # In the order in which they are started, which is the opposite of the order in which they are stopped.
 KINDS: Final = (
     Kind(
@@ -54,7 +57,7 @@ KINDS: Final = (
             "gateway" if gateway == _FIRST else f"gateway-{gateway}",
             "infra.workers.gateway",
             "gateway",
-            ("accounts_file", "public_url", "return_key_file"),
+            ("accounts_file", "public_url", "return_key_file", "hooks"),
             partial(_workers_of, gateway),
             {"gateway": gateway},
         )
@@ -65,11 +68,12 @@ KINDS: Final = (
         "command",
         "infra.workers.command",
         "command",
-        ("accounts_file", "fingerprint_key_file"),
+        ("accounts_file", "fingerprint_key_file", "hooks"),
         lambda chosen: chosen.command_workers,
     ),
     Kind("timers", "infra.workers.timers", "timers"),
     Kind("health", "infra.workers.health", None, ("kafka", "partitions")),
+    _LISTENER,
     Kind("inbox", "infra.workers.inbox", "inbox", ("accounts_file",)),
     Kind(
         "read-models",
@@ -83,12 +87,18 @@ KINDS: Final = (
 
 
 def names(settings: StackSettings) -> list[tuple[str, Kind]]:
-    """Returns each process with its kind; the second command worker is `command-2`."""
-    return [
-        (kind.name if number == 1 else f"{kind.name}-{number}", kind)
-        for kind in KINDS
-        for number in range(1, kind.count(settings) + 1)
-    ]
+    """Returns each process with its kind; the second command worker is `command-2`, the listener hook
+    `ledger` has the process `listener-ledger`."""
+    found: list[tuple[str, Kind]] = []
+    for kind in KINDS:
+        if kind is _LISTENER:
+            found += [
+                (f"listener-{hook}", replace(kind, own={"listener": hook})) for hook in settings.listeners
+            ]
+            continue
+        numbers = range(1, kind.count(settings) + 1)
+        found += [(kind.name if number == 1 else f"{kind.name}-{number}", kind) for number in numbers]
+    return found
 
 
 def program(

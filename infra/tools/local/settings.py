@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from infra.hooks import discovery
+from infra.settings import HookSettings
 from infra.tools.local import folders
 
 
@@ -31,9 +33,16 @@ class StackSettings(BaseSettings):
     api_port: int = Field(default=0, ge=0, le=65535)
     simulator_port: int = Field(default=0, ge=0, le=65535)
     simulator_latency_ms: float = Field(default=20.0, ge=0)
+    hooks: str = Field(default="", description="As of the processes: docs/hooks.md")
     command_workers: int = Field(default=1, ge=1, le=64)
     gateway_workers: int = Field(default=1, ge=1, le=64)
     all_gateways: bool = Field(default=True, description="False: the first PSP only")
     webhooks: bool = Field(default=True, description="Whether the simulator's PSPs send them")
     relays: int = Field(default=1, ge=1, le=8)
     read_model_workers: int = Field(default=1, ge=1, le=64)
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """The listener hooks by name: those of AEGISPAY_HOOKS and of installed packages. Raises
+        `Misconfigured`."""
+        return tuple(one.name for one in discovery.installed(HookSettings(hooks=self.hooks)).listeners)

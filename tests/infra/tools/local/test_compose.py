@@ -28,6 +28,7 @@ _SETTINGS: Final = {
     "infra.workers.relay": settings.RelaySettings,
     "infra.workers.timers": settings.TimersSettings,
     "infra.workers.health": settings.HealthWorkerSettings,
+    "infra.workers.listener": settings.ListenerSettings,
     "infra.workers.inbox": settings.InboxSettings,
     "infra.workers.gateway": settings.GatewayWorkerSettings,
     "infra.workers.read_models": settings.ReadModelSettings,
@@ -72,8 +73,9 @@ def test_every_process_has_a_role_of_its_own_and_not_the_owners(variables):
         if (url := values(service, variables).get("AEGISPAY_DATABASE_URL"))
     ]
 
-    # Each gateway's worker has the same rights; the simulator and the health worker use no PostgreSQL.
-    assert len(set(roles)) == len(roles) - (len(ADAPTERS) - 1) == len(PROCESSES) - len(ADAPTERS) - 1
+    # Each gateway's worker has the same rights; the simulator, the health worker and the listener use no
+    # PostgreSQL.
+    assert len(set(roles)) == len(roles) - (len(ADAPTERS) - 1) == len(PROCESSES) - len(ADAPTERS) - 2
     assert "postgres" not in roles
 
 

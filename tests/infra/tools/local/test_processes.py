@@ -17,6 +17,7 @@ _SHARED = {
     "simulator_ledger": "ledger.sqlite",
     "simulator_accounts": "simulator.toml",
     "simulator_latency_ms": "20",
+    "hooks": "",
 }
 
 
@@ -39,6 +40,16 @@ def test_several_of_one_kind_have_names_of_their_own():
 
     assert [name for name in found if name.startswith("command")] == ["command", "command-2", "command-3"]
     assert [name for name in found if name.startswith("relay")] == ["relay", "relay-2"]
+
+
+def test_each_listener_hook_has_a_process_of_its_own_and_without_one_there_is_none():
+    hooks = "tests.support.hooks:ledger,tests.support.hooks:picky"
+
+    with_hooks = _environments(StackSettings(hooks=hooks))
+
+    named = {name: env["AEGISPAY_LISTENER"] for name, env in with_hooks.items() if "listener" in name}
+    assert named == {"listener-ledger": "ledger", "listener-picky": "picky"}
+    assert not [name for name in _environments(StackSettings()) if "listener" in name]
 
 
 def test_each_process_has_its_own_role():
