@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from commands.client import Client
+from commands.client import Client, Refused
 from commands.reply import Reply
 from tests.support.processes import ALL, TWO_ACCOUNTS, Running, running
 
@@ -30,14 +30,20 @@ async def stack(environment, tmp_path) -> AsyncIterator[Running]:
 
 
 async def pay(client: Client, key: str, token: str, amount_minor: int = 1099) -> Reply:
-    return await client.pay(
-        idempotency_key=key,
-        amount_minor=amount_minor,
-        currency="EUR",
-        payment_method=token,
-        card=VISA,
-        timeout_s=60,
-    )
+    reply: Reply | None
+    try:
+        reply = await client.pay(
+            idempotency_key=key,
+            amount_minor=amount_minor,
+            currency="EUR",
+            payment_method=token,
+            card=VISA,
+            timeout_s=60,
+        )
+    except Refused as refused:
+        reply = refused.reply
+    assert reply is not None
+    return reply
 
 
 async def calls(stack: Running, payment: UUID | None) -> int:
