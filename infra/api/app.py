@@ -11,6 +11,7 @@ from infra.api import (
     changes,
     closings,
     creates,
+    gateways,
     openapi,
     pages,
     policies,
@@ -50,6 +51,7 @@ def build() -> FastAPI:
     app.include_router(policies.router)
     app.include_router(returns.router)
     app.include_router(webhooks.router)
+    app.include_router(gateways.router)
     app.add_api_route(
         "/live",
         _live,

@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from commands import wording
 from commands.handlers import check as check_rules
+from commands.health_records import HealthRecord
 from commands.messages import CreatePayment, InvalidMessage
 from commands.parsing import MESSAGE_BYTES_MAX, parse_command
 from commands.records import TRACEPARENT, is_traceparent
@@ -53,13 +54,15 @@ _WAIT: Final = re.compile(r"(?:^|,|;)\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?:$|,|;)")
 
 @dataclass(slots=True)
 class ApiContext:
-    """The connections and tables that every route uses. `accounts`: None without a file of PSP accounts."""
+    """The connections and tables that every route uses. `accounts`: None without a file of PSP accounts.
+    `health`: the latest record of each PSP account."""
 
     process: Process
     pool: Pool
     keys: Keys
     bus: CommandBus
     accounts: Watched[Accounts] | None
+    health: Callable[[], Mapping[str, HealthRecord]]
     _lag_ms: float = 0.0
     _lag_until: float = 0.0
 

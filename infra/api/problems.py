@@ -32,6 +32,7 @@ TITLES: Final = {
     "webhook_refused": (401, "The webhook is not accepted"),
     "scope_missing": (403, "The API key lacks a scope"),
     "payment_not_found": (404, "No such payment"),
+    "account_not_found": (404, "No such PSP account"),
     "not_found": (404, "No such resource"),
     "policy_version_unknown": (404, "The routing policy has no such version"),
     "webhook_unknown": (404, "No such webhook awaits an operator"),
@@ -96,6 +97,7 @@ TITLES: Final = {
     "kafka_unavailable": (503, "Commands cannot be taken at the moment"),
     "connections_exhausted": (503, "Too many connections"),
     "certificate_unavailable": (503, "The webhook cannot be verified at the moment"),
+    "accounts_unknown": (503, "The API does not know the PSP accounts"),
     "database_unavailable": (503, "Payments cannot be read at the moment"),
 }
 """HTTP status and title of each code. Any other code, e.g. field_missing or amount_not_positive, is a 422."""

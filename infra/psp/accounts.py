@@ -170,6 +170,11 @@ class Accounts:
         merchant = self._merchants.get(merchant_id)
         return merchant.takers[0].psp.gateway if merchant is not None and merchant.takers else None
 
+    def of_merchant(self, merchant_id: str) -> tuple[PspAccount, ...]:
+        """Returns the merchant's accounts, in the order of the settings; none for one that is not known."""
+        merchant = self._merchants.get(merchant_id)
+        return () if merchant is None else tuple(taker.psp for taker in merchant.takers)
+
     def for_payment(
         self,
         merchant_id: str,

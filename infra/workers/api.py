@@ -13,6 +13,7 @@ import uvloop
 from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 
+from commands.health_records import HealthRecord
 from commands.sql import statements
 from gateways.registry import ADAPTERS
 from infra.api.app import build
@@ -24,6 +25,8 @@ from infra.api.middleware import Envelope
 from infra.api.returns import Returns
 from infra.api.webhooks import Webhooks
 from infra.errors import Misconfigured
+from infra.kafka import topics
+from infra.kafka.compacted import CompactedTopic
 from infra.postgres.connections import check, conninfo
 from infra.process.reloading import Watched
 from infra.process.runtime import Process, run
@@ -63,9 +66,13 @@ async def main(process: Process, settings: ApiSettings) -> None:
     bus = CommandBus(settings, process.name)
     await bus.start()
     try:
-        async with _pool(settings, process) as pool, Certificates.open() as certificates:
+        async with (
+            _pool(settings, process) as pool,
+            Certificates.open() as certificates,
+            CompactedTopic(settings, topics.HEALTH, HealthRecord.read) as health,
+        ):
             app = build()
-            app.state.context = ApiContext(process, pool, Keys(pool), bus, accounts)
+            app.state.context = ApiContext(process, pool, Keys(pool), bus, accounts, health.now)
             app.state.returns = Returns(ReturnPages.of(settings))
             app.state.webhooks = Webhooks(ADAPTERS, webhook_keys, certificates)
             await _serve(process, app, listening)

@@ -24,7 +24,7 @@ from infra.process import clock, runtime
 from infra.process.runtime import Process
 from infra.settings import ReadModelSettings
 from infra.workers.startup import ready_to_start
-from projections import batch, events, in_doubt, sweep
+from projections import batch, events, gateway_history, in_doubt, sweep
 
 # Records in one transaction.
 _BATCH_MAX: Final = 500
@@ -32,6 +32,9 @@ _IN_DOUBT_EVERY_S: Final = 5.0
 _SWEEP_EVERY_S: Final = 60.0
 # Events of the log in one transaction of the sweep, which locks the rows that it repairs.
 _SWEEP_PAGE: Final = 2000
+_FORGET_EVERY_S: Final = 3600.0
+# Minutes of accounts in one transaction.
+_HISTORY_MAX: Final = 200
 _PLAN_BY_INDEX: Final = statements(__file__)["plan_by_index"]
 
 APPLIED = Counter("aegispay_read_model_events_applied", "Events applied to the read models")
@@ -107,6 +110,39 @@ class PaymentReadModel:
             # The command worker's clock gave the event its time, this machine's gives the present.
             LAG_SECONDS.observe((now - event.body.timestamp).total_seconds())
         _count(done, self._log)
+
+
+class GatewayHistory:
+    """Writes what comes over `gateways.history`, and deletes what is old."""
+
+    def __init__(self, conn: psycopg.AsyncConnection, dead_letters: DeadLetters, log: Any) -> None:
+        self._conn = conn
+        self._dead_letters = dead_letters
+        self._log = log
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Returns when all of them are committed or dead letters."""
+        arrived = []
+        for record in records:
+            try:
+                arrived.append(gateway_history.from_record(record))
+            except InvalidMessage as invalid:
+                DEAD.inc()
+                self._log.warning("no history", place=record.place, code=invalid.code, path=invalid.path)
+                await self._dead_letters.send(DeadLetter.of(record, invalid))
+        await gateway_history.put(self._conn, arrived)
+
+    async def run_once(self) -> int:
+        """Deletes all that is older than 90 days, and returns how many rows."""
+        deleted = 0
+        while some := await gateway_history.forget(self._conn, clock.now()):
+            deleted += some
+        return deleted
+
+    async def run(self, process: Process) -> None:
+        """Deletes once an hour until the process stops."""
+        while not await process.stopped_within(_FORGET_EVERY_S):
+            await self.run_once()
 
 
 class Sweep:
@@ -210,15 +246,20 @@ async def main(process: Process, settings: ReadModelSettings) -> None:
             await connect(settings, process) as agents_own,
             await connections.connect_async(settings, process.name) as sweeps_own,
             await connections.connect_async(settings, process.name) as gauges_own,
+            await connect(settings, process) as history_own,
             asyncio.TaskGroup() as tasks,
         ):
-            read_model = PaymentReadModel(
-                agents_own, producers.KafkaDeadLetters(producer, settings), process.log
-            )
+            letters = producers.KafkaDeadLetters(producer, settings)
+            read_model = PaymentReadModel(agents_own, letters, process.log)
+            history = GatewayHistory(history_own, letters, process.log)
             tasks.create_task(Sweep(sweeps_own, process.log).run(process))
             tasks.create_task(InDoubtGauges(gauges_own).run(process))
-            agent = Agent("read-models", topics.EVENTS, BatchMode(read_model.handle, _BATCH_MAX))
-            await run_agents(process, settings, topics.READ_MODELS_GROUP, [agent])
+            tasks.create_task(history.run(process))
+            agents = [
+                Agent("read-models", topics.EVENTS, BatchMode(read_model.handle, _BATCH_MAX)),
+                Agent("gateway-history", topics.HEALTH_HISTORY, BatchMode(history.handle, _HISTORY_MAX)),
+            ]
+            await run_agents(process, settings, topics.READ_MODELS_GROUP, agents)
     finally:
         await producer.stop()
 

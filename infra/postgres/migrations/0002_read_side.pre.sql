@@ -171,6 +171,35 @@ CREATE TABLE {read}.account_volumes (          -- approved charges
     PRIMARY KEY (merchant_id, account, currency, day)
 ) WITH (fillfactor = 50);
 
+-- Nothing can rebuild these two: health is in no event. Kept for 90 days.
+CREATE TABLE {read}.gateway_minutes (
+    account text NOT NULL,
+    segment text NOT NULL,                     -- empty: the whole account
+    minute timestamptz NOT NULL,               -- when it begins
+    gateway text NOT NULL,
+    approved integer NOT NULL,
+    declined integer NOT NULL,
+    failed integer NOT NULL,
+    unknown integer NOT NULL,
+    p50_ms real,
+    p95_ms real,
+    p99_ms real,
+    errors jsonb NOT NULL,                     -- how often each kind occurs
+    PRIMARY KEY (account, segment, minute)
+);
+CREATE INDEX gateway_minutes_by_age ON {read}.gateway_minutes USING brin (minute);
+
+CREATE TABLE {read}.gateway_circuit_changes (
+    account text NOT NULL,
+    at timestamptz NOT NULL,
+    kind text NOT NULL,
+    after text NOT NULL,
+    before text NOT NULL,
+    gateway text NOT NULL,
+    reason text NOT NULL,
+    PRIMARY KEY (account, at, kind, after)
+);
+
 CREATE TABLE {read}.sweep_cursor (             -- the log is compared with the tables above up to here
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     generation smallint NOT NULL,

@@ -39,6 +39,7 @@ GRANT SELECT ON {schema}.payment_events, {schema}.gateway_ids TO aegispay_inbox;
 GRANT SELECT (account, state) ON {read}.operations TO aegispay_inbox;
 
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {read} TO aegispay_read_models;
+GRANT DELETE ON {read}.gateway_minutes, {read}.gateway_circuit_changes TO aegispay_read_models;
 GRANT SELECT ON ALL TABLES IN SCHEMA {read} TO aegispay_api;
 GRANT SELECT ON {schema}.api_keys TO aegispay_api;
 GRANT SELECT (payment_id) ON {schema}.parked_streams TO aegispay_api;

@@ -30,6 +30,7 @@ _NO_STACK = [
     ["webhooks", "list"],
     ["webhooks", "retry", "1"],
     ["parked", "list"],
+    ["gateways"],
     ["dead-letters", "list"],
     ["dead-letters", "send", "payments.commands/0/0"],
     ["relay", "rebase"],
@@ -54,7 +55,7 @@ _KAFKA_FIRST = (["verify"], ["pay", "create", "1", "EUR"], ["topics"], ["dead-le
 @pytest.mark.parametrize("command", [one for one in _NO_STACK if one[0] not in {"logs", "status"}])
 def test_a_server_that_is_away_is_named_with_its_address_and_its_setting(command, caplog):
     """Nothing listens on port 1."""
-    kafka = command in _KAFKA_FIRST or command[0] in {"topics", "dead-letters"}
+    kafka = command in _KAFKA_FIRST or command[0] in {"topics", "dead-letters", "gateways"}
     env = {
         "AEGISPAY_KAFKA": "127.0.0.1:1",
         "AEGISPAY_DATABASE_URL": "postgresql://x:pa55word@127.0.0.1:1/x",

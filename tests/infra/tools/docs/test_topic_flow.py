@@ -18,23 +18,16 @@ class Worker:
         reader.consumer(requests, group_id=topics.TIMERS_GROUP)
 """
 
-_BEFORE_THEIR_PROCESS = {
-    topics.POLICIES,
-    topics.VOLUMES,
-    topics.SAMPLES,
-    topics.HEALTH,
-    topics.HEALTH_CHANGELOG,
-    topics.HEALTH_HISTORY,
-}
+_BEFORE_THEIR_PROCESS = {topics.POLICIES, topics.VOLUMES}
 
 
 def test_every_topic_has_a_process_that_writes_it_and_one_that_reads_it():
-    declared = {topic.name for topic in topics.declared(1, "")} - _BEFORE_THEIR_PROCESS
+    declared = {topic.name for topic in topics.declared(1, "")}
     requests = {topics.requests(gateway) for gateway in topics.GATEWAYS}
     rows = [topic_flow.used_by(name) for name in architecture.roles()]
 
     for used in ({t for one in rows for t in one.writes}, {t for one in rows for t in one.reads}):
-        assert used - _BEFORE_THEIR_PROCESS == declared - requests | {topic_flow.REQUESTS}
+        assert used == declared - requests - _BEFORE_THEIR_PROCESS | {topic_flow.REQUESTS}
 
 
 def test_a_topic_is_followed_through_files_attributes_and_arguments():
