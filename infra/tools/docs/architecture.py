@@ -95,7 +95,10 @@ def rights() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         for role in re.findall(r"\w+", to):
             for right, of in ((reads, read), (writes, written)):
                 if role in right:
-                    right[role] += [t for t in of if t not in right[role] and t not in OF_EVERY_PROCESS]
+                    # A further right to some of the tables that it has all of already.
+                    known = {*right[role], *OF_EVERY_PROCESS}
+                    has_all = READ_MODELS in known and objects.startswith("{read}")
+                    right[role] += [] if has_all else [table for table in of if table not in known]
     return reads, writes
 
 

@@ -27,14 +27,15 @@ def test_every_topic_has_a_process_that_writes_it_and_one_that_reads_it():
     rows = [topic_flow.used_by(name) for name in architecture.roles()]
 
     for used in ({t for one in rows for t in one.writes}, {t for one in rows for t in one.reads}):
-        assert used == declared - requests - _BEFORE_THEIR_PROCESS | {topic_flow.REQUESTS}
+        known = declared - requests - _BEFORE_THEIR_PROCESS
+        assert used - _BEFORE_THEIR_PROCESS == known | {topic_flow.REQUESTS}
 
 
 def test_a_topic_is_followed_through_files_attributes_and_arguments():
     assert topic_flow.used_by("timers").reads == (topics.COMMANDS, topics.DEAD_LETTERS)
     assert topic_flow.REQUESTS in topic_flow.used_by("command").reads  # for their age: workers/request_age.py
     assert topic_flow.used_by("gateway").writes == (topics.OUTCOMES, topics.DEAD_LETTERS, topics.SAMPLES)
-    assert topic_flow.used_by("api") == ((topics.REPLIES,), (topics.COMMANDS,))
+    assert topic_flow.used_by("api") == ((topics.REPLIES, topics.HEALTH), (topics.COMMANDS,))
 
 
 def test_a_topic_counts_as_written_where_it_is_sent_to_and_as_read_where_a_consumer_gets_it():
