@@ -1,9 +1,11 @@
 import json
 from datetime import date, time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
+from aggregates.routing.lint import lint
 from aggregates.routing.policy import Policy
 from commands.policy_document import DOCUMENT_BYTES_MAX, InvalidDocument, read, to_yaml
 from tests.aggregates.routing.world_of_payments import policies
@@ -120,3 +122,14 @@ def test_all_faults_of_a_document_are_named_at_once_and_none_quotes_a_value():
 def test_an_empty_file_is_the_empty_policy():
     assert read(b"", "yaml").policy == Policy()
     assert to_yaml({}) == "{}\n"
+
+
+def test_the_example_of_the_documentation_is_a_policy_without_findings():
+    page = (Path(__file__).parents[2] / "docs" / "routing.md").read_text().partition("## Policies")[2]
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    accounts = dict.fromkeys(("stripe-eu", "adyen-eu", "razorpay-in"), frozenset({"EUR", "INR"}))
+
+    policy = read(example.encode(), "yaml").policy
+
+    assert [rule.id for rule in policy.rules] == ["big-amounts", "nights"]
+    assert lint(policy, accounts, date(2026, 12, 1)) == []
