@@ -1,7 +1,9 @@
 """The adaptive strategy for many runs at once: `aggregates.routing.adaptive`, in numpy.
 
-Each step of each run is the production's: the same history, the same test and the same probabilities, from
-which one uniform number picks the arm. tests/infra/tools/bench/regret compares every state of the two.
+`ByPropensities` is the production's at each step of each run: the same history, the same test and the same
+probabilities, from which one uniform number picks the arm; tests/infra/tools/bench/regret compares every
+state of the two. `Ours` differs in one thing: it draws from the Beta distributions instead of computing how
+often each draw would be the highest. That chooses by the same probabilities, in a twentieth of the time.
 """
 
 from math import lgamma
@@ -30,14 +32,28 @@ class Ours:
         self.histories = Histories(runs, problem.arms)
 
     def choose(self, step: int) -> Ints:
+        """Returns the arm of each run whose draw is the highest, or any arm where the run explores."""
+        wins, losses = self.histories.wins, self.histories.losses
+        drawn = self._chance.beta(wins + adaptive.START[0], losses + adaptive.START[1])
+        runs, arms = wins.shape
+        anywhere = self._chance.integers(0, arms, runs)
+        return np.where(self._chance.random(runs) < EXPLORE, anywhere, np.argmax(drawn, axis=1))
+
+    def learn(self, chosen: Ints, won: Floats) -> None:
+        """Takes the outcomes, 0 or 1."""
+        self.histories.observe(chosen, won.astype(np.int64))
+
+
+class ByPropensities(Ours):
+    """The same by the probabilities that production computes and writes into each decision."""
+
+    def choose(self, step: int) -> Ints:
+        """Returns the arm of each run that a uniform number picks."""
         return self.choose_by(self._chance.random(len(self.histories.wins)))
 
     def choose_by(self, uniforms: Floats) -> Ints:
         """Returns the arm of each run that its uniform number picks."""
         return picked(propensities(self.histories.wins, self.histories.losses, EXPLORE), uniforms)
-
-    def learn(self, chosen: Ints, won: Floats) -> None:
-        self.histories.observe(chosen, won.astype(np.int64))
 
 
 def picked(shares: Floats, uniforms: Floats) -> Ints:

@@ -34,9 +34,11 @@ class KlUcb:
         self._wins = np.zeros((runs, problem.arms))
 
     def choose(self, step: int) -> Ints:
+        """Returns the arm with the highest index."""
         return _argmax(self._indices(np.log(max(step, 1))), self._chance)
 
     def learn(self, chosen: Ints, won: Floats) -> None:
+        """Counts the outcomes."""
         self._pulls[self._rows, chosen] += 1
         self._wins[self._rows, chosen] += won
 
@@ -58,9 +60,11 @@ class SlidingKlUcb(KlUcb):
         self._step = 0
 
     def choose(self, step: int) -> Ints:
+        """Returns the arm with the highest index over the window."""
         return super().choose(min(step, self._window))
 
     def learn(self, chosen: Ints, won: Floats) -> None:
+        """Counts the outcomes, and takes back those that leave the window."""
         super().learn(chosen, won)
         place = self._step % self._window
         if self._step >= self._window:
@@ -81,9 +85,11 @@ class Thompson:
         self._losses = np.ones((runs, problem.arms))
 
     def choose(self, step: int) -> Ints:
+        """Returns the arm whose draw is the highest."""
         return np.asarray(np.argmax(self._chance.beta(self._wins, self._losses), axis=1))
 
     def learn(self, chosen: Ints, won: Floats) -> None:
+        """Counts the outcomes."""
         self._wins[self._rows, chosen] += won
         self._losses[self._rows, chosen] += 1 - won
 

@@ -37,6 +37,7 @@ class OfPolicy:
         self._known = {psp.name: Ranked(psp.name, self._fees[psp.name]) for psp in PSPS}
 
     def choose(self, payment: int, open_to: list[str], uniform: float) -> str:
+        """Returns the PSP at which the propensities, added up, pass the uniform number."""
         ranking = rank(self._strategy, [self._known[name] for name in open_to], _FACTS, {})
         passed = 0.0
         for name, share in zip(ranking.order, ranking.propensities, strict=True):
@@ -46,6 +47,7 @@ class OfPolicy:
         return ranking.order[0]
 
     def learn(self, psp: str, answer_s: float, *, approved: bool) -> None:
+        """Takes an answer into the PSP's health."""
         last, arm = self._last[psp], observe(self._arms[psp], success=approved)
         last.append((answer_s, approved))
         self._arms[psp] = arm
@@ -68,10 +70,11 @@ class BestFixed:
         self._name = PSPS[int(np.argmax(drawn.rates.mean(axis=0)))].name
 
     def choose(self, payment: int, open_to: list[str], uniform: float) -> str:
+        """Returns the one PSP."""
         return self._name
 
     def learn(self, psp: str, answer_s: float, *, approved: bool) -> None:
-        pass
+        """Needs no answer."""
 
 
 def adaptive(drawn: World) -> OfPolicy:
@@ -103,10 +106,11 @@ class RoundRobin:
     """One PSP after the other."""
 
     def choose(self, payment: int, open_to: list[str], uniform: float) -> str:
+        """Returns the next in turn."""
         return open_to[payment % len(open_to)]
 
     def learn(self, psp: str, answer_s: float, *, approved: bool) -> None:
-        pass
+        """Needs no answer."""
 
 
 STRATEGIES: Final[dict[str, Callable[[World], Strategy]]] = {

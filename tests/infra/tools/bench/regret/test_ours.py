@@ -22,7 +22,7 @@ def _history(histories: Histories, run: int, arm: int) -> tuple[tuple[int, int],
 def test_both_choose_and_remember_the_same_at_every_step():
     problem, runs = problems()["1"], 3
     chance = np.random.default_rng(4)
-    many = ours.Ours(problem, runs, chance)
+    many = ours.ByPropensities(problem, runs, chance)
     single = [[Arm() for _ in range(problem.arms)] for _ in range(runs)]
     changes = 0
 
@@ -70,3 +70,16 @@ def test_the_probabilities_are_the_same_for_any_counts():
     for row in range(200):
         arms = {i: (float(wins[row, i]), float(outcomes[row, i] - wins[row, i])) for i in range(5)}
         assert list(propensities(arms, 0.02).values()) == pytest.approx(found[row], abs=1e-9)
+
+
+def test_drawing_chooses_as_often_as_the_propensities_say():
+    problem, runs = problems()["1"], 40_000
+    chance = np.random.default_rng(9)
+    drawing = ours.Ours(problem, runs, chance)
+    drawing.histories.wins[:], drawing.histories.losses[:] = [47, 6, 0], [3, 1, 0]
+
+    chosen = drawing.choose(0)
+
+    shares = propensities({0: (47, 3), 1: (6, 1), 2: (0, 0)}, ours.EXPLORE)
+    for arm, share in shares.items():
+        assert (chosen == arm).mean() == pytest.approx(share, abs=4 * (share * (1 - share) / runs) ** 0.5)
