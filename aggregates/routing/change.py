@@ -21,7 +21,7 @@ LARGEST: Final = 4096
 BUCKETS_MAX: Final = SINGLE_MAX + OF_A_SIZE_MAX * (LARGEST.bit_length() - 1)
 THRESHOLD: Final = 10.0
 """The evidence for a change from which it counts as noticed, in nats."""
-OUTAGE_THRESHOLD: Final = 9.0
+OUTAGE_THRESHOLD: Final = 8.5
 """The same where the newest outcomes, `OUTAGE_MIN` at least, are failures without exception: of all changes
 the one that costs most. At a rate of 0.85 five failures in a row are evidence of 9.5 nats, at 0.94 of 14."""
 OUTAGE_MIN: Final = 5

@@ -6,6 +6,8 @@ import random
 from math import sqrt
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aggregates.routing.adaptive import START, Arm, observe, propensities
 from aggregates.routing.change import BUCKETS_MAX
@@ -126,3 +128,14 @@ def test_an_arm_stays_as_small_whatever_was_observed():
         assert len(arm.history) <= BUCKETS_MAX
 
     assert arm.wins + arm.losses > 4096
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 16_384), st.integers(0, 16_384)), min_size=1, max_size=20),
+    st.floats(0, 0.5),
+)
+def test_the_propensities_of_any_arms_are_probabilities(counts, explore):
+    found = propensities({str(place): arm for place, arm in enumerate(counts)}, explore)
+
+    assert sum(found.values()) == pytest.approx(1)
+    assert min(found.values()) >= explore / len(counts) * 0.999
