@@ -36,6 +36,7 @@ _MODULES: Final = {
     "timers": ("infra.workers.timers", "timers"),
     "read-models": ("infra.workers.read_models", "read_models"),
     "listener": ("infra.workers.listener", "api"),
+    "health": ("infra.workers.health", "gateway"),  # it has no database
     "api": ("infra.workers.api", "api"),
 }
 
