@@ -221,9 +221,9 @@ async def test_traffic_leaves_an_account_that_degrades_and_comes_back(place, tmp
             for name in LOOKS_AT["slow"]:
                 times[name]["fast again"] = back_after_s(found, calm, name, since)
 
-            shops.token = (
-                "pm_sim_soft_here"  # declined at each merchant's first account, approved at the next
-            )
+            _, before = await phase(stack, 10)
+            # The issuers decline it at the merchants' first account, and approve it at the next.
+            shops.token = "pm_sim_soft_here"
             since, declined = await phase(stack, 45)
             for name in LOOKS_AT["declining"]:
                 times[name]["declining"] = left_after_s(declined, name, since, explores=True)
