@@ -47,7 +47,8 @@ class Situation:
 class Decision:
     """A choice and how it came about. `account` None: none is left. `probe`: the attempt tests a half-open
     circuit. `strategy`: what ranked the candidates; `order` where only their order did, `in_turn` where all
-    were tried. `rules`: those that held. `draw`: in [0, 1), what chose by the propensities."""
+    were tried. `rules`: those that held. `draw`: in [0, 1), what chose by the propensities. `known`: the
+    health of each account, None where it is not fresh."""
 
     account: str | None
     situation: Situation
@@ -57,6 +58,7 @@ class Decision:
     strategy: str
     rules: tuple[str, ...]
     draw: float
+    known: Mapping[str, AccountHealth | None]
     probe: bool = False
 
     @property
@@ -96,7 +98,7 @@ class Decision:
         situation, ranking = self.situation, self.ranking
         chances = dict(zip(ranking.order, ranking.propensities, strict=True)) if ranking is not None else {}
         scores = ranking.scores if ranking is not None else {}
-        fresh = sum(_fresh(situation, one.account) is not None for one in self.ranked)
+        fresh = sum(self.known[one.account] is not None for one in self.ranked)
         made: dict[str, Any] = {
             "account": self.account,
             "policy_version": situation.policy.version,
@@ -104,9 +106,7 @@ class Decision:
             "health": "fresh" if fresh == len(self.ranked) else "partial" if fresh else "none",
             "attempt": situation.facts.attempt,
             "draw": self.draw,
-            "accounts": [
-                _entry(situation, one, self.excluded.get(one.account), scores, chances) for one in self.ranked
-            ],
+            "accounts": [self._entry(one, scores, chances) for one in self.ranked],
         }
         if self.rules:
             made["rules"] = list(self.rules)
@@ -127,37 +127,32 @@ class Decision:
             made["shares"] = dict(situation.shares)
         return made
 
-
-def _entry(
-    situation: Situation,
-    one: Ranked,
-    excluded: Exclusion | None,
-    scores: Mapping[str, float],
-    chances: Mapping[str, float],
-) -> dict[str, Any]:
-    entry: dict[str, Any] = {"account": one.account}
-    if one.fee_minor is not None:
-        entry["fee_minor"] = one.fee_minor
-    if (known := _fresh(situation, one.account)) is not None:
-        entry["known"] = True
-        circuit = known.circuits.get(situation.facts.kind)
-        if circuit is not None and circuit.state != "closed":
-            entry["circuit"] = [circuit.state, circuit.probe_share, circuit.reason]
-    if one.health is not None:
-        health = one.health
-        entry["segment"] = one.segment
-        entry["outcomes"] = [health.approved, health.declined, health.failed, health.unknown]
-        if health.p95_ms is not None:
-            entry["p95_ms"] = health.p95_ms
-        if health.wins or health.losses:
-            entry["arm"] = [health.wins, health.losses]
-    if excluded is not None:
-        entry["excluded"] = [excluded.code, excluded.detail]
-    else:
-        if one.account in scores:
-            entry["score"] = scores[one.account]
-        entry["propensity"] = chances.get(one.account, 0.0)
-    return entry
+    def _entry(
+        self, one: Ranked, scores: Mapping[str, float], chances: Mapping[str, float]
+    ) -> dict[str, Any]:
+        entry: dict[str, Any] = {"account": one.account}
+        if one.fee_minor is not None:
+            entry["fee_minor"] = one.fee_minor
+        if (known := self.known[one.account]) is not None:
+            entry["known"] = True
+            circuit = known.circuits.get(self.situation.facts.kind)
+            if circuit is not None and circuit.state != "closed":
+                entry["circuit"] = [circuit.state, circuit.probe_share, circuit.reason]
+        if one.health is not None:
+            health = one.health
+            entry["segment"] = one.segment
+            entry["outcomes"] = [health.approved, health.declined, health.failed, health.unknown]
+            if health.p95_ms is not None:
+                entry["p95_ms"] = health.p95_ms
+            if health.wins or health.losses:
+                entry["arm"] = [health.wins, health.losses]
+        if (excluded := self.excluded.get(one.account)) is not None:
+            entry["excluded"] = [excluded.code, excluded.detail]
+        else:
+            if one.account in scores:
+                entry["score"] = scores[one.account]
+            entry["propensity"] = chances.get(one.account, 0.0)
+        return entry
 
 
 def draws(facts: PaymentFacts) -> tuple[float, float]:
@@ -173,7 +168,7 @@ def choose(situation: Situation) -> Decision:
     facts, policy = situation.facts, situation.policy
     draw, probe_draw = draws(facts)
     candidates = _in_order(situation)
-    known = {one.account: situation.health.of(one.account, situation.now) for one in candidates}
+    known = situation.health.fresh([one.account for one in candidates], situation.now)
     segments = facts.segments
     ranked = [_figures(segments, one, known[one.account]) for one in candidates]
     excluded = {one.account: one for one in situation.excluded}
@@ -192,7 +187,7 @@ def choose(situation: Situation) -> Decision:
     ids = tuple(rule.id for rule in held)
 
     def decided(name: str | None, ranking: Ranking | None, strategy: str, *, probe: bool = False) -> Decision:
-        return Decision(name, situation, excluded, ranked, ranking, strategy, ids, draw, probe)
+        return Decision(name, situation, excluded, ranked, ranking, strategy, ids, draw, known, probe)
 
     if not open_to_it:
         return decided(None, None, "none")
@@ -229,10 +224,6 @@ def _in_order(situation: Situation) -> list[Candidate]:
         return list(situation.candidates)
     # Accounts that the policy does not name follow, in the order of the settings.
     return sorted(situation.candidates, key=lambda one: order.get(one.account, len(order)))
-
-
-def _fresh(situation: Situation, account: str) -> AccountHealth | None:
-    return situation.health.of(account, situation.now)
 
 
 def _figures(segments: Sequence[str], one: Candidate, known: AccountHealth | None) -> Ranked:

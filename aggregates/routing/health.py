@@ -3,7 +3,7 @@
 Invariant: an unknown outcome is neither an approval nor a decline, and a decline is no technical failure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -71,5 +71,10 @@ class Health:
 
     def of(self, account: str, now: datetime) -> AccountHealth | None:
         """Returns the account's health; None where there is none, or it is older than `STALE_AFTER`."""
-        known = self.accounts.get(account)
-        return known if known is not None and now - known.as_of <= STALE_AFTER else None
+        return self.fresh((account,), now)[account]
+
+    def fresh(self, accounts: Iterable[str], now: datetime) -> dict[str, AccountHealth | None]:
+        """Returns the health of these accounts; see `of`."""
+        oldest = now - STALE_AFTER
+        found = {name: self.accounts.get(name) for name in accounts}
+        return {name: one if one is not None and one.as_of >= oldest else None for name, one in found.items()}
