@@ -180,6 +180,10 @@ class TimersSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
     """Settings of `infra.workers.timers`."""
 
 
+class RoutingWorkerSettings(ProcessSettings, KafkaSettings, DatabaseSettings):
+    """Settings of `infra.workers.routing`."""
+
+
 class ReturnSettings(_Settings):
     """Settings of the way back from a PSP: the same in the gateway worker, which sends customers there, and
     in the API."""

@@ -27,10 +27,10 @@ class MonthVolume:
 
 
 async def of_month(conn: psycopg.AsyncConnection[Any], now: datetime) -> Sequence[MonthVolume]:
-    """Returns the volumes of this month, in UTC, of every account that ever charged anything; sorted by
-    merchant."""
+    """Returns the volumes of this month, in UTC, of every account that charged anything in it or in the month
+    before; sorted by merchant."""
     first = now.astimezone(UTC).date().replace(day=1)
-    cursor = await conn.execute(_SQL["of_month"], (first, first))
+    cursor = await conn.execute(_SQL["of_month"], {"first": first})
     return [MonthVolume(one[0], one[1], one[2], int(one[3]), int(one[4])) for one in await cursor.fetchall()]
 
 

@@ -34,6 +34,7 @@ Role = Literal[
     "aegispay_relay",
     "aegispay_gateway",
     "aegispay_timers",
+    "aegispay_routing",
     "aegispay_inbox",
     "aegispay_read_models",
     "aegispay_api",

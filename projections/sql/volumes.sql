@@ -1,8 +1,9 @@
 -- name: of_month
--- What each account charged since a month began; zeros where it charged before and not since.
-SELECT merchant_id, account, currency, coalesce(sum(payments) FILTER (WHERE day >= %s), 0),
-    coalesce(sum(amount_minor) FILTER (WHERE day >= %s), 0)
-FROM account_volumes GROUP BY merchant_id, account, currency ORDER BY merchant_id, account, currency
+-- What each account charged since a month began; zeros where it charged in the month before and not since.
+SELECT merchant_id, account, currency, coalesce(sum(payments) FILTER (WHERE day >= %(first)s), 0),
+    coalesce(sum(amount_minor) FILTER (WHERE day >= %(first)s), 0)
+FROM account_volumes WHERE day >= %(first)s - interval '1 month'
+GROUP BY merchant_id, account, currency ORDER BY merchant_id, account, currency
 
 -- name: course
 -- What a commitment's account charged since its first day, all accounts in that time, all of them recently, and

@@ -41,6 +41,7 @@ async def test_the_months_volume_is_by_account_and_currency_and_zero_where_nothi
         ("shop", "a", "EUR", date(2026, 11, 30), 1, 50),
         ("shop", "a", "USD", date(2026, 11, 2), 1, 7),
         ("shop", "b", "EUR", date(2026, 10, 31), 9, 900),
+        ("shop", "c", "EUR", date(2026, 9, 30), 9, 900),
         ("other", "a", "EUR", date(2026, 11, 30), 1, 1),
     )
 

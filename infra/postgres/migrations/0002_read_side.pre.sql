@@ -170,6 +170,7 @@ CREATE TABLE {read}.account_volumes (          -- approved charges
     amount_minor bigint NOT NULL,
     PRIMARY KEY (merchant_id, account, currency, day)
 ) WITH (fillfactor = 50);
+CREATE INDEX account_volumes_by_day ON {read}.account_volumes (day);
 
 -- Nothing can rebuild these two: health is in no event. Kept for 90 days.
 CREATE TABLE {read}.gateway_minutes (

@@ -2,11 +2,13 @@
 -- Old workers run beside: it only grants.
 
 GRANT USAGE ON SCHEMA {schema} TO aegispay_command, aegispay_relay, aegispay_gateway, aegispay_timers,
-    aegispay_inbox, aegispay_read_models, aegispay_api, aegispay_audit;
-GRANT USAGE ON SCHEMA {read} TO aegispay_read_models, aegispay_api, aegispay_inbox, aegispay_audit;
+    aegispay_routing, aegispay_inbox, aegispay_read_models, aegispay_api, aegispay_audit;
+GRANT USAGE ON SCHEMA {read} TO aegispay_read_models, aegispay_routing, aegispay_api, aegispay_inbox,
+    aegispay_audit;
 
 GRANT SELECT ON {schema}.log_generation, {schema}.schema_migrations TO aegispay_command, aegispay_relay,
-    aegispay_gateway, aegispay_timers, aegispay_inbox, aegispay_read_models, aegispay_api, aegispay_audit;
+    aegispay_gateway, aegispay_timers, aegispay_routing, aegispay_inbox, aegispay_read_models, aegispay_api,
+    aegispay_audit;
 
 GRANT SELECT, INSERT ON {schema}.payment_events, {schema}.command_refusals, {schema}.declined_attempts
     TO aegispay_command;
@@ -19,6 +21,8 @@ GRANT SELECT, UPDATE ON {schema}.relay_cursor TO aegispay_relay;
 
 GRANT SELECT, INSERT ON {schema}.policy_events TO aegispay_api;
 GRANT SELECT ON {schema}.policy_events TO aegispay_relay;
+GRANT SELECT, INSERT ON {schema}.policy_events TO aegispay_routing;
+GRANT SELECT ON {read}.experiment_arms, {read}.account_volumes TO aegispay_routing;
 GRANT SELECT, UPDATE ON {schema}.policy_cursor TO aegispay_relay;
 
 GRANT SELECT, UPDATE ON {schema}.payment_timers TO aegispay_timers;

@@ -13,7 +13,7 @@ from typing import Final
 
 from infra.tools.local import accounts
 
-ROLES: Final = ("command", "relay", "gateway", "timers", "inbox", "read_models", "api", "audit")
+ROLES: Final = ("command", "relay", "gateway", "timers", "routing", "inbox", "read_models", "api", "audit")
 
 
 def write(folder: Path) -> list[Path]:

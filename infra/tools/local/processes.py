@@ -74,6 +74,7 @@ KINDS: Final = (
     Kind("timers", "infra.workers.timers", "timers"),
     Kind("health", "infra.workers.health", None, ("kafka", "partitions")),
     _LISTENER,
+    Kind("routing", "infra.workers.routing", "routing"),
     Kind("inbox", "infra.workers.inbox", "inbox", ("accounts_file",)),
     Kind(
         "read-models",

@@ -18,8 +18,6 @@ class Worker:
         reader.consumer(requests, group_id=topics.TIMERS_GROUP)
 """
 
-_BEFORE_THEIR_PROCESS = {topics.POLICIES, topics.VOLUMES}
-
 
 def test_every_topic_has_a_process_that_writes_it_and_one_that_reads_it():
     declared = {topic.name for topic in topics.declared(1, "")}

@@ -29,6 +29,7 @@ _SETTINGS: Final = {
     "infra.workers.timers": settings.TimersSettings,
     "infra.workers.health": settings.HealthWorkerSettings,
     "infra.workers.listener": settings.ListenerSettings,
+    "infra.workers.routing": settings.RoutingWorkerSettings,
     "infra.workers.inbox": settings.InboxSettings,
     "infra.workers.gateway": settings.GatewayWorkerSettings,
     "infra.workers.read_models": settings.ReadModelSettings,

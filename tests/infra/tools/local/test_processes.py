@@ -67,6 +67,7 @@ def test_each_process_has_its_own_role():
         "command": "command",
         "timers": "timers",
         "health": "none",
+        "routing": "routing",
         "inbox": "inbox",
         "read-models": "read_models",
         "api": "api",
