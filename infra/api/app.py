@@ -11,6 +11,7 @@ from infra.api import (
     changes,
     closings,
     creates,
+    experiments,
     gateways,
     openapi,
     pages,
@@ -49,6 +50,7 @@ def build() -> FastAPI:
     app.include_router(changes.router)
     app.include_router(closings.router)
     app.include_router(policies.router)
+    app.include_router(experiments.router)
     app.include_router(returns.router)
     app.include_router(webhooks.router)
     app.include_router(gateways.router)

@@ -34,6 +34,7 @@ TITLES: Final = {
     "payment_not_found": (404, "No such payment"),
     "account_not_found": (404, "No such PSP account"),
     "not_found": (404, "No such resource"),
+    "experiment_not_found": (404, "The routing policy has no such experiment"),
     "policy_version_unknown": (404, "The routing policy has no such version"),
     "webhook_unknown": (404, "No such webhook awaits an operator"),
     "method_not_allowed": (405, "The resource does not support this method"),

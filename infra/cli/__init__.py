@@ -21,6 +21,7 @@ from infra.cli import (
     dead_letters,
     demo,
     doubt,
+    experiment,
     failures,
     gateway,
     gateways,
@@ -94,6 +95,7 @@ bench.bench.command()(bench_experiments.experiments)
 app.add_typer(bench.bench, name="bench")
 app.add_typer(gateway.gateway, name="gateway")
 app.add_typer(parked.parked, name="parked")
+policy.policy.command()(experiment.experiment)
 app.add_typer(policy.policy, name="policy")
 app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")

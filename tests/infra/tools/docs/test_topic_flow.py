@@ -25,8 +25,7 @@ def test_every_topic_has_a_process_that_writes_it_and_one_that_reads_it():
     rows = [topic_flow.used_by(name) for name in architecture.roles()]
 
     for used in ({t for one in rows for t in one.writes}, {t for one in rows for t in one.reads}):
-        known = declared - requests - _BEFORE_THEIR_PROCESS
-        assert used - _BEFORE_THEIR_PROCESS == known | {topic_flow.REQUESTS}
+        assert used == declared - requests | {topic_flow.REQUESTS}
 
 
 def test_a_topic_is_followed_through_files_attributes_and_arguments():
