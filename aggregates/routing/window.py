@@ -18,6 +18,8 @@ Outcome = Literal["approved", "declined", "failed", "unknown"]
 
 VOLUME_MINUTES: Final = 60
 RATE_MINUTES: Final = 5
+_PRESENT_FROM_S: Final = 10.0
+"""A present minute that has just begun counts as this long: a burst of a second is no rate."""
 
 
 class Transaction(NamedTuple):
@@ -66,6 +68,14 @@ class Window:
         """Transactions a minute, over the last 5 minutes and the present one as far as it has gone."""
         into = (now.second + now.microsecond / 1e6) / 60
         return self._since(now, RATE_MINUTES + 1) / (RATE_MINUTES + into)
+
+    def per_s(self, now: datetime) -> float:
+        """Transactions a second, in the busiest of the present minute, the one before and the last 5: what is
+        planned by it is rather too careful than too bold."""
+        number = minute_of(now)
+        counts = dict(self.minutes)
+        into_s = max(now.timestamp() - number * 60, _PRESENT_FROM_S)
+        return max(counts.get(number, 0) / into_s, counts.get(number - 1, 0) / 60, self.per_minute(now) / 60)
 
     def _since(self, now: datetime, minutes: int) -> int:
         first = minute_of(now) - minutes + 1

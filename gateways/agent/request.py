@@ -61,12 +61,6 @@ class _StoredCredential(BaseModel):
     customer_token: Token | None = None
 
 
-class _Decision(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    probe: bool = False
-
-
 def _or(default: Any, kind: Any) -> BeforeValidator:
     """Takes the default where a value is none of this kind."""
     adapter = TypeAdapter(kind)
@@ -114,7 +108,7 @@ class _Event(BaseModel):
     ends_unreached: bool = False
     # Neither may refuse a request: health is no reason for a payment to wait.
     segment: Annotated[str, _or("", Segment)] = ""
-    decision: Annotated[_Decision, _or(_Decision(), _Decision)] = _Decision()
+    probe: Annotated[bool, _or(default=False, kind=bool)] = False
 
 
 _EVENT: Final = TypeAdapter(_Event)
@@ -150,7 +144,7 @@ def read(record: Record, return_url_of: ReturnUrlOf) -> Request:
         key_life_s=event.key_life_s,
         ends_unreached=event.ends_unreached,
         segment=event.segment,
-        probe=event.decision.probe,
+        probe=event.probe,
         call=_call(event, return_url_of),
     )
 

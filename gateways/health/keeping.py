@@ -72,6 +72,7 @@ class Account:
         return "/" not in name or len({*self.segments, *self.changed}) < SEGMENTS_MAX
 
     def _with(self, row: SegmentRow, name: str, timed: Sequence[_Timed]) -> SegmentRow:
+        row = replace(row, window=_counted(row.window, timed))
         breaker = row.breaker
         if name == timed[0][1].kind:
             breaker = self._circuit(row, name, timed)
@@ -79,11 +80,11 @@ class Account:
         for _, sample in timed:
             if sample.outcome not in {"unknown", "pending"}:
                 arm = adaptive.observe(arm, success=sample.outcome == "approved")
-        return replace(row, window=_counted(row.window, timed), arm=arm, breaker=breaker)
+        return replace(row, arm=arm, breaker=breaker)
 
     def _circuit(self, row: SegmentRow, kind: Kind, timed: Sequence[_Timed]) -> Breaker:
         breaker = row.breaker or Breaker(since=timed[0][0])
-        per_s = row.window.per_minute(timed[0][0]) / 60
+        per_s = row.window.per_s(timed[-1][0])
         for at, sample in timed:
             # A status query shows what became of a call that was counted when it was made.
             if sample.late == "query":

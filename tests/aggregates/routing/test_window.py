@@ -82,6 +82,17 @@ def test_volume_is_of_the_last_hour_and_the_rate_of_the_last_five_minutes():
     assert window.per_minute(AT + timedelta(minutes=20)) == 0
 
 
+def test_the_rate_for_probes_is_that_of_the_busiest_time_of_late():
+    window = window_of(*[Transaction("approved")] * 300)
+
+    assert window.per_s(AT) == pytest.approx(10), "300 in the 30 s of this minute"
+    assert window.per_s(AT + timedelta(minutes=1)) == pytest.approx(5), "300 in the minute before"
+    assert window.per_s(AT + timedelta(minutes=3)) == pytest.approx(300 / 5.5 / 60)
+    assert window.per_s(AT + timedelta(minutes=9)) == 0
+    start = AT.replace(second=1)
+    assert window_of(*[Transaction("approved")] * 30, at=start).per_s(start) == pytest.approx(3)
+
+
 def test_a_minute_is_named_by_its_number_since_1970():
     number = minute_of(AT)
 

@@ -50,7 +50,7 @@ async def test_where_no_other_account_waits_for_the_proof_the_step_stays_to_be_s
 
 async def test_a_probe_passes(make: MakeAgent, psp: TillServer, reports: Reports):
     reports.circuits["sale"] = circuit("half_open")
-    await make().handle(started(decision={"probe": True}))
+    await make().handle(started(probe=True))
 
     assert reports.last.outcome.kind == "APPROVED"
     ((account, sample),) = reports.samples

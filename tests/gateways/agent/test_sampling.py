@@ -143,15 +143,15 @@ def test_the_kind_of_an_error_is_a_short_name_without_card_data(code, error):
 
 
 @pytest.mark.parametrize("segment", [None, 7, "a/b/c/d/e", "sale/with spaces", "x" * 100])
-@pytest.mark.parametrize("decision", [None, "text", {"probe": "perhaps"}, {}])
-def test_a_segment_or_a_decision_that_cannot_be_read_refuses_no_request(segment, decision):
-    found = read(started(segment=segment, decision=decision), lambda operation_id, until: None)
+@pytest.mark.parametrize("probe", [None, "perhaps", {}])
+def test_a_segment_or_a_probe_that_cannot_be_read_refuses_no_request(segment, probe):
+    found = read(started(segment=segment, probe=probe), lambda operation_id, until: None)
 
     assert (found.segment, found.probe) == ("", False)
 
 
 def test_a_probe_says_so():
-    request = request_of(decision={"probe": True, "chosen": "fake-eu"})
+    request = request_of(probe=True)
     result = StepResult("1", Outcome(kind="APPROVED"), "call", 1, AT, 5.0)
 
     found = sample_of(request, result, AT)

@@ -110,7 +110,7 @@ async def test_an_open_circuit_of_a_silent_account_becomes_half_open_at_its_time
     assert [one.circuits["sale"].state for _, one in world.records].count("half_open") >= 1
     halves = [one for _, one in world.records if one.circuits["sale"].state == "half_open"]
     assert halves[0].as_of == START + timedelta(seconds=60)
-    assert halves[0].circuits["sale"].probe_share == 1.0
+    assert halves[0].circuits["sale"].probe_share == 0.6  # 5 in the last 10 s
     assert [one.after for one in world.changes] == ["open", "half_open"]
 
 

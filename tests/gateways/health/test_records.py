@@ -42,6 +42,7 @@ def test_an_open_circuit_is_shown_as_it_is_by_then():
     assert (record.circuits["sale"].state, record.circuits["sale"].probe_share) == ("open", 0.0)
     assert changes == []
     record, changes = record_of(ACCOUNT, kept.rows, CircuitRules(), at + timedelta(seconds=60))
-    assert (record.circuits["sale"].state, record.circuits["sale"].probe_share) == ("half_open", 1.0)
+    # Five calls in the last 10 s: five are expected in the next.
+    assert (record.circuits["sale"].state, record.circuits["sale"].probe_share) == ("half_open", 0.6)
     ((kind, change),) = changes
     assert (kind, change.at) == ("sale", at + timedelta(seconds=60))
