@@ -24,9 +24,9 @@ pytestmark = pytest.mark.stack
 
 _PER_S = 10
 _REST = ("simulator", "command", "relay", "gateway", "gateway-2", "gateway-3", "timers", "read-models")
-_DOWN = {"on": "create", "account": "sim-eu", "do": "429"}
+_DOWN = {"on": "create", "account": "sim-eu", "do": "429", "share": 1.0}
 _FAULTS = re.compile(
-    r'^aegispay_simulator_faults_total\{do="429",gateway="stripe",on="create"\} ([0-9.]+)', re.M
+    r'^aegispay_simulator_faults_total\{do="429",gateway="stripe",on="create"\} ([0-9.]+)', re.MULTILINE
 )
 
 
