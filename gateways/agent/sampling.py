@@ -17,6 +17,8 @@ from gateways.agent.request import Request
 CIRCUIT_OPEN: Final = "circuit_open"
 """The code of a request that was given back without a call, since the circuit is open."""
 _OURS: Final = frozenset({CIRCUIT_OPEN, "too_late_to_send"})
+_NO_ROOM: Final = "rate_limited"
+"""The code that every adapter gives to HTTP 429."""
 _ENDS: Final = frozenset({"cancel", "release"})
 _CLASSES: Final[dict[OutcomeKind, OutcomeClass]] = {
     "APPROVED": "approved",
@@ -56,7 +58,8 @@ def _of_call(result: StepResult) -> OutcomeClass | None:
     if outcome.kind in {"NOT_SENT", "UNREACHED"}:
         # Nobody was reached, the PSP was not available, or it had no room for the moment. Anything else that
         # was not executed is a request at fault.
-        return "failed" if outcome.unreached or outcome.again_after_s is not None else None
+        is_theirs = outcome.unreached or outcome.code == _NO_ROOM or outcome.again_after_s is not None
+        return "failed" if is_theirs else None
     return _CLASSES.get(outcome.kind)
 
 

@@ -10,6 +10,8 @@ from commands.samples import Sample
 from gateways.agent.ports import Source, StepResult
 from gateways.agent.request import Request, read
 from gateways.agent.sampling import sample_of
+from gateways.contract import HttpResponse
+from gateways.registry import ADAPTERS
 from tests.gateways.agent.lookups import follow_up, started
 
 AT = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -60,11 +62,24 @@ def test_a_psp_that_could_not_be_reached_or_was_not_available_has_failed(kind, c
     assert (found.outcome, found.error, found.latency_ms) == ("failed", code, None)
 
 
-def test_a_psp_that_has_no_room_for_the_moment_has_failed():
-    found = sampled("NOT_SENT", code="rate_limit", again_after_s=30)
+@pytest.mark.parametrize("said", [{"code": "rate_limited"}, {"code": "capacity", "again_after_s": 30}])
+def test_a_psp_that_has_no_room_for_the_moment_has_failed(said):
+    found = sampled("NOT_SENT", **said)
 
     assert found is not None
     assert found.outcome == "failed"
+
+
+@pytest.mark.parametrize("gateway", ADAPTERS.values(), ids=ADAPTERS)
+def test_each_adapters_outcome_of_a_429_counts_as_failed(gateway):
+    call = request_of().call
+    outcome = gateway.outcome(call, HttpResponse(429, {}, b"{}"))
+    result = StepResult("1", outcome, "call", 1, AT, 12.5)
+
+    found = sample_of(request_of(), result, AT)
+
+    assert found is not None
+    assert found.outcome in {"failed", "unknown"}
 
 
 @pytest.mark.parametrize(
