@@ -34,7 +34,6 @@ _MODULES: Final = {
     "relay": ("infra.workers.relay", "relay"),
     "gateway": ("infra.workers.gateway", "gateway"),
     "timers": ("infra.workers.timers", "timers"),
-    "health": ("infra.workers.health", "command"),
     "read-models": ("infra.workers.read_models", "read_models"),
     "listener": ("infra.workers.listener", "api"),
     "health": ("infra.workers.health", "gateway"),  # it has no database
