@@ -11,7 +11,18 @@ from infra.tools.bench.regret.problems import problems
 from infra.tools.bench.regret.run import CURVE_POINTS, OURS, Result
 from infra.tools.bench.regret.world import PAYMENTS, PHASES, PSPS
 
-_COLOURS: Final = {OURS: "#c1272d", "klUCB": "#1f6fb4", "Thompson": "#5aa469", "SW-klUCB": "#8a6fb0"}
+_COLOURS: Final = {
+    OURS: "#c1272d",
+    "klUCB": "#1f6fb4",
+    "Thompson": "#5aa469",
+    "SW-klUCB": "#8a6fb0",
+    "metrics": "#1f6fb4",
+    "metrics, explore 0": "#7fb2e0",
+    "success": "#5aa469",
+    "best fixed": "#6b6b6b",
+    "round_robin": "#c9a227",
+}
+_SHORT: Final = 0.08  # of the payments: a phase whose name needs more room than it has
 _SMOOTHED: Final = 100
 
 
@@ -70,13 +81,14 @@ def _world(result: Result, chosen: np.ndarray) -> Figure:
         smooth = np.convolve(chosen[:, column], kernel, mode="valid")
         above.plot(payments[_SMOOTHED - 1 :], smooth, label=psp.name)
     above.set_ylabel("share of the payments, adaptive")
-    above.legend(frameon=False, ncols=len(PSPS), loc="upper center", bbox_to_anchor=(0.5, 1.2))
+    above.set_ylim(0, 1.15)
+    above.legend(frameon=False, ncols=len(PSPS), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     for strategy, so_far in result.lost.items():
         below.plot(
             payments,
             so_far,
             label=strategy,
-            color=_COLOURS.get(strategy),
+            color=_COLOURS[strategy],
             linewidth=2 if strategy == OURS else 1.2,
         )
     below.set_ylim(0, 1.05 * max(v[-1] for name, v in result.lost.items() if name != "round_robin"))
@@ -84,8 +96,9 @@ def _world(result: Result, chosen: np.ndarray) -> Figure:
     below.set_xlabel("payment")
     below.legend(frameon=False)
     for axes in (above, below):
-        for name, since, _ in PHASES:
+        for name, since, until in PHASES:
             axes.axvline(since * PAYMENTS, color="0.8", linewidth=0.8, zorder=0)
             if axes is above:
-                axes.text(since * PAYMENTS + 20, 1.0, name, fontsize=7, color="0.35", va="bottom")
+                height = 1.08 if until - since < _SHORT else 1.02
+                axes.text(since * PAYMENTS + 20, height, name, fontsize=7, color="0.35", va="bottom")
     return figure

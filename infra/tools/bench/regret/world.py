@@ -67,9 +67,9 @@ EVENTS: Final = (
 PHASES: Final = (
     ("quiet", 0.0, 0.2),
     ("outage of A", 0.2, 0.25),
-    ("after it", 0.25, 0.35),
+    ("after the outage", 0.25, 0.35),
     ("brown-out of B", 0.35, 0.45),
-    ("after it, until the drift", 0.45, 0.55),
+    ("quiet again", 0.45, 0.55),
     ("drift of A and C", 0.55, 0.8),
     ("a dead PSP joins", 0.8, 1.0),
 )
