@@ -25,7 +25,8 @@ def demo(
     json: AsJson = False,
 ) -> None:
     """Play a shop's orders end to end: sales, captures, voids, refunds, 3-D Secure, declines, slow and lost
-    responses; and print the verdict on all of them.
+    responses, an order that a fraud hook denies and one that a person allows; and print the verdict on all
+    of them.
 
     Starts the stack if none is up in the data folder, and stops it afterwards. Exit code 1: the verdict is
     not clean, or an order ended otherwise than its lifecycle should.
@@ -33,11 +34,12 @@ def demo(
     from infra.cli.progress import counting, stack_for, to_its_end
     from infra.cli.verdict import show
     from infra.tools.demo import run_demo
+    from infra.tools.demo_fraud import PLACE
 
     console = Console(stderr=json)
 
     async def run() -> "tuple[Demo, Path]":
-        async with stack_for(console, data, fresh=fresh) as stack:
+        async with stack_for(console, data, fresh=fresh, hooks=PLACE) as stack:
             with counting(console, "Orders settled", payments) as settled:
                 result = await run_demo(stack, payments=payments, rate=rate, seed=seed, settled=settled)
         return result, stack.data
@@ -47,6 +49,10 @@ def demo(
     show(result.verdict, console)
     for name, count in result.lived.most_common():
         console.print(f"orders {name}: {count}", highlight=False)
+    for one in result.checked:
+        console.print(f"order {one.idempotency_key}: {one.story}", highlight=False, soft_wrap=True)
+    if not result.checked:
+        console.print("the stack runs without the demo's fraud hook: it was up before", highlight=False)
     for surprise in result.surprises:
         console.print(f"surprise: {surprise}")
     for late in result.late:

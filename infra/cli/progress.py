@@ -51,9 +51,13 @@ def to_its_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def stack_for(console: Console, data: Path | None, *, fresh: bool) -> AsyncIterator[StackState]:
-    """Yields the running stack, or starts one and stops it at the end. Raises `LocalProblem`."""
+async def stack_for(
+    console: Console, data: Path | None, *, fresh: bool, hooks: str = ""
+) -> AsyncIterator[StackState]:
+    """Yields the running stack, or starts one and stops it at the end. `hooks`: those of one that is started,
+    beside those that AEGISPAY_HOOKS names. Raises `LocalProblem`."""
     settings = stack_settings(data)
+    settings = settings.model_copy(update={"hooks": ",".join(filter(None, (settings.hooks, hooks)))})
     running = None if fresh else StackState.find(settings.data)
     if running is not None:
         console.print(f"Using the stack that runs in {running.data}", highlight=False)

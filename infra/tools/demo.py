@@ -11,7 +11,9 @@ from typing import Any, Final
 import aiohttp
 
 from commands.client import Client
+from infra.tools import demo_fraud
 from infra.tools.audit.verify import Verdict, VerifySettings, verify
+from infra.tools.demo_fraud import Checked
 from infra.tools.local.state import StackState
 from infra.tools.local.target import MERCHANT, of_stack
 from infra.tools.traffic.checkout import PATIENCE_S, REPLY_WITHIN_S, Checkout, Late
@@ -25,7 +27,8 @@ _ONE_IN_BY_HTTP: Final = 10
 class Demo:
     """The result. `lived`: how many orders had which kind of lifecycle. `surprises`: those that ended
     otherwise than planned. `late`: those that had not ended when the shop's patience had; the verdict shows
-    whether all is well."""
+    whether all is well. `checked`: orders that the fraud hook did not let through at once; empty where the
+    stack runs without it."""
 
     orders: int
     by_http: int = 0
@@ -33,6 +36,7 @@ class Demo:
     ended: Counter[str] = field(default_factory=Counter)
     surprises: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    checked: list[Checked] = field(default_factory=list)
     seconds: float = 0.0
     verdict: Verdict | None = None
 
@@ -51,6 +55,7 @@ class Demo:
             "ended": dict(sorted(self.ended.items())),
             "surprises": self.surprises,
             "late": self.late,
+            "checked": {one.idempotency_key: one.story for one in self.checked},
             "seconds": round(self.seconds, 3),
             "verdict": self.verdict.as_json() if self.verdict is not None else None,
         }
@@ -61,9 +66,8 @@ async def run_demo(
 ) -> Demo:
     """Plays the orders and returns with the verdict on everything that the stack ever did. `settled`
     receives how many have ended."""
-    shop = list(
-        lifecycles(orders(seed=seed, count=payments, rate=rate, run=f"demo-{run_name()}"), everywhere=True)
-    )
+    run = f"demo-{run_name()}"
+    shop = list(lifecycles(orders(seed=seed, count=payments, rate=rate, run=run), everywhere=True))
     demo = Demo(orders=len(shop))
     began = time.monotonic()
     async with (
@@ -97,6 +101,9 @@ async def run_demo(
         for number, life in enumerate(shop):
             await asyncio.sleep(max(0.0, began + life.order.arrives_s - time.monotonic()))
             customers.create_task(serve(life, by_http=number % _ONE_IN_BY_HTTP == 0))
+        if demo_fraud.PLACE in stack.hooks:
+            demo.checked = await demo_fraud.checked(client, run)
+            demo.surprises += [f"{one.idempotency_key}: {one.story}" for one in demo.checked if not one.ok]
     demo.seconds = time.monotonic() - began
     demo.verdict = await verify(of_stack(VerifySettings, stack, "audit"), PATIENCE_S)
     return demo

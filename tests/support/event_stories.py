@@ -11,6 +11,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 
 from aggregates import attempts, outcomes, timers
+from aggregates.hooks import Verdict
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
 from commands.ids import payment_id
@@ -76,10 +77,10 @@ def charged_twice() -> Payment:
     return payment
 
 
-def requested(**fields: Any) -> Payment:
+def requested(*verdicts: Verdict, **fields: Any) -> Payment:
     content = builders.payment_request(**{"idempotency_key": str(uuid4())} | fields)
     id_ = payment_id(content.merchant_id, content.idempotency_key)
-    return attempts.request(id_, content, builders.ROUTE, builders.cause(fingerprint="f" * 64))
+    return attempts.request(id_, content, builders.ROUTE, builders.cause(fingerprint="f" * 64), verdicts)
 
 
 def stored(payment: Payment) -> list[StoredEvent]:

@@ -1,13 +1,14 @@
 """Hooks on the path of a payment: what they decide happens once, is recorded, and ends no worker."""
 
 import asyncio
+import json
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner
 
-from commands.client import Refused
+from commands.client import Client, Refused
 from commands.records import LISTENER_FAILED
 from infra.cli import app
 from infra.kafka.dead_letters import NotSent, about_listener, read, send_again
@@ -41,7 +42,36 @@ async def events(stack: Running, payment: UUID) -> list[tuple[str, dict]]:
     return [(topic, state) for topic, state in rows]
 
 
-async def test_what_the_hooks_decide_happens_and_is_recorded(environment, tmp_path):
+async def _reviewed_in_the_terminal(stack: Running, client: Client, tmp_path, monkeypatch) -> str | None:
+    """Holds a payment, lists it and allows it by `aegispay review`. Returns how it ended."""
+    held = await client.pay(**order("terminal", tmp_path, fraud="review"))
+    for name, value in stack.environment.env("audit").items():
+        monkeypatch.setenv(name, value)
+    runner = CliRunner()
+
+    async def listed() -> list[str]:
+        result = await asyncio.to_thread(runner.invoke, app, ["review", "list", "--json"])
+        return [one["payment_id"] for one in json.loads(result.stdout)]
+
+    async def is_listed() -> bool:
+        return str(held.payment_id) in await listed()
+
+    await until(is_listed, "the held payment in the list")
+    arguments = ["review", "allow", str(held.payment_id), "--evidence", "a call", "--who", "Kim", "--yes"]
+    done = await asyncio.to_thread(runner.invoke, app, arguments)
+    assert done.exit_code == 0, done.output
+    again = await asyncio.to_thread(runner.invoke, app, arguments)
+    assert again.exit_code == 1
+    assert "not_held" in again.output
+    end = await client.wait_settled(
+        await client.create_payment(**order("terminal", tmp_path, fraud="review"))
+    )
+    recorded = dict(await events(stack, held.payment_id))
+    assert recorded["payment.reviewed.v1"]["who"] == "Kim (aegispay review allow)"
+    return end.status
+
+
+async def test_what_the_hooks_decide_happens_and_is_recorded(environment, tmp_path, monkeypatch):
     async with running(environment, tmp_path, *REST, accounts=TWO_ACCOUNTS) as stack:
         await stack.start("command", hooks=HOOKS)
         async with stack.client() as client:
@@ -61,6 +91,7 @@ async def test_what_the_hooks_decide_happens_and_is_recorded(environment, tmp_pa
             captured = await client.wait(allowed)
             other = await client.pay(**order("other", tmp_path, fraud="review"))
             no = await client.review(other.payment_id, idempotency_key="r", decision="deny", **person)
+            assert await _reviewed_in_the_terminal(stack, client, tmp_path, monkeypatch) == "CAPTURED"
             late = await client.pay(
                 **order("late", tmp_path, fraud="review"), expires_in=timedelta(seconds=3)
             )
@@ -85,7 +116,7 @@ async def test_what_the_hooks_decide_happens_and_is_recorded(environment, tmp_pa
         assert [topic for topic, _ in recorded[1:4]] == ["hook.decided.v1"] * 3
         assert recorded[2][1]["score"] == 0.1
         assert recorded[4][1]["account"] == "sim-us"
-        assert len(stack.charges()) == 2
+        assert len(stack.charges()) == 3
         assert "pm_card_visa" not in (tmp_path / "command.log").read_text()
         verdict = await stack.verdict()
         assert verdict.ok, verdict.as_json()

@@ -193,6 +193,7 @@ def _state(plan: Plan, keys: dict[str, str]) -> StackState:
         simulator_ledger=plan.simulator_ledger,
         simulator_latency_ms=plan.settings.simulator_latency_ms,
         accounts_file=plan.accounts_file,
+        hooks=plan.settings.hooks,
         processes=(),
     )
 

@@ -57,6 +57,7 @@ class StackState(BaseModel):
     simulator_ledger: Path
     simulator_latency_ms: float
     accounts_file: Path
+    hooks: str = ""  # AEGISPAY_HOOKS of its processes
     processes: tuple[ProcessState, ...]
 
     @classmethod

@@ -8,7 +8,7 @@ import pytest
 from aggregates import disputes, merchant_commands, outcomes
 from infra.api import schemas
 from projections import batch
-from tests.support.builders import NOW, ROUTE, cause, operation_of, report, word
+from tests.support.builders import NOW, REVIEW, ROUTE, cause, operation_of, report, word
 from tests.support.event_stories import (
     captured,
     doubtful,
@@ -143,7 +143,7 @@ def requested_at(moment):
     ]
 
 
-@pytest.mark.parametrize("path", ["/v1/customers/customer-1/payments", "/v1/in-doubt"])
+@pytest.mark.parametrize("path", ["/v1/customers/customer-1/payments", "/v1/in-doubt", "/v1/reviews"])
 async def test_a_cursor_that_was_not_made_here_is_refused(api, path):
     for cursor in ("x", "AAAA", "WzEsMl0=", "W10="):
         response = await api.get(f"{path}?cursor={cursor}")
@@ -167,6 +167,26 @@ async def test_doubts_come_in_pages_with_all_totals_and_for_their_merchant_only(
     assert (pages, sorted(seen)) == (3, sorted(str(payment.id) for payment in mine))
     others = (await api.get("/v1/in-doubt", key=new_key("other"))).body
     assert [one["payment_id"] for one in others["in_doubt"]] == [str(anothers.id)]
+
+
+async def test_held_payments_come_in_pages_with_their_reasons_and_for_their_merchant_only(
+    environment, api, new_key
+):
+    mine, anothers = [requested(REVIEW) for _ in range(3)], requested(REVIEW, merchant_id="other")
+    await happen(environment, *map(stored, (*mine, anothers, requested())))
+
+    first = (await api.get("/v1/reviews?limit=2")).body
+    rest = (await api.get(f"/v1/reviews?limit=2&cursor={first['next_cursor']}")).body
+
+    page = schemas.Reviews.model_validate(first)
+    assert {one.reason for one in page.reviews} == {"velocity (score 0.82): 9 payments within an hour"}
+    assert page.reviews[0].currency_exponent == 2
+    seen = [one["payment_id"] for one in first["reviews"] + rest["reviews"]]
+    assert (sorted(seen), rest["next_cursor"]) == (sorted(str(one.id) for one in mine), None)
+    shown = schemas.Payment.model_validate((await api.get(f"/v1/payments/{mine[0].id}")).body)
+    assert (shown.status, shown.held_since, shown.operations) == ("IN_REVIEW", NOW, [])
+    others = (await api.get("/v1/reviews", key=new_key("other"))).body["reviews"]
+    assert [one["payment_id"] for one in others] == [str(anothers.id)]
 
 
 async def test_a_disputed_payment_shows_its_sums_its_dispute_and_the_decisions(environment, api):

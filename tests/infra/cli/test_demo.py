@@ -82,4 +82,10 @@ def test_an_interrupted_demo_leaves_no_process_and_the_next_one_is_clean(data):
     )
     # What the first run had sent was acted on too.
     assert printed["verdict"]["payments"] > 30
+    denied, held = printed["checked"].values()
+    assert denied == "denied by the fraud hook: the customer is on the block list (denied_by_fraud_check)"
+    assert held == (
+        "held for review: demo-risk (score 0.71): the first order of a customer whom nobody knows; "
+        "allowed by a person: CAPTURED"
+    )
     assert printed["verdict"]["ok"]
