@@ -2,20 +2,27 @@
 
 import asyncio
 import json
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from commands.messages import InvalidMessage
-from infra.kafka import topics
+from infra.kafka import topic_admin, topics
 from infra.kafka.compacted import CompactedTopic
 from infra.kafka.producers import producing
 from infra.settings import KafkaSettings
+from infra.tools.local.kafka import Kafka, new_cluster_id
+from infra.tools.local.subprocesses import Child
+from tests.support import ports
 from tests.support.environment import Environment
 from tests.support.until import until
 from tests.system.clients.foreign import Librdkafka
 
 pytestmark = pytest.mark.stack
+
+_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 
 
 def read(raw: bytes) -> Any:
@@ -34,10 +41,14 @@ def topic_of(environment: Environment, **more: Any) -> CompactedTopic[Any]:
 
 
 async def write(environment: Environment, *pairs: tuple[str, Any]) -> None:
-    async with producing(settings_of(environment), "test") as producer:
+    await write_by(settings_of(environment), *pairs)
+
+
+async def write_by(settings: KafkaSettings, *pairs: tuple[str, Any]) -> None:
+    async with producing(settings, "test") as producer:
         for key, value in pairs:
             raw = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
-            await producer.send_and_wait(environment.prefix + topics.HEALTH, raw, key=key.encode())
+            await producer.send_and_wait(settings.topic_prefix + topics.HEALTH, raw, key=key.encode())
 
 
 async def test_it_knows_the_latest_value_of_each_key_at_the_start_and_follows(environment: Environment):
@@ -99,3 +110,30 @@ async def test_a_bug_in_reading_is_raised_to_who_asks(environment: Environment):
     with pytest.raises(ZeroDivisionError):
         async with CompactedTopic(settings_of(environment), topics.HEALTH, fails) as topic:
             topic.now()
+
+
+async def test_while_its_broker_is_away_the_last_values_stay_and_later_ones_come_when_it_is_back(
+    tmp_path: Path,
+):
+    """A Kafka of the test's own, killed and started again on its data."""
+    port, controller_port = ports.free(2)
+    kafka = Kafka(tmp_path / "kafka", port, controller_port, new_cluster_id(), tmp_path / "kafka.log")
+    await kafka.prepare()
+    broker = Child(kafka.program(_JAVA_OPTIONS))
+    await broker.ready_within(60)
+    settings = KafkaSettings(kafka=kafka.bootstrap, topic_prefix="own.", partitions=1, one_node=True)
+    try:
+        await topic_admin.create(settings)
+        await write_by(settings, ("a", 1))
+        async with CompactedTopic(settings, topics.HEALTH, read) as topic:
+            assert topic.now() == {"a": 1}
+            broker.signal(signal.SIGKILL)
+            await broker.ended()
+            assert topic.now() == {"a": 1}
+
+            broker = Child(kafka.program(_JAVA_OPTIONS))
+            await broker.ready_within(60)
+            await write_by(settings, ("a", 2))
+            await until(lambda: topic.now() == {"a": 2}, "the value of after the restart")
+    finally:
+        await broker.stop()
