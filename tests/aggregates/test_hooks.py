@@ -152,3 +152,13 @@ def test_a_capture_that_a_lifecycle_hook_denied_is_not_repeated_and_frees_its_am
     take(made, denied, ROUTE, cause(NOW, uuid4()))
 
     assert (made.retries, made.totals.capturable) == ({}, 1099)
+
+
+def test_a_routing_hook_that_leaves_no_account_rejects_the_payment_with_the_reason_for_each():
+    nowhere = Verdict("residency", "routing", "allow", 0.2, hints=Hints(only=("acct-in",)))
+
+    made = requested(nowhere, route=TWO_ACCOUNTS)
+
+    assert (made.status, made.rejected, made.operations) == (Status.REJECTED, "no_psp_account", {})
+    assert "sim-eu" in made.detail
+    assert "sim-us" in made.detail
