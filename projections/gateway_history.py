@@ -86,6 +86,6 @@ async def forget(conn: psycopg.AsyncConnection, now: datetime) -> int:
     """Deletes some of what is older than 90 days, and returns how many rows: 0 once nothing is left."""
     values = {"before": now - KEPT, "limit": _DELETED_MAX}
     deleted = 0
-    for name in ("forget_minutes", "forget_changes"):
-        deleted += (await conn.execute(_SQL[name], values)).rowcount
+    for statement in (_SQL["forget_minutes"], _SQL["forget_changes"]):
+        deleted += (await conn.execute(statement, values)).rowcount
     return deleted

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from commands.wording import counted
 from infra.cli.bench import JsonFile, write_figures
 from infra.cli.output import say
 
@@ -21,7 +22,7 @@ def experiments(
 
     figures = run(experiments=experiments, payments_per_day=per_day, seed=seed)
     say(
-        f"{experiments} experiments of {figures['days']} days, {per_day} payments a day and arm, "
+        f"{experiments} experiments of {figures['days']} days, {counted(per_day, 'payment')} a day and arm, "
         f"approval rate {figures['approval_rate']:.0%}, looked at daily"
     )
     for one in figures["looks"]:

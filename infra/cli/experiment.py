@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from commands.wording import counted
 from infra.cli.options import AsJson, Data
 from infra.cli.output import say, write_json
 from infra.errors import NotDone
@@ -62,10 +63,12 @@ def _tell(found: dict[str, Any]) -> None:
     if not found["sample_ratio"]["sound"]:
         say("  The customers are not divided as the shares say.")
     if found["counted_before"]:
-        say(f"  {found['counted_before']} payments under other arms or shares are not counted.")
+        before = counted(found["counted_before"], "payment")
+        say(f"  Not counted, since it was under other arms or shares: {before}.")
 
 
 def _counts(arm: dict[str, Any]) -> str:
     names = ("approved", "declined", "failed", "pending")
     listed = ", ".join(f"{arm[name]} {name}" for name in names)
-    return f"{arm['assigned']} payments of {arm['customers']} customers: {listed}"
+    assigned, customers = counted(arm["assigned"], "payment"), counted(arm["customers"], "customer")
+    return f"{assigned} of {customers}: {listed}"
