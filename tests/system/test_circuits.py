@@ -41,11 +41,12 @@ def failed_calls(stack: Running) -> int:
 async def traffic(stack: Running) -> AsyncIterator[list[str]]:
     """Payments, `_PER_S` a second, whatever becomes of them; the list has their keys."""
     keys: list[str] = []
+    enough = asyncio.Event()
     async with stack.client(reply_timeout_s=30) as client:
 
         async def run() -> None:
             async with asyncio.TaskGroup() as tasks:
-                while True:
+                while not enough.is_set():
                     keys.append(f"order-{len(keys)}")
                     tasks.create_task(
                         client.create_payment(
@@ -61,8 +62,8 @@ async def traffic(stack: Running) -> AsyncIterator[list[str]]:
         try:
             yield keys
         finally:
-            task.cancel()
-            await asyncio.wait({task})
+            enough.set()
+            await task
 
 
 @pytest.mark.timeout(400)
