@@ -98,7 +98,7 @@ def begin(payment: Payment, route: Route, cause: Cause) -> None:
 def decide(payment: Payment, route: Route, cause: Cause, attempt: int) -> Decision:
     """Chooses the account of the attempt of this number."""
     tried = [one.psp.account for one in payment.attempts]
-    facts = payment_facts(payment, attempt, route.accounts)
+    facts = payment_facts(payment, attempt)
     return route.decide(facts, tried, cause.now, cause.fees, payment.routing_hints)
 
 

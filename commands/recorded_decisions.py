@@ -70,7 +70,7 @@ def recorded_decisions(stored: Iterable[StoredEvent]) -> Iterator[RecordedDecisi
                 at=event.timestamp,
                 operation_id=event.operation_id if isinstance(event, OperationStarted) else None,
                 # The tokens are left out: which accounts have one is in the record.
-                facts=payment_facts(payment, int(event.decision["attempt"]), ()),
+                facts=payment_facts(payment, int(event.decision["attempt"])),
                 record=event.decision,
             )
 

@@ -48,8 +48,8 @@ class CardFacts:
 class PaymentFacts:
     """A payment as a policy's conditions see it.
 
-    `tokens`: the payment method's token at each PSP, by gateway. `method`: such as `card` or `wallet`.
-    `country`: the customer's. `attempt`: the number of the attempt that is to be routed, from 1.
+    `method`: such as `card` or `wallet`. `country`: the customer's. `attempt`: the number of the attempt that
+    is to be routed, from 1.
     """
 
     payment_id: UUID
@@ -57,7 +57,6 @@ class PaymentFacts:
     kind: ChargeKind
     amount_minor: int
     currency: str
-    tokens: Mapping[str, str] = field(repr=False)
     method: str = "card"
     country: str | None = None
     customer_id: str | None = None

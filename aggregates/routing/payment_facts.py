@@ -1,18 +1,16 @@
 """Reads a payment's facts, as routing sees them, from what the merchant requested."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, get_args
 
 from aggregates.payment import Payment
-from aggregates.routing.accounts import PspAccount
 from aggregates.routing.facts import USUAL_METHOD, CardFacts, Funding, PaymentFacts
 
 _FUNDINGS: Final[Mapping[str, Funding]] = {one: one for one in get_args(Funding)}
 
 
-def payment_facts(payment: Payment, attempt: int, accounts: Iterable[PspAccount]) -> PaymentFacts:
-    """Returns the facts of a payment at its attempt of this number. `accounts`: those that take it, each of
-    which has a token."""
+def payment_facts(payment: Payment, attempt: int) -> PaymentFacts:
+    """Returns the facts of a payment at its attempt of this number; no token is among them."""
     card = payment.card or {}
     return PaymentFacts(
         payment_id=payment.id,
@@ -20,7 +18,6 @@ def payment_facts(payment: Payment, attempt: int, accounts: Iterable[PspAccount]
         kind="authorize" if payment.capture == "manual" else "sale",
         amount_minor=payment.amount.minor,
         currency=payment.amount.currency,
-        tokens={one.gateway: one.token(payment.payment_method, payment.payment_methods) for one in accounts},
         method=payment.method or USUAL_METHOD,
         country=payment.country,
         customer_id=payment.customer_id,

@@ -76,7 +76,7 @@ def test_every_decision_of_a_payment_can_be_made_again_from_its_events():
 
     assert [event.account for event in started] == ["sim-us", "sim-eu"]
     for event in started:
-        facts = payment_facts(made, event.attempt, route.accounts)
+        facts = payment_facts(made, event.attempt)
         again = recompute(event.decision, facts, route.policy, event.timestamp)
         assert again.record() == event.decision
 

@@ -126,7 +126,6 @@ def _situation(chance: random.Random, policy: ReadyPolicy, health: Health) -> Si
         kind="sale",
         amount_minor=chance.randint(100, 100_000),
         currency=chance.choice(_CURRENCIES),
-        tokens={},
         country=chance.choice(_COUNTRIES),
         customer_id=f"customer-{chance.randint(1, 10_000)}",
         card=CardFacts(

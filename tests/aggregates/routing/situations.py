@@ -29,7 +29,6 @@ def facts(number: int = 0, **other: Any) -> PaymentFacts:
         "kind": "sale",
         "amount_minor": 10_000,
         "currency": "EUR",
-        "tokens": {},
         "country": "DE",
         "customer_id": f"customer-{number}",
     }

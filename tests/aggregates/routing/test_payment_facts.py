@@ -1,12 +1,8 @@
 """A payment as routing sees it."""
 
-from dataclasses import replace
-
 from aggregates.routing.facts import CardFacts
 from aggregates.routing.payment_facts import payment_facts
-from tests.support.builders import PSP, payment
-
-ADYEN = replace(PSP, gateway="adyen", account="ady")
+from tests.support.builders import payment
 
 
 def test_a_payments_facts_are_what_the_merchant_gave():
@@ -21,11 +17,10 @@ def test_a_payments_facts_are_what_the_merchant_gave():
         metadata={"basket": "big"},
     )
 
-    facts = payment_facts(made, 2, [PSP, ADYEN])
+    facts = payment_facts(made, 2)
 
     assert (facts.payment_id, facts.merchant_id, facts.attempt) == (made.id, "demo", 2)
     assert (facts.kind, facts.amount_minor, facts.currency) == ("authorize", 1099, "EUR")
-    assert facts.tokens == {"stripe": "pm_1", "adyen": "8416"}
     assert (facts.method, facts.country, facts.customer_id) == ("wallet", "GB", "customer-7")
     assert facts.card == CardFacts("42424242", "DE", "visa", "debit")
     assert facts.metadata == {"basket": "big"}
@@ -33,18 +28,17 @@ def test_a_payments_facts_are_what_the_merchant_gave():
 
 
 def test_a_payment_that_says_nothing_of_its_card_is_one_by_card():
-    facts = payment_facts(payment(payment_method="stripe:pm_1"), 1, [PSP])
+    facts = payment_facts(payment(payment_method="stripe:pm_1"), 1)
 
     assert (facts.kind, facts.method, facts.card) == ("sale", "card", CardFacts())
-    assert facts.tokens == {"stripe": "pm_1"}
     assert facts.segments[0] == "sale/card/EUR/unknown"
 
 
-def test_a_token_is_not_in_the_facts_as_text():
-    assert "pm_1" not in repr(payment_facts(payment(payment_method="stripe:pm_1"), 1, [PSP]))
+def test_a_token_is_not_in_the_facts():
+    assert "pm_1" not in repr(payment_facts(payment(payment_method="stripe:pm_1"), 1))
 
 
 def test_a_funding_of_a_later_release_is_unknown_to_this_one():
-    facts = payment_facts(payment(card={"bin": "424242", "funding": "deferred"}), 1, [PSP])
+    facts = payment_facts(payment(card={"bin": "424242", "funding": "deferred"}), 1)
 
     assert (facts.card.bin, facts.card.funding) == ("424242", None)

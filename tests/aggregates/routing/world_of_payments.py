@@ -25,7 +25,6 @@ PAYMENTS: list[At] = [
             kind="sale",
             amount_minor=amount_minor,
             currency=currency,
-            tokens={},
             country=country,
             card=CardFacts(bin=bin_, country=card),
             metadata=metadata,

@@ -22,7 +22,6 @@ _FACTS: Final = PaymentFacts(
     kind="sale",
     amount_minor=_AMOUNT_MINOR,
     currency="EUR",
-    tokens={},
 )
 
 
