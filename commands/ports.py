@@ -104,8 +104,8 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A payment's stream as loaded. `payment`: None if there is no stream. `broken`: why it cannot be read.
-    `refusals`: by command id, of the commands that were loaded with it. `declined`: of its card, for its
-    amount, where that was loaded."""
+    `refusals`: by command id, of the commands that were loaded with it. `declined`: of its card, where
+    that was loaded."""
 
     payment: Payment | None = None
     broken: str | None = None
@@ -163,7 +163,8 @@ class Store(Protocol):
         ...
 
     def declined(self, cards: Mapping[UUID, Card]) -> Mapping[UUID, Sequence[DeclinedAttempt]]:
-        """Returns the declines of each payment's card, for its amount."""
+        """Returns the declines of each payment's card, for its amount, and those for any amount that forbid
+        every later attempt."""
         ...
 
     def queue_of(self, payment_id: UUID) -> Sequence[Record]:

@@ -95,9 +95,9 @@ def scheme_of(scheme: str | None, bin_digits: str | None = None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of a card's declines for one amount. `never`: the first code that forbids every later
-    attempt, and whether it is a code or an advice. `free_at_day`, `free_at_month`: when the oldest decline of
-    a full window leaves it."""
+    """What is known of a card's declines, counted for one amount. `never`: the first code, of any amount,
+    that forbids every later attempt, and whether it is a code or an advice. `free_at_day`, `free_at_month`:
+    when the oldest decline of a full window leaves it."""
 
     scheme: str | None
     in_day: int
@@ -128,13 +128,15 @@ def budget(
 
 def seen(history: Sequence[DeclinedAttempt], scheme: str | None, amount: Money, now: datetime) -> Seen:
     """Returns what of a card's history its budget depends on."""
-    ours = {one.operation_id: one for one in history if one.amount == amount and one.declined_at <= now}
-    declines = sorted(ours.values(), key=lambda one: (one.declined_at, one.operation_id))
+    past = {one.operation_id: one for one in history if one.declined_at <= now}
+    declines = sorted(past.values(), key=lambda one: (one.declined_at, one.operation_id))
     # An attempt whose card was described better than this one's names the scheme for all of them.
     known = scheme or next((one.scheme for one in reversed(declines) if one.scheme is not None), None)
     rules = rules_of(known)
-    in_day = [one.declined_at for one in declines if now - one.declined_at < DAY]
-    in_month = [one.declined_at for one in declines if now - one.declined_at < MONTH]
+    # A stolen card is stolen whatever the amount; what the schemes count, they count by it.
+    counted = [one.declined_at for one in declines if one.amount == amount]
+    in_day = [at for at in counted if now - at < DAY]
+    in_month = [at for at in counted if now - at < MONTH]
     return Seen(
         scheme=known,
         in_day=len(in_day),
@@ -156,9 +158,7 @@ def judge(shown: Seen) -> Spent | None:
     if shown.never is not None:
         kind, code, at = shown.never
         words = "declined" if kind == "code" else "advised against another attempt at"
-        detail = (
-            f"the issuer {words} this card and amount on {at:%Y-%m-%d} with {code}: {who} allows no other"
-        )
+        detail = f"the issuer {words} this card on {at:%Y-%m-%d} with {code}: {who} allows no other attempt"
         return Spent("retry_forbidden", detail, shown)
     if rules.in_day is not None and shown.in_day >= rules.in_day:
         return _spent(shown, f"{shown.in_day} declines", "24 hours", who, shown.free_at_day)

@@ -153,7 +153,8 @@ class PaymentStore:
         return loaded
 
     def declined(self, cards: Mapping[UUID, Card]) -> Mapping[UUID, Sequence[DeclinedAttempt]]:
-        """Returns the declines of each payment's card, for its amount. Outside of a transaction."""
+        """Returns the declines of each payment's card, for its amount, and those for any amount that forbid
+        every later attempt. Outside of a transaction."""
         return _by_payment(cards, self._select_declined(cards))
 
     def _select_declined(self, cards: Mapping[UUID, Card]) -> psycopg.Cursor[Any]:
@@ -219,16 +220,16 @@ def _by_payment(
 ) -> dict[UUID, tuple[DeclinedAttempt, ...]]:
     """Gives each payment what is known of its card: under several fingerprints an attempt stands several
     times."""
-    known: dict[tuple[bytes, Money], dict[str, DeclinedAttempt]] = {}
+    known: dict[tuple[bytes, Money | None], dict[str, DeclinedAttempt]] = {}
     for fingerprint, minor, currency, operation_id, *said in rows:
-        amount = Money(minor, currency)
-        of_card = known.setdefault((bytes(fingerprint), amount), {})
-        of_card[operation_id] = DeclinedAttempt(operation_id, amount, *said)
+        attempt = DeclinedAttempt(operation_id, Money(minor, currency), *said)
+        amount = None if attempt.forbids else attempt.amount
+        known.setdefault((bytes(fingerprint), amount), {})[operation_id] = attempt
     found = {}
     for payment_id, card in cards.items():
         declined: dict[str, DeclinedAttempt] = {}
         for mark in card.fingerprints:
-            declined |= known.get((mark, card.amount), {})
+            declined |= known.get((mark, card.amount), {}) | known.get((mark, None), {})
         found[payment_id] = tuple(declined.values())
     return found
 

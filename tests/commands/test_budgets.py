@@ -132,8 +132,31 @@ def test_a_code_that_forbids_every_later_attempt_leads_to_no_other_psp_and_no_ot
     assert [one.psp.gateway for one in made.attempts] == ["adyen"]
     assert (again.status, again.detail) == (
         "REJECTED",
-        "the issuer declined this card and amount on 2026-11-22 with 14: visa allows no other",
+        "the issuer declined this card on 2026-11-22 with 14: visa allows no other attempt",
     )
+
+
+@pytest.mark.parametrize("other", [{"amount_minor": 1100}, {"currency": "GBP"}])
+def test_a_stolen_card_is_not_tried_again_for_another_amount(shop: DeciderHarness, other):
+    payment, _ = request(shop, 1)
+    decline(shop, payment, issuer_code="43")
+
+    _, again = request(shop, 2, **other)
+    _, another = request(shop, 3, payment_method="stripe:pm_2", **other)
+
+    assert again.detail == "the issuer declined this card on 2026-11-22 with 43: visa allows no other attempt"
+    assert "this card" not in (another.detail or "")
+
+
+def test_a_revoked_mandate_forbids_the_next_attempt_of_a_payment_of_another_amount(shop: DeciderHarness):
+    both = {"payment_method": None, "payment_methods": {"stripe": "pm_1", "adyen": "8416"}}
+    waits, _ = request(shop, 1, amount_minor=1100, **both)
+    other, _ = request(shop, 2, payment_method="adyen:8416")
+    decline(shop, other, issuer_code="R1")
+
+    decline(shop, waits, "DECLINED_SOFT", issuer_code="51")
+
+    assert len(shop.payment(waits).attempts) == 1
 
 
 def test_without_that_code_the_next_psp_gets_the_next_attempt(shop: DeciderHarness):

@@ -138,6 +138,7 @@ CREATE TABLE {schema}.declined_attempts (
     PRIMARY KEY (fingerprint, amount_minor, currency, operation_id)
 );
 CREATE INDEX declined_attempts_old ON {schema}.declined_attempts (declined_at) WHERE NOT forbids;
+CREATE INDEX declined_attempts_forbidding ON {schema}.declined_attempts (fingerprint) WHERE forbids;
 
 -- Deletes what no limit on retries counts any more, at most `batch` rows; how many. Never what is younger than
 -- 31 days, a day longer than the longest limit.

@@ -14,10 +14,15 @@ SELECT payment_id, command_id, fingerprint, reply::text FROM command_refusals
 WHERE payment_id = ANY(%s) AND command_id = ANY(%s)
 
 -- name: select_declined
--- The declines of these cards for these amounts.
+-- The declines of these cards for these amounts, and those for any amount that forbid every later attempt.
+WITH asked AS (
+    SELECT * FROM unnest(%b::bytea[], %s::bigint[], %s::text[]) AS asked (fingerprint, amount_minor, currency)
+)
 SELECT fingerprint, amount_minor, currency, operation_id, declined_at, scheme, issuer_code, issuer_advice
-FROM unnest(%b::bytea[], %s::bigint[], %s::text[]) AS asked (fingerprint, amount_minor, currency)
-JOIN declined_attempts USING (fingerprint, amount_minor, currency)
+FROM asked JOIN declined_attempts USING (fingerprint, amount_minor, currency) WHERE NOT forbids
+UNION ALL
+SELECT fingerprint, d.amount_minor, d.currency, operation_id, declined_at, scheme, issuer_code, issuer_advice
+FROM (SELECT DISTINCT fingerprint FROM asked) AS cards JOIN declined_attempts d USING (fingerprint) WHERE forbids
 
 -- name: select_queue
 -- The records that wait behind a parked stream, in order.

@@ -88,11 +88,24 @@ def test_what_forbids_another_attempt_depends_on_the_scheme(scheme, said, forbid
 
 
 def test_another_amount_or_currency_has_a_budget_of_its_own():
-    history = declines(40, timedelta(minutes=1), issuer_code="14")
+    history = declines(40, timedelta(minutes=1), issuer_code="51")
 
     assert budget(history, "visa", Money(1100, "EUR"), NOW) is None
     assert budget(history, "visa", Money(1099, "USD"), NOW) is None
     assert budget(history, "visa", PRICE, NOW) is not None
+
+
+# 43: stolen card; R1: revocation of the authorization order. Both are of the card, not of a price.
+@pytest.mark.parametrize("said", [{"issuer_code": "43"}, {"issuer_code": "R1"}, {"issuer_advice": "21"}])
+@pytest.mark.parametrize("amount", [Money(1100, "EUR"), Money(1099, "USD"), PRICE])
+def test_what_forbids_every_later_attempt_does_so_for_every_amount(said, amount):
+    spent = budget(declines(1, timedelta(), **said), None, amount, NOW)
+
+    assert spent is not None
+    assert (spent.code, spent.until) == ("retry_forbidden", None)
+    assert "amount" not in spent.detail
+    # What is counted stays by amount: nothing of this one is.
+    assert spent.seen.in_month == (amount == PRICE)
 
 
 def test_a_scheme_that_one_attempt_named_is_the_cards():
