@@ -23,6 +23,9 @@ from aggregates.routing.targets import strategies_of
 
 _POLICIES: Final = UUID("3f7d1c52-94aa-5c39-8d0e-5b0c6d2f9a77")
 
+VERSIONS_MAX: Final = 10_000
+"""A policy has at most so many versions: three a day for nine years."""
+
 
 def policy_id(merchant_id: str) -> UUID:
     """Returns the id of the merchant's stream in `policy_events`: uuid5 of its name."""
@@ -75,7 +78,7 @@ class PolicyState:
     @property
     def newest(self) -> Version | None:
         """The version that was drafted last; None: there is none."""
-        return self.versions[max(self.versions)] if self.versions else None
+        return next(reversed(self.versions.values()), None)
 
     @property
     def draft(self) -> Version | None:
@@ -122,11 +125,15 @@ class RoutingPolicy(PolicyState, Aggregate):
         )
 
     def put_draft(self, policy: Policy, by: By) -> int:
-        """Adds a version and returns its number; that of the newest where it says the same."""
+        """Adds a version and returns its number; that of the newest where it says the same. Raises `Refused`
+        where there are `VERSIONS_MAX`."""
         document, newest = policy.document(), self.newest
         if newest is not None and newest.document == document:
             return newest.number
         number = 1 if newest is None else newest.number + 1
+        if number > VERSIONS_MAX:
+            text = f"a policy has at most {VERSIONS_MAX} versions: one that was active can be returned to"
+            raise Refused("policy_versions_max", text)
         self.trigger_event(policy_events.Drafted, number=number, document=document, **_fields(by))
         return number
 

@@ -7,8 +7,7 @@ is whole again, and so is one in which a relay that had been stopped for long pu
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
-from itertools import groupby
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,19 +17,20 @@ from prometheus_client import Counter
 from psycopg import AsyncConnection
 
 from aggregates.decision import Refused
-from aggregates.routing_policy import RoutingPolicy, read
+from aggregates.routing_policy import PolicyState, read
 from commands import policy_records
 from commands.decider import UNDECIDABLE
 from commands.policy_records import PolicyRecord
 from commands.sql import statements
-from commands.stored_events import replayed
+from commands.stored_events import POLICY_MAPPER
 from relay.leadership import SILENCE_MAX_S, stay
 from relay.log import CursorMoved
 from relay.outbox import BROKER_MAX_S, BrokerSilent, acknowledged
 from relay.ports import Log
 
 _SQL: Final = statements(__file__)
-_STREAMS: Final = 50
+# Payments wait meanwhile: to read and write a document of 128 KiB takes milliseconds.
+_STREAMS: Final = 10
 _EVENTS: Final = 500
 _AGAIN_EVERY_S: Final = 900.0
 _NIL: Final = UUID(int=0)
@@ -65,16 +65,16 @@ class PolicyPublisher:
         if self._cursor is None:
             self._cursor = await self._saved()
         began = time.monotonic()
-        rows = await self._rows(_SQL["changed"], self._cursor, _EVENTS)
-        if rows:
-            published = await self._publish([row[0] for row in rows], began)
-            await self._move_cursor(max(row[1] for row in rows))
+        if events := await self._rows(_SQL["changed"], (self._cursor, _EVENTS)):
+            changed, last = _first_streams(events)
+            published = await self._publish(changed, began)
+            await self._move_cursor(last)
             return published
         if self._passed is None and began - self._pass_ended_at > _AGAIN_EVERY_S:
             self._passed = _NIL
         if self._passed is None:
             return 0
-        streams = [row[0] for row in await self._rows(_SQL["after"], self._passed, _STREAMS)]
+        streams = [row[0] for row in await self._rows(_SQL["after"], (self._passed, _STREAMS))]
         if not streams:
             self._passed, self._pass_ended_at = None, began
             return 0
@@ -83,7 +83,8 @@ class PolicyPublisher:
         return published
 
     async def _publish(self, streams: Collection[UUID], began: float) -> int:
-        records = [record for stream in await self._load(streams) if (record := self._record(stream))]
+        # One after another: each one's statements show that the session lives.
+        records = [record for stream in streams if (record := await self._record(stream))]
         # What was read before a long stop may be out of date. Then another relay leads, and this session is
         # lost.
         if time.monotonic() - began > SILENCE_MAX_S / 2:
@@ -102,24 +103,36 @@ class PolicyPublisher:
         PUBLISHED.inc(len(records))
         return len(records)
 
-    async def _load(self, streams: Collection[UUID]) -> list[list[StoredEvent]]:
-        events = [StoredEvent(*row) for row in await self._rows(_SQL["streams"], list(streams))]
-        return [list(its) for _, its in groupby(events, key=lambda event: event.originator_id)]
-
-    def _record(self, stream: Sequence[StoredEvent]) -> PolicyRecord | None:
+    async def _record(self, stream: UUID) -> PolicyRecord | None:
         """Returns what is to be published of a stream; None: nothing was activated yet, or this release
         cannot read it. Then the last record stands."""
+        change, events = await self._load(stream)
         try:
-            return record_of(replayed(stream))
+            policy = PolicyState()
+            for one in events:
+                POLICY_MAPPER.to_domain_event(one).record(policy)  # type: ignore[attr-defined]
+            return record_of(policy, change)
         except (*UNDECIDABLE, Refused) as error:
             UNREADABLE.inc()
             what = f"{type(error).__name__}: {error}" if isinstance(error, Refused) else type(error).__name__
             self._log.error(
                 "a routing policy cannot be read: payments go on by the version before",
-                stream=str(stream[0].originator_id),
+                stream=str(stream),
                 error=what,
             )
             return None
+
+    async def _load(self, stream: UUID) -> tuple[int, list[StoredEvent]]:
+        """Returns the version of the stream, and those of its events up to it that a record is made of. Of
+        the drafts that is one: a merchant may have thousands, of 128 KiB each."""
+        ((change,),) = await self._rows(_SQL["change"], (stream,))
+        values = {"stream": stream, "change": change}
+        rows = await self._rows(_SQL["active"], values)
+        after = 0
+        while page := await self._rows(_SQL["rare"], values | {"after": after, "page": _EVENTS}):
+            rows += page
+            after = page[-1][1]
+        return change, [StoredEvent(*row) for row in rows]
 
     async def _saved(self) -> int:
         (row,) = await self._rows(_SQL["cursor"])
@@ -131,13 +144,25 @@ class PolicyPublisher:
             raise CursorMoved(f"the cursor of policies was moved from {self._cursor} by another relay")
         self._cursor = to
 
-    async def _rows(self, statement: str, *values: object) -> list[Any]:
+    async def _rows(self, statement: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
         return await (await self._connection.execute(statement, values, prepare=True)).fetchall()
 
 
-def record_of(policy: RoutingPolicy) -> PolicyRecord | None:
-    """Returns the record of a merchant's policy; None: nothing was activated yet. Raises `Refused` where this
-    release does not take the active version's document."""
+def _first_streams(events: Sequence[tuple[UUID, int]]) -> tuple[Collection[UUID], int]:
+    """Returns the first `_STREAMS` streams, and the number of the last event before another one's."""
+    streams: dict[UUID, None] = {}
+    last = 0
+    for stream, number in events:
+        if stream not in streams and len(streams) == _STREAMS:
+            break
+        streams[stream] = None
+        last = number
+    return streams, last
+
+
+def record_of(policy: PolicyState, change: int) -> PolicyRecord | None:
+    """Returns the record of a merchant's policy, whose stream is at the version `change`; None: nothing was
+    activated yet. Raises `Refused` where this release does not take the active version's document."""
     active = policy.active
     if active is None:
         return None
@@ -146,7 +171,7 @@ def record_of(policy: RoutingPolicy) -> PolicyRecord | None:
     return PolicyRecord(
         merchant_id=policy.merchant_id,
         version=active.number,
-        change=policy.version,
+        change=change,
         document=read(active),
         stopped_arms=policy.stopped,
         activated_at=active.activated_at,

@@ -108,6 +108,7 @@ async def document(
         "message_too_large",
         "policy_media_type",
         "sensitive_data",
+        "policy_versions_max",
         *policy_openapi.RACES,
     ),
     openapi_extra=policy_openapi.DRAFT,

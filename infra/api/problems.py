@@ -75,6 +75,7 @@ TITLES: Final = {
     "policy_never_active": (409, "This version of the routing policy was never active"),
     "policy_not_newest": (409, "A newer version of the routing policy was drafted"),
     "policy_outdated": (409, "This version of the routing policy cannot be used any more"),
+    "policy_versions_max": (409, "The routing policy has as many versions as it may have"),
     "version_not_reached": (409, "The payment has not reached this version yet"),
     "void_in_flight": (409, "A void is in progress"),
     "precondition_failed": (412, "The routing policy was changed since"),

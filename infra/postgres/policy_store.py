@@ -4,6 +4,7 @@ Invariant: a change is saved only onto the version that was loaded; and events a
 which they are committed.
 """
 
+import asyncio
 from typing import Any, Final
 
 import psycopg
@@ -24,15 +25,24 @@ class PolicyChanged(Exception):
 async def load(conn: psycopg.AsyncConnection[Any], merchant_id: str) -> RoutingPolicy | None:
     """Returns a merchant's policy; None: it has none."""
     rows = await (await conn.execute(_SQL["stream"], (policy_id(merchant_id),))).fetchall()
-    return replayed(StoredEvent(*row) for row in rows) if rows else None
+    # The documents of thousands of versions take seconds, and the caller's loop goes on.
+    return await asyncio.to_thread(_replayed, rows) if rows else None
+
+
+def _replayed(rows: list[Any]) -> RoutingPolicy:
+    return replayed(StoredEvent(*row) for row in rows)
 
 
 async def save(conn: psycopg.AsyncConnection[Any], policy: RoutingPolicy) -> None:
     """Saves what was recorded since the policy was loaded, in one transaction. Raises `PolicyChanged`."""
-    events = [POLICY_MAPPER.to_stored_event(event) for event in policy.collect_events()]
+    events = list(policy.collect_events())
     if not events:
         return
-    rows = [(one.originator_id, one.originator_version, one.topic, one.state) for one in events]
+    # The relay finds a document by its version's number.
+    rows = [
+        (one.originator_id, one.originator_version, one.topic, one.state, getattr(event, "number", None))
+        for event, one in zip(events, map(POLICY_MAPPER.to_stored_event, events), strict=True)
+    ]
     try:
         async with conn.transaction():
             await conn.execute(_SQL["take_turn"])

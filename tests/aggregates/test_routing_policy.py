@@ -65,6 +65,23 @@ def test_a_draft_that_says_what_the_newest_version_says_is_no_new_version():
     assert [policy.state_of(one) for one in policy.versions.values()] == ["superseded", "superseded", "draft"]
 
 
+def test_a_policy_full_of_versions_takes_no_more_and_its_versions_can_still_be_returned_to():
+    policy = _opened(_policy(accounts=["a"]))
+    policy.activate(1, _ACCOUNTS, _KIM)
+    drafts = [_policy(accounts=["b"]), _policy(accounts=["a"])]
+    for number in range(2, 10_001):
+        assert policy.put_draft(drafts[number % 2], _KIM) == number
+    policy.activate(10_000, _ACCOUNTS, _KIM)
+
+    with pytest.raises(Refused, match="at most 10000 versions") as refused:
+        policy.put_draft(_policy(accounts=["a"]), _KIM)
+
+    assert refused.value.code == "policy_versions_max"
+    assert policy.put_draft(_policy(accounts=["b"]), _KIM) == 10_000
+    policy.roll_back(1, _ACCOUNTS, _KIM)
+    assert policy.active is policy.versions[1]
+
+
 def test_activating_the_active_version_again_changes_nothing():
     policy = _opened(_policy(accounts=["a"]))
     policy.activate(1, _ACCOUNTS, _KIM)

@@ -100,10 +100,21 @@ CREATE TABLE {schema}.policy_events (
     originator_version bigint NOT NULL,
     topic text NOT NULL,
     state bytea NOT NULL,
+    number integer,                            -- of the policy's version that was drafted, activated or returned to;
+                                               -- NULL: the event is not about one
     notification_id bigint GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (originator_id, originator_version)
 );
 CREATE UNIQUE INDEX policy_events_log ON {schema}.policy_events (notification_id);
+-- The relay reads of a stream what it publishes, however many versions were drafted: the last activation, that
+-- version's document, and the rare events.
+CREATE UNIQUE INDEX policy_events_documents ON {schema}.policy_events (originator_id, number)
+    WHERE topic = 'routing_policy.drafted.v1';
+CREATE INDEX policy_events_activations ON {schema}.policy_events (originator_id, originator_version)
+    WHERE topic IN ('routing_policy.activated.v1', 'routing_policy.rolled_back.v1');
+CREATE INDEX policy_events_rare ON {schema}.policy_events (originator_id, originator_version)
+    WHERE topic NOT IN ('routing_policy.opened.v1', 'routing_policy.drafted.v1', 'routing_policy.activated.v1',
+                        'routing_policy.rolled_back.v1');
 
 CREATE TABLE {schema}.policy_cursor (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

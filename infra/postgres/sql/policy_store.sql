@@ -10,6 +10,7 @@ WHERE originator_id = %s ORDER BY originator_version
 
 -- name: append
 -- Appends events to a stream; another writer's event of the same version is a unique violation.
-INSERT INTO policy_events (originator_id, originator_version, topic, state)
-SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::bytea[]) AS new (id, version, topic, state)
+INSERT INTO policy_events (originator_id, originator_version, topic, state, number)
+SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::bytea[], %s::integer[])
+    AS new (id, version, topic, state, number)
 ORDER BY version
