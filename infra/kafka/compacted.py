@@ -100,6 +100,12 @@ class CompactedTopic(Generic[V]):
         if not self._task.cancelled():
             self._task.result()
 
+    @property
+    def whole(self) -> bool:
+        """True once the topic has been read to the end that it had at the start: what `now` lacks is not
+        there."""
+        return self._whole.is_set()
+
     def now(self) -> Mapping[str, V]:
         """Returns the latest value of each key. Costs nothing; a later change is in the next call's result,
         never in this one's, so another thread may read it."""

@@ -122,15 +122,22 @@ class Volumes:
         policies: Policies,
         producer: AIOKafkaProducer,
         settings: KafkaSettings,
+        *,
+        are_whole: Callable[[], bool],
     ) -> None:
+        """`are_whole`: False while `policies` may lack some that there are."""
         self._conn = conn
         self._policies = policies
+        self._are_whole = are_whole
         self._producer = producer
         self._topic = settings.topic_prefix + topics.VOLUMES
         self._published: dict[str, VolumeRecord] = {}
 
     async def run_once(self) -> int:
         """Publishes the records that have changed or grow old; returns how many."""
+        # A merchant whose policy is not read yet has no commitments: his shares would be replaced by none.
+        if not self._are_whole():
+            return 0
         now = clock.now()
         rows = await volumes.of_month(self._conn, now)
         charged = {merchant_id: tuple(of) for merchant_id, of in groupby(rows, attrgetter("merchant_id"))}
@@ -201,12 +208,13 @@ async def main(process: Process, settings: RoutingWorkerSettings) -> None:
         await connections.connect_async(settings, process.name) as conn,
     ):
         guardrails = Guardrails(conn, policies.now, process.log)
-        published = Volumes(conn, policies.now, producer, settings)
+        published = Volumes(conn, policies.now, producer, settings, are_whole=lambda: policies.whole)
         process.ready()
         while not process.stop.is_set():
             await guardrails.run_once()
             await published.run_once()
-            ROUND_AT.set_to_current_time()
+            if policies.whole:
+                ROUND_AT.set_to_current_time()
             await process.stopped_within(_EVERY_S)
 
 

@@ -55,6 +55,7 @@ async def test_it_knows_the_latest_value_of_each_key_at_the_start_and_follows(en
     await write(environment, ("a", 1), ("b", 1), ("gone", 1), ("a", 2), ("gone", None))
 
     async with topic_of(environment) as topic:
+        assert topic.whole
         at_first = topic.now()
         assert at_first == {"a": 2, "b": 1}
         await write(environment, ("b", 3), ("a", None))
@@ -99,6 +100,7 @@ async def test_without_kafka_the_start_goes_on_with_nothing(environment: Environ
 
     async with CompactedTopic(settings, topics.HEALTH, read, first_within_s=0.2) as topic:
         assert topic.now() == {}
+        assert not topic.whole
 
 
 async def test_a_bug_in_reading_is_raised_to_who_asks(environment: Environment):

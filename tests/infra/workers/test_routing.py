@@ -13,10 +13,12 @@ import structlog
 from aggregates.operation import OperationState
 from aggregates.routing.policy import Policy
 from aggregates.routing_policy import By, RoutingPolicy
+from commands import policy_records
 from commands.policy_records import PolicyRecord
 from commands.policy_records import dump as dump_policy
 from commands.volume_records import VolumeRecord, month_of
 from infra.kafka import topics
+from infra.kafka.compacted import CompactedTopic
 from infra.kafka.producers import producing
 from infra.postgres import connections, policy_store
 from infra.process import clock
@@ -168,7 +170,9 @@ async def test_volumes_are_published_with_the_shares_that_commitments_need_and_o
         await batch.apply(conn, events[:-3], {}, clock.now())
 
     async with connected(environment) as conn, producing(settings_of(environment), "test") as producer:
-        volumes = Volumes(conn, lambda: published(policy), producer, settings_of(environment))
+        volumes = Volumes(
+            conn, lambda: published(policy), producer, settings_of(environment), are_whole=lambda: True
+        )
         assert await volumes.run_once() == 1
         async with read_models_connection(environment) as read_models:
             await batch.apply(read_models, events, {}, clock.now())
@@ -184,6 +188,22 @@ async def test_volumes_are_published_with_the_shares_that_commitments_need_and_o
     assert (share.account, share.target) == ("sim-us", 10_000)
     assert share.done == sum(one.payments for one in second.accounts if one.account == "sim-us")
     assert 0 < second.shares("EUR", clock.now())["sim-us"] <= 1
+
+
+async def test_no_volumes_are_published_before_the_policies_are_read_to_their_end(environment):
+    await live_through(environment, 1, a=S.APPROVED, b=S.APPROVED)
+    settings = settings_of(environment)
+    nowhere = settings.model_copy(update={"kafka": "127.0.0.1:9"})
+
+    async def publish(policies: CompactedTopic[PolicyRecord]) -> int:
+        async with policies, connected(environment) as conn, producing(settings, "test") as producer:
+            volumes = Volumes(conn, policies.now, producer, settings, are_whole=lambda: policies.whole)
+            return await volumes.run_once()
+
+    unread = CompactedTopic(nowhere, topics.POLICIES, policy_records.read, first_within_s=0.1)
+    assert await publish(unread) == 0
+    assert await records_of(environment, topics.VOLUMES) == []
+    assert await publish(CompactedTopic(settings, topics.POLICIES, policy_records.read)) == 1
 
 
 async def test_its_role_reads_counts_and_no_payments(environment):
