@@ -22,6 +22,7 @@ KINDS: Final[tuple[HookKind, ...]] = get_args(HookKind)
 NO_HINTS: Final = Hints()
 DENIED: Final = "denied_by_fraud_check"
 FAILED: Final = "hook_failed"
+"""The code of a payment, or of an operation's try, for which a hook that fails closed gave no verdict."""
 HELD: Final = "held_for_review"
 DENIED_BEFORE_SENT: Final = "denied_by_hook"
 """The code of an operation that a lifecycle hook did not let go to the PSP."""

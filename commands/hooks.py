@@ -222,7 +222,8 @@ class Routing(Hook):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle(Hook):
     """Is called before each operation is sent for the first time, and after each outcome. `on_failure`: of
-    `before`; `closed`: the operation is not sent. `after` only observes: nothing waits for it."""
+    `before`; `closed`: the operation is not sent, and tried again later until its time is over. `after` only
+    observes: nothing waits for it."""
 
     KIND: ClassVar[str] = "lifecycle"
     before: Callable[[Operation], Accept | Refuse | Awaitable[Accept | Refuse]] | None = None

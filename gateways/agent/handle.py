@@ -114,10 +114,11 @@ class GatewayAgent:
         self._hooks.after(request, result)
 
     async def _handled(self, request: Request) -> StepResult:
+        # Before the slot, which a slow hook would keep from other calls, and whatever the circuit says: what
+        # is given back comes again as a repeat, about which no hook is consulted.
+        if (denied := await self._denied(request)) is not None:
+            return denied
         if not self._is_held_back(request):
-            # Before the slot, which a slow hook would keep from other calls.
-            if (denied := await self._denied(request)) is not None:
-                return denied
             # A request waits for its slot before it claims: from the claim on the first byte has 5 s.
             async with self._calls.slot(request.account):
                 # The circuit may have opened while the calls before it were waited for.
@@ -128,7 +129,8 @@ class GatewayAgent:
     async def _denied(self, request: Request) -> StepResult | None:
         """Consults the hooks about a first send. None: none denies it, or it was claimed before, and then
         goes on as the claim stands: a request that is read again may have been sent."""
-        if request.how is not None:
+        # A duplicate charge goes back to the customer in any case: AegisPay itself owes that.
+        if request.how is not None or request.duplicate_charge:
             return None
         denial = await self._hooks.before(request)
         if denial is None or not await self._claims.refuse(request.step, denial):

@@ -12,7 +12,7 @@ class OperationHooks(Protocol):
 
     async def before(self, request: Request) -> Outcome | None:
         """Consults the hooks before an operation is sent for the first time. Returns the NOT_SENT with which
-        one denies it. None: it may be sent."""
+        one denies it; `unreached` where it gave no verdict and fails closed. None: it may be sent."""
         ...
 
     def after(self, request: Request, result: StepResult) -> None:

@@ -30,7 +30,7 @@ class Request:
     `expires_at`: no try is sent later. `key_life_s`: as recorded when the operation started; None: it was
     not. `ends_unreached`: the step is closed where nobody could be reached, for another account waits for the
     proof. `segment`: whose health its outcome describes; empty: not known. `probe`: it was chosen to probe a
-    half-open circuit.
+    half-open circuit. `duplicate_charge`: it gives one back.
     """
 
     payment_id: UUID
@@ -42,6 +42,7 @@ class Request:
     segment: str
     probe: bool
     call: Call
+    duplicate_charge: bool = False
 
     @property
     def step(self) -> StepId:
@@ -106,6 +107,7 @@ class _Event(BaseModel):
     how: How | None = None
     returned: dict[str, str] | None = None
     ends_unreached: bool = False
+    duplicate_charge: bool = False
     # Neither may refuse a request: health is no reason for a payment to wait.
     segment: Annotated[str, _or("", Segment)] = ""
     probe: Annotated[bool, _or(default=False, kind=bool)] = False
@@ -146,6 +148,7 @@ def read(record: Record, return_url_of: ReturnUrlOf) -> Request:
         segment=event.segment,
         probe=event.probe,
         call=_call(event, return_url_of),
+        duplicate_charge=event.duplicate_charge,
     )
 
 

@@ -8,6 +8,7 @@ import re
 from datetime import datetime
 from typing import Final
 
+from aggregates.hooks import FAILED
 from commands.card_data import holds_card_data
 from commands.messages import Outcome, OutcomeKind
 from commands.samples import ERROR_KIND_LENGTH, OutcomeClass, Sample
@@ -16,7 +17,7 @@ from gateways.agent.request import Request
 
 CIRCUIT_OPEN: Final = "circuit_open"
 """The code of a request that was given back without a call, since the circuit is open."""
-_OURS: Final = frozenset({CIRCUIT_OPEN, "too_late_to_send"})
+_OURS: Final = frozenset({CIRCUIT_OPEN, FAILED, "too_late_to_send"})
 _NO_ROOM: Final = "rate_limited"
 """The code that every adapter gives to HTTP 429."""
 _ENDS: Final = frozenset({"cancel", "release"})

@@ -45,6 +45,17 @@ class Calls:
         self._threads = Threads(threads)
         self._late: set[asyncio.Future[Any]] = set()
 
+    @property
+    def late(self) -> int:
+        """How many calls have passed their limit and still run."""
+        return len(self._late)
+
+    async def wait_late(self, timeout_s: float) -> None:
+        """Returns when no call is late any more, at most after this time. A cancelled async one ends at
+        once, unless it swallows its cancellation."""
+        if self._late:
+            await asyncio.wait(set(self._late), timeout=timeout_s)
+
     async def call(
         self, hook: Hook, function: Callable[..., Any], *arguments: object, gives: tuple[type, ...]
     ) -> Returned | Failed:

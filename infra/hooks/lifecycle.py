@@ -1,8 +1,9 @@
 """Calls the lifecycle hooks of a gateway worker.
 
 Invariant: `before` is called for an operation's first send only, before its claim, and a denial is a NOT_SENT
-of which no byte can ever be sent. `after` never delays a report: each hook has a bounded queue, and what does
-not fit is counted and not shown.
+of which no byte can ever be sent. `after` never delays a report and never takes a thread of `before`: each
+hook has a bounded queue and one thread for it, and what does not fit, or comes while a call hangs, is counted
+and not shown.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from aggregates.hooks import DENIED_BEFORE_SENT
+from aggregates.hooks import DENIED_BEFORE_SENT, FAILED
 from commands.hooks import Accept, Lifecycle, Operation, OperationOutcome, Refuse
 from commands.messages import Outcome
 from gateways.agent.hooks import NoHooks, OperationHooks
@@ -35,17 +36,20 @@ class LifecycleHooks:
         self._gateway = gateway
         self._calls = Calls(threads)
         self._before = [one for one in hooks if one.before is not None]
-        self._after = [(one, asyncio.Queue[_Reported](_QUEUE_MAX)) for one in hooks if one.after is not None]
+        self._after = [
+            (one, Calls(1), asyncio.Queue[_Reported](_QUEUE_MAX)) for one in hooks if one.after is not None
+        ]
 
     async def before(self, request: Request) -> Outcome | None:
-        """Returns the denial of the first hook that does not let the operation go; None: all do."""
+        """Returns the denial of the first hook that does not let the operation go, or that fails closed;
+        None: all let it go."""
         operation = self._operation(request)
         for hook in self._before:
             assert hook.before is not None, "chosen for it"
             result = await self._calls.call(hook, hook.before, operation, gives=(Accept, Refuse))
             if isinstance(result, Failed):
                 if hook.on_failure == "closed":
-                    return _denial(f"{hook.name} gave no verdict ({result.why}), and it fails closed")
+                    return _failure(f"{hook.name} gave no verdict ({result.why}), and it fails closed")
             elif isinstance(result.value, Refuse):
                 words = fit(result.value.detail, [operation.payment_method]) or "no reason given"
                 return _denial(f"{hook.name} ({result.value.code}): {words}")
@@ -68,7 +72,7 @@ class LifecycleHooks:
                 call_ms=result.call_ms,
             ),
         )
-        for hook, queue in self._after:
+        for hook, _, queue in self._after:
             try:
                 queue.put_nowait(reported)
             except asyncio.QueueFull:
@@ -77,18 +81,12 @@ class LifecycleHooks:
     async def run(self) -> None:
         """Shows each hook its outcomes, one at a time in their order, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for hook, queue in self._after:
-                tasks.create_task(self._show(hook, queue))
-
-    async def _show(self, hook: Lifecycle, queue: "asyncio.Queue[_Reported]") -> None:
-        assert hook.after is not None, "chosen for it"
-        while True:
-            await self._calls.call(hook, hook.after, *(await queue.get()), gives=(type(None),))
-            queue.task_done()
+            for hook, calls, queue in self._after:
+                tasks.create_task(_show(hook, calls, queue))
 
     async def shown(self) -> None:
         """Returns when every hook has seen what is in its queue."""
-        for _, queue in self._after:
+        for *_, queue in self._after:
             await queue.join()
 
     def _operation(self, request: Request) -> Operation:
@@ -127,6 +125,24 @@ async def running(
         await asyncio.wait([asyncio.create_task(made.shown())], timeout=drain_s)
         task.cancel()
         await asyncio.wait({task})
+
+
+async def _show(hook: Lifecycle, calls: Calls, queue: "asyncio.Queue[_Reported]") -> None:
+    assert hook.after is not None, "chosen for it"
+    while True:
+        reported = await queue.get()
+        if calls.late:
+            metrics.UNOBSERVED.labels(hook.name).inc()
+        else:
+            await calls.call(hook, hook.after, *reported, gives=(type(None),))
+            # One that is only late loses nothing of what follows; from then on it counts as hanging.
+            await calls.wait_late(hook.within_s)
+        queue.task_done()
+
+
+def _failure(detail: str) -> Outcome:
+    # Like a call that reached nobody: it is no attempt, and only the operation's time bounds the tries.
+    return Outcome(kind="NOT_SENT", code=FAILED, detail=detail, unreached=True)
 
 
 def _denial(detail: str) -> Outcome:

@@ -20,7 +20,7 @@ LATE = Gauge(
 )
 UNOBSERVED = Counter(
     "aegispay_hook_outcomes_unobserved",
-    "Outcomes that a lifecycle hook was too slow to be shown",
+    "Outcomes that a lifecycle hook was not shown, since it hangs or is too slow",
     ["hook"],
 )
 LETTERS = Counter(

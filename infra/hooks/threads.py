@@ -5,11 +5,14 @@ thread; when every thread is kept so, a further call fails at once instead of wa
 """
 
 import asyncio
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+_Task = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
 
 
 class NoThreadFree(Exception):
@@ -17,11 +20,14 @@ class NoThreadFree(Exception):
 
 
 class Threads:
-    """At most `most` threads. They are daemons: a stuck function does not keep the process from ending."""
+    """At most `most` threads, started when they are first needed, and used again. They are daemons: a stuck
+    function does not keep the process from ending."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._taken = 0
+        self._idle = 0  # started, and without a function
+        self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
         self._late = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -31,8 +37,12 @@ class Threads:
         await self._take()
         loop = asyncio.get_running_loop()
         returned: asyncio.Future[Any] = loop.create_future()
-        returned.add_done_callback(lambda _: self._give_back())
-        threading.Thread(target=_work, args=(loop, returned, function), name="hook", daemon=True).start()
+        returned.add_done_callback(self._returned)
+        if self._idle:
+            self._idle -= 1
+        else:
+            threading.Thread(target=_work, args=(self._tasks,), name="hook", daemon=True).start()
+        self._tasks.put((loop, returned, function))
         return returned
 
     def late(self, returned: "asyncio.Future[Any]") -> None:
@@ -65,6 +75,10 @@ class Threads:
                 self._give_back()
             raise
 
+    def _returned(self, _: "asyncio.Future[Any]") -> None:
+        self._idle += 1
+        self._give_back()
+
     def _give_back(self) -> None:
         while self._waiting:
             waiter = self._waiting.popleft()
@@ -74,7 +88,12 @@ class Threads:
         self._taken -= 1
 
 
-def _work(
+def _work(tasks: "queue.SimpleQueue[_Task]") -> None:
+    while True:
+        _run(*tasks.get())
+
+
+def _run(
     loop: asyncio.AbstractEventLoop, returned: "asyncio.Future[Any]", function: Callable[[], Any]
 ) -> None:
     result, failure = None, None

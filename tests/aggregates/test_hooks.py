@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from aggregates import attempts, events, merchant_commands, timers
+from aggregates.give_back import give_back
 from aggregates.hooks import DENIED, DENIED_BEFORE_SENT, FAILED, Verdict
 from aggregates.operation import OperationState
 from aggregates.outcomes import take
@@ -19,6 +20,7 @@ from tests.support.builders import (
     ROUTE,
     TWO_ACCOUNTS,
     authorized,
+    captured,
     cause,
     held,
     operation_of,
@@ -151,6 +153,88 @@ def test_a_capture_that_a_lifecycle_hook_denied_is_not_repeated_and_frees_its_am
 
     take(made, denied, ROUTE, cause(NOW, uuid4()))
 
+    assert (made.retries, made.totals.capturable) == ({}, 1099)
+
+
+NO_VERDICT = {
+    "code": FAILED,
+    "source": "none",
+    "unreached": True,
+    "psp_id": None,
+    "amount_minor": None,
+    "currency": None,
+    "tries": 0,
+    "first_try_at": None,
+}
+
+
+@pytest.mark.parametrize("route", [ROUTE, TWO_ACCOUNTS])
+def test_an_attempt_without_a_verdict_is_tried_again_with_growing_pauses_until_the_payments_time_is_over(
+    route,
+):
+    made, now, pauses_s = payment(route), NOW, []
+    while made.status is Status.PROCESSING:
+        if made.retries:
+            (planned,) = made.retries.values()
+            pauses_s.append((planned.at - now).total_seconds())
+            now = planned.at
+            timers.wake(made, route, cause(now, uuid4()))
+        else:
+            gone = report(operation_of(made), OperationState.NOT_SENT, observed_at=now, **NO_VERDICT)
+            take(made, gone, route, cause(now, uuid4()))
+
+    assert made.status is Status.EXPIRED
+    assert len(pauses_s) > 50
+    assert (min(pauses_s) >= 0.5, max(pauses_s) > 10) == (True, True)
+
+
+def test_a_duplicate_charge_is_given_back_whatever_hooks_fail_meanwhile():
+    made = captured()
+    give_back(
+        made,
+        made.approved_attempt,
+        1099,
+        cause(NOW, uuid4()),
+        reason="charged twice",
+        duplicate_charge=True,
+    )
+    now = NOW
+    for _ in range(10):
+        take(
+            made,
+            report(operation_of(made), OperationState.NOT_SENT, observed_at=now, **NO_VERDICT),
+            ROUTE,
+            cause(now, uuid4()),
+        )
+        (planned,) = made.retries.values()
+        now = planned.at
+        timers.wake(made, ROUTE, cause(now, uuid4()))
+
+    assert not made.frozen
+    refund = made.operations[operation_of(made)]
+    assert (refund.kind, refund.state, refund.duplicate_charge) == ("refund", OperationState.STARTED, True)
+    assert refund.attempt == 1
+
+
+def test_a_capture_without_a_verdict_keeps_its_amount_and_is_tried_until_its_time_is_over():
+    made = authorized()
+    merchant_commands.capture(made, 500, cause(NOW, uuid4(), fingerprint="c"), final=False)
+    capture = operation_of(made)
+    gone = report(capture, OperationState.NOT_SENT, **NO_VERDICT)
+
+    take(made, gone, ROUTE, cause(NOW, uuid4()))
+
+    assert (list(made.retries), made.totals.capturable) == ([capture], 599)
+    (planned,) = made.retries.values()
+    timers.wake(made, ROUTE, cause(planned.at, uuid4()))
+    again = made.operations[operation_of(made)]
+    over = again.expires_at
+    take(
+        made,
+        report(again.id, OperationState.NOT_SENT, observed_at=over, **NO_VERDICT),
+        ROUTE,
+        cause(over, uuid4()),
+    )
     assert (made.retries, made.totals.capturable) == ({}, 1099)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from aggregates.routing.health import Circuit
 from commands.messages import Outcome
 from gateways.agent.ports import Granted, StepResult
 from gateways.agent.request import Request
@@ -14,6 +15,8 @@ from tests.support.fake_psp import TillServer
 
 pytestmark = pytest.mark.stack
 DENIAL = Outcome(kind="NOT_SENT", code="denied_by_hook", detail="limits (over): the daily limit is reached")
+
+NO_VERDICT = Outcome(kind="NOT_SENT", code="hook_failed", detail="limits gave no verdict", unreached=True)
 
 
 @dataclass
@@ -75,6 +78,47 @@ async def test_only_the_first_send_of_an_operation_is_before_a_hook(
     assert hooks.before_calls == [OPERATION]
     assert [one.outcome.kind for one in reports.outcomes] == ["UNKNOWN", "APPROVED", "APPROVED"]
     assert hooks.observed == [(OPERATION, kind) for kind in ("UNKNOWN", "APPROVED", "APPROVED")]
+
+
+@pytest.mark.parametrize("ends_unreached", [True, False])
+async def test_without_a_verdict_the_step_is_closed_as_unreached_and_health_hears_nothing_of_it(
+    make: MakeAgent, psp: TillServer, reports: Reports, ends_unreached: bool
+):
+    hooks = Hooks(NO_VERDICT)
+    await make(hooks=hooks).handle(started(ends_unreached=ends_unreached))
+    hooks.denial = None
+
+    await make(hooks=hooks).handle(follow_up("repeat"))
+
+    assert [one.outcome for one in reports.outcomes] == [NO_VERDICT] * 2
+    assert (psp.sends, reports.samples) == (0, [])
+
+
+async def test_a_duplicate_charge_is_given_back_without_asking_a_hook(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    hooks = Hooks(DENIAL)
+
+    await make(hooks=hooks).handle(started(duplicate_charge=True))
+
+    assert (hooks.before_calls, psp.sends, reports.last.outcome.kind) == ([], 1, "APPROVED")
+
+
+async def test_what_an_open_circuit_gives_back_was_asked_of_the_hooks_since_its_repeat_is_not(
+    make: MakeAgent, psp: TillServer, reports: Reports
+):
+    reports.circuits["sale"] = Circuit("open", datetime.now(UTC), "5 calls in a row failed")
+    hooks = Hooks()
+    await make(hooks=hooks).handle(started())
+    await make(hooks=hooks).handle(follow_up("repeat"))
+    hooks.denial = DENIAL
+    other = OPERATION[:-1] + "2"
+
+    await make(hooks=hooks).handle(started(operation_id=other))
+
+    assert hooks.before_calls == [OPERATION, other]
+    assert [one.outcome.kind for one in reports.outcomes] == ["UNREACHED", "APPROVED", "NOT_SENT"]
+    assert (reports.last.outcome, psp.sends) == (DENIAL, 1)
 
 
 async def test_an_outcome_that_was_not_reported_is_not_observed(

@@ -163,5 +163,13 @@ async def test_more_calls_than_threads_all_get_their_turn_and_the_wait_counts_ag
     assert most == 2
 
 
+async def test_calls_one_after_another_use_the_same_thread():
+    calls = Calls(4)
+
+    named = [await call(lambda _: Refuse("t", str(threading.get_ident())), calls=calls) for _ in range(5)]
+
+    assert len({one.value.detail for one in named}) == 1
+
+
 async def _is(value: bool) -> bool:
     return value
