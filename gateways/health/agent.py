@@ -57,6 +57,8 @@ class Rows(Protocol):
 
     def __setitem__(self, key: bytes, value: bytes) -> None: ...
 
+    def __delitem__(self, key: bytes) -> None: ...
+
 
 class Publishing(Protocol):
     """The topics that the agent writes to. What a method has sent is with the broker when it returns."""
@@ -121,14 +123,21 @@ class HealthAgent:
             await self._send_minute(name, ended)
         for kind, change in account.changes:
             await self._announce(batch.gateway, name, kind, change)
+        # Before the rows that take their places: a process that is killed in between has room for them.
+        for key in (segment_key(name, segment) for segment in account.gone):
+            self._read.pop(key, None)
+            if table.get(key) is not None:
+                del table[key]
         for segment, row in account.changed.items():
             key, raw = segment_key(name, segment), dump_segment(row)
             table[key] = raw
             self._read[key] = raw, row
         if account.minute is not None:
             table[minute_key(name)] = dump_minute(account.minute)
-        self._segments.setdefault(name, set()).update(account.changed)
-        metrics.taken(batch, account.dropped)
+        known = self._segments.setdefault(name, set())
+        known.difference_update(account.gone)
+        known.update(account.changed)
+        metrics.taken(batch, account.dropped + len(account.gone))
         published = self._published.get(name)
         if account.changes or published is None:
             self._due[name] = self._now()

@@ -20,7 +20,8 @@ from gateways.health import minutes
 from gateways.health.rows import MinuteCounts, MinuteRow, Place, SegmentRow, chain
 
 SEGMENTS_MAX: Final = 100
-"""The segments of one account. A transaction of a further one counts in the wider ones only."""
+"""The segments of one account. For a further one, the narrow one that was silent longest makes room."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _HELD_BACK_MAX: Final = timedelta(minutes=1)
 
 _Timed = tuple[datetime, Sample]
@@ -31,8 +32,9 @@ class Account:
     """The rows of one account while a batch is applied. `row` hands out what the table has of a segment, and
     `minute` is its present minute; `segments`: the names of those that it has.
 
-    Afterwards `changed` has the segments' new rows, `minute` the present minute, `ended` the minutes that are
-    over, `changes` those of the circuits by kind, and `dropped` how many segments there was no room for.
+    Afterwards `changed` has the segments' new rows, `gone` those that made room, `minute` the present minute,
+    `ended` the minutes that are over, `changes` those of the circuits by kind, and `dropped` how many
+    segments there was no room for: all narrow ones are of this very batch.
     """
 
     rules: CircuitRules
@@ -42,6 +44,7 @@ class Account:
     changed: dict[str, SegmentRow] = field(default_factory=dict)
     ended: list[MinuteRow] = field(default_factory=list)
     changes: list[tuple[Kind, Change]] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
     dropped: int = 0
 
     def apply(self, batch: SampleBatch, record: Record) -> None:
@@ -56,10 +59,15 @@ class Account:
             timed.append((at, sample))
             for name in chain(sample.kind, sample.segment):
                 by_segment[name].append((at, sample))
+        whole = self.row("")
+        # The last record may have been applied in part; of those before it, what is not there has made room.
+        is_past = whole is not None and whole.seen.has_seen(record) and whole.seen != place
         # The wide segments first: of an account that is full, they always have room.
         for name in sorted(by_segment):
             row = self.row(name)
-            if row is None and not self._has_room(name):
+            if row is None and is_past:
+                continue
+            if row is None and not self._makes_room(name, by_segment):
                 self.dropped += 1
             elif row is None or not row.seen.has_seen(record):
                 row = row or SegmentRow(batch.gateway, stamp)
@@ -68,8 +76,19 @@ class Account:
         if self.minute is None or not self.minute.seen.has_seen(record):
             self._count_in_minutes(batch.gateway, timed, place)
 
-    def _has_room(self, name: str) -> bool:
-        return "/" not in name or len({*self.segments, *self.changed}) < SEGMENTS_MAX
+    def _makes_room(self, name: str, present: Collection[str]) -> bool:
+        """Decides by the times of the records alone. `present`: the segments of this batch, which stay."""
+        held = {*self.segments, *self.changed} - self.gone
+        if "/" not in name or len(held) < SEGMENTS_MAX:
+            return True
+        silent = sorted((self._last_at(one), one) for one in held if "/" in one and one not in present)
+        leaving = [one for _, one in silent[: len(held) - SEGMENTS_MAX + 1]]
+        self.gone.update(leaving)
+        return len(held) - len(leaving) < SEGMENTS_MAX
+
+    def _last_at(self, name: str) -> datetime:
+        row = self.row(name)
+        return _NEVER if row is None else row.last_at
 
     def _with(self, row: SegmentRow, name: str, timed: Sequence[_Timed]) -> SegmentRow:
         row = replace(row, window=_counted(row.window, timed))

@@ -11,7 +11,9 @@ from commands.samples import SampleBatch
 SAMPLES = Counter("aegispay_health_samples", "Samples taken in", ["account", "outcome"])
 LETTERS = Counter("aegispay_health_dead_letters", "Records that are no samples", ["code"])
 DROPPED = Counter(
-    "aegispay_health_segments_dropped", "Segments of a batch that there was no room for", ["account"]
+    "aegispay_health_segments_dropped",
+    "Segments that made room for others, or that there was no room for",
+    ["account"],
 )
 CIRCUIT = Gauge("aegispay_gateway_circuit", "0: closed, 1: half-open, 2: open", ["account", "kind"])
 CHANGES = Counter("aegispay_gateway_circuit_changes", "Changes of circuits", ["account", "kind", "after"])

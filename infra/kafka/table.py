@@ -28,6 +28,8 @@ class Table(Protocol):
 
     def __setitem__(self, key: bytes, value: bytes) -> None: ...
 
+    def __delitem__(self, key: bytes) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class TableMode:

@@ -54,6 +54,8 @@ class Kept:
     def take(self, value: SampleBatch, offset: int = 0, after_s: float | None = None) -> Account:
         account = Account(self.rules, self.rows.get, self.minute, set(self.rows))
         account.apply(value, record(value, offset, after_s))
+        for name in account.gone:
+            del self.rows[name]
         self.rows |= account.changed
         self.minute = account.minute
         return account

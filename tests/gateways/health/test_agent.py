@@ -8,6 +8,7 @@ from aggregates.routing.circuit import CircuitRules
 from commands.health_records import CircuitChange, HealthRecord, MinuteRecord
 from commands.records import DeadLetter, Record
 from gateways.health.agent import FORGOTTEN_AFTER, HealthAgent
+from gateways.health.keeping import SEGMENTS_MAX
 from gateways.health.rows import segment_key
 from tests.gateways.health.batches import ACCOUNT, SEGMENT, START, batch, record, sample
 
@@ -153,6 +154,17 @@ async def test_a_row_of_another_release_is_left_out_and_begins_anew(world: World
     await world.take(sample(), offset=1)
     await world.at(1)
     assert world.last.segments[SEGMENT].approved == 1
+
+
+async def test_a_segment_that_made_room_is_in_neither_the_table_nor_the_record(world: World):
+    for number in range(SEGMENTS_MAX):
+        await world.take(sample(after_s=number, segment=f"sale/m{number}"), offset=number)
+    await world.at(SEGMENTS_MAX)
+
+    assert len(world.last.segments) == SEGMENTS_MAX
+    assert segment_key(ACCOUNT, "sale/m0") not in world.table
+    assert segment_key(ACCOUNT, "sale/m1") not in world.table
+    assert {"", "sale", "sale/m2", f"sale/m{SEGMENTS_MAX - 1}"} < set(world.last.segments)
 
 
 async def test_accounts_of_another_process_are_not_published(world: World):

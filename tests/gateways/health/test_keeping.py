@@ -134,15 +134,68 @@ def test_a_minute_is_over_once_a_later_one_begins_and_what_comes_late_counts_in_
     assert (kept.minute.segments[""].approved, kept.minute.segments[""].failed) == (2, 1)
 
 
-def test_an_account_has_so_many_segments_and_no_more():
+def test_of_a_full_account_the_segment_that_was_silent_longest_makes_room():
     kept = Kept()
-    for number in range(SEGMENTS_MAX + 20):
-        dropped = kept.take(batch(sample(segment=f"sale/m{number}")), offset=number).dropped
-
-    assert dropped == 1
+    for number in range(SEGMENTS_MAX - 2):
+        kept.take(batch(sample(after_s=number, segment=f"sale/m{number}")), offset=number)
     assert len(kept.rows) == SEGMENTS_MAX
-    assert kept.rows[""].window.count("approved") == 100
-    assert kept.rows[""].window.volume(START) == SEGMENTS_MAX + 20
+    kept.take(batch(sample(after_s=100, segment="sale/m0")), offset=100)
+
+    first = kept.take(batch(sample(after_s=101, segment="sale/new")), offset=101)
+    again = kept.take(batch(sample(after_s=102, segment="sale/new")), offset=102)
+
+    assert (first.gone, again.gone, first.dropped) == ({"sale/m1"}, set(), 0)
+    assert counts(kept, "sale/new")["approved"] == 2
+    assert "sale/m0" in kept.rows, "it was heard of since"
+    assert len(kept.rows) == SEGMENTS_MAX
+    assert kept.rows[""].window.volume(START + timedelta(seconds=102)) == SEGMENTS_MAX + 1
+
+
+def test_segments_of_one_batch_do_not_push_each_other_out():
+    kept = Kept()
+    taken = kept.take(batch(*[sample(segment=f"sale/m{number:03}") for number in range(SEGMENTS_MAX + 20)]))
+
+    assert (len(taken.gone), taken.dropped, len(kept.rows)) == (0, 22, SEGMENTS_MAX)
+
+
+def test_a_silent_segment_of_the_same_batch_is_not_the_one_that_makes_room():
+    kept = Kept()
+    for number in range(SEGMENTS_MAX - 2):
+        kept.take(batch(sample(after_s=number, segment=f"sale/m{number}")), offset=number)
+
+    taken = kept.take(
+        batch(sample(after_s=200, segment="sale/a"), sample(after_s=200, segment="sale/m0")), 200
+    )
+
+    assert taken.gone == {"sale/m1"}
+    assert counts(kept, "sale/m0")["approved"] == 2
+
+
+def test_a_table_with_too_many_segments_comes_down_to_the_bound():
+    """As one is that a release with a greater bound has left, or that was read while it was not known."""
+    kept = Kept()
+    for number in range(SEGMENTS_MAX):
+        kept.take(batch(sample(after_s=number, segment=f"sale/m{number}")), offset=number)
+    kept.rows |= {f"sale/x{number}": kept.rows["sale/m50"] for number in range(5)}
+
+    kept.take(batch(sample(after_s=200, segment="sale/new")), offset=200)
+
+    assert len(kept.rows) == SEGMENTS_MAX
+    assert {"", "sale", "sale/new"} < set(kept.rows)
+
+
+def test_a_record_that_is_read_again_after_it_made_room_changes_nothing():
+    kept = Kept()
+    for number in range(SEGMENTS_MAX):
+        kept.take(batch(sample(after_s=number, segment=f"sale/m{number}")), offset=number)
+    before = dict(kept.rows)
+
+    for number in (0, SEGMENTS_MAX - 1):  # of a segment that is gone, and of the last one
+        again = kept.take(batch(sample(after_s=number, segment=f"sale/m{number}")), offset=number)
+        assert (again.gone, again.dropped) == (set(), 0)
+
+    assert "sale/m0" not in before
+    assert kept.rows == before
 
 
 @given(SAMPLES)

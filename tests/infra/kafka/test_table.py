@@ -31,7 +31,10 @@ class Counts:
         assert record.key is not None
         if record.value == self.fails_at:
             raise ZeroDivisionError
-        table[record.key] = b"%d" % (int(table.get(record.key) or b"0") + 1)
+        if record.value == b"forget the first":
+            del table[b"0/0"]
+        else:
+            table[record.key] = b"%d" % (int(table.get(record.key) or b"0") + 1)
         self.handled += 1
 
     async def tick(self, table: Table, partitions: Collection[int]) -> None:
@@ -71,6 +74,16 @@ async def test_a_table_outlives_its_process_and_only_new_records_change_it(envir
 
     assert again.handled == 1
     assert again.seen == {b"0/0": b"2", b"0/1": b"1", b"0/2": b"1", b"3/0": b"1", b"3/1": b"1"}
+
+
+async def test_what_is_deleted_stays_so_over_a_restart(environment: Environment):
+    await send_to(environment, [b"x", b"x", b"forget the first"])
+    async with counting(environment) as counts:
+        await until(lambda: counts.handled == 3 and set(counts.seen) == {b"0/1"}, "the deletion")
+
+    async with counting(environment) as again:
+        await until(lambda: again.seen, "the table")
+        assert again.seen == {b"0/1": b"1"}
 
 
 async def test_without_its_changelog_a_table_begins_anew(environment: Environment):
