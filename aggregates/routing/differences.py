@@ -14,11 +14,9 @@ def differences(old: Policy, new: Policy) -> list[str]:
     known by their ids, residency by its country, and commitments by account and days."""
     before, after = _named(old), _named(new)
     found = list(_between("", before, after))
-    for kind, order in (("rules", _order_of_rules), ("accounts", lambda one: one.accounts)):
-        mine, its = order(old), order(new)
-        both = [name for name in its if name in mine]
-        if [name for name in mine if name in its] != both:
-            found.append(f"{kind}: the order becomes {', '.join(its)}; it was {', '.join(mine)}")
+    mine, its = _order_of_rules(old), _order_of_rules(new)
+    if [name for name in mine if name in its] != [name for name in its if name in mine]:
+        found.append(_reordered("rules", mine, its))
     return found
 
 
@@ -29,8 +27,6 @@ def _order_of_rules(policy: Policy) -> list[str]:
 def _named(policy: Policy) -> dict[str, Any]:
     """The document with names in place of lists' places."""
     document = policy.document()
-    if "accounts" in document:
-        document["accounts"] = sorted(document["accounts"])
     if "rules" in document:
         document["rules"] = {rule.pop("id"): rule for rule in document["rules"]}
     if "commitments" in document:
@@ -50,8 +46,18 @@ def _between(where: str, old: Any, new: Any) -> Iterator[str]:
         yield from _each(where, new, "is new: ")
     elif new is _MISSING:
         yield from _each(where, old, "is gone; it was ")
+    elif isinstance(old, list) and isinstance(new, list) and old != new and _has_the_same(old, new):
+        yield _reordered(where, old, new)
     elif old != new:
         yield f"{where}: {_shown(where, old)} becomes {_shown(where, new)}"
+
+
+def _has_the_same(old: list[Any], new: list[Any]) -> bool:
+    return len(old) == len(new) and all(old.count(one) == new.count(one) for one in old)
+
+
+def _reordered(where: str, old: list[Any], new: list[Any]) -> str:
+    return f"{where}: the order becomes {_shown(where, new)}; it was {_shown(where, old)}"
 
 
 def _each(where: str, value: Any, change: str) -> Iterator[str]:
