@@ -14,6 +14,7 @@ from aggregates.final_refusals import REFUSED_HERE, final_refusal
 from aggregates.money import WITHDRAWN
 from aggregates.operation import FIRST_STEP, Kind, Operation, OperationState, Report
 from aggregates.payment import Payment
+from aggregates.payment_state import Retry
 from aggregates.routing.accounts import PspAccount
 from aggregates.routing.choice import Decision
 from aggregates.routing.payment_facts import payment_facts
@@ -90,9 +91,9 @@ def begin(payment: Payment, route: Route, cause: Cause) -> None:
         _await_account(payment, decision, cause)
     elif expired:
         text = f"no PSP account could take it before its expires_at: {decision.reasons or 'one can now'}"
-        reject(payment, "expired", text, cause)
+        reject(payment, "expired", text, cause, decision)
     else:
-        reject(payment, "no_psp_account", f"no PSP account may take it: {decision.reasons}", cause)
+        reject(payment, "no_psp_account", f"no PSP account may take it: {decision.reasons}", cause, decision)
 
 
 def decide(payment: Payment, route: Route, cause: Cause, attempt: int) -> Decision:
@@ -151,9 +152,10 @@ def follow_up_again(payment: Payment, operation: Operation, route: Route, cause:
     payment.follow_up(operation, cause, ends_unreached=ends)
 
 
-def reject(payment: Payment, code: str, detail: str, cause: Cause) -> None:
-    """Ends a payment of which nothing was started."""
-    payment.trigger_event(events.Rejected, code=code, detail=detail, **cause.fields())
+def reject(payment: Payment, code: str, detail: str, cause: Cause, decision: Decision | None = None) -> None:
+    """Ends a payment of which nothing was started. `decision`: by which no account was left."""
+    recorded = None if decision is None else decision.record()
+    payment.trigger_event(events.Rejected, code=code, detail=detail, decision=recorded, **cause.fields())
 
 
 def _kind(payment: Payment) -> Kind:
@@ -207,17 +209,18 @@ def _choose(payment: Payment, operation: Operation, report: Report, route: Route
     decision = None if with_3ds else decide(payment, route, cause, number)
     elsewhere = decision is not None and decision.elsewhere
     waits = decision is not None and decision.account is None and decision.may_pass
-    psp = route.named(operation.psp.account) if decision is None or waits else _named(route, decision)
+    recorded = None if decision is None else decision.record()
+    psp = route.named(operation.psp.account) if decision is None else _named(route, decision)
     useless_here = report.hint == "CONFIG" or report.code in REFUSED_HERE
-    if psp is None or (useless_here and not elsewhere and not waits):
-        reasons = "" if decision is None or not decision.reasons else f"; {decision.reasons}"
-        text = f"no other PSP account may take it: {report.code_text}{reasons}"
-        payment.end_attempts("failed", text, cause)
+    if not waits and (psp is None or (useless_here and not elsewhere)):
+        reasons = route.excluded.get(operation.psp.account, "") if decision is None else decision.reasons
+        text = f"no other PSP account may take it: {report.code_text}{f'; {reasons}' if reasons else ''}"
+        payment.end_attempts("failed", text, cause, recorded)
         return
     # Another account, or 3-D Secure, makes this another request, which starts at once. The same request at
     # the same account would meet what refused it a moment ago, so it waits. A frozen payment waits too: it
     # starts nothing before an operator has decided.
-    if (elsewhere or with_3ds) and not payment.frozen:
+    if psp is not None and (elsewhere or with_3ds) and not payment.frozen:
         reason += "; 3-D Secure is demanded" if decision is None else f"; {decision.words}"
         start_next(payment, operation, psp, route, cause, reason=reason, three_ds=with_3ds, decision=decision)
         return
@@ -227,10 +230,11 @@ def _choose(payment: Payment, operation: Operation, report: Report, route: Route
     payment.schedule_retry(
         operation,
         cause.now + timedelta(seconds=delay_s),
-        psp.account,
+        operation.psp.account if psp is None else psp.account,
         cause,
         reason=f"{reason}; again after a back-off of {delay_s:.3g} s",
         three_ds=with_3ds or operation.three_ds,
+        decision=recorded,
     )
 
 
@@ -353,7 +357,7 @@ def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> No
             decision=decision,
         )
     elif decision is not None and decision.may_pass:
-        _retry_later(payment, failed, planned.account, decision, cause)
+        _retry_later(payment, planned, decision, cause)
     else:
         reasons = "" if decision is None else decision.reasons
         text = (
@@ -361,18 +365,21 @@ def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> No
             if reasons
             else "the merchant has no PSP account any more"
         )
-        payment.end_attempts("failed", text, cause)
+        payment.end_attempts("failed", text, cause, None if decision is None else decision.record())
 
 
-def _retry_later(payment: Payment, failed: Operation, account: str, decision: Decision, cause: Cause) -> None:
+def _retry_later(payment: Payment, planned: Retry, decision: Decision, cause: Cause) -> None:
+    failed = planned.operation
     waited_s = (cause.now - failed.started_at).total_seconds()
     delay_s = unreached_delay_s(1, waited_s, cause.jitter, customer_waits=False)
     payment.schedule_retry(
         failed,
         cause.now + timedelta(seconds=delay_s),
-        account,
+        planned.account,
         cause,
         reason=f"no PSP account may take it for now: {decision.reasons}; again after {delay_s:.3g} s",
+        three_ds=planned.three_ds,
+        decision=decision.record(),
     )
 
 

@@ -318,12 +318,15 @@ class Payment(PaymentState, Aggregate):
             **cause.fields(),
         )
 
-    def end_attempts(self, ended: Ended, reason: str, cause: Cause) -> None:
-        """Records that no further attempt follows, and why."""
+    def end_attempts(
+        self, ended: Ended, reason: str, cause: Cause, decision: dict[str, Any] | None = None
+    ) -> None:
+        """Records that no further attempt follows, and why. `decision`: by which no account was left."""
         self.trigger_event(
             events.AttemptsEnded,
             ended=ended,
             reason=f"no further attempt because {reason}",
+            decision=decision,
             **cause.fields(),
         )
 
@@ -346,6 +349,7 @@ class Payment(PaymentState, Aggregate):
         *,
         reason: str,
         three_ds: bool = False,
+        decision: dict[str, Any] | None = None,
     ) -> None:
         """Records when, and at which account, the next operation takes the place of one that was not
         executed."""
@@ -357,6 +361,7 @@ class Payment(PaymentState, Aggregate):
             account=account,
             three_ds=three_ds,
             reason=reason,
+            decision=decision,
             **cause.fields(),
         )
 

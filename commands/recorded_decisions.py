@@ -7,12 +7,12 @@ nothing was known, stays unknown when the decision is made again.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from eventsourcing.persistence import StoredEvent
 
-from aggregates.events import AccountAwaited, OperationStarted
+from aggregates.events import AccountAwaited, AttemptsEnded, OperationStarted, Rejected, RetryScheduled
 from aggregates.payment import Payment
 from aggregates.routing.choice import Situation, choose
 from aggregates.routing.explain import situation_of
@@ -21,11 +21,14 @@ from aggregates.routing.payment_facts import payment_facts
 from aggregates.routing.rules import ReadyPolicy
 from commands.stored_events import EventMapper
 
+DECIDED: Final = (OperationStarted, AccountAwaited, RetryScheduled, AttemptsEnded, Rejected)
+"""The events that may have a decision."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
-    """A decision. `version`: of the event that has it. `operation_id`: what it started; None: the payment
-    waits, since every account was ruled out for now. `record`: see `routing.choice.Decision.record`."""
+    """A decision. `version`: of the event that has it. `operation_id`: what it started; None: it started
+    nothing, or not yet. `record`: see `routing.choice.Decision.record`."""
 
     version: int
     at: datetime
@@ -64,12 +67,11 @@ def recorded_decisions(stored: Iterable[StoredEvent]) -> Iterator[RecordedDecisi
         event = mapper.to_domain_event(one)
         payment = event.mutate(payment)  # type: ignore[attr-defined]
         assert isinstance(payment, Payment)
-        if isinstance(event, OperationStarted | AccountAwaited) and event.decision is not None:
+        if isinstance(event, DECIDED) and event.decision is not None:
             yield RecordedDecision(
                 version=one.originator_version,
                 at=event.timestamp,
                 operation_id=event.operation_id if isinstance(event, OperationStarted) else None,
-                # The tokens are left out: which accounts have one is in the record.
                 facts=payment_facts(payment, int(event.decision["attempt"])),
                 record=event.decision,
             )

@@ -1,5 +1,6 @@
 """Further attempts at an operation that was not executed: one is scheduled, or none follows."""
 
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +22,7 @@ class RetryScheduled(Event):
     account: str
     three_ds: bool
     reason: str
+    decision: dict[str, Any] | None = field(default=None, kw_only=True)
 
     def record(self, payment: "PaymentState") -> None:
         """Schedules the retry: `Payment.due` names its time."""
@@ -50,6 +52,7 @@ class AttemptsEnded(Event):
     TOPIC: ClassVar[str] = "payment.attempts_ended.v1"
     ended: Ended
     reason: str
+    decision: dict[str, Any] | None = field(default=None, kw_only=True)
 
     def record(self, payment: "PaymentState") -> None:
         """Ends the payment, and drops the attempts that were scheduled."""

@@ -1,7 +1,8 @@
 """Requests of the merchant, AegisPay's refusal of a payment, and the customer's return."""
 
+from dataclasses import field
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from aggregates.decision import PaymentFields
@@ -51,6 +52,7 @@ class Rejected(Event):
     TOPIC: ClassVar[str] = "payment.rejected.v1"
     code: str
     detail: str
+    decision: dict[str, Any] | None = field(default=None, kw_only=True)
 
     def record(self, payment: "PaymentState") -> None:
         """Ends the payment before any operation."""

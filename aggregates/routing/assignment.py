@@ -5,7 +5,7 @@ arm's share that changes moves customers to this arm or away from it, and no oth
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from math import inf, log
 from typing import Any, Final, Literal
@@ -21,7 +21,7 @@ class Assignment:
     """The arm of a payment.
 
     `definition`: of the experiment, see `Experiment.definition`. `serves`: the arm whose strategy or account
-    the payment gets, which is the control's where its own arm was stopped. `by`: what was assigned; a payment
+    the payment gets, which is the control's where its own arm was stopped; empty: none served it. `by`: what was assigned; a payment
     without a customer is assigned by its own id, so that the same person may meet several arms.
     """
 
@@ -36,6 +36,11 @@ class Assignment:
         """False for a payment of a stopped arm: it counts for no arm, since the one that it was assigned to
         did not serve it, and the others' customers were not chosen by chance if it joined them."""
         return self.arm == self.serves
+
+    def unserved(self) -> "Assignment":
+        """Returns the assignment of a payment that a rule, a hook, a commitment or an exclusion sent to an
+        account, so that no arm served it."""
+        return replace(self, serves="")
 
     def as_json(self) -> dict[str, Any]:
         """Returns what a decision records, and the read models count by."""

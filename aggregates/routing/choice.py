@@ -6,7 +6,7 @@ chosen is never excluded.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -193,8 +193,8 @@ def choose(situation: Situation) -> Decision:
         return decided(None, None, "none")
     if not untried:
         turn = _next_in_turn([one.account for one in open_to_it], names, situation.tried[-1])
-        return decided(turn, Ranking([turn], [1.0]), "in_turn")
-    if (tests := [one.account for one in untried if one.account in probing]) and probing:
+        return decided(turn, Ranking([turn], [1.0]), "in_turn", probe=turn in probing)
+    if tests := [one.account for one in untried if one.account in probing]:
         first = tests[0]
         return decided(first, Ranking([first], [probing[first]]), "probe", probe=True)
     wanted = next((then for rule in held if (then := rule.then).only is None and then.never is None), None)
@@ -206,11 +206,15 @@ def choose(situation: Situation) -> Decision:
     else:
         ranking = strategies.rank(strategy, untried, facts, policy.stopped)
         kind = _name_of(strategy)
+    by_strategy = ranking
     if wanted is not None and wanted.prefer is not None:
         ranking = strategies.prefer(wanted.prefer, ranking)
+    ranking = _bend(ranking, situation.shares)
     if situation.hints.prefer:
         ranking = strategies.prefer(situation.hints.prefer, ranking)
-    ranking = _bend(ranking, situation.shares)
+    if ranking is not by_strategy and ranking.experiment is not None:
+        # Its arm did not decide, or not alone: it counts for none.
+        ranking = replace(ranking, experiment=ranking.experiment.unserved())
     return decided(_drawn(ranking, draw), ranking, kind)
 
 
@@ -281,20 +285,25 @@ def _next_in_turn(eligible: Sequence[str], order: Sequence[str], last: str) -> s
 
 
 def _bend(ranking: Ranking, shares: Mapping[str, float]) -> Ranking:
-    """Gives a committed account its share first; the others keep their proportions."""
+    """Gives committed accounts their shares first; the others keep their proportions. `shares` add up to 1 at
+    most."""
     chances = dict(zip(ranking.order, ranking.propensities, strict=True))
-    bent = False
-    for account, share in shares.items():
-        # An account that is excluded is not forced: no payment fails for a volume.
-        if account in chances and chances[account] < share:
-            rest = 1 - chances[account]
-            scale = (1 - share) / rest if rest else 0.0
-            chances = {name: chance * scale for name, chance in chances.items()} | {account: share}
-            bent = True
-    if not bent:
+    # An account that is excluded is not forced: no payment fails for a volume.
+    wanted = {account: share for account, share in shares.items() if account in chances}
+    fixed: dict[str, float] = {}
+    bent = dict(chances)
+    # Another round where what was given to one account has pushed another committed one below its share.
+    while short := [name for name, share in wanted.items() if name not in fixed and bent[name] < share]:
+        fixed |= {name: wanted[name] for name in short}
+        others = sum(chance for name, chance in chances.items() if name not in fixed)
+        scale = max(0.0, 1 - sum(fixed.values())) / others if others else 0.0
+        bent = {name: fixed.get(name, chance * scale) for name, chance in chances.items()}
+    if not fixed:
         return ranking
-    order = sorted(chances, key=lambda name: -chances[name])
-    return Ranking(order, [chances[name] for name in order], ranking.scores, ranking.experiment)
+    if (total := sum(bent.values())) < 1:  # none is left that could get the rest
+        bent = {name: chance / total for name, chance in bent.items()}
+    order = sorted(bent, key=lambda name: -bent[name])
+    return Ranking(order, [bent[name] for name in order], ranking.scores, ranking.experiment)
 
 
 def _drawn(ranking: Ranking, draw: float) -> str:

@@ -203,6 +203,8 @@ def _experiment(
     arm = strategy.arms[assigned.serves]
     if arm.account is not None:
         ranking = prefer([arm.account], _by({}, candidates))
+        if ranking.order[0] != arm.account:
+            assigned = assigned.unserved()
     else:
         ranking = rank(arm.strategy, candidates, facts, stopped)
     return replace(ranking, experiment=assigned)

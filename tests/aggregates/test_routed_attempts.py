@@ -18,6 +18,7 @@ from aggregates.status import Status
 from tests.support.builders import (
     NOW,
     PSP,
+    ROUTE,
     SECOND_PSP,
     TWO_ACCOUNTS,
     cause,
@@ -35,6 +36,10 @@ US_FIRST = replace(
         Policy.model_validate({"rules": [{"id": "us", "then": {"prefer": ["sim-us"]}}]}), 4
     ),
 )
+
+
+def policy_of(**document) -> ReadyPolicy:
+    return ReadyPolicy.of(Policy.model_validate(document), 1)
 
 
 def open_at(*accounts: str, now: datetime = NOW, state: str = "open") -> Health:
@@ -211,3 +216,49 @@ def test_the_account_of_a_demanded_challenge_stays_though_the_policy_prefers_ano
     assert accounts(made) == ["sim-eu", "sim-eu"]
     assert made.pending_events[-1].decision is None
     assert PSP.account == "sim-eu"
+
+
+def decisions(made: Payment) -> list[dict]:
+    return [event.decision for event in made.pending_events if getattr(event, "decision", None) is not None]
+
+
+def test_a_decision_that_starts_nothing_is_recorded_too():
+    route = replace(TWO_ACCOUNTS, health=open_at("sim-eu", "sim-us"))
+    never = replace(
+        TWO_ACCOUNTS, policy=policy_of(rules=[{"id": "no", "then": {"never": ["sim-eu", "sim-us"]}}])
+    )
+    retried, ended = payment(TWO_ACCOUNTS), payment(TWO_ACCOUNTS)
+    outcomes.take(retried, report(operation_of(retried), S.DECLINED_SOFT), route, cause())
+    outcomes.take(ended, report(operation_of(ended), S.DECLINED_SOFT), never, cause())
+
+    for made, topic in (
+        (requested(never), "payment.rejected.v1"),
+        (retried, "payment.retry_scheduled.v1"),
+        (ended, "payment.attempts_ended.v1"),
+    ):
+        assert topics(made)[-1] == topic
+        assert decisions(made)[-1]["account"] is None
+        assert {one["account"] for one in decisions(made)[-1]["accounts"]} == {"sim-eu", "sim-us"}
+
+
+def test_a_payment_whose_failed_account_was_removed_waits_for_the_others_circuits():
+    made = payment(TWO_ACCOUNTS)
+    only_us = replace(TWO_ACCOUNTS, accounts=(SECOND_PSP,), health=open_at("sim-us"))
+
+    outcomes.take(made, report(operation_of(made), S.DECLINED_SOFT), only_us, cause())
+
+    assert topics(made)[-1] == "payment.retry_scheduled.v1"
+
+
+def test_the_demand_of_3_d_secure_outlives_a_wait_for_a_circuit():
+    made = payment(ROUTE)
+    said = report(operation_of(made), S.DECLINED_SOFT, hint="RETRY_WITH_3DS")
+    outcomes.take(made, said, ROUTE, cause())
+    outcomes.take(made, report(operation_of(made), S.NOT_SENT), ROUTE, cause())
+    at = made.next_wake_at(NOW)
+    gone = replace(ROUTE, accounts=(replace(PSP, account="sim-asia"),), health=open_at("sim-asia", now=at))
+
+    timers.wake(made, gone, cause(at))
+
+    assert topics(made)[-1] == "payment.retry_scheduled.v1"
+    assert made.pending_events[-1].three_ds

@@ -8,6 +8,7 @@ from math import sqrt
 import orjson
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from aggregates.routing.choice import choose
 from aggregates.routing.facts import Exclusion, Hints
@@ -181,6 +182,47 @@ def test_a_commitment_bends_the_split_by_no_more_than_it_needs():
 
     assert chances(enough) == pytest.approx({"a": 0.6, "b": 0.3, "c": 0.1})
     assert chances(bent) == pytest.approx({"a": 0.7 * 6 / 9, "b": 0.7 * 3 / 9, "c": 0.3})
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=3, max_size=5),
+    st.dictionaries(st.sampled_from("abcde"), st.floats(0, 0.5), min_size=2, max_size=2),
+)
+def test_several_commitments_all_get_their_shares(weights, shares):
+    names = "abcde"[: len(weights)]
+    weights = {name: weight + 0.01 for name, weight in zip(names, weights, strict=True)}
+    ready = policy(strategy={"kind": "weighted", "weights": weights})
+
+    bent = chances(choose(situation(names, policy=ready, shares=shares)).ranking)
+
+    assert sum(bent.values()) == pytest.approx(1)
+    for name, share in shares.items():
+        assert name not in names or bent[name] >= share - 1e-9
+    before = {name: weight / sum(weights.values()) for name, weight in weights.items()}
+    if all(before.get(name, 1) >= share for name, share in shares.items()):
+        assert bent == pytest.approx(before)
+
+
+def test_accounts_without_a_commitment_keep_their_proportions():
+    ready = policy(strategy={"kind": "weighted", "weights": {"a": 1, "b": 1, "c": 4, "d": 4}})
+
+    bent = chances(choose(situation("abcd", policy=ready, shares={"a": 0.5, "b": 0.4})).ranking)
+
+    assert bent == pytest.approx({"a": 0.5, "b": 0.4, "c": 0.05, "d": 0.05})
+
+
+def test_a_hooks_preference_goes_before_a_commitment():
+    made = situation("abc", shares={"c": 1.0}, hints=Hints(prefer=("b",)))
+
+    assert choose(made).account == "b"
+
+
+def test_a_retry_in_turn_at_a_half_open_circuit_is_a_probe():
+    half = circuits(a=Circuit("half_open", NOW, "60 s after it opened", probe_share=1.0))
+
+    decision = choose(situation("a", facts=facts(attempt=2), tried=("a",), health=half))
+
+    assert (decision.account, decision.strategy, decision.probe) == ("a", "in_turn", True)
 
 
 def test_a_committed_account_that_is_excluded_is_not_forced():

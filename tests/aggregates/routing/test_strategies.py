@@ -6,10 +6,10 @@ from math import sqrt
 import pytest
 
 from aggregates.routing.choice import choose
-from aggregates.routing.facts import CardFacts
-from aggregates.routing.health import AccountHealth, Health, SegmentHealth
+from aggregates.routing.facts import CardFacts, Hints
+from aggregates.routing.health import AccountHealth, Circuit, Health, SegmentHealth
 from aggregates.routing.strategies import cost_score, latency_score, success_bound
-from tests.aggregates.routing.situations import NOW, facts, health, policy, situation
+from tests.aggregates.routing.situations import NOW, circuits, facts, health, policy, situation
 
 GOOD = SegmentHealth(approved=97, declined=3, p95_ms=400.0)
 POOR = SegmentHealth(approved=80, declined=20, p95_ms=300.0)
@@ -193,3 +193,30 @@ def test_adaptive_tries_what_may_be_best_and_leaves_what_is_not():
         )
     )
     assert max(decided.ranking.propensities) == 1
+
+
+A_OR_B = {
+    "kind": "experiment",
+    "id": "a-or-b",
+    "control": "a",
+    "arms": {"a": {"share": 0.5, "account": "a"}, "b": {"share": 0.5, "account": "b"}},
+}
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        {"hints": Hints(prefer=("c",))},
+        {"shares": {"c": 1.0}},
+        {"health": circuits(a=Circuit("open", NOW, "5 failures"), b=Circuit("open", NOW, "5 failures"))},
+        {"rules": [{"id": "r", "then": {"prefer": ["a"]}}]},
+    ],
+    ids=["hook", "commitment", "circuit", "rule"],
+)
+def test_a_payment_that_something_else_sent_to_its_account_counts_for_no_arm(instead):
+    ready = policy(strategy=A_OR_B, rules=instead.pop("rules", []))
+
+    for number in range(20):
+        record = choose(situation("abc", facts=facts(number), policy=ready, **instead)).record()
+        assert record["experiment"]["serves"] == ""
+    assert "serves" not in choose(situation("abc", policy=policy(strategy=A_OR_B))).record()["experiment"]
