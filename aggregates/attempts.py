@@ -68,10 +68,10 @@ def request(
 def begin(payment: Payment, route: Route, cause: Cause) -> None:
     """Starts the first attempt. Where no account can take it for now, the payment waits for one until it
     expires; where none ever can, it is rejected."""
-    if not route.accounts:
-        reject(payment, "no_psp_account", route.none_because, cause)
-        return
     decision = decide(payment, route, cause, 1)
+    if not route.accounts:
+        reject(payment, "no_psp_account", route.none_because, cause, decision)
+        return
     expired = cause.now >= payment.expires_at
     if decision.account is not None and not expired:
         psp = _named(route, decision)

@@ -265,7 +265,7 @@ class PaymentState:
         moments = [o.next_follow_up_at() for o in self.operations.values()]
         moments += [o.escalate_at() for o in self.operations.values()]
         moments += [self.expiry_at(), self.expires_at if self.held else None]
-        if self.awaits_account is not None:
+        if self.awaits_account is not None and not self.frozen:
             moments.append(min(self.awaits_account.at, self.expires_at))
         if not self.frozen:
             moments += [retry.at for retry in self.retries.values()]

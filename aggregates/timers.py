@@ -30,7 +30,8 @@ def wake(payment: Payment, route: Route, cause: Cause) -> None:
                 since=(operation.doubt_since or now).isoformat(),
                 **cause.fields(),
             )
-    if payment.awaits_account is not None and min(payment.awaits_account.at, payment.expires_at) <= now:
+    awaited = payment.awaits_account
+    if awaited is not None and not payment.frozen and min(awaited.at, payment.expires_at) <= now:
         begin(payment, route, cause)
     if not payment.frozen:
         for planned in [planned for planned in payment.retries.values() if planned.at <= now]:

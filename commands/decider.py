@@ -25,6 +25,7 @@ from commands.ports import Accounts, Card, Fingerprints, Loaded, Parking, Store,
 from commands.records import DeadLetter, Record
 from commands.replies import refused
 from commands.reply import Reply
+from commands.webhook_samples import AccountSample, sample_after, state_before
 
 # Errors that a broken stream or a bug of ours raises in a decision. Any other error is the infrastructure's
 # and ends the process.
@@ -69,17 +70,20 @@ Verdicts = Mapping[UUID, Sequence[Verdict]]
 
 @dataclass(slots=True)
 class Result:
-    """The writes of a batch, and the replies and dead letters that are sent once the writes are committed."""
+    """The writes of a batch, and the replies, dead letters and samples that are sent once the writes are
+    committed."""
 
     writes: Writes = field(default_factory=Writes)
     replies: list[Reply] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
+    samples: list[AccountSample] = field(default_factory=list)
 
     def add(self, other: "Result") -> None:
         """Appends another's result: that of other payments."""
         self.writes.add(other.writes)
         self.replies += other.replies
         self.letters += other.letters
+        self.samples += other.samples
 
 
 class Decider:
@@ -253,12 +257,15 @@ class Decider:
                 verdicts=_verdicts_on(work.message, verdicts),
             )
             before = 0 if payment is None else len(payment.pending_events)
+            state = state_before(work.message, payment)
             try:
                 decided = handle(work.message, payment, context)
             except InvalidMessage as invalid:
                 _refuse(result, work.record, invalid, None)
                 continue
             payment = decided.payment
+            if (sample := sample_after(work.message, state, payment)) is not None:
+                result.samples.append(sample)
             if declined is not None and self._fingerprints is not None:
                 # A later message of this batch is decided with it, before anything is saved.
                 new = budgets.declines(payment, payment.pending_events[before:])

@@ -26,6 +26,7 @@ from commands.messages import CreatePayment, RetryParked, dump
 from commands.ports import Conflict
 from commands.records import Record
 from commands.reply import Reply
+from commands.webhook_samples import batches
 from infra.hooks import discovery
 from infra.hooks.new_payments import NewPaymentHooks
 from infra.kafka import reader, topics
@@ -97,7 +98,7 @@ class CommandWorker:
         store: PaymentStore,
         broker: AIOKafkaProducer,
         letters: KafkaDeadLetters,
-        replies_topic: str,
+        topic_prefix: str,
         *,
         partitions: int,
         broker_clock: BrokerClock,
@@ -110,7 +111,8 @@ class CommandWorker:
         self._store = store
         self._broker = broker
         self._letters = letters
-        self._replies_topic = replies_topic
+        self._replies_topic = topic_prefix + topics.REPLIES
+        self._samples_topic = topic_prefix + topics.SAMPLES
         self._broker_clock = broker_clock
         self._chance = chance
         self._hooks = hooks
@@ -223,6 +225,9 @@ class CommandWorker:
             )
             for reply in result.replies
         ]
+        for batch in batches(result.samples):
+            key = batch.account.encode()
+            sends.append(await self._broker.send(self._samples_topic, batch.dump(), key=key))
         for letter in result.letters:
             await self._letters.send(letter)
         for send in sends:
@@ -371,7 +376,7 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
         store,
         broker,
         KafkaDeadLetters(broker, settings),
-        settings.topic_prefix + topics.REPLIES,
+        settings.topic_prefix,
         partitions=settings.partitions,
         broker_clock=broker_clock,
         chance=chance,

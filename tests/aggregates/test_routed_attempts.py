@@ -262,3 +262,21 @@ def test_the_demand_of_3_d_secure_outlives_a_wait_for_a_circuit():
 
     assert topics(made)[-1] == "payment.retry_scheduled.v1"
     assert made.pending_events[-1].three_ds
+
+
+def test_a_frozen_payment_starts_nothing_when_an_account_is_there_again():
+    made = requested(replace(TWO_ACCOUNTS, health=open_at("sim-eu", "sim-us")))
+    outcomes.take(made, report(f"{made.id.hex}-s1", S.APPROVED), TWO_ACCOUNTS, cause())
+    assert made.frozen
+    assert made.next_wake_at(NOW) is None
+
+    timers.wake(made, TWO_ACCOUNTS, cause(NOW + timedelta(minutes=5)))
+
+    assert made.attempts == []
+
+
+def test_a_merchant_without_an_account_for_it_is_told_so_by_a_decision_too():
+    made = requested(Route((), none_because="no account", excluded={"sim-eu": "does not take KWD"}))
+
+    assert made.rejected == "no_psp_account"
+    assert decisions(made)[-1]["excluded"] == [["sim-eu", "declared", "does not take KWD"]]
