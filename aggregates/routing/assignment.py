@@ -21,8 +21,9 @@ class Assignment:
     """The arm of a payment.
 
     `definition`: of the experiment, see `Experiment.definition`. `serves`: the arm whose strategy or account
-    the payment gets, which is the control's where its own arm was stopped; empty: none served it. `by`: what was assigned; a payment
-    without a customer is assigned by its own id, so that the same person may meet several arms.
+    the payment gets, which is the control's where its own arm was stopped; empty: none served it. `by`: what
+    was assigned; a payment without a customer is assigned by its own id, so that the same person may meet
+    several arms.
     """
 
     experiment_id: str

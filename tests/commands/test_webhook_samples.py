@@ -1,4 +1,4 @@
-"""At Adyen a webhook is the first to say how a sale ended: health hears of it from whoever takes the webhook."""
+"""At Adyen a webhook is the first to report how a sale ended: whoever takes it tells health."""
 
 import pytest
 

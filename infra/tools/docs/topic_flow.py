@@ -38,7 +38,7 @@ NAMES: Final = {
 _READS: Final = {
     *("consumer", "subscribe", "TopicPartition", "partitions_of", "Agent", "StuckTimers", "CompactedTopic"),
 }
-_WRITES: Final = {"send_and_wait", "Publisher", "PolicyPublisher", "Inbox", "Timers", "CommandWorker"}
+_WRITES: Final = {"send", "send_and_wait", "Publisher", "PolicyPublisher", "Inbox", "Timers", "CommandWorker"}
 # A table's changelog is written, and read again at the start.
 _KEEPS: Final = {"TableMode"}
 _COMPARES: Final = {"Decider", "_hold_back", "check_heads"}
