@@ -193,6 +193,9 @@ class Testbed:
         name = program.name
         env = dict(program.env) | {"AEGISPAY_ENVIRONMENT": "test"}
         env["AEGISPAY_SESSION_TIMEOUT_S"] = str(self._plan.stack.session_timeout_s)
+        # A fault opens the circuit of the only account there is. Open for a minute, the payments would wait
+        # for it, and the faults that come next would find nothing in flight.
+        env["AEGISPAY_CIRCUIT_OPEN_S"], env["AEGISPAY_CIRCUIT_OPEN_MAX_S"] = "1", "2"
         clock = self._clock_file(name)
         clock.parent.mkdir(exist_ok=True)
         clock.write_text("0")
