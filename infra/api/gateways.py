@@ -121,7 +121,7 @@ def figures(segment: SegmentRecord) -> dict[str, Any]:
     transactions = sum(getattr(segment, name) for name in _COUNTS)
     return segment.model_dump() | {
         "transactions": transactions,
-        "success_rate": _rate(segment.approved, segment.approved + segment.declined),
+        "approval_rate": _rate(segment.approved, segment.approved + segment.declined),
         "error_rate": _rate(segment.failed, transactions),
         "unknown_rate": _rate(segment.unknown, transactions),
     }

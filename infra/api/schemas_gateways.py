@@ -23,7 +23,10 @@ class GatewayFigures(_Shape):
     declined: int = Field(description="By the issuer or the PSP")
     failed: int = Field(description="For a technical reason, without effect")
     unknown: int = Field(description="Nobody knows yet: a status query or a webhook will tell")
-    success_rate: Rate = Field(description="Of those that were approved or declined; null: there are none")
+    approval_rate: Rate = Field(
+        description="The approved share of those that were approved or declined; null: there are none. The "
+        "strategy `success` judges by another one, which counts the failed too"
+    )
     error_rate: Rate = Field(description="The share that failed; declines are none")
     unknown_rate: Rate
     p50_ms: Milliseconds

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from commands.health_records import HealthRecord, SegmentRecord
 
 _READ_WITHIN_S: Final = 20.0
-_HEAD: Final = ("account", "PSP", "score", "approved", "errors", "unknown", "p50", "p95", "per min", "of")
+_HEAD: Final = (
+    "account",
+    "PSP",
+    "score",
+    "approval rate",
+    "errors",
+    "unknown",
+    "p50",
+    "p95",
+    "per min",
+    "of",
+)
 _TO_THE_LEFT: Final = frozenset({"account", "PSP", "of"})
 
 

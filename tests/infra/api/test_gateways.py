@@ -102,7 +102,7 @@ async def test_a_merchant_sees_its_own_accounts_with_their_figures(environment, 
     assert [(one.account, one.health) for one in shown] == [("stripe-eu", "known"), ("stripe-us", "unknown")]
     figures = shown[0].figures
     assert figures is not None
-    assert (figures.transactions, figures.success_rate, figures.error_rate, figures.unknown_rate) == (
+    assert (figures.transactions, figures.approval_rate, figures.error_rate, figures.unknown_rate) == (
         *(10, 0.75, 0.1),
         0.1,
     )

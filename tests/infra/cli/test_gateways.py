@@ -48,11 +48,14 @@ def test_a_table_has_a_line_for_each_account_and_says_why_a_circuit_is_open(
 
     lines = capsys.readouterr().out.splitlines()
     header, ill, well, circuit, errors = lines
-    assert header == "account    PSP     score  approved  errors  unknown     p50     p95  per min  of"
+    assert header == "account    PSP     score  approval rate  errors  unknown     p50     p95  per min  of"
     assert (
-        ill == "adyen-eu   adyen    0.41     100 %    12 %     50 %       -       -      0.0  40 s ago, stale"
+        ill
+        == "adyen-eu   adyen    0.41          100 %    12 %     50 %       -       -      0.0  40 s ago, stale"
     )
-    assert well == "stripe-eu  stripe   0.97      90 %     0 %      0 %  120 ms  310 ms     42.0  2 s ago"
+    assert (
+        well == "stripe-eu  stripe   0.97           90 %     0 %      0 %  120 ms  310 ms     42.0  2 s ago"
+    )
     assert circuit == (
         "adyen-eu: the circuit of sale is open since 11:59:20 UTC, until 12:00:20 UTC: "
         "5 calls in a row failed, the last with timeout"
