@@ -4,19 +4,31 @@ key is the account.
 Invariant: a reader of an older version can use a newer record; it ignores what it does not know.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from aggregates.operation import Kind
 from aggregates.routing.health import AccountHealth, Circuit, CircuitState, SegmentHealth
-from commands.fields import Id
+from commands.fields import Id, Moment
 from commands.internal_record import InternalRecord
 from commands.samples import ErrorKind, Segment
 
-Count = Annotated[int, Field(ge=0)]
+_LEAST: Final = 1e-6
+
+
+def _not_tiny(value: float) -> float:
+    """Returns 0 for less than a millionth: PostgreSQL's `real` does not take the smallest of Python's."""
+    return 0.0 if value < _LEAST else value
+
+
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""As large as PostgreSQL's `integer`."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False), AfterValidator(_not_tiny)]
+Outcomes = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False), AfterValidator(_not_tiny)]
+Reason = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""It stands in decisions, and so in events, and in a table: without a bound it would stop both."""
 
 
 class CircuitRecord(InternalRecord):
@@ -24,9 +36,9 @@ class CircuitRecord(InternalRecord):
     `probe_share`: of the payments that may probe a half-open one."""
 
     state: CircuitState
-    since: AwareDatetime
-    until: AwareDatetime | None = None
-    reason: str
+    since: Moment
+    until: Moment | None = None
+    reason: Reason
     probe_share: Share = 0.0
 
 
@@ -46,8 +58,8 @@ class SegmentRecord(InternalRecord):
     errors: dict[ErrorKind, Count] = Field(default_factory=dict)
     volume: Count = 0
     per_minute: Milliseconds = 0.0
-    wins: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    losses: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    wins: Outcomes = 0.0
+    losses: Outcomes = 0.0
 
 
 class HealthRecord(InternalRecord):
@@ -57,7 +69,7 @@ class HealthRecord(InternalRecord):
     type: Literal["gateway_health.v1"] = "gateway_health.v1"
     gateway: Id
     account: Id
-    as_of: AwareDatetime
+    as_of: Moment
     circuits: dict[Kind, CircuitRecord] = Field(default_factory=dict)
     segments: dict[Segment, SegmentRecord] = Field(default_factory=dict)
 
@@ -109,7 +121,7 @@ class MinuteRecord(InternalRecord):
     type: Literal["gateway_minute.v1"] = "gateway_minute.v1"
     gateway: Id
     account: Id
-    minute: AwareDatetime
+    minute: Moment
     segments: dict[Segment, MinuteFigures]
 
 
@@ -122,5 +134,5 @@ class CircuitChange(InternalRecord):
     kind: Kind
     before: CircuitState
     after: CircuitState
-    at: AwareDatetime
-    reason: str
+    at: Moment
+    reason: Reason

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from commands import wording
+from commands.card_data import printable
 from commands.messages import InvalidMessage
 
 
@@ -25,5 +26,5 @@ class InternalRecord(BaseModel):
             return cls.model_validate_json(raw)
         except ValidationError as invalid:
             first = invalid.errors(include_url=False, include_input=False)[0]
-            path = ".".join(str(part) for part in first["loc"])
+            path = ".".join(printable(str(part)) for part in first["loc"])
             raise InvalidMessage("field_invalid", path or None, wording.sentence(first)) from None

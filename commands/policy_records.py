@@ -3,11 +3,17 @@
 Invariant: of two records of one merchant the one with the greater `change` holds, whichever came last.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
-from aggregates.routing.policy import Policy
+from aggregates.routing.policy import Name, Policy
+from commands.fields import Id, Moment
+
+WHO_MAX: Final = 400
+"""The characters of `who`: longer words are cut off."""
+_ARMS_MAX: Final = 1000
+_Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class PolicyRecord(BaseModel):
@@ -19,19 +25,22 @@ class PolicyRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     type: Literal["routing_policy.v1"] = "routing_policy.v1"
-    merchant_id: str
-    version: int = Field(ge=1, description="The number of the active document")
-    change: int = Field(
-        ge=1,
+    merchant_id: Id
+    version: _Number = Field(description="The number of the active document")
+    change: _Number = Field(
         description="Grows with each change to the merchant's policy. A record that is sent again, after a crash of "
         "ours, has the same one: drop a record whose `change` is lower than that of one you have seen",
     )
     document: Policy = Field(description="The policy, without what it leaves at its default")
-    stopped_arms: dict[str, list[str]] = Field(
+    stopped_arms: dict[Name, Annotated[list[Name], Field(max_length=_ARMS_MAX)]] = Field(
         default_factory=dict, description="By experiment: the arms that get no payments any more"
     )
-    activated_at: AwareDatetime
-    who: str = Field(description="Who activated this version, or returned to it")
+    activated_at: Moment
+    who: str = Field(
+        max_length=WHO_MAX,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
+        description="Who activated this version, or returned to it",
+    )
 
     @field_serializer("document")
     def _without_defaults(self, document: Policy) -> dict[str, Any]:

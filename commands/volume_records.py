@@ -10,19 +10,26 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
+from commands.fields import Currency, Id, Moment
 from commands.internal_record import InternalRecord
 
 SHARES_HOLD_FOR: Final = timedelta(hours=1)
 """A record that is older than this has no shares: the volume has gone on without it."""
 
-Count = Annotated[int, Field(ge=0)]
+COUNT_MAX: Final = 2**53
+"""The most that a record counts, of payments or minor units: as much as JSON's numbers hold exactly."""
+Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
+# A commitment ends in 2199 at the latest, with its last day.
+_End = Annotated[
+    AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))
+]
 
 
 class MonthVolume(InternalRecord):
     """The approved charges of an account in one currency since the month began, in UTC."""
 
-    account: str
-    currency: str
+    account: Id
+    currency: Currency
     payments: Count
     amount_minor: Count
 
@@ -32,20 +39,20 @@ class CommitmentShare(InternalRecord):
     only they are to be moved. `done`, `target`: payments, or minor units of the currency. `share`: of the
     payments to come, in [0, 1]. `until`: the end of the commitment."""
 
-    account: str
-    currency: str | None = None
+    account: Id
+    currency: Currency | None = None
     done: Count
     target: Count
     share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-    until: AwareDatetime
+    until: _End
 
 
 class VolumeRecord(InternalRecord):
     """What was charged at a merchant's accounts at `as_of`. `month`: such as `2026-11`."""
 
     type: Literal["routing_volumes.v1"] = "routing_volumes.v1"
-    merchant_id: str
-    as_of: AwareDatetime
+    merchant_id: Id
+    as_of: Moment
     month: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")]
     accounts: tuple[MonthVolume, ...] = ()
     commitments: tuple[CommitmentShare, ...] = ()

@@ -33,6 +33,7 @@ _ADDRESS: Final = "must be a whole address, e.g. https://pay.example.com"
 PATTERNS: Final[Mapping[str, str]] = {
     r"^[A-Za-z0-9._:-]+$": f"may hold {_NAME} only",
     r"^[A-Za-z0-9._:-]{1,64}$": f"must be 1 to 64 characters: {_NAME}",
+    r"^[^\x00-\x1f\x7f-\x9f]*$": "may hold no control characters",
     r"^[A-Za-z0-9._-]*$": "may hold letters, digits and . _ - only",
     r"^[\x21-\x7e]+$": "may hold printable ASCII characters only, no spaces",
     r"^[\x20-\x7e]*$": "may hold printable ASCII characters only",

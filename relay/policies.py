@@ -175,5 +175,10 @@ def record_of(policy: PolicyState, change: int) -> PolicyRecord | None:
         document=read(active),
         stopped_arms=policy.stopped,
         activated_at=active.activated_at,
-        who=active.activated_by,
+        who=_who(active.activated_by),
     )
+
+
+def _who(words: str) -> str:
+    """Returns the words as a record takes them. The CLI gives a name of any length."""
+    return "".join(one if one.isprintable() else " " for one in words[: policy_records.WHO_MAX])

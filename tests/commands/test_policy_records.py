@@ -72,3 +72,23 @@ def test_a_field_of_a_later_release_is_passed_over_and_a_document_of_one_is_refu
 
 def test_a_merchants_records_have_its_id_as_their_key():
     assert key("shop") == b"shop"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"merchant_id": "x" * 900_000},
+        {"who": "x" * 900_000},
+        {"who": "Kim\0"},
+        {"change": 10**18},
+        {"version": 2**31},
+        {"stopped_arms": {"x" * 65: ["b"]}},
+        {"stopped_arms": {"adyen-or-not": ["b" * 900_000]}},
+        {"activated_at": "9999-12-31T23:59:59Z"},
+    ],
+)
+def test_a_record_out_of_bounds_is_refused(changes):
+    sent = orjson.loads(dump(_RECORD))
+
+    with pytest.raises(ValidationError):
+        read(orjson.dumps(sent | changes))

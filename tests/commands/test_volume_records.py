@@ -74,3 +74,34 @@ def test_the_volume_of_a_month_is_summed_over_merchants_and_a_past_month_counts_
         ("stripe-eu", "EUR"): 150
     }
     assert month_volumes(records, datetime(2026, 12, 1, tzinfo=UTC)) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"merchant_id": "x" * 900_000},
+        {"as_of": "9999-12-31T23:59:59Z"},
+        {"accounts": [{"account": "a\0", "currency": "EUR", "payments": 1, "amount_minor": 1}]},
+        {"accounts": [{"account": "a", "currency": "EURO", "payments": 1, "amount_minor": 1}]},
+        {"accounts": [{"account": "a", "currency": "EUR", "payments": 2**53 + 1, "amount_minor": 1}]},
+        {"accounts": [{"account": "a", "currency": "EUR", "payments": 1, "amount_minor": 10**18}]},
+        {
+            "commitments": [
+                {"account": "a", "done": 10**18, "target": 1, "share": 1, "until": "2027-01-01T00:00:00Z"}
+            ]
+        },
+        {
+            "commitments": [
+                {"account": "a", "done": 1, "target": 10**18, "share": 1, "until": "2027-01-01T00:00:00Z"}
+            ]
+        },
+        {
+            "commitments": [
+                {"account": "a", "done": 1, "target": 1, "share": 1, "until": "9999-01-01T00:00:00Z"}
+            ]
+        },
+    ],
+)
+def test_a_record_out_of_bounds_is_refused(changes):
+    with pytest.raises(InvalidMessage):
+        VolumeRecord.read(orjson.dumps(orjson.loads(record(commitment()).dump()) | changes))

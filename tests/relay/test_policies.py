@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -174,3 +175,14 @@ async def test_a_policy_that_this_release_cannot_read_holds_no_other_up(environm
 
     assert [record.merchant_id for record in await published(environment)] == ["sound"]
     assert REGISTRY.get_sample_value("aegispay_relay_policies_unreadable_total") == before + 2
+
+
+async def test_a_name_of_any_length_reaches_the_record_as_far_as_it_has_room():
+    policy = RoutingPolicy.open("shop", KIM)
+    kim = replace(KIM, who="Kim\n" + "m" * 5000)
+    policy.activate(policy.put_draft(Policy(accounts=["a"]), kim), None, kim)
+
+    record = policies.record_of(policy, 2)
+
+    assert record is not None
+    assert record.who == "Kim " + "m" * 396

@@ -51,6 +51,27 @@ async def test_what_is_no_history_becomes_a_dead_letter_and_the_rest_is_written_
         assert await rows(conn, "gateway_minutes") == 2, "of today: kept"
 
 
+async def test_a_forged_record_of_the_history_is_a_dead_letter_and_the_rest_is_written(database: Environment):
+    letters = Letters()
+    forged = [
+        change(1).dump().replace(b"5 calls", b"5 \\u0000 calls"),
+        change(2).dump().replace(b"5 calls", b"x" * 950_000),
+        minute(3).dump().replace(b'"approved":1', b'"approved":' + b"9" * 40),
+        minute(4, p50_ms=7.5).dump().replace(b"7.5", b"1e39"),
+        minute(5).dump().replace(b"2026-", b"9999-"),
+    ]
+    # Less than PostgreSQL's `real` holds: taken for 0.
+    tiny = minute(6, p50_ms=7.5).dump().replace(b"7.5", b"1e-300")
+    values = [minute(0).dump(), *forged, tiny, change(0).dump()]
+    async with read_models_connection(database) as conn:
+        await GatewayHistory(conn, letters, LOG).handle([record_of(one, at) for at, one in enumerate(values)])
+
+        assert [one.offset for one in letters.sent] == [1, 2, 3, 4, 5]
+        assert all(len(f"{one.path} {one.detail}") < 400 for one in letters.sent)
+        assert await rows(conn, "gateway_minutes") == 4
+        assert await rows(conn, "gateway_circuit_changes") == 1
+
+
 async def rows(conn, table: str) -> int:
     return (await (await conn.execute(f"SELECT count(*) FROM {table}")).fetchone())[0]
 
