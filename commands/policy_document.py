@@ -77,9 +77,10 @@ def read(raw: bytes, form: Form) -> Document:
     except UnicodeDecodeError:
         raise InvalidDocument(Fault(f"not_{form}", None, None, "it is not text in UTF-8")) from None
     lines: dict[str, int] = {}
-    content = _json(text) if form == "json" else _yaml(text, lines)
-    if content is None and form == "yaml":
-        content = {}
+    content = None if not text.strip() else _json(text) if form == "json" else _yaml(text, lines)
+    if content is None:  # a file that was cut off would else drop every rule
+        empty = "it is empty: write {} for a policy without anything"
+        raise InvalidDocument(Fault("not_an_object", None, None, empty))
     if not isinstance(content, dict):
         raise InvalidDocument(Fault("not_an_object", None, None, "it has to be names with their values"))
     if (path := sensitive_path(content)) is not None:

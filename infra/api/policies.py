@@ -104,6 +104,7 @@ async def document(
     response_model=PolicyChange,
     responses=openapi.problems(
         "not_json",
+        "not_an_object",
         "not_yaml",
         "message_too_large",
         "policy_media_type",

@@ -119,8 +119,21 @@ def test_all_faults_of_a_document_are_named_at_once_and_none_quotes_a_value():
     assert "private" not in str(raised.value)
 
 
-def test_an_empty_file_is_the_empty_policy():
-    assert read(b"", "yaml").policy == Policy()
+@pytest.mark.parametrize(
+    ("raw", "form"),
+    [
+        *((raw, form) for raw in ("", " \n\n") for form in ("yaml", "json")),
+        ("# accounts: [a]\n", "yaml"),
+        ("---\n", "yaml"),
+        ("~", "yaml"),
+        ("null", "json"),
+    ],
+)
+def test_a_document_that_says_nothing_is_refused_and_braces_are_the_policy_without_anything(raw, form):
+    with pytest.raises(InvalidDocument, match=r"it is empty: write \{\} for a policy without anything"):
+        read(raw.encode(), form)
+
+    assert read(b"{}", form).policy == Policy()
     assert to_yaml({}) == "{}\n"
 
 

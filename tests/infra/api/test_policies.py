@@ -196,6 +196,8 @@ async def test_a_document_that_is_no_policy_is_refused_with_all_its_faults(api):
         (b"{", _JSON, 400, "not_json"),
         (b"a: [", _YAML, 400, "not_yaml"),
         (b"[]", _JSON, 400, "not_an_object"),
+        (b"", _JSON, 400, "not_an_object"),
+        (b"# accounts: [a]", _YAML, 400, "not_an_object"),
         (b"{}", {"Content-Type": "text/plain"}, 415, "policy_media_type"),
         (b"#" * 140_000, _YAML, 413, "message_too_large"),
         (b'{"accounts": ["4242424242424242"]}', _JSON, 422, "sensitive_data"),
