@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from hypothesis import settings
@@ -33,6 +34,15 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 _FOLDERS = "aegispay-test-"
+
+
+@pytest.fixture(autouse=True)
+def _own_log_settings() -> Iterator[None]:
+    """A process or a command that a test runs in this process sets up its log: the next test has its own."""
+    yield
+    structlog.reset_defaults()
+
+
 _TESTS = Path(__file__).parent
 # Kafka's better compiler costs more in a run of some minutes than it saves.
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"

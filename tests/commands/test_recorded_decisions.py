@@ -82,5 +82,7 @@ def test_another_policy_chooses_from_what_was_known_then():
     assert under(("sim-us", "sim-eu")) == "sim-us"
 
 
-def test_a_payment_without_a_choice_has_no_decision():
-    assert list(recorded_decisions(stored(builders.payment(builders.Route(()))))) == []
+def test_a_payment_that_no_account_takes_has_a_decision_that_chose_none():
+    (only,) = recorded_decisions(stored(builders.payment(builders.Route(()))))
+
+    assert (only.operation_id, only.record["account"]) == (None, None)
