@@ -53,6 +53,14 @@ class Work:
         return self.message.payment_id
 
 
+def by_payment(works: Sequence[Work]) -> dict[UUID, list[Work]]:
+    """Returns the messages by payment, each payment's in their order."""
+    groups: dict[UUID, list[Work]] = {}
+    for work in works:
+        groups.setdefault(work.payment_id, []).append(work)
+    return groups
+
+
 @dataclass(slots=True)
 class Stream:
     """A payment's stream as loaded, and the messages to decide on it. `waiting`: those that queued while it
@@ -123,15 +131,13 @@ class Decider:
 
     def load(self, works: Sequence[Work]) -> list[Stream]:
         """Loads the streams that the messages are about."""
-        by_payment: dict[UUID, list[Work]] = {}
-        for work in works:
-            by_payment.setdefault(work.payment_id, []).append(work)
+        groups = by_payment(works)
         # A repeat of one of these may have a refusal in the store. A create is compared with the payment's
         # fingerprint.
         commands = [work.message.command_id for work in works if isinstance(work.message, MerchantCommand)]
         cards = {} if self._fingerprints is None else budgets.cards_of(works, self._fingerprints)
-        loaded = self._store.load(by_payment.keys(), commands, cards)
-        streams = [self._stream(id_, group, loaded[id_]) for id_, group in by_payment.items()]
+        loaded = self._store.load(groups.keys(), commands, cards)
+        streams = [self._stream(id_, group, loaded[id_]) for id_, group in groups.items()]
         self._load_declines(streams)
         return streams
 

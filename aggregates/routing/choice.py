@@ -18,7 +18,7 @@ from aggregates.routing.policy import Policy, Strategy
 from aggregates.routing.rules import NO_POLICY, ReadyPolicy
 from aggregates.routing.strategies import Ranked, Ranking
 
-FOR_NOW: Final = frozenset({"circuit_open", "circuit_half_open"})
+FOR_NOW: Final = frozenset({"circuit_open", "circuit_half_open", "policy_unreadable"})
 """The codes of exclusions that pass by themselves."""
 _NO_HINTS: Final = Hints()
 
@@ -108,6 +108,8 @@ class Decision:
             "draw": self.draw,
             "accounts": [self._entry(one, scores, chances) for one in self.ranked],
         }
+        if not situation.policy.readable:
+            made["policy"] = "unreadable"
         if self.rules:
             made["rules"] = list(self.rules)
         if situation.excluded:
@@ -173,6 +175,11 @@ def choose(situation: Situation) -> Decision:
     ranked = [_figures(segments, one, known[one.account]) for one in candidates]
     excluded = {one.account: one for one in situation.excluded}
     names = [one.account for one in candidates]
+    if not policy.readable:
+        detail = "this release cannot read the merchant's routing policy, which may rule it out"
+        excluded |= {
+            name: Exclusion(name, "policy_unreadable", detail) for name in names if name not in excluded
+        }
     _by_residency(policy.policy, facts, names, excluded)
     held = policy.rules_that_hold(facts, situation.now)
     _by_hints(situation.hints, names, excluded)

@@ -25,7 +25,7 @@ def situation_of(
         now=now,
         excluded=[Exclusion(*one) for one in record.get("excluded", ())],
         tried=record.get("tried", ()),
-        policy=replace(policy, stopped=stopped),
+        policy=replace(policy, stopped=stopped, readable=record.get("policy") != "unreadable"),
         health=Health({one["account"]: _health(one, facts, now) for one in entries if _is_known(one)}),
         hints=Hints(**{name: tuple(names) for name, names in record.get("hints", {}).items()}),
         shares=record.get("shares", {}),

@@ -62,7 +62,8 @@ class ReadyRule:
 @dataclass(frozen=True, slots=True)
 class ReadyPolicy:
     """A policy that decisions are made with. `version` 0: the merchant has none. `stopped`: the arms of
-    experiments that get no more payments, by the experiment's id. `always`, `by_fact`: the places of the
+    experiments that get no more payments, by the experiment's id. `readable` False: the merchant has one that
+    this release cannot read, so that nobody knows what it rules out. `always`, `by_fact`: the places of the
     rules that may hold for any payment, and for one with this value of a fact."""
 
     policy: Policy
@@ -70,6 +71,7 @@ class ReadyPolicy:
     stopped: Mapping[str, frozenset[str]] = field(default_factory=dict)
     rules: tuple[ReadyRule, ...] = ()
     order: Mapping[str, int] = field(default_factory=dict)
+    readable: bool = True
     always: tuple[int, ...] = ()
     by_fact: Mapping[str, Mapping[object, tuple[int, ...]]] = field(default_factory=dict)
 
@@ -94,8 +96,8 @@ class ReadyPolicy:
             stopped or {},
             tuple(ready(rule) for rule in rules),
             {account: place for place, account in enumerate(policy.accounts)},
-            tuple(always),
-            by_fact,
+            always=tuple(always),
+            by_fact=by_fact,
         )
 
     def rules_that_hold(self, facts: PaymentFacts, now: datetime) -> list[ReadyRule]:
@@ -111,6 +113,8 @@ class ReadyPolicy:
 
 NO_POLICY: Final = ReadyPolicy(EMPTY)
 """Of a merchant without a policy: the order of the settings decides."""
+UNREADABLE: Final = ReadyPolicy(EMPTY, readable=False)
+"""Of a merchant whose policy this release cannot read: his payments wait."""
 
 
 def ready(rule: Rule) -> ReadyRule:

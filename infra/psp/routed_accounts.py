@@ -1,21 +1,26 @@
 """The merchants' accounts with what ranks them now: the active policies and the accounts' health.
 
-Invariant: nothing here waits. Where no policy or no health was read, the order of the settings decides, and
-each decision records so.
+Invariant: nothing here waits. Where no health was read, the policy's order decides, and each decision records
+so. A policy that cannot be read is not taken for none.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import structlog
+from pydantic import ValidationError
 
 from aggregates.fees import FeeBook
 from aggregates.routing.health import AccountHealth, Health
 from aggregates.routing.route import Route
-from aggregates.routing.rules import NO_POLICY, ReadyPolicy
+from aggregates.routing.rules import NO_POLICY, UNREADABLE, ReadyPolicy
 from commands import health_records, policy_records
 from commands.volume_records import VolumeRecord, month_of, month_volumes
 from infra.psp.accounts import Accounts
+
+_log: Final = structlog.get_logger()
 
 
 class ActivePolicy(NamedTuple):
@@ -27,8 +32,13 @@ class ActivePolicy(NamedTuple):
 
     @classmethod
     def read(cls, value: bytes) -> "ActivePolicy":
-        """Reads a record of `routing.policies`. Raises pydantic's `ValidationError`, a `ValueError`."""
-        record = policy_records.read(value)
+        """Reads a record of `routing.policies`. One that a newer release wrote, and this one cannot read,
+        still is the merchant's: without it his residency or his rules would be passed over."""
+        try:
+            record = policy_records.read(value)
+        except ValidationError:
+            _log.error("a routing policy cannot be read: its merchant's payments wait")
+            return cls(0, UNREADABLE)
         stopped = {name: frozenset(arms) for name, arms in record.stopped_arms.items()}
         return cls(record.change, ReadyPolicy.of(record.document, record.version, stopped))
 

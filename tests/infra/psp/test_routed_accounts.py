@@ -1,12 +1,15 @@
 from datetime import datetime, timedelta
 
 from aggregates.fees import NO_FEES
+from aggregates.routing.choice import choose
+from aggregates.routing.explain import recompute
 from aggregates.routing.health import AccountHealth
 from aggregates.routing.policy import Policy
 from aggregates.routing.rules import NO_POLICY, ReadyPolicy
 from commands.volume_records import CommitmentShare, MonthVolume, VolumeRecord
 from infra.psp.accounts import Accounts
 from infra.psp.routed_accounts import ActivePolicy, RoutedAccounts
+from tests.aggregates.routing.situations import situation
 from tests.support.builders import NOW
 
 
@@ -76,3 +79,17 @@ def test_without_any_record_of_volumes_they_are_unknown_and_not_nothing():
     routed = RoutedAccounts(Accounts({}, NO_FEES), dict, dict, dict, lambda: NOW)
 
     assert routed.fees.volumes is None
+
+
+def test_a_policy_that_this_release_cannot_read_makes_payments_wait_and_not_go_anywhere():
+    newer = b'{"type": "routing_policy.v9", "merchant_id": "demo", "change": 7, "document": {"rules": "?"}}'
+
+    read = ActivePolicy.read(newer)
+    decision = choose(situation("ab", policy=read.ready))
+
+    assert (decision.account, decision.may_pass) == (None, True)
+    assert {one.code for one in decision.excluded.values()} == {"policy_unreadable"}
+    assert not read.replaces(ActivePolicy(1, NO_POLICY))
+    assert ActivePolicy(1, NO_POLICY).replaces(read)
+    again = recompute(decision.record(), decision.situation.facts, NO_POLICY, decision.situation.now)
+    assert again.record() == decision.record()
