@@ -20,7 +20,7 @@ from eventsourcing.utils import get_topic
 from prometheus_client import Counter, Gauge, Histogram
 
 from aggregates.hooks import Verdict
-from commands.decider import Decider, Result, Stream, Work
+from commands.decider import Decider, Result, Stream, Work, by_payment
 from commands.failpoints import reached
 from commands.messages import CreatePayment, RetryParked, dump
 from commands.ports import Conflict
@@ -58,6 +58,8 @@ _WAIT_S: Final = (0.1, 0.5)
 _POLL_MS: Final = 200
 # A worker whose batch takes longer leaves the group, and another one reads its partitions.
 _BATCH_WITHIN_MS: Final = 60_000
+# Without its policy a merchant's residency would be passed over: nothing is decided before they are known.
+_POLICIES_WITHIN_S: Final = 3600.0
 
 RECORDS = Counter("aegispay_command_records", "Records read", ["topic"])
 REPLIES = Counter("aegispay_command_replies", "Replies sent", ["kind", "result", "code"])
@@ -105,8 +107,7 @@ class CommandWorker:
         chance: random.Random,
         hooks: NewPaymentHooks | None = None,
     ) -> None:
-        """`partitions`: of the commands' topic. `chance` spreads repeats. `hooks`: None: none is
-        installed."""
+        """`partitions`: of the commands' topic. `chance` spreads repeats. `hooks` None: none is installed."""
         self._decider = decider
         self._store = store
         self._broker = broker
@@ -179,7 +180,7 @@ class CommandWorker:
         except Conflict:
             CONFLICTS.inc()
         # Stream by stream: what one of them holds against another writer must not hold the others.
-        for group in _by_payment(works):
+        for group in by_payment(works).values():
             if (saved := self._save_alone(group, verdicts)) is None:
                 overtaken += group
             else:
@@ -256,13 +257,6 @@ class CommandWorker:
                 f"{many} payments would be parked within a minute (`aegispay parked list`): "
                 "this release cannot decide them; put the one before back"
             )
-
-
-def _by_payment(works: Sequence[Work]) -> list[list[Work]]:
-    groups: dict[Any, list[Work]] = {}
-    for work in works:
-        groups.setdefault(work.payment_id, []).append(work)
-    return list(groups.values())
 
 
 async def consume(
@@ -359,7 +353,13 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
     )
     store = PaymentStore(Recorder.for_this_cluster(connection))
     chance = random.Random()  # noqa: S311  # spreads retries; guards nothing
-    policies = CompactedTopic(settings, topics.POLICIES, ActivePolicy.read, replaces=ActivePolicy.replaces)
+    policies = CompactedTopic(
+        settings,
+        topics.POLICIES,
+        ActivePolicy.read,
+        replaces=ActivePolicy.replaces,
+        first_within_s=_POLICIES_WITHIN_S,
+    )
     health = CompactedTopic(settings, topics.HEALTH, read_health)
     volumes = CompactedTopic(settings, topics.VOLUMES, read_volumes)
     decider = Decider(
@@ -385,7 +385,7 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
     await broker.start()
     await consumer.start()
     try:
-        # These topics are read to their ends, each for 5 s at most, before the first decision.
+        # The topics are read to their ends before the first decision; those but the policies for 5 s at most.
         async with policies, health, volumes:
             await consume(
                 process, settings, worker, consumer, gateways=accounts.gateways, broker_clock=broker_clock
