@@ -3,10 +3,12 @@ from datetime import date, time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from aggregates.routing.lint import lint
 from aggregates.routing.policy import Policy
+from commands.card_data import sensitive_path
 from commands.policy_document import DOCUMENT_BYTES_MAX, InvalidDocument, read, to_yaml
 from tests.aggregates.routing.world_of_payments import policies
 
@@ -60,6 +62,65 @@ def test_what_is_written_is_read_as_the_same_in_both_forms(policy: Policy):
 
     assert read(to_yaml(document).encode(), "yaml").policy == policy
     assert read(json.dumps(document).encode(), "json").policy == policy
+
+
+_NAMES = st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True)
+# Texts that some schema of YAML takes for something else, and any others.
+_LIKE_NUMBERS = st.from_regex(r"[-+]?[0-9.]{1,5}([eExX][-+]?[0-9]{1,3})?", fullmatch=True)
+_WORDS = st.sampled_from(
+    ["NO", "y", "on", "~", "null", "True", "22:00", "2026-11-30", "<<", "=", "\x85", "\u2028"]
+)
+_TEXTS = st.one_of(st.text(max_size=64), _LIKE_NUMBERS, _WORDS)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    _NAMES | _LIKE_NUMBERS.filter(lambda text: "+" not in text),
+    st.dictionaries(_TEXTS, _TEXTS | st.text(max_size=200), min_size=1, max_size=5),
+    st.lists(_TEXTS.filter(bool), min_size=1, max_size=3),
+)
+def test_any_text_goes_out_and_in_unchanged(account, metadata, customers):
+    when = {"metadata": metadata, "customer": customers}
+    rule = {"id": "1e3", "when": when, "then": {"split": {account: 0.5, "NO": 1e-07}}}
+    document = {"rules": [rule], "residency": {"NO": [account]}}
+    assume(sensitive_path(document) is None)
+    policy = Policy.model_validate(document)
+
+    assert read(to_yaml(policy.document()).encode(), "yaml").policy == policy
+
+
+@pytest.mark.parametrize("text", ["1e3", "5e10", "12e03", "-1e2", "\x85", "a\x85 b", "\u2028"])
+def test_a_text_that_looks_like_a_number_or_holds_a_line_break_of_unicode_stays_itself(text):
+    rule = {"id": "a", "when": {"metadata": {text: text}}, "then": {"only": ["a"]}}
+
+    read_again = read(to_yaml({"rules": [rule]}).encode(), "yaml").policy
+
+    assert read_again.rules[0].when.metadata == {text: text}
+
+
+def _with_bins(*bins: str | int) -> bytes:
+    rule = {"id": "a", "when": {"bin": list(bins)}, "then": {"only": ["a"]}}
+    return json.dumps({"rules": [rule]}).encode()
+
+
+def test_whole_bins_are_no_card_number_however_many_stand_in_one_list():
+    # Joined, the first two and the first four digits of the third are 4111 1111 1111 1111.
+    bins = ["411111", "111111", "111100", "41111111", "11111111"]
+
+    assert read(_with_bins(*bins), "json").policy.rules[0].when.bin == bins
+
+
+@pytest.mark.parametrize(
+    ("bins", "path"),
+    [
+        (["4111", "1111", "1111", "1111"], "rules.0.when.bin"),
+        (["411111", "1111", "111111"], "rules.0.when.bin"),
+        (["411111", "4111111111111111"], "rules.0.when.bin.1"),
+        ([4111111111111111], "rules.0.when.bin.0"),
+    ],
+)
+def test_a_card_number_among_bins_is_found_whole_and_in_groups(bins, path):
+    assert _faults(_with_bins(*bins), "json") == [("sensitive_data", path, None)]
 
 
 @pytest.mark.parametrize(
