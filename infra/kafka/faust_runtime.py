@@ -22,15 +22,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import faust
-from faust.transport.drivers import aiokafka as aiokafka_driver
 from faust.types import TP
 from mode import CrashingSupervisor
-from mode.services import WaitResults
 from prometheus_client import Gauge
 
 from commands.records import Record, first_headers
 from infra.errors import EXIT_CRASHED
-from infra.kafka.reader import METADATA_MAX_AGE_MS, READ_COMMITTED, committed_between
+from infra.kafka.faust_transport import Transport
+from infra.kafka.reader import METADATA_MAX_AGE_MS, committed_between
 from infra.kafka.table import TableMode, TableWork
 from infra.kafka.window import (
     BatchMode,
@@ -76,47 +75,12 @@ class ConsumerEnded(Exception):
     """Faust stopped by itself."""
 
 
-class _ConsumerThread(aiokafka_driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        """Reads committed records. Faust does so with its own transactions only, and has no setting for
-        it; a consumer passes its level on when it starts."""
-        made = super()._create_worker_consumer(transport)
-        made._isolation_level = READ_COMMITTED
-        return made
-
-
-class _Consumer(aiokafka_driver.Consumer):  # type: ignore[misc]
-    def _new_consumer_thread(self) -> Any:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    async def wait_first(self, *awaited: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109  # Faust's own
-        """Faust hands each record to its stream through four tasks, half of what a record costs it: one to do
-        it, the others to stop waiting. Here it is done at once where it cannot be held up.
-        """
-        held_up = (
-            len(awaited) != 2
-            or self.suspend_flow.is_set()
-            or not self.app.flow_control.is_active()
-            or any(topic.queue.full() for topic in self.app.topics)
-        )
-        if held_up:
-            return await super().wait_first(*awaited, timeout=timeout)
-        delivery, suspended = awaited
-        # Nobody will await this coroutine, and Python would warn of it.
-        suspended.close()
-        return WaitResults([delivery], [await delivery], stopped=False)
-
-
-class _Transport(aiokafka_driver.Transport):  # type: ignore[misc]
-    Consumer = _Consumer
-
-
 class _App(faust.App):  # type: ignore[misc]
     def _create_directories(self) -> None:
         """Nothing is kept on disk."""
 
     def _new_transport(self) -> Any:
-        return _Transport(self.conf.broker_consumer, self)
+        return Transport(self.conf.broker_consumer, self)
 
 
 async def run_agents(process: Process, settings: KafkaSettings, group: str, agents: Sequence[Agent]) -> None:
