@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
+from aggregates.routing.health import AHEAD_MAX
 from commands.fields import Currency, Id, Moment
 from commands.internal_record import InternalRecord
 
@@ -59,8 +60,9 @@ class VolumeRecord(InternalRecord):
 
     def shares(self, currency: str, now: datetime) -> dict[str, float]:
         """Returns the share of payments in a currency that each account has to get; empty: nothing has to be
-        bent. Where the accounts need more than there is, they share it in proportion."""
-        if now - self.as_of > SHARES_HOLD_FOR:
+        bent. Where the accounts need more than there is, they share it in proportion. A record that is dated
+        ahead is as one that is old."""
+        if not -AHEAD_MAX <= now - self.as_of <= SHARES_HOLD_FOR:
             return {}
         shares: dict[str, float] = {}
         for one in self.commitments:

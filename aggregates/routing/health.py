@@ -13,6 +13,9 @@ WINDOW: Final = 100
 """The transactions of a segment that its figures are of: the last ones."""
 STALE_AFTER: Final = timedelta(seconds=30)
 """Health that is older than this counts as no information."""
+AHEAD_MAX: Final = timedelta(seconds=60)
+"""So far may the clock of who wrote a record be ahead of the reader's. What is dated later than that counts
+as no information: it would be fresh for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,17 @@ class Health:
     accounts: Mapping[str, AccountHealth] = field(default_factory=dict)
 
     def of(self, account: str, now: datetime) -> AccountHealth | None:
-        """Returns the account's health; None where there is none, or it is older than `STALE_AFTER`."""
+        """Returns the account's health; None where there is none, or it is not `is_fresh`."""
         return self.fresh((account,), now)[account]
 
     def fresh(self, accounts: Iterable[str], now: datetime) -> dict[str, AccountHealth | None]:
         """Returns the health of these accounts; see `of`."""
-        oldest = now - STALE_AFTER
         found = {name: self.accounts.get(name) for name in accounts}
-        return {name: one if one is not None and one.as_of >= oldest else None for name, one in found.items()}
+        return {
+            name: one if one is not None and is_fresh(one.as_of, now) else None for name, one in found.items()
+        }
+
+
+def is_fresh(as_of: datetime, now: datetime) -> bool:
+    """True if health of this time is information: not older than `STALE_AFTER`, and not dated ahead."""
+    return -AHEAD_MAX <= now - as_of <= STALE_AFTER

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from aggregates.routing.accounts import PspAccount
-from aggregates.routing.health import STALE_AFTER
+from aggregates.routing.health import is_fresh
 from commands.health_records import HealthRecord, SegmentRecord
 from infra.api import openapi, schemas_gateways
 from infra.api.deps import ApiContext, Reader, context_of, json_response
@@ -108,7 +108,7 @@ def shown(account: PspAccount, record: HealthRecord | None, now: datetime) -> di
     segments = dict(record.segments)
     whole = segments.pop("", None)
     return named | {
-        "health": "known" if now - record.as_of <= STALE_AFTER else "stale",
+        "health": "known" if is_fresh(record.as_of, now) else "stale",
         "as_of": record.as_of,
         "circuits": [{"kind": kind} | one.model_dump() for kind, one in sorted(record.circuits.items())],
         "figures": None if whole is None else figures(whole),

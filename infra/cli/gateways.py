@@ -120,8 +120,8 @@ def _ms(value: float | None) -> str:
 
 
 def _age(as_of: datetime, now: datetime) -> str:
-    from aggregates.routing.health import STALE_AFTER
+    from aggregates.routing.health import is_fresh
 
     age_s = max(0, round((now - as_of).total_seconds()))
-    stale = now - as_of > STALE_AFTER
+    stale = not is_fresh(as_of, now)
     return f"{age_s} s ago" + (", stale" if stale else "")

@@ -59,6 +59,8 @@ def test_an_old_record_and_a_commitment_that_is_over_bend_nothing():
 
     assert record(commitment()).shares("EUR", late) == {"adyen-eu": 0.3}
     assert record(commitment()).shares("EUR", late + timedelta(seconds=1)) == {}
+    assert record(commitment()).shares("EUR", NOW - timedelta(seconds=60)) == {"adyen-eu": 0.3}
+    assert record(commitment()).shares("EUR", NOW - timedelta(seconds=61)) == {}
     assert record(commitment(until=NOW)).shares("EUR", NOW) == {}
     assert record(commitment(share=0.0)).shares("EUR", NOW) == {}
 
