@@ -1,4 +1,5 @@
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -6,6 +7,7 @@ import pytest
 
 from aggregates.routing.commitments import Course
 from aggregates.routing.policy import Commitment
+from commands.sql import statements
 from projections import volumes
 from projections.volumes import MonthVolume
 from tests.support.environment import Environment
@@ -75,3 +77,51 @@ async def test_the_time_before_the_first_charge_of_all_counts_as_no_traffic(envi
     charged(environment, ("shop", "b", "EUR", date(2026, 11, 29), 4, 400))
 
     assert await course(environment, payments=50) == Course(0, 4, 4, 1.25 * 86_400)
+
+
+async def test_a_charge_of_long_ago_makes_the_days_since_count_as_quiet_ones(environment):
+    charged(
+        environment,
+        ("shop", "b", "USD", date(2023, 5, 1), 1, 100),
+        ("shop", "b", "EUR", date(2026, 11, 29), 4, 400),
+    )
+
+    assert await course(environment, payments=50) == Course(0, 4, 4, 27.25 * 86_400)
+    # In euros there was nothing before.
+    assert await course(environment, amount_minor=50, currency="EUR") == Course(0, 400, 400, 1.25 * 86_400)
+    assert await course(environment, amount_minor=50, currency="USD") == Course(0, 0, 0, 27.25 * 86_400)
+
+
+@pytest.mark.parametrize("currency", [None, "EUR"])
+async def test_days_before_the_commitment_are_not_read(environment, currency):
+    first = date(2018, 1, 1)
+    days = [first + timedelta(days=number) for number in range((NOW.date() - first).days + 1)]
+    charged(
+        environment,
+        *[(shop, "a", kind, day, 1, 1) for shop in ("shop", "x") for kind in ("EUR", "USD") for day in days],
+    )
+    given = {
+        "merchant_id": "shop",
+        "account": "a",
+        "currency": currency,
+        "since": date(2026, 11, 1),
+        "recent": date(2026, 11, 3),
+    }
+    with psycopg.connect(environment.dsn()) as conn:
+        conn.execute(f"SET search_path = {environment.schema}_read")
+        conn.execute("ANALYZE account_volumes")
+        explain = "EXPLAIN (ANALYZE, FORMAT JSON) " + statements(volumes.__file__)["course"]
+        ((((plan,),)),) = conn.execute(explain, given).fetchall()
+
+    scans = list(scans_of(plan["Plan"]))
+    assert len(scans) == 2
+    # 30 days in two currencies, and one before.
+    assert sum(one["Actual Rows"] + one.get("Rows Removed by Filter", 0) for one in scans) <= 61
+
+
+def scans_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The parts of a plan that read the table."""
+    if "Relation Name" in node:
+        yield node
+    for part in node.get("Plans", ()):
+        yield from scans_of(part)

@@ -171,6 +171,7 @@ CREATE TABLE {read}.account_volumes (          -- approved charges
     PRIMARY KEY (merchant_id, account, currency, day)
 ) WITH (fillfactor = 50);
 CREATE INDEX account_volumes_by_day ON {read}.account_volumes (day);
+CREATE INDEX account_volumes_of_merchant ON {read}.account_volumes (merchant_id, day, currency);
 
 -- Nothing can rebuild these two: health is in no event. Kept for 90 days.
 CREATE TABLE {read}.gateway_minutes (
