@@ -5,9 +5,23 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from aggregates.routing.lint import lint
-from aggregates.routing.policy import Policy
+from aggregates.routing.policy import (
+    Action,
+    Adaptive,
+    AmountRange,
+    Arm,
+    Commitment,
+    Conditions,
+    Experiment,
+    Geographic,
+    Metrics,
+    Policy,
+    TimeOfDay,
+    Weighted,
+)
 from commands.card_data import sensitive_path
 from commands.policy_document import DOCUMENT_BYTES_MAX, InvalidDocument, read, to_yaml
 from tests.aggregates.routing.world_of_payments import policies
@@ -198,12 +212,27 @@ def test_a_document_that_says_nothing_is_refused_and_braces_are_the_policy_witho
     assert to_yaml({}) == "{}\n"
 
 
-def test_the_example_of_the_documentation_is_a_policy_without_findings():
+def test_the_example_of_the_documentation_has_every_form_and_no_finding():
     page = (Path(__file__).parents[2] / "docs" / "routing.md").read_text().partition("## Policies")[2]
     example = page.partition("```yaml\n")[2].partition("```")[0]
     accounts = dict.fromkeys(("stripe-eu", "adyen-eu", "razorpay-in"), frozenset({"EUR", "INR"}))
 
     policy = read(example.encode(), "yaml").policy
 
-    assert [rule.id for rule in policy.rules] == ["big-amounts", "nights"]
     assert lint(policy, accounts, date(2026, 12, 1)) == []
+    for part in (Policy, Conditions, Action, AmountRange, TimeOfDay, Arm, Commitment):
+        assert {*part.model_fields} <= _set_in(policy, part), part
+    for strategy in (Metrics, Weighted, Geographic, Experiment, Adaptive):
+        assert {*strategy.model_fields} <= _set_in(policy, strategy), strategy
+
+
+def _set_in(value: object, part: type[BaseModel]) -> set[str]:
+    """Returns the fields of a part that are written somewhere in the document."""
+    found: set[str] = set()
+    if isinstance(value, BaseModel):
+        found |= value.model_fields_set if isinstance(value, part) else set()
+        value = dict(value)
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            found |= _set_in(inner, part)
+    return found
