@@ -41,6 +41,8 @@ Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Method = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Minor = Annotated[int, Field(strict=True, ge=0, le=2**53)]
+# Years that Python's calendar, and PostgreSQL's, go on after.
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
 _Shares = Annotated[dict[AccountName, Share], Field(min_length=1, max_length=ACCOUNTS_MAX)]
 _Names = Annotated[list[AccountName], Field(min_length=1, max_length=ACCOUNTS_MAX)]
 
@@ -300,13 +302,13 @@ class Rule(_Part):
 
 
 class Commitment(_Part):
-    """A volume that the merchant has promised an account by a day (the end of it, UTC). `payments` or
-    `amount_minor`, with its currency."""
+    """A volume that the merchant has promised an account by a day (the end of it, UTC), from 2000 to 2199.
+    `payments` or `amount_minor`, with its currency."""
 
     account: AccountName
-    since: date
-    by: date
-    payments: Annotated[int, Field(gt=0)] | None = None
+    since: Day
+    by: Day
+    payments: Annotated[int, Field(gt=0, le=2**53)] | None = None
     amount_minor: Annotated[int, Field(gt=0, le=2**53)] | None = None
     currency: Currency | None = None
 

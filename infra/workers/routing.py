@@ -7,7 +7,7 @@ published last, and commitments bend nothing after an hour.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -25,7 +25,7 @@ from aggregates.routing.targets import strategies_of
 from aggregates.routing_policy import By, read
 from commands import policy_records
 from commands.policy_records import PolicyRecord
-from commands.volume_records import CommitmentShare, MonthVolume, VolumeRecord, month_of
+from commands.volume_records import COUNT_MAX, CommitmentShare, MonthVolume, VolumeRecord, month_of
 from infra.kafka import topics
 from infra.kafka.compacted import CompactedTopic
 from infra.kafka.producers import producing
@@ -44,9 +44,25 @@ WHO: Final = "guardrail"
 
 STOPPED = Counter("aegispay_routing_arms_stopped", "Arms of experiments that their guardrail stopped")
 PUBLISHED = Counter("aegispay_routing_volumes", "Records of volumes that the broker acknowledged")
+NOT_COMPUTED = Counter(
+    "aegispay_routing_not_computed",
+    "Merchants left out of a round: their policy cannot be computed",
+    ["what"],
+)
 ROUND_AT = Gauge("aegispay_routing_round_timestamp_seconds", "When the last round ended")
 
 Policies = Callable[[], Mapping[str, PolicyRecord]]
+
+
+# What a forged policy or key makes of dates, figures and texts, here and in PostgreSQL. Anything else is a
+# failure of ours or of a connection, and ends the process.
+_NOT_COMPUTABLE: Final = (ArithmeticError, ValueError, psycopg.DataError)
+
+
+def _left_out(log: Any, what: str, merchant_id: str, error: Exception) -> None:
+    NOT_COMPUTED.labels(what).inc()
+    # Not the error's text: pydantic's quotes the value.
+    log.error("cannot be computed", what=what, merchant=merchant_id[:64], error=type(error).__name__)
 
 
 def experiments_of(policy: Policy) -> Iterator[Experiment]:
@@ -67,9 +83,11 @@ class Guardrails:
         stopped = 0
         for merchant_id, record in self._policies().items():
             for experiment in experiments_of(record.document):
-                stopped += await self._look(
-                    merchant_id, experiment, record.stopped_arms.get(experiment.id, [])
-                )
+                known = record.stopped_arms.get(experiment.id, [])
+                try:
+                    stopped += await self._look(merchant_id, experiment, known)
+                except _NOT_COMPUTABLE as error:
+                    _left_out(self._log, "guardrail", merchant_id, error)
         return stopped
 
     async def _look(self, merchant_id: str, experiment: Experiment, stopped: list[str]) -> int:
@@ -124,11 +142,13 @@ class Volumes:
         settings: KafkaSettings,
         *,
         are_whole: Callable[[], bool],
+        log: Any,
     ) -> None:
         """`are_whole`: False while `policies` may lack some that there are."""
         self._conn = conn
         self._policies = policies
         self._are_whole = are_whole
+        self._log = log
         self._producer = producer
         self._topic = settings.topic_prefix + topics.VOLUMES
         self._published: dict[str, VolumeRecord] = {}
@@ -146,23 +166,18 @@ class Volumes:
         wanted = charged.keys() | {name for name, ones in committed.items() if ones} | self._published.keys()
         sent: dict[str, VolumeRecord] = {}
         for merchant_id in sorted(wanted):
-            record = VolumeRecord(
-                merchant_id=merchant_id,
-                as_of=now,
-                month=month_of(now),
-                accounts=tuple(
-                    MonthVolume(
-                        account=one.account,
-                        currency=one.currency,
-                        payments=max(one.payments, 0),
-                        amount_minor=max(one.amount_minor, 0),
-                    )
-                    for one in charged.get(merchant_id, ())
-                ),
-                commitments=tuple(
-                    [await self._share(merchant_id, one) for one in committed.get(merchant_id, ())]
-                ),
-            )
+            try:
+                shares = await self._shares(merchant_id, committed.get(merchant_id, ()))
+                record = VolumeRecord(
+                    merchant_id=merchant_id,
+                    as_of=now,
+                    month=month_of(now),
+                    accounts=tuple(map(_volume, charged.get(merchant_id, ()))),
+                    commitments=tuple(shares),
+                )
+            except _NOT_COMPUTABLE as error:
+                _left_out(self._log, "volumes", merchant_id, error)
+                continue
             if self._is_due(record):
                 sent[merchant_id] = record
         await asyncio.gather(*(self._publish(record) for record in sent.values()))
@@ -176,13 +191,24 @@ class Volumes:
             return True
         return record.model_copy(update={"as_of": before.as_of}) != before
 
+    async def _shares(self, merchant_id: str, commitments: Iterable[Commitment]) -> list[CommitmentShare]:
+        """Returns the shares. A commitment that cannot be computed bends nothing; the volumes are published
+        without it, since the price tiers of all merchants at an account need them."""
+        shares = []
+        for commitment in commitments:
+            try:
+                shares.append(await self._share(merchant_id, commitment))
+            except _NOT_COMPUTABLE as error:
+                _left_out(self._log, "commitment", merchant_id, error)
+        return shares
+
     async def _share(self, merchant_id: str, commitment: Commitment) -> CommitmentShare:
         now = clock.now()
         course = await volumes.course(self._conn, merchant_id, commitment, now)
         return CommitmentShare(
             account=commitment.account,
             currency=commitment.currency,
-            done=max(course.done, 0),
+            done=_counted(course.done),
             target=commitment.payments or commitment.amount_minor or 0,
             # In steps of a thousandth: smaller ones are worth no record.
             share=round(share_needed(commitment, course, now), 3),
@@ -191,6 +217,19 @@ class Volumes:
 
     async def _publish(self, record: VolumeRecord) -> None:
         await self._producer.send_and_wait(self._topic, record.dump(), key=record.merchant_id.encode())
+
+
+def _volume(one: volumes.MonthVolume) -> MonthVolume:
+    return MonthVolume(
+        account=one.account,
+        currency=one.currency,
+        payments=_counted(one.payments),
+        amount_minor=_counted(one.amount_minor),
+    )
+
+
+def _counted(number: int) -> int:
+    return min(max(number, 0), COUNT_MAX)
 
 
 def _is_newer(read_: PolicyRecord, held: PolicyRecord) -> bool:
@@ -208,7 +247,9 @@ async def main(process: Process, settings: RoutingWorkerSettings) -> None:
         await connections.connect_async(settings, process.name) as conn,
     ):
         guardrails = Guardrails(conn, policies.now, process.log)
-        published = Volumes(conn, policies.now, producer, settings, are_whole=lambda: policies.whole)
+        published = Volumes(
+            conn, policies.now, producer, settings, are_whole=lambda: policies.whole, log=process.log
+        )
         process.ready()
         while not process.stop.is_set():
             await guardrails.run_once()

@@ -3,6 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from aggregates.routing.commitments import RECENT, Course, ends, share_needed, starts
 from aggregates.routing.policy import Commitment
@@ -115,3 +116,36 @@ def test_a_promise_beyond_the_whole_traffic_sends_all_of_it_and_no_more():
 
     assert year.done < year.target
     assert set(year.shares) == {1.0}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"by": "9999-12-31"},
+        {"by": "2200-01-01"},
+        {"since": "1999-12-31"},
+        {"since": "0001-01-01"},
+        {"payments": 2**53 + 1},
+        {"payments": 10**400},
+    ],
+)
+def test_a_commitment_out_of_the_calendar_or_of_all_numbers_is_refused(changes):
+    with pytest.raises(ValidationError):
+        Commitment.model_validate(YEAR.model_dump(mode="json") | changes)
+
+
+_DAYS = st.dates(date(2000, 1, 1), date(2199, 12, 31))
+_COUNTS = st.integers(0, 2**53)
+
+
+@given(
+    st.tuples(_DAYS, _DAYS).map(sorted),
+    st.integers(1, 2**53),
+    st.builds(Course, _COUNTS, _COUNTS, _COUNTS, st.floats(0, RECENT_S)),
+    st.datetimes(timezones=st.just(UTC)),
+)
+def test_the_share_of_any_commitment_at_any_time_is_a_share(days, payments, course, now):
+    commitment = Commitment(account="a", since=days[0], by=days[1], payments=payments)
+
+    for when in (now, starts(commitment), ends(commitment), ends(commitment) - timedelta(microseconds=1)):
+        assert 0 <= share_needed(commitment, course, when) <= 1

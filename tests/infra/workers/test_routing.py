@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from aggregates.operation import OperationState
-from aggregates.routing.policy import Policy
+from aggregates.routing.policy import EMPTY, Commitment, Policy
 from aggregates.routing_policy import By, RoutingPolicy
 from commands import policy_records
 from commands.policy_records import PolicyRecord
@@ -171,7 +171,12 @@ async def test_volumes_are_published_with_the_shares_that_commitments_need_and_o
 
     async with connected(environment) as conn, producing(settings_of(environment), "test") as producer:
         volumes = Volumes(
-            conn, lambda: published(policy), producer, settings_of(environment), are_whole=lambda: True
+            conn,
+            lambda: published(policy),
+            producer,
+            settings_of(environment),
+            are_whole=lambda: True,
+            log=LOG,
         )
         assert await volumes.run_once() == 1
         async with read_models_connection(environment) as read_models:
@@ -197,13 +202,43 @@ async def test_no_volumes_are_published_before_the_policies_are_read_to_their_en
 
     async def publish(policies: CompactedTopic[PolicyRecord]) -> int:
         async with policies, connected(environment) as conn, producing(settings, "test") as producer:
-            volumes = Volumes(conn, policies.now, producer, settings, are_whole=lambda: policies.whole)
+            volumes = Volumes(
+                conn, policies.now, producer, settings, are_whole=lambda: policies.whole, log=LOG
+            )
             return await volumes.run_once()
 
     unread = CompactedTopic(nowhere, topics.POLICIES, policy_records.read, first_within_s=0.1)
     assert await publish(unread) == 0
     assert await records_of(environment, topics.VOLUMES) == []
     assert await publish(CompactedTopic(settings, topics.POLICIES, policy_records.read)) == 1
+
+
+@pytest.mark.parametrize("by", [date.max, date(9999, 1, 1)])
+async def test_a_policy_that_cannot_be_computed_holds_no_other_merchant_up(environment, by):
+    policy = await stored_policy(environment)
+    await live_through(environment, 40, a=S.APPROVED, b=S.DECLINED_HARD)
+    good = published(policy)[MERCHANT]
+    endless = Commitment(account="a", since=date(2026, 1, 1), by=date(2199, 12, 31), payments=9)
+    forged = good.model_copy(
+        update={
+            # As a release before wrote it: today's bounds refuse it.
+            "document": good.document.model_copy(
+                update={"commitments": [endless.model_copy(update={"by": by})]}
+            )
+        }
+    )
+    known = {"a": forged, "b\0": forged, "c": good.model_copy(update={"document": EMPTY}), MERCHANT: good}
+
+    async with connected(environment) as conn, producing(settings_of(environment), "test") as producer:
+        assert await Guardrails(conn, lambda: known, LOG).run_once() == 1
+        volumes = Volumes(
+            conn, lambda: known, producer, settings_of(environment), are_whole=lambda: True, log=LOG
+        )
+        assert await volumes.run_once() == 2
+
+    records = [VolumeRecord.read(one.value) for one in await records_of(environment, topics.VOLUMES)]
+    assert {one.merchant_id: one.commitments for one in records} == {"a": (), MERCHANT: ()}
+    assert (await policy_of(environment)).stopped == {EXPERIMENT.id: ["b"]}
 
 
 async def test_its_role_reads_counts_and_no_payments(environment):
