@@ -1,9 +1,14 @@
 """A record of a decision is enough to make it again."""
 
-import orjson
-from hypothesis import given
+import re
+from hashlib import blake2b
+from math import inf
+from pathlib import Path
 
-from aggregates.routing.choice import choose
+import orjson
+from hypothesis import assume, given, settings
+
+from aggregates.routing.choice import FOR_NOW, choose
 from aggregates.routing.explain import recompute
 from tests.aggregates.routing.situations import health, policy, situation, situations
 from tests.aggregates.routing.test_choice import GOOD, POOR
@@ -30,3 +35,41 @@ def test_a_record_that_was_changed_is_found_out():
         next(one for one in changed["accounts"] if one["account"] == account)["outcomes"] = outcomes
         assert again(changed, made) != changed
     assert again({**record, "account": "a"}, made) != {**record, "account": "a"}
+
+
+def _documented() -> set[str]:
+    page = (Path(__file__).parents[3] / "docs" / "routing.md").read_text()
+    section = page.partition("## The record of a decision")[2].partition("\n## ")[0]
+    first_cells = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
+    return {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+@settings(max_examples=100)
+@given(situations())
+def test_each_field_and_code_of_a_record_is_in_the_documentation(made):
+    record = choose(made).record()
+
+    entries = record["accounts"]
+    codes = {one["excluded"][0] for one in entries if "excluded" in one}
+    assert {*record, *codes, *FOR_NOW}.union(*entries) <= _documented()
+
+
+@settings(max_examples=100)
+@given(situations())
+def test_a_reader_of_a_record_draws_the_account_as_the_documentation_says(made):
+    record = choose(made).record()
+    id_, attempt = made.facts.payment_id, made.facts.attempt
+    digest = blake2b(id_.bytes + attempt.to_bytes(2, "big"), digest_size=16).digest()
+    assert record["draw"] == (int.from_bytes(digest[:8], "big") >> 11) / 2**53
+
+    # What an arm does, and whether a commitment raised a share, stands in the policy and not in the record.
+    assume(record["strategy"] not in {"none", "in_turn", "probe", "experiment"} and "shares" not in record)
+    order = [one for one in record["accounts"] if one.get("propensity")]
+    if record["strategy"] not in {"weighted", "round_robin", "split"}:
+        order.sort(key=lambda one: -one.get("score", -inf))
+    passed = 0.0
+    for one in order:
+        passed += one["propensity"]
+        if record["draw"] < passed:
+            break
+    assert record["account"] == one["account"]
