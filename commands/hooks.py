@@ -20,11 +20,15 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
+from commands.card_data import holds_card_data
+
 FailureMode = Literal["open", "closed"]
 WITHIN_S_MAX: Final = 10.0
 """The longest time limit of a hook, s."""
 TEXT_MAX: Final = 400
 """The characters that are kept of a hook's words."""
+ACCOUNTS_MAX: Final = 20
+"""The accounts of each of a routing hook's lists."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,59}")
@@ -115,7 +119,8 @@ class Review:
 @dataclass(frozen=True, slots=True)
 class Accounts:
     """The PSP accounts, by their names in the accounts file, to which all attempts of a payment may go.
-    `only`: no other takes it; empty: any may. `never`: these do not. `prefer`: these come first."""
+    `only`: no other takes it; empty: any may. `never`: these do not. `prefer`: these come first. Each is a
+    tuple or a list of 20 names at most."""
 
     only: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
@@ -123,9 +128,9 @@ class Accounts:
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        for name in (*self.only, *self.never, *self.prefer):
-            if not _ACCOUNT.fullmatch(name):
-                raise ValueError("only, never and prefer hold names of PSP accounts")
+        for name in ("only", "never", "prefer"):
+            # A tuple of what was checked: a list could be changed after this.
+            object.__setattr__(self, name, _accounts(name, getattr(self, name)))
         _check_score(None, self.reason)
 
 
@@ -256,6 +261,22 @@ class Listener(Hook):
 
 
 AnyHook = PreValidation | FraudCheck | Routing | Lifecycle | Listener
+
+
+def _accounts(name: str, given: object) -> tuple[str, ...]:
+    """Returns the names. Raises TypeError or ValueError, without a word of what was given."""
+    # A text would be taken letter by letter: "sim-us" is no account s.
+    if not isinstance(given, tuple | list):
+        raise TypeError(f'{name}: a tuple of names, such as ("stripe-eu",)')
+    names = tuple(given)
+    if len(names) > ACCOUNTS_MAX:
+        raise ValueError(f"{name}: at most {ACCOUNTS_MAX} names")
+    for one in names:
+        if not isinstance(one, str):
+            raise TypeError(f"{name}: names are texts")
+        if not _ACCOUNT.fullmatch(one) or holds_card_data(one):
+            raise ValueError(f"{name}: holds what is no name of a PSP account")
+    return names
 
 
 def _check_text(name: str, text: str | None) -> None:

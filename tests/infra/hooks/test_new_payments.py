@@ -171,3 +171,25 @@ def test_limits_that_do_not_fit_into_a_batch_stop_the_start_with_what_to_change(
     with pytest.raises(Misconfigured, match="AEGISPAY_HOOK_THREADS"):
         NewPaymentHooks.of(slow, threads=10, batch_max=500)
     assert NewPaymentHooks.of(slow, threads=50, batch_max=500) is not None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ("sim-us", "TypeError"),
+        (None, "TypeError"),
+        ((7,), "TypeError"),
+        (("4111111111111111",), "ValueError"),
+        (("sim us",), "ValueError"),
+        (["a"] * 21, "ValueError"),
+    ],
+)
+@pytest.mark.parametrize("field", ["only", "never", "prefer"])
+@pytest.mark.parametrize(("mode", "decision"), [("open", "allow"), ("closed", "deny")])
+async def test_what_is_no_list_of_accounts_is_a_failed_hook(wrong, error, field, mode, decision):
+    hook = Routing(name="residency", run=lambda _: Accounts(**{field: wrong}), on_failure=mode)
+
+    (decided,) = await verdicts(Hooks(routing=(hook,)))
+
+    assert (decided.decision, decided.failed, decided.failure_mode) == (decision, f"raised {error}", mode)
+    assert decided.hints is None or decided.hints == Hints()
