@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import asin, cos, exp, lgamma, log, pi, prod, sin, sqrt
 from operator import mul, truediv
+from sys import float_info
 from typing import Final
 
 from aggregates.routing.change import Bucket, appended, since_change
@@ -47,18 +48,34 @@ def propensities(arms: Mapping[str, tuple[float, float]], explore: float) -> dic
     """Returns the probability of each arm to be chosen; they add up to 1.
 
     `arms`: wins and losses by name. The share `explore` is spread evenly; for the rest it is the probability
-    that a draw from the arm's Beta distribution is the highest of all, by quadrature.
+    that a draw from the arm's Beta distribution is the highest of all, by quadrature. More than
+    `OUTCOMES_MAX` are scaled down to it, and what is no number or below 0 counts as 0.
     """
     if not arms:
         return {}
-    highest = _highest([(START[0] + wins, START[1] + losses) for wins, losses in arms.values()])
+    known = [_clamped(wins, losses) for wins, losses in arms.values()]
+    highest = _highest([(START[0] + wins, START[1] + losses) for wins, losses in known])
     even = explore / len(arms)
     return {name: even + (1 - explore) * share for name, share in zip(arms, highest, strict=True)}
 
 
+_FLOAT_MAX: Final = float_info.max
 PARTS: Final = (-5.5, -3.5, -2.5, -1.6, -0.8, 0.0, 0.8, 1.6, 2.5, 3.5, 5.5)
 """Distances from an arm's middle, in widths, at which the quadrature parts the range."""
 TINY: Final = 1e-12
+OUTCOMES_MAX: Final = 1e9
+"""The most wins or losses that are counted: of more, the logarithms of the gamma function cancel out."""
+
+
+def _clamped(wins: float, losses: float) -> tuple[float, float]:
+    """Returns both within `OUTCOMES_MAX`, at their proportion."""
+    # The comparisons are False for a NaN. An infinity has no proportion.
+    wins = min(wins, _FLOAT_MAX) if wins > 0 else 0.0
+    losses = min(losses, _FLOAT_MAX) if losses > 0 else 0.0
+    largest = max(wins, losses)
+    if largest <= OUTCOMES_MAX:
+        return wins, losses
+    return wins / largest * OUTCOMES_MAX, losses / largest * OUTCOMES_MAX
 
 
 def _highest(shapes: Sequence[tuple[float, float]]) -> list[float]:

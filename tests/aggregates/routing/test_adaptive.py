@@ -3,10 +3,10 @@ Thompson's."""
 
 import json
 import random
-from math import sqrt
+from math import inf, nan, sqrt
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aggregates.routing.adaptive import START, Arm, observe, propensities
@@ -139,3 +139,26 @@ def test_the_propensities_of_any_arms_are_probabilities(counts, explore):
 
     assert sum(found.values()) == pytest.approx(1)
     assert min(found.values()) >= explore / len(counts) * 0.999
+
+
+_ODD = st.one_of(
+    st.floats(), st.sampled_from([0.0, 5e-324, 1e-300, 1e9, 1e300, 1e308, inf, -1.0, nan]), st.integers()
+)
+
+
+@given(st.lists(st.tuples(_ODD, _ODD), min_size=1, max_size=6), st.floats(0, 0.5))
+@example([(1e308, 1e300), (1e308, 1e308)], 0.02)
+@example([(1e308, 0.0), (0.0, 1e308)], 0.0)
+@example([(10**400, 1), (nan, -inf)], 0.02)
+def test_no_figures_at_all_make_the_propensities_raise(figures, explore):
+    found = propensities({str(place): arm for place, arm in enumerate(figures)}, explore)
+
+    assert sum(found.values()) == pytest.approx(1)
+    assert all(0 <= share <= 1.000001 for share in found.values())
+
+
+def test_figures_beyond_all_bounds_are_taken_at_their_proportion():
+    found = propensities({"a": (9e307, 1e307), "b": (8e300, 2e300), "c": (0.0, 1e308)}, explore=0.0)
+
+    assert found == pytest.approx({"a": 1, "b": 0, "c": 0}, abs=1e-6)
+    assert propensities({"a": (inf, 0.0), "b": (nan, 1e308)}, explore=0.0)["a"] == pytest.approx(1)
