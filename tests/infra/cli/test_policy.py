@@ -117,7 +117,7 @@ def test_a_policy_is_drafted_compared_activated_and_returned_from(environment: E
     assert (drafted.returncode, drafted.stdout) == (0, "Version 1 is a draft.\n"), drafted.stderr
     asked = run("policy", "activate", "1", *_WORDS, *accounts, typed="y\n", **admin)
     assert asked.returncode == 0, asked.stderr
-    assert "accounts is new: sim-eu, sim-us" in asked.stdout
+    assert "accounts is new: sim-us, sim-eu" in asked.stdout
     assert "Version 1 routes the payments of shop." in asked.stdout
 
     run("policy", "draft", second, *_WORDS, *accounts, **admin)
