@@ -125,7 +125,8 @@ def _fault(error: ErrorDetails, content: Any, lines: Mapping[str, int]) -> Fault
         case "missing":
             code, detail = "field_missing", wording.REQUIRED
         case "extra_forbidden":
-            code, detail = "field_unknown", wording.no_such_field(last, _names())
+            names = wording.fields_beside(_schema(), error["loc"])
+            code, detail = "field_unknown", wording.no_such_field(last, names)
         case _:
             code, detail = "field_invalid", wording.sentence(error)
     return Fault(code, path or None, _line(lines, path), detail)
@@ -146,10 +147,8 @@ def _steps(error: ErrorDetails, content: Any) -> Iterator[str | int]:
 
 
 @cache
-def _names() -> tuple[str, ...]:
-    schema = Policy.model_json_schema()
-    parts = (schema, *schema["$defs"].values())
-    return tuple(sorted({name for part in parts for name in part.get("properties", ())}))
+def _schema() -> dict[str, Any]:
+    return Policy.model_json_schema()
 
 
 def _line(lines: Mapping[str, int], path: str) -> int | None:

@@ -5,7 +5,7 @@ Invariant: no sentence quotes the value.
 Part of the producers' client: it imports nothing else of AegisPay.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
@@ -22,6 +22,8 @@ _COUNTRY: Final = "an ISO 3166 country code: two capital letters, e.g. DE"
 _CURRENCY: Final = "an ISO 4217 currency code: three capital letters, e.g. EUR"
 _UUID: Final = "must be a UUID, e.g. 2c0a1d5e-8f3b-5a57-9f2e-6a1b7c3d4e5f"
 _TIME: Final = 'write an RFC 3339 time with its offset from UTC, in quotes: e.g. "2026-03-01T12:00:00Z"'
+_TIME_OF_DAY: Final = 'must be a time of day as HH:MM, e.g. "22:00"'
+_DATE: Final = 'must be a day of the calendar as YYYY-MM-DD, e.g. "2026-11-30"'
 _WHOLE: Final = "must be an integer: digits without quotes and without a decimal point"
 _NUMBER: Final = "must be a number, e.g. 1.5"
 _YES_OR_NO: Final = "must be true or false, without quotes"
@@ -67,7 +69,10 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "bool_parsing": "must be true or false",
     "both_given": "payment_methods is given too: send one of the two, and leave the other out",
     "bool_type": _YES_OR_NO,
-    "date_from_datetime_inexact": _TIME,
+    "date_from_datetime_inexact": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_parsing": _DATE,
+    "date_type": _DATE,
     "datetime_from_date_parsing": _TIME,
     "datetime_object_invalid": _TIME,
     "datetime_parsing": _TIME,
@@ -91,6 +96,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "string_sub_type": _TEXT,
     "string_type": _TEXT,
     "string_unicode": "must be a text in UTF-8",
+    "time_parsing": _TIME_OF_DAY,
+    "time_type": _TIME_OF_DAY,
     "timezone_aware": _TIME,
     "timezone_naive": _TIME,
     "url_parsing": _ADDRESS,
@@ -132,6 +139,35 @@ def no_such_field(name: object, names: Iterable[str]) -> str:
     return (
         f"there is no such field; did you mean {near[0]}?" if near else "there is no such field: leave it out"
     )
+
+
+def fields_beside(schema: Mapping[str, Any], loc: Sequence[str | int]) -> list[str]:
+    """Returns the names that fields may have at the place of a field that does not exist. `schema`: the JSON
+    schema of the whole. `loc`: the field's in one of pydantic's `errors()`. Empty: the place is not found."""
+    here: Mapping[str, Any] = _resolved(schema, schema)
+    for part in loc[:-1]:
+        if part in (tags := here.get("discriminator", {}).get("mapping", {})):
+            found = {"$ref": tags[part]}
+        else:
+            of_all = here.get("items") if isinstance(part, int) else here.get("additionalProperties")
+            # Names that have to fit a pattern: one pattern for all of them.
+            of_all = next(iter(here.get("patternProperties", {}).values()), of_all)
+            found = here.get("properties", {}).get(part, of_all)
+        if not isinstance(found, dict):
+            return []
+        here = _resolved(found, schema)
+    return list(here.get("properties", ()))
+
+
+def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follows references, and takes of what may be null the other."""
+    while True:
+        if "$ref" in part:
+            part = schema["$defs"][part["$ref"].rpartition("/")[2]]
+        elif len(others := [one for one in part.get("anyOf", ()) if one.get("type") != "null"]) == 1:
+            part = others[0]
+        else:
+            return part
 
 
 def counted(number: int, one: str, more: str | None = None) -> str:

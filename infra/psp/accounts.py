@@ -45,7 +45,7 @@ from gateways import registry
 from gateways.contract import CALLS_MAX, Credentials, Facts, WebhookKeys
 from gateways.registry import ADAPTERS
 from infra.errors import Misconfigured
-from infra.psp.fees import FeeTable, fee_keys, fee_schedule
+from infra.psp.fees import FeeTable, fee_schedule
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 
@@ -306,9 +306,8 @@ def _content(path: Path) -> _File:
         first = error.errors(include_input=False, include_url=False)[0]
         place, what = ".".join(map(str, first["loc"])), wording.sentence(first)
         if first["type"] == "extra_forbidden":
-            tables = (_File, _Merchant, _Retry, _Account)
-            known = [name for one in tables for name in one.model_fields]
-            what = wording.no_such_field(first["loc"][-1], [*known, *fee_keys()])
+            names = wording.fields_beside(_File.model_json_schema(), first["loc"])
+            what = wording.no_such_field(first["loc"][-1], names)
         raise Misconfigured(f"AEGISPAY_ACCOUNTS_FILE: {path}: {place}: {what}") from None
 
 

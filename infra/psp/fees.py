@@ -6,9 +6,9 @@ money.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -189,8 +189,3 @@ def fee_schedule(tables: Iterable[FeeTable]) -> FeeSchedule:
             "give one a further condition, or end one before the other begins"
         )
     return made
-
-
-def fee_keys() -> Mapping[str, Any]:
-    """Returns the keys of the tables, for a reader who misspelt one."""
-    return {**FeeTable.model_fields, **TierTable.model_fields}

@@ -194,6 +194,35 @@ def test_all_faults_of_a_document_are_named_at_once_and_none_quotes_a_value():
     assert "private" not in str(raised.value)
 
 
+_ARMS = (
+    "strategy: {kind: experiment, id: e, control: a, arms: {a: {share: 1, %s}, b: {share: 1, account: b}}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("amount: 1", "amount: there is no such field; did you mean accounts?"),
+        ("metadata: 1", "metadata: there is no such field: leave it out"),
+        ("rules: [{id: a, wen: {}, then: {only: [a]}}]", "wen: there is no such field; did you mean when?"),
+        ("rules: [{id: a, then: {strategy: {kind: adaptive, success: 1}}}]", "success: there is no such field: leave"),
+        ("strategy: {kind: metrics, sucess: 1}", "sucess: there is no such field; did you mean success?"),
+        (_ARMS % "acount: a", "a.acount: there is no such field; did you mean account?"),
+        (_ARMS % "strategy: {kind: latency, exploer: 0}", "exploer: there is no such field; did you mean explore?"),
+        ("commitments: [{account: a, payment: 3}]", "payment: there is no such field; did you mean payments?"),
+        ("commitments: [{account: a, since: 2026-11-31}]", "must be a day of the calendar as YYYY-MM-DD"),
+        ("commitments: [{account: a, by: 2026-11-30T10:00:00Z}]", "must be a day of the calendar as YYYY-MM-DD"),
+        ("rules: [{id: a, when: {time: {since: 25:00}}, then: {only: [a]}}]", "must be a time of day as HH:MM"),
+        ("rules: [{id: a, when: {time: {until: [6]}}, then: {only: [a]}}]", "must be a time of day as HH:MM"),
+    ],
+)  # fmt: skip
+def test_a_fault_says_what_to_write_at_its_place(raw, said):
+    with pytest.raises(InvalidDocument) as raised:
+        read(raw.encode(), "yaml")
+
+    assert said in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("raw", "form"),
     [
