@@ -91,7 +91,7 @@ async def test_a_code_that_forbids_every_attempt_is_followed_by_no_other_account
     assert await calls(stack, forbidden.payment_id) == 1
     assert again.status == "REJECTED"
     assert again.detail is not None
-    assert again.detail.endswith("with 14: visa allows no other")
+    assert again.detail.endswith("with 14: visa allows no other attempt")
     assert await calls(stack, again.payment_id) == 0
     [(reason,)] = await stack.rows(
         "SELECT convert_from(state, 'UTF8')::json ->> 'reason' FROM payment_events "
