@@ -6,7 +6,7 @@
 from dataclasses import dataclass, replace
 
 from aggregates.decision import Cause
-from aggregates.operation import CANCEL_STEP, NOT_EXECUTED, Operation, OperationState, Report
+from aggregates.operation import CANCEL_STEP, ENDED, NOT_EXECUTED, Operation, OperationState, Report
 from aggregates.payment import Payment
 from aggregates.routing.route import Route
 
@@ -42,6 +42,9 @@ class Received:
     @property
     def is_of_earlier_step(self) -> bool:
         """True once the operation has gone on: what it went on with holds what became of that step."""
+        if self.report.next_step is not None and self.report.state is S.UNKNOWN:
+            # The PSP waits for our next call, whichever that is: an operation that has ended has none left.
+            return self.operation.state in ENDED
         if self.report.next_step is not None:
             return self.report.next_step <= self.operation.step
         # A webhook names no step (the inbox writes the first for all of them), and an approval has to be seen

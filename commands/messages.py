@@ -296,7 +296,7 @@ class Outcome(Message):
     next_step: Literal["2", "3", "4"] | None = Field(
         default=None,
         description="The operation goes on with this step: with PENDING at once, with ACTION_REQUIRED when the customer "
-        "is back",
+        "is back, with UNKNOWN when a query shows that it may: a report of an operation that has ended is out of date",
     )
     balances: Balances | None = Field(
         default=None, description="Of the whole payment, as far as the PSP's object has it"

@@ -72,12 +72,13 @@ def read(event_type: str, resource: Mapping[str, Any]) -> NoticeFields:
 
 
 def _order(order: Mapping[str, Any]) -> NoticeFields:
-    """An update: the payer has agreed. The order is queried, and then goes on."""
+    """An update: the payer has agreed, and PayPal waits for our next call. The order is queried, and goes on
+    then. Once the operation has ended, no call is left, and this webhook is no news."""
     unit, order_id = responses.only_unit(order), names.identifier(order.get("id"))
     reference = None if unit is None else responses.reference(unit)
     if reference is None or kind_of(reference) not in CHARGE_ATTEMPTS:
         return _NOTHING
-    update = Outcome(kind="UNKNOWN", code="order_approved")
+    update = Outcome(kind="UNKNOWN", code="order_approved", next_step="2")
     return NoticeFields(reference, None if order_id is None else names.order(order_id), update)
 
 

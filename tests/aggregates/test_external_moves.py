@@ -71,6 +71,13 @@ def test_a_webhook_that_shows_what_is_recorded_queries_nothing():
     assert questions(made) == []
 
 
+def test_a_webhook_that_the_psp_waits_for_our_next_call_is_no_news_of_what_has_ended():
+    made = authorized()
+    hears(made, next_step="2")
+
+    assert questions(made) == []
+
+
 def test_a_webhook_from_before_our_refund_queries_nothing():
     made = captured()
     merchant_commands.refund(made, 500, command(), reason=None)

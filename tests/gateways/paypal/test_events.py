@@ -48,7 +48,7 @@ def test_a_payer_who_has_agreed_leads_to_a_query():
         notice = notice_of("CHECKOUT.ORDER.APPROVED", order("APPROVED", call))
         assert (notice.reference, notice.psp_id) == (call.reference, ORDER)
         assert notice.outcome is not None
-        assert notice.outcome.kind == "UNKNOWN"
+        assert (notice.outcome.kind, notice.outcome.next_step) == ("UNKNOWN", "2")
 
 
 @pytest.mark.parametrize(
