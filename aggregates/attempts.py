@@ -10,7 +10,7 @@ from uuid import UUID
 from aggregates import events, hooks
 from aggregates.decision import Cause, PaymentRequest
 from aggregates.external_moves import query_after_refusal
-from aggregates.final_refusals import REFUSED_HERE, final_refusal
+from aggregates.final_refusals import final_refusal, is_final_here, refused_by
 from aggregates.money import WITHDRAWN
 from aggregates.operation import FIRST_STEP, Kind, Operation, OperationState, Report
 from aggregates.payment import Payment
@@ -99,8 +99,8 @@ def begin(payment: Payment, route: Route, cause: Cause) -> None:
 def decide(payment: Payment, route: Route, cause: Cause, attempt: int) -> Decision:
     """Chooses the account of the attempt of this number."""
     tried = [one.psp.account for one in payment.attempts]
-    facts = payment_facts(payment, attempt)
-    return route.decide(facts, tried, cause.now, cause.fees, payment.routing_hints)
+    facts, refused = payment_facts(payment, attempt), refused_by(payment.attempts)
+    return route.decide(facts, tried, cause.now, cause.fees, payment.routing_hints, refused=refused)
 
 
 def _await_account(payment: Payment, decision: Decision, cause: Cause) -> None:
@@ -123,7 +123,8 @@ def moves_on(payment: Payment, psp: PspAccount, unreached: int, route: Route) ->
     one not tried yet, or, after some tries, the next in turn. `unreached`: the tries in a row that reached
     nobody."""
     tried = {attempt.psp.account for attempt in payment.attempts}
-    others = [account for account in route.accounts if account.account != psp.account]
+    useless = {psp.account, *refused_by(payment.attempts)}
+    others = [account for account in route.accounts if account.account not in useless]
     # The last of an account's tries in turn needs proof: if it reaches nobody, the agent closes its claim.
     # Only a closed claim proves that this attempt can never charge, and lets the next account begin.
     in_turn = unreached % _TRIES_IN_TURN == _TRIES_IN_TURN - 1
@@ -211,8 +212,7 @@ def _choose(payment: Payment, operation: Operation, report: Report, route: Route
     waits = decision is not None and decision.account is None and decision.may_pass
     recorded = None if decision is None else decision.record()
     psp = route.named(operation.psp.account) if decision is None else _named(route, decision)
-    useless_here = report.hint == "CONFIG" or report.code in REFUSED_HERE
-    if not waits and (psp is None or (useless_here and not elsewhere)):
+    if psp is None and not waits:
         reasons = route.excluded.get(operation.psp.account, "") if decision is None else decision.reasons
         text = f"no other PSP account may take it: {report.code_text}{f'; {reasons}' if reasons else ''}"
         payment.end_attempts("failed", text, cause, recorded)
@@ -229,7 +229,7 @@ def _choose(payment: Payment, operation: Operation, report: Report, route: Route
     delay_s = _delay_s(operation, route, cause)
     payment.schedule_retry(
         operation,
-        cause.now + timedelta(seconds=delay_s),
+        min(cause.now + timedelta(seconds=delay_s), payment.expires_at),
         operation.psp.account if psp is None else psp.account,
         cause,
         reason=f"{reason}; again after a back-off of {delay_s:.3g} s",
@@ -279,7 +279,7 @@ def _same_again(payment: Payment, operation: Operation, report: Report, route: R
     # The PSP has not decided these, so the same call may succeed later. A decline is its decision.
     retryable = report.state in {OperationState.NOT_SENT, OperationState.PROVEN_ABSENT}
     over = report.code == "expired" or cause.now >= operation.expires_at
-    final = report.hint == "CONFIG" or report.code in REFUSED_HERE or over
+    final = is_final_here(report.hint, report.code) or over
     for_now = report.again_after_s is not None
     left = for_now or not operation.was_attempt or operation.attempt < route.retry.attempts_max
     if retryable and not final and left:
@@ -334,13 +334,16 @@ def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> No
             retry_of=failed,
         )
         return
-    if cause.now >= payment.expires_at:
-        payment.end_attempts("expired", "the payment has expired", cause)
-        return
     number = failed.attempt + failed.was_attempt
+    if cause.now >= payment.expires_at:
+        last = decide(payment, route, cause, number)
+        reasons = f"; no PSP account can take it: {last.reasons}" if last.account is None else ""
+        payment.end_attempts("expired", f"the payment has expired{reasons}", cause, last.record())
+        return
     # With 3-D Secure the account that demanded it makes the attempt, as long as the merchant has it. For any
     # other the choice is made now: health and policy may have changed since the retry was planned.
-    psp = route.named(planned.account) if planned.three_ds else None
+    with_3ds = planned.three_ds and planned.account not in refused_by(payment.attempts)
+    psp = route.named(planned.account) if with_3ds else None
     decision = None
     if psp is None:
         decision = decide(payment, route, cause, number)
@@ -370,11 +373,13 @@ def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> No
 
 def _retry_later(payment: Payment, planned: Retry, decision: Decision, cause: Cause) -> None:
     failed = planned.operation
-    waited_s = (cause.now - failed.started_at).total_seconds()
-    delay_s = unreached_delay_s(1, waited_s, cause.jitter, customer_waits=False)
+    waited_s = (cause.now - (failed.last_update_at or failed.started_at)).total_seconds()
+    # No event counts these looks: each doubling of the wait counts as one.
+    looks = 1 + int(waited_s).bit_length()
+    delay_s = unreached_delay_s(looks, waited_s, cause.jitter, customer_waits=False)
     payment.schedule_retry(
         failed,
-        cause.now + timedelta(seconds=delay_s),
+        min(cause.now + timedelta(seconds=delay_s), payment.expires_at),
         planned.account,
         cause,
         reason=f"no PSP account may take it for now: {decision.reasons}; again after {delay_s:.3g} s",

@@ -1,9 +1,10 @@
 """Outcomes after which nothing is tried again, whatever the route has: for the payment, or here."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from aggregates.hooks import DENIED_BEFORE_SENT
-from aggregates.operation import Operation, OperationState, Report
+from aggregates.operation import NOT_EXECUTED, Operation, OperationState, Report
 
 REFUSED_HERE: Final = frozenset(
     {
@@ -43,3 +44,18 @@ def final_refusal(operation: Operation, report: Report) -> str | None:
     if report.hint == "RETRY_WITH_3DS" and operation.three_ds:
         return f"3-D Secure was requested and did not help: {report.code_text}"
     return None
+
+
+def refused_by(attempts: Iterable[Operation]) -> dict[str, str]:
+    """Returns the accounts that would refuse any further attempt of this payment as they did an earlier one,
+    each with the reason in words."""
+    return {
+        one.psp.account: f"it refused this payment for good: {one.code or 'no code'}"
+        for one in attempts
+        if one.state in NOT_EXECUTED and is_final_here(one.hint, one.code)
+    }
+
+
+def is_final_here(hint: str | None, code: str | None) -> bool:
+    """True for a refusal that the same request would get again at the same account."""
+    return hint == "CONFIG" or code in REFUSED_HERE

@@ -233,6 +233,7 @@ class Operation:
     psp_id: str | None = None
     code: str | None = None
     detail: str | None = None  # the PSP's words, or ours
+    hint: str | None = None  # of the report that the code is of
     first_try_at: datetime | None = None
     repeat_is_useless: bool = False
     queried: bool = False  # which has closed its claim: no byte of it is sent any more

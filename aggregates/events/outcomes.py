@@ -70,7 +70,7 @@ class OutcomeReported(Reported):
             assert self.amount_minor is not None
             operation.approved_minor = self.amount_minor
             operation.approved_at = datetime.fromisoformat(self.observed_at)
-        operation.code, operation.detail = self.code, self.detail
+        operation.code, operation.detail, operation.hint = self.code, self.detail, self.hint
         payment.reason, payment.detail = self.code, self.detail
         if operation.is_charge_attempt and self.action_url is not None:
             payment.action_url = self.action_url

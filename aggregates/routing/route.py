@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 
 from aggregates.fees import FeeBook
 from aggregates.routing.accounts import PspAccount
@@ -11,6 +13,8 @@ from aggregates.routing.facts import Candidate, Exclusion, Hints, PaymentFacts
 from aggregates.routing.health import Health
 from aggregates.routing.retries import RetryPolicy
 from aggregates.routing.rules import NO_POLICY, ReadyPolicy
+
+NONE_REFUSED: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +42,26 @@ class Route:
         now: datetime,
         fees: FeeBook,
         hints: Hints,
+        *,
+        refused: Mapping[str, str] = NONE_REFUSED,
     ) -> Decision:
         """Chooses the account of the next attempt. `tried`: the accounts of the attempts so far, oldest
-        first."""
+        first. `refused`: those that refused this payment for good, each with the reason."""
         return choose(
             Situation(
                 facts=facts,
                 candidates=[
-                    Candidate(one.account, fees.expected(one.account, facts, now)) for one in self.accounts
+                    Candidate(one.account, fees.expected(one.account, facts, now))
+                    for one in self.accounts
+                    if one.account not in refused
                 ],
                 now=now,
                 excluded=[
                     Exclusion(name, self.codes.get(name, "declared"), why)
                     for name, why in self.excluded.items()
-                ],
+                    if name not in refused
+                ]
+                + [Exclusion(name, "refused", why) for name, why in refused.items()],
                 tried=tried,
                 policy=self.policy,
                 health=self.health,
