@@ -18,7 +18,7 @@ from aggregates.payment_state import Retry
 from aggregates.routing.accounts import PspAccount
 from aggregates.routing.choice import Decision
 from aggregates.routing.payment_facts import payment_facts
-from aggregates.routing.retries import for_now_delay_s, unreached_delay_s
+from aggregates.routing.retries import for_now_delay_s, unreached_at, unreached_delay_s
 from aggregates.routing.route import Route
 
 BY_OPERATOR: Final = "resolved"
@@ -139,8 +139,9 @@ def wait_unreached(payment: Payment, operation: Operation, report: Report, cause
         operation.unreached + 1, waited_s, cause.jitter, customer_waits=operation.is_charge_attempt
     )
     what = "the PSP was not available" if report.source == "call" else "AegisPay reached nobody"
-    reason = f"{what} ({report.code_text}): again after {delay_s:.3g} s"
-    payment.wait_unreached(report, cause.now + timedelta(seconds=delay_s), reason, cause)
+    at = unreached_at(cause.now, delay_s, operation.expires_at)
+    reason = f"{what} ({report.code_text}): again after {(at - cause.now).total_seconds():.3g} s"
+    payment.wait_unreached(report, at, reason, cause)
     # The cancel came while it was on its way: its claim is closed now, and no try follows.
     if payment.cancel_requested and operation.is_charge_attempt:
         payment.follow_up(operation, cause)

@@ -1,7 +1,7 @@
 """The delays between attempts: each grows by a factor up to a bound, and chance spreads it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 _DOUBLINGS_MAX: Final = 64  # beyond every bound, and within what a float can hold
@@ -43,6 +43,18 @@ def unreached_delay_s(tries: int, waited_s: float, jitter: float, *, customer_wa
     waited."""
     delay_s = _UNREACHED.delay_s(tries, jitter)
     return delay_s if customer_waits else max(delay_s, waited_s / _WAITED_PER_GAP * (0.5 + jitter / 2))
+
+
+LAST_TRY_BEFORE_S: Final = 900.0
+"""A capture, void or refund that reached nobody is tried at least once within so many seconds before its time
+is over, whatever its gap is; no circuit holds that try back."""
+
+
+def unreached_at(now: datetime, delay_s: float, expires_at: datetime) -> datetime:
+    """Returns when what reached nobody is tried again: after the delay, but once so late that the last try is
+    not held back."""
+    at, last = now + timedelta(seconds=delay_s), expires_at - timedelta(seconds=LAST_TRY_BEFORE_S * 2 / 3)
+    return last if now < last < at else at
 
 
 @dataclass(frozen=True, slots=True)

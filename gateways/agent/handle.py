@@ -25,6 +25,7 @@ from commands.messages import InvalidMessage, Outcome, RecordOutcome, dump
 from commands.records import TRACEPARENT, DeadLetter, DeadLetters, Record
 from gateways.agent import metrics
 from gateways.agent.cancellation import Cancellation
+from gateways.agent.circuit import GIVEN_BACK, holds_back
 from gateways.agent.hooks import NoHooks, OperationHooks
 from gateways.agent.lookup import StatusQuery
 from gateways.agent.ports import (
@@ -43,20 +44,13 @@ from gateways.agent.ports import (
     StepResult,
 )
 from gateways.agent.request import Request, read
-from gateways.agent.sampling import CIRCUIT_OPEN, sample_of
+from gateways.agent.sampling import sample_of
 from gateways.agent.session import Calls, Exchange
 from gateways.contract import FIRST_BYTE_WITHIN_S, Call, Gateway
 
 _DECIDED: Final = FINAL - {"NOT_SENT"} | {"PENDING", "ACTION_REQUIRED"}
 """The outcomes in which the PSP itself speaks of a step: they close its claim whatever the number of
 tries."""
-
-_CIRCUIT_OPEN: Final = Outcome(
-    kind="NOT_SENT",
-    code=CIRCUIT_OPEN,
-    detail="calls of this kind to this account have just failed: none is made until probes work again",
-    unreached=True,
-)
 
 _log: Any = structlog.get_logger(agent="gateway")
 
@@ -172,7 +166,7 @@ class GatewayAgent:
             return await self._call(request, claim, before_claim)
         if claim.tries == 1:
             # This claim is the only one, and nothing is sent under it.
-            outcome = await self._settle(request, _CIRCUIT_OPEN)
+            outcome = await self._settle(request, GIVEN_BACK)
             return StepResult(request.step.step, outcome, "none", 0, None)
         # An earlier try may have reached the PSP: it is repeated, whatever the circuit says.
         async with self._calls.slot(request.account):
@@ -203,12 +197,7 @@ class GatewayAgent:
     # An open circuit
 
     def _is_held_back(self, request: Request) -> bool:
-        """True if the circuit does not let the request pass. Only the first send of an operation: whatever
-        may have been sent before goes on, since its outcome has to be found out."""
-        if request.how is not None or request.probe:
-            return False
-        circuit = self._circuits.of(request.account, request.call.kind)
-        return circuit is not None and circuit.state != "closed"
+        return holds_back(self._circuits, request, self._now())
 
     async def _give_back(self, request: Request) -> StepResult:
         """Gives the request back as if nobody could be reached. It is claimed first, so that its end is

@@ -5,6 +5,7 @@ Invariant: its call to the PSP is made of the record alone, so that a repeat has
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -30,7 +31,9 @@ class Request:
     `expires_at`: no try is sent later. `key_life_s`: as recorded when the operation started; None: it was
     not. `ends_unreached`: the step is closed where nobody could be reached, for another account waits for the
     proof. `segment`: whose health its outcome describes; empty: not known. `probe`: it was chosen to probe a
-    half-open circuit. `duplicate_charge`: it gives one back.
+    half-open circuit. `duplicate_charge`: it gives one back. `unsent`: no byte of it left AegisPay, as far
+    as its payment knows: its first send, or a repeat of its first step after one that reached nobody.
+    `draw`: in [0, 1), the same whenever this record is read; see `circuit.holds_back`.
     """
 
     payment_id: UUID
@@ -43,6 +46,8 @@ class Request:
     probe: bool
     call: Call
     duplicate_charge: bool = False
+    unsent: bool = False
+    draw: float = 0.0
 
     @property
     def step(self) -> StepId:
@@ -105,6 +110,7 @@ class _Event(BaseModel):
     action_until: AwareDatetime | None = None
     key_life_s: int | None = None
     how: How | None = None
+    follow_up: int | None = None
     returned: dict[str, str] | None = None
     ends_unreached: bool = False
     duplicate_charge: bool = False
@@ -149,7 +155,20 @@ def read(record: Record, return_url_of: ReturnUrlOf) -> Request:
         probe=event.probe,
         call=_call(event, return_url_of),
         duplicate_charge=event.duplicate_charge,
+        unsent=event.how is None or _is_unsent_repeat(event),
+        draw=_draw(record),
     )
+
+
+def _is_unsent_repeat(event: _Event) -> bool:
+    # The payment numbers the follow-ups of a call that may have been sent from 1. Later steps always go on.
+    return event.how == "repeat" and event.follow_up == 0 and event.step == FIRST_STEP
+
+
+def _draw(record: Record) -> float:
+    # `ce_id` names one event, so that a request that is given back draws anew each time that it comes.
+    made = blake2b((record.header("ce_id") or "").encode(), digest_size=8).digest()
+    return (int.from_bytes(made) >> 11) / 2**53
 
 
 def _check_how(follows_up: bool, event: _Event) -> None:

@@ -10,6 +10,7 @@ import pytest
 from aggregates import merchant_commands, outcomes, timers
 from aggregates.operation import OperationState
 from aggregates.payment import Payment
+from aggregates.routing.retries import LAST_TRY_BEFORE_S
 from aggregates.routing.route import Route
 from aggregates.status import Status
 from tests.support.builders import (
@@ -247,3 +248,16 @@ def test_what_follows_a_payment_waits_until_its_own_time_is_over_in_ever_longer_
     assert end.reason == "no further attempt because its time is over (expired)"
     assert operation not in made.under_way(operation.kind)
     assert {one.attempt for one in made.operations.values()} == {1}
+
+
+def test_however_long_its_gaps_are_a_capture_is_tried_shortly_before_its_time_is_over():
+    made = authorized(MULTICAPTURE)
+    _capture(made)
+    until = made.operations[operation_of(made)].expires_at
+
+    tries = list(away(made, until, MULTICAPTURE, NOW + timedelta(seconds=2)))
+
+    assert tries[-2] < until - timedelta(seconds=LAST_TRY_BEFORE_S) < tries[-1], (
+        "no circuit holds this one back"
+    )
+    assert (until - tries[-1]).total_seconds() == pytest.approx(600)

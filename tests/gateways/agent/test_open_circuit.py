@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from aggregates.operation import Kind
 from aggregates.routing.health import Circuit, CircuitState
 from infra.postgres.claims import PostgresClaims
-from tests.gateways.agent.lookups import STEP, MakeAgent, Reports, follow_up, started
+from tests.gateways.agent.lookups import OPERATION, STEP, MakeAgent, Reports, follow_up, started
 from tests.support.fake_psp import TillServer
 
 pytestmark = pytest.mark.stack
@@ -43,9 +44,46 @@ async def test_where_no_other_account_waits_for_the_proof_the_step_stays_to_be_s
     outcome = reports.last.outcome
     assert (outcome.kind, outcome.code, outcome.unreached) == ("UNREACHED", "circuit_open", True)
     assert reports.last.tries == 0
-    await make().handle(follow_up("repeat"))
-    assert reports.last.outcome.kind == "APPROVED", "a repeat goes on: it may find the PSP well again"
+    for number in range(3):
+        await make().handle(follow_up("repeat", follow_up=0, number=number))
+        assert (reports.last.outcome, reports.last.tries) == (outcome, 0)
+    assert psp.sends == 0
+    reports.circuits["sale"] = circuit("closed")
+    await make().handle(follow_up("repeat", follow_up=0))
+    assert reports.last.outcome.kind == "APPROVED"
     assert psp.sends == 1
+
+
+@pytest.mark.parametrize("kind", ["capture", "refund", "void"])
+async def test_a_capture_refund_or_void_waits_as_long_as_the_circuit_is_open_and_is_then_sent_once(
+    make: MakeAgent, psp: TillServer, reports: Reports, kind: Kind
+):
+    of = {"kind": kind, "target_operation_id": OPERATION, "target_psp_id": "ch_1", "target_minor": 1099}
+    of["operation_id"] = f"{OPERATION[:-2]}{kind[0]}2"
+    reports.circuits[kind] = circuit("open")
+    await make().handle(started(**of))
+    for _ in range(3):
+        await make().handle(follow_up("repeat", follow_up=0, **of))
+
+    assert [one.outcome.kind for one in reports.outcomes] == ["UNREACHED"] * 4
+    assert (psp.sends, reports.samples) == (0, [])
+    reports.circuits.clear()
+    await make().handle(follow_up("repeat", follow_up=0, **of))
+    assert psp.sends == 1
+
+
+async def test_a_repeat_of_what_may_have_been_sent_goes_out_and_no_wait_can_take_its_claim_away(
+    make: MakeAgent, psp: TillServer, reports: Reports, claims: PostgresClaims
+):
+    """The payment takes it for unsent, but another worker has claimed it since."""
+    await claims.claim(STEP, datetime.now(UTC).replace(year=2099), 3600)
+    reports.circuits["sale"] = circuit("open")
+
+    await make().handle(follow_up("repeat", follow_up=0))
+    await make().handle(follow_up("repeat", follow_up=2))
+
+    assert [one.outcome.kind for one in reports.outcomes] == ["APPROVED"] * 2
+    assert reports.outcomes[0].tries == 2
 
 
 async def test_a_probe_passes(make: MakeAgent, psp: TillServer, reports: Reports):
