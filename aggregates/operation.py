@@ -234,6 +234,7 @@ class Operation:
     code: str | None = None
     detail: str | None = None  # the PSP's words, or ours
     hint: str | None = None  # of the report that the code is of
+    call_ms: float | None = None  # from the first byte of the step that was sent last to the PSP's response
     first_try_at: datetime | None = None
     repeat_is_useless: bool = False
     queried: bool = False  # which has closed its claim: no byte of it is sent any more

@@ -21,6 +21,7 @@ has responded as it should, and the operation goes on: it counts for the circuit
 SAMPLES_MAX: Final = 200
 """The samples of one batch."""
 ERROR_KIND_LENGTH: Final = 64
+LATENCY_MS_MAX: Final = 3_600_000.0
 
 ErrorKind = Annotated[str, Field(pattern=rf"^[A-Za-z0-9_.:-]{{1,{ERROR_KIND_LENGTH}}}$")]
 Segment = Annotated[str, Field(max_length=64, pattern=r"^([A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,3})?$")]
@@ -29,14 +30,15 @@ Segment = Annotated[str, Field(max_length=64, pattern=r"^([A-Za-z0-9_.-]+(/[A-Za
 
 class Sample(InternalRecord):
     """What became of one call. `latency_ms`: from the first byte to the whole response, or to the end of the
-    wait for it; None: none was measured. `error`: the code of what did not succeed, ours or the PSP's. `at`:
-    when the agent knew. `probe`: the payment was let through a half-open circuit. `late`: the operation may
-    be counted as unknown, and this is what a repeat or a status query found out since."""
+    wait for it; of what a webhook ended, that of our last call before it; None: none was measured. `error`:
+    the code of what did not succeed, ours or the PSP's. `at`: when the agent knew. `probe`: the payment was
+    let through a half-open circuit. `late`: the operation may be counted as unknown, and this is what a
+    repeat or a status query found out since."""
 
     kind: Kind
     segment: Segment = ""
     outcome: OutcomeClass
-    latency_ms: Annotated[float, Field(ge=0, le=3_600_000, allow_inf_nan=False)] | None = None
+    latency_ms: Annotated[float, Field(ge=0, le=LATENCY_MS_MAX, allow_inf_nan=False)] | None = None
     error: ErrorKind | None = None
     at: AwareDatetime
     probe: bool = False

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from aggregates.operation import OperationState
+from aggregates.operation import Operation, OperationState
 from aggregates.payment import Payment
 from commands.messages import RecordOutcome
-from commands.samples import SAMPLES_MAX, OutcomeClass, Sample, SampleBatch
+from commands.samples import LATENCY_MS_MAX, SAMPLES_MAX, OutcomeClass, Sample, SampleBatch
 
 _ENDS: Final[dict[OperationState, OutcomeClass]] = {
     OperationState.APPROVED: "approved",
@@ -49,11 +49,19 @@ def sample_after(
         kind=operation.kind,
         segment=payment.segment(operation.kind),
         outcome=outcome,
+        latency_ms=_latency_ms(operation),
         at=message.observed_at,
         # An unknown call was counted as such; one that is pending counts for the circuit alone.
         late="query" if before is OperationState.UNKNOWN else None,
     )
     return AccountSample(operation.psp.gateway, operation.psp.account, sample)
+
+
+def _latency_ms(operation: Operation) -> float | None:
+    """Returns how long the PSP took to respond to the last call, as every other sample has it. When the
+    webhook came says how the PSP sends webhooks, and for how long a customer thought."""
+    call_ms = operation.call_ms
+    return call_ms if call_ms is not None and 0 <= call_ms <= LATENCY_MS_MAX else None
 
 
 def batches(samples: Iterable[AccountSample]) -> Iterator[SampleBatch]:

@@ -54,6 +54,8 @@ class OutcomeReported(Reported):
         operation.challenge_open = self.code == CHALLENGE_OPEN
         # The cancel's own response leaves nothing open.
         operation.rechecked |= self.step == CANCEL_STEP and self.state is not OperationState.UNKNOWN
+        if self.source == "call" and self.step != CANCEL_STEP:
+            operation.call_ms = self.call_ms
         operation.next_step = self.next_step
         last_is_ours = operation.kind == "sale" and operation.psp.final_call_by == "us"
         authorized = self.state is OperationState.PENDING and self.next_step is not None
