@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import faust
@@ -28,7 +29,7 @@ from prometheus_client import Gauge
 
 from commands.records import Record, first_headers
 from infra.errors import EXIT_CRASHED
-from infra.kafka.faust_transport import Transport
+from infra.kafka.faust_transport import FlowControl, Transport
 from infra.kafka.reader import METADATA_MAX_AGE_MS, committed_between
 from infra.kafka.table import TableMode, TableWork
 from infra.kafka.window import (
@@ -81,6 +82,10 @@ class _App(faust.App):  # type: ignore[misc]
 
     def _new_transport(self) -> Any:
         return Transport(self.conf.broker_consumer, self)
+
+    @cached_property
+    def flow_control(self) -> FlowControl:
+        return FlowControl(loop=self.loop)
 
 
 async def run_agents(process: Process, settings: KafkaSettings, group: str, agents: Sequence[Agent]) -> None:
@@ -218,7 +223,9 @@ class _Runtime:
             return
         queue = self._queues.get(message.tp)
         if queue is None:
-            queue = self._queues[message.tp] = PartitionQueue(message.topic, message.partition)
+            # None until Faust has looked, and where nothing was committed.
+            due = self._app.consumer._committed_offset.get(message.tp)
+            queue = self._queues[message.tp] = PartitionQueue(message.topic, message.partition, due)
         record = Record(
             message.topic,
             message.partition,

@@ -62,7 +62,8 @@ class PartitionQueue:
     """The records of one partition in one assignment, in offset order; the first is the oldest
     unacknowledged."""
 
-    def __init__(self, topic: str, partition: int) -> None:
+    def __init__(self, topic: str, partition: int, due: int | None = None) -> None:
+        """`due`: the committed offset, where the assignment begins to read; None: it is not known."""
         self.topic = topic
         self.partition = partition
         self.entries: deque[InFlight] = deque()
@@ -70,7 +71,7 @@ class PartitionQueue:
         self.next_offset: int | None = None  # what may be committed
         # A revoked queue stays so: a partition that comes back to this process gets a queue of its own.
         self.revoked = False
-        self._last_read: int | None = None
+        self._last_read = None if due is None else due - 1
 
     def skipped_before(self, record: Record) -> tuple[int, int] | None:
         """Returns the first offset that is missing before this record, and the record's own; None: none is

@@ -161,6 +161,14 @@ def test_a_record_that_comes_twice_is_taken_once_and_a_jump_names_the_offsets_in
     assert line.skipped_before(record(9)) == (7, 9)
 
 
+def test_an_assignment_begins_at_the_committed_offset_and_a_jump_over_it_is_seen():
+    line = PartitionQueue("t", 0, due=5)
+    assert line.add(record(4)) is None
+    assert line.skipped_before(record(5)) is None
+    assert line.skipped_before(record(6)) == (5, 6)
+    assert line.add(record(5)) is not None
+
+
 @given(
     keys=st.lists(st.sampled_from([b"a", b"b", b"c", None]), min_size=1, max_size=40),
     order=st.randoms(use_true_random=False),
