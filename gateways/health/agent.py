@@ -34,8 +34,8 @@ from gateways.health.rows import (
 
 PUBLISHED_EVERY: Final = timedelta(seconds=5)
 """The longest time between two records of an account: a reader takes one for stale after 30 s."""
-PUBLISHED_AFTER: Final = timedelta(seconds=0.5)
-"""The shortest, unless a circuit has changed."""
+PUBLISHED_AFTER: Final = timedelta(seconds=1)
+"""The shortest, unless a circuit has changed: each command and gateway worker reads each record."""
 FORGOTTEN_AFTER: Final = timedelta(days=7)
 """An account without a sample for so long is taken out of `gateways.health`."""
 _MINUTE_ENDS_AFTER: Final = timedelta(seconds=65)

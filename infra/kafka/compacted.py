@@ -27,7 +27,8 @@ FIRST_WITHIN_S: Final = 5.0
 KEYS_MAX: Final = 100_000
 """The keys that are held; a record of a further one is skipped."""
 _VALUE_BYTES_MAX: Final = 1024 * 1024
-_POLL_MS: Final = 1000
+# A record is read when it comes: this is how often an idle reader asks again, of which a process has several.
+_POLL_MS: Final = 5000
 _AGAIN_AFTER_S: Final = (0.5, 1.0, 2.0, 5.0)
 _SOUND_AFTER_S: Final = 10.0
 # Broken records that the log names once: a topic of such must not fill the memory.
@@ -130,6 +131,7 @@ class CompactedTopic(Generic[V]):
             client_id="aegispay-compacted",
             group_id=None,
             auto_offset_reset="earliest",  # also where the topic was made anew, and the offset is gone
+            fetch_max_wait_ms=_POLL_MS,
         ) as consumer:
             consumer.assign(self._places)
             for place in self._places:
@@ -138,14 +140,15 @@ class CompactedTopic(Generic[V]):
             # A topic may be written to faster than its end is asked for: the first end is enough.
             ends = await consumer.end_offsets(self._places)
             while True:
-                read = await consumer.getmany(timeout_ms=_POLL_MS)
-                if messages := [message for some in read.values() for message in some]:
-                    self._take(messages)
-                # Not by the last record: the marker of a transaction has an offset and is no record.
+                # Not by the last record: the marker of a transaction has an offset and is no record. And
+                # before the first read, which nothing ends where the topic is empty.
                 for place in self._places:
                     self._next[place] = await consumer.position(place)
                 if all(self._next[place] >= ends[place] for place in self._places):
                     self._whole.set()
+                read = await consumer.getmany(timeout_ms=_POLL_MS)
+                if messages := [message for some in read.values() for message in some]:
+                    self._take(messages)
 
     def _take(self, messages: list[Any]) -> None:
         values = dict(self._values)

@@ -16,8 +16,8 @@ from commands.samples import SAMPLES_MAX, Sample, SampleBatch
 from infra.kafka import topics
 from infra.settings import KafkaSettings
 
-BATCH_WITHIN_S: Final = 0.5
-"""The time for which a sample waits for others."""
+BATCH_WITHIN_S: Final = 1.0
+"""The time for which a sample waits for others; one of a failure waits less."""
 _SOON_S: Final = 0.05
 # Of all accounts together. At 300 payments/s it takes half a minute to fill, and 5 MB.
 _WAITING_MAX: Final = 10_000

@@ -71,13 +71,13 @@ def world() -> World:
     return World()
 
 
-async def test_an_account_is_published_at_once_and_then_at_most_twice_a_second(world: World):
+async def test_an_account_is_published_at_once_and_then_at_most_once_a_second(world: World):
     for number in range(8):
         await world.take(sample(after_s=number / 4), offset=number)
         await world.at(number / 4)
 
-    assert [one.as_of for _, one in world.records] == [START + timedelta(seconds=s) for s in (0, 0.5, 1, 1.5)]
-    assert world.last.segments[SEGMENT].approved == 7
+    assert [one.as_of for _, one in world.records] == [START + timedelta(seconds=s) for s in (0, 1)]
+    assert world.last.segments[SEGMENT].approved == 5
     assert world.last.gateway == "stripe"
 
 
