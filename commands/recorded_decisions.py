@@ -12,7 +12,14 @@ from typing import Any, Final
 import orjson
 from eventsourcing.persistence import StoredEvent
 
-from aggregates.events import AccountAwaited, AttemptsEnded, OperationStarted, Rejected, RetryScheduled
+from aggregates.events import (
+    AccountAwaited,
+    AttemptsEnded,
+    HookDecided,
+    OperationStarted,
+    Rejected,
+    RetryScheduled,
+)
 from aggregates.payment import Payment
 from aggregates.routing.choice import Situation, choose
 from aggregates.routing.explain import situation_of
@@ -28,13 +35,15 @@ DECIDED: Final = (OperationStarted, AccountAwaited, RetryScheduled, AttemptsEnde
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
     """A decision. `version`: of the event that has it. `operation_id`: what it started; None: it started
-    nothing, or not yet. `record`: see `routing.choice.Decision.record`."""
+    nothing, or not yet. `record`: see `routing.choice.Decision.record`. `hooks`: the verdicts of the routing
+    hooks, whose wishes together are the record's hints."""
 
     version: int
     at: datetime
     operation_id: str | None
     facts: PaymentFacts
     record: Mapping[str, Any]
+    hooks: tuple[HookDecided, ...] = ()
 
     @property
     def policy_version(self) -> int:
@@ -63,10 +72,13 @@ class RecordedDecision:
 def recorded_decisions(stored: Iterable[StoredEvent]) -> Iterator[RecordedDecision]:
     """Yields the decisions of a payment, oldest first. `stored`: all its events. Raises `UnknownEvent`."""
     mapper, payment = EventMapper(), None
+    hooks: tuple[HookDecided, ...] = ()
     for one in stored:
         event = mapper.to_domain_event(one)
         payment = event.mutate(payment)  # type: ignore[attr-defined]
         assert isinstance(payment, Payment)
+        if isinstance(event, HookDecided) and event.kind == "routing":
+            hooks += (event,)
         if isinstance(event, DECIDED) and event.decision is not None:
             yield RecordedDecision(
                 version=one.originator_version,
@@ -74,6 +86,7 @@ def recorded_decisions(stored: Iterable[StoredEvent]) -> Iterator[RecordedDecisi
                 operation_id=event.operation_id if isinstance(event, OperationStarted) else None,
                 facts=payment_facts(payment, int(event.decision["attempt"])),
                 record=event.decision,
+                hooks=hooks,
             )
 
 

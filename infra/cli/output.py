@@ -30,6 +30,25 @@ def reason_of(code: str | None, detail: str | None) -> str:
     return "".join((f", {code}" if code else "", f": {detail}" if detail else ""))
 
 
+def in_words(value: object) -> str:
+    """Returns a part of a record as a line for people: `a 0.5, b 0.5`; of an object without what is empty."""
+    match value:
+        case dict():
+            shown = {name: one for name, one in value.items() if one not in (None, "", [], {})}
+            return ", ".join(f"{name} {in_words(one)}" for name, one in shown.items()) or "nothing"
+        case list() | tuple():
+            between = "; " if any(isinstance(one, dict | list) for one in value) else " and "
+            return between.join(map(in_words, value)) or "nothing"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case None:
+            return "nothing"
+        case _:
+            return str(value)
+
+
 def json_text(content: object) -> str:
     """Returns indented JSON, with a line's end after it."""
     raw = orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

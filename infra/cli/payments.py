@@ -211,7 +211,7 @@ def complete(
 def status(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> None:
     """Show the payment's state in a few lines; `aegispay show` has all of it."""
     from aggregates.money import Money
-    from infra.cli.show import found
+    from infra.cli.show import found, waits_line
 
     record = found(payment, data)
     shown = record["read_model"] or {}
@@ -220,7 +220,7 @@ def status(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> 
     if json:
         write_json(
             {name: record.get(name) for name in ("payment_id", "status", "amount", "reason", "detail")}
-            | {"action_url": action_url}
+            | {"waits": record.get("waits", []), "action_url": action_url}
             | totals
         )
         return
@@ -228,6 +228,8 @@ def status(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> 
         f"{record['payment_id']}: {record['status']}{' FROZEN' if record.get('frozen') else ''}"
         f"{reason_of(record.get('reason'), record.get('detail'))}"
     )
+    for wait in record.get("waits", []):
+        say(waits_line(wait))
     for name, amount_minor in totals.items():
         if amount_minor:
             say(f"  {name.removesuffix('_minor')}: {Money(amount_minor, record['currency'])}")

@@ -15,7 +15,7 @@ import typer
 from commands.sql import statements
 from commands.wording import counted
 from infra.cli.options import AsJson, Data, PaymentName, payment_of
-from infra.cli.output import money, say, write_json
+from infra.cli.output import in_words, money, say, write_json
 from infra.cli.policy_target import accounts_of, document_of, loaded, policy_of, version_named
 from infra.errors import NotDone
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import psycopg
     from eventsourcing.persistence import StoredEvent
 
+    from aggregates.events import HookDecided
     from aggregates.routing.rules import ReadyPolicy
     from commands.recorded_decisions import RecordedDecision
 
@@ -198,10 +199,18 @@ def _as_json(one: "RecordedDecision", again: Mapping[str, Any], same: bool) -> d
         "at": one.at,
         "operation_id": one.operation_id,
         "facts": _facts(one),
+        "hooks": [{"hook": hook.hook} | _wishes(hook) for hook in one.hooks],
         "decision": one.record,
         "again": None if same else again,
         "same": same,
     }
+
+
+def _wishes(hook: "HookDecided") -> dict[str, Any]:
+    if hook.failed is not None:
+        return {"failed": hook.failed, "failure_mode": hook.failure_mode}
+    names = {name: list(getattr(hook, name)) for name in ("only", "never", "prefer")}
+    return {name: accounts for name, accounts in names.items() if accounts} | {"reason": hook.reason}
 
 
 def _facts(one: "RecordedDecision") -> dict[str, Any]:
@@ -233,7 +242,9 @@ def _tell(one: "RecordedDecision", again: Mapping[str, Any], *, same: bool) -> N
             say(f"  {name}: {', '.join(record[name])}")
     for name in ("experiment", "stopped", "hints", "shares"):
         if record.get(name):
-            say(f"  {name}: {record[name]}")
+            say(f"  {name}: {in_words(record[name])}")
+    for hook in one.hooks:
+        say(f"  hook {hook.hook}: {in_words(_wishes(hook))}")
     for entry in record["accounts"]:
         say(f"  {entry['account']}: {_line(entry, one.facts.currency)}")
     for account, code, detail in record.get("excluded", ()):
@@ -244,7 +255,10 @@ def _tell(one: "RecordedDecision", again: Mapping[str, Any], *, same: bool) -> N
     say("  made again from this record: ANOTHER RESULT", error=True)
     for name in sorted({*record, *again}):
         if record.get(name) != again.get(name):
-            say(f"    {name}: recorded {record.get(name)}, now {again.get(name)}", error=True)
+            say(
+                f"    {name}: recorded {in_words(record.get(name))}, now {in_words(again.get(name))}",
+                error=True,
+            )
 
 
 def _line(entry: Mapping[str, Any], currency: str) -> str:

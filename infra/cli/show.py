@@ -1,5 +1,6 @@
 """`aegispay list` and `aegispay show`: the newest payments, and everything about one."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -8,7 +9,7 @@ import typer
 from commands.sql import statements
 from commands.wording import counted
 from infra.cli.options import AsJson, Data, PaymentName, payment_of
-from infra.cli.output import money, reason_of, say, write_json
+from infra.cli.output import in_words, money, reason_of, say, write_json
 from infra.errors import NotDone
 
 _SQL: Final = statements(__file__)
@@ -56,7 +57,7 @@ def show(payment: PaymentName, data: Data = None, *, json: AsJson = False) -> No
     tell_state(record)
     say("")
     for event in record["events"]:
-        say(f"{event['version']:>4}  {event['at'].isoformat()}  {event['type']}  {_gist(event['data'])}")
+        say(f"{event['version']:>4}  {event['at'].isoformat()}  {event['type']}  {gist(event['data'])}")
 
 
 def found(payment: str, data: Path | None) -> dict[str, Any]:
@@ -93,13 +94,16 @@ def tell_state(record: dict[str, Any]) -> None:
     if record["parked"] is not None:
         say(f"  parked since {record['parked']['since']}: {record['parked']['reason']}")
         say("  its timer is suspended: nothing is due before `aegispay parked retry`")
+    elif record.get("waits"):
+        for wait in record["waits"]:
+            say(waits_line(wait))
     elif record["timer"] is not None and record["timer"]["wake_at"] is not None:
         say(f"  due again at {record['timer']['wake_at']}")
     for operation in record.get("operations", []):
         say(
             f"  {operation['operation_id']}: {operation['kind']} {operation['state']}, {operation['amount']}, "
             f"{operation['gateway']}/{operation['account']}, {operation['psp_id'] or 'no id at the PSP'}"
-            f"{'' if operation['expected_fee'] is None else ', expected fee ' + operation['expected_fee']}"
+            f", expected fee {operation['expected_fee'] or 'unknown'}"
             f"{reason_of(operation['code'], operation['detail'])}"
         )
     if record.get("expected_fees"):
@@ -109,8 +113,24 @@ def tell_state(record: dict[str, Any]) -> None:
         say(f"  step {claim['step']} of {claim['operation_id']}: {claim['state']}, {tries}")
 
 
-def _gist(data: dict[str, Any]) -> str:
-    names = ("code", "how", "psp_id", "retry_at", "reported", "decision", "who", "evidence")
-    record = ", ".join(f"{name} {data[name]}" for name in names if data.get(name))
+def waits_line(wait: dict[str, Any]) -> str:
+    """Returns the line about what a payment waits for: see `infra.postgres.history`."""
+    until = datetime.fromisoformat(wait["until"]).astimezone(UTC)
+    return f"  waits until {until:%Y-%m-%d %H:%M:%S} UTC: {wait['reason']}"
+
+
+_HOOK: Final = ("hook", "kind")
+_GIST: Final = ("code", "how", "psp_id", "retry_at", "reported", "decision", "score", "who", "evidence")
+_HOOK_MORE: Final = ("failed", "failure_mode", "only", "never", "prefer")
+
+
+def gist(data: dict[str, Any]) -> str:
+    """Returns the part of an event's data that an operator reads, with its reason last."""
+    names = (*_HOOK, *_GIST, *_HOOK_MORE) if "hook" in data else _GIST
+    told = {name: data[name] for name in names if data.get(name) not in (None, "", [])}
+    if isinstance(decision := told.get("decision"), dict):
+        # All of it is what `aegispay policy explain` is for.
+        told["decision"] = f"{decision['account'] or 'no account'} by {decision['strategy']}"
+    record = ", ".join(f"{name} {in_words(one)}" for name, one in told.items())
     words = f" ({data['detail']})" if data.get("detail") else ""
     return record + words + (f": {data['reason']}" if data.get("reason") else "")

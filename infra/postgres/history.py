@@ -12,8 +12,9 @@ from eventsourcing.persistence import StoredEvent
 from psycopg.rows import dict_row
 
 from aggregates.dispute import Dispute
+from aggregates.events import AccountAwaited, RetryScheduled
 from aggregates.money import Money
-from aggregates.operation import Operation
+from aggregates.operation import Operation, OperationState
 from aggregates.payment import Payment
 from commands.decider import UNDECIDABLE
 from commands.sql import statements
@@ -42,7 +43,7 @@ def history(connection: psycopg.Connection, payment_id: UUID) -> dict[str, Any] 
     claims = connection.cursor(row_factory=dict_row).execute(_CLAIMS, (named,)).fetchall()
     return {
         "payment_id": str(payment_id),
-        **_state(stored),
+        **_state(stored, events),
         "parked": parked,
         "timer": _row(connection, _TIMER, payment_id),
         "read_model": _row(connection, _SHOWN, payment_id),
@@ -55,7 +56,7 @@ def _row(connection: psycopg.Connection, query: str, payment_id: UUID) -> dict[s
     return connection.cursor(row_factory=dict_row).execute(query, (payment_id,)).fetchone()
 
 
-def _state(stored: Sequence[StoredEvent]) -> dict[str, Any]:
+def _state(stored: Sequence[StoredEvent], events: Sequence[dict[str, Any]]) -> dict[str, Any]:
     payment: Payment | None = None
     try:
         for event in stored:
@@ -92,6 +93,7 @@ def _state(stored: Sequence[StoredEvent]) -> dict[str, Any]:
         "disputes": [_dispute(name, dispute) for name, dispute in payment.disputes.items()],
         "reason": payment.reason,
         "detail": payment.detail,
+        "waits": _waits(payment, events),
         "correlation_id": payment.correlation_id,
         "expected_fees": [str(Money(minor, currency)) for currency, minor in payment.fee_totals.items()],
         "operations": [
@@ -99,6 +101,23 @@ def _state(stored: Sequence[StoredEvent]) -> dict[str, Any]:
             for operation in payment.operations.values()
         ],
     }
+
+
+def _waits(payment: Payment, events: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Returns until when the payment waits for a PSP account or a retry, and why, as its newest such events
+    say; empty where it waits for neither."""
+    found: dict[str, dict[str, str]] = {}
+    for event in events:
+        name, data = event["operation_id"], event["data"]
+        if event["type"] == AccountAwaited.TOPIC:
+            waits = payment.awaits_account is not None
+        elif event["type"] == RetryScheduled.TOPIC:
+            waits = name in payment.retries
+        else:
+            waits = "retry_at" in data and payment.operations[name].state is OperationState.UNREACHED
+        if waits:
+            found[name or ""] = {"until": data["retry_at"], "reason": data["reason"]}
+    return list(found.values())
 
 
 def _dispute(name: str, dispute: Dispute) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from aggregates import attempts
+from aggregates.hooks import Verdict
 from aggregates.payment import Payment
+from aggregates.routing.facts import Hints
 from aggregates.routing.policy import Policy
 from aggregates.routing.rules import ReadyPolicy
 from tests.infra.cli.terminal import Done, run
@@ -155,10 +158,10 @@ def test_what_the_rules_refuse_ends_with_1_and_says_why(environment: Environment
     assert (card.returncode, "4242" in card.stderr + card.stdout) == (2, False)
 
 
-def _routed(policy: Policy, number: int, **fields: Any) -> Payment:
+def _routed(policy: Policy, number: int, verdicts: Sequence[Verdict] = (), **fields: Any) -> Payment:
     route = replace(builders.TWO_ACCOUNTS, policy=ReadyPolicy.of(policy, number))
     request = builders.payment_request(merchant_id="shop", idempotency_key=str(uuid4()), **fields)
-    return attempts.request(uuid4(), request, route, builders.cause(fingerprint="f" * 64))
+    return attempts.request(uuid4(), request, route, builders.cause(fingerprint="f" * 64), verdicts)
 
 
 @pytest.fixture
@@ -199,6 +202,24 @@ def test_explain_shows_a_decision_and_makes_it_again(environment: Environment, r
     assert done.stdout.endswith("made again from this record: the same\n")
     nobody = run("policy", "explain", str(uuid4()), **environment.env("audit"))
     assert (nobody.returncode, "There is no payment" in nobody.stderr) == (1, True)
+
+
+@pytest.mark.stack
+def test_explain_names_the_hook_behind_a_hint_and_its_reason(environment: Environment):
+    hook = Verdict(
+        "residency", "routing", "allow", 1.0, reason="data stays in the EU", hints=Hints(never=("sim-us",))
+    )
+    payment = _routed(Policy(), 0, verdicts=[hook])
+    put_into_store(environment, stored(payment))
+
+    text = run("policy", "explain", str(payment.id), **environment.env("audit"))
+    as_json = run("policy", "explain", str(payment.id), "--json", **environment.env("audit"))
+
+    assert text.returncode == 0, text.stderr
+    assert "  hints: never sim-us\n" in text.stdout
+    assert "  hook residency: never sim-us, reason data stays in the EU\n" in text.stdout
+    (decision,) = json.loads(as_json.stdout)["decisions"]
+    assert decision["hooks"] == [{"hook": "residency", "never": ["sim-us"], "reason": "data stays in the EU"}]
 
 
 @pytest.mark.stack

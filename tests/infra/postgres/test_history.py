@@ -1,8 +1,12 @@
+from dataclasses import replace
+from datetime import datetime
+
 import pytest
 
 from aggregates import outcomes
 from aggregates.fees import FeeBook, FeeRule, FeeSchedule, Price
 from aggregates.operation import OperationState
+from aggregates.routing.health import AccountHealth, Circuit, Health
 from commands.ids import payment_id
 from commands.ports import Timer, Writes
 from commands.sql import statements
@@ -62,6 +66,33 @@ def test_what_its_operations_are_expected_to_cost_is_shown(environment, audit):
     assert shown["expected_fees"] == ["0.41 EUR"]
     (operation,) = shown["operations"]
     assert (operation["expected_fee"], operation["expected_fee_minor"]) == ("0.41 EUR", 41)
+
+
+def test_a_payment_that_waits_for_an_account_is_shown_with_the_reason(environment, audit):
+    opened = Circuit("open", NOW, "5 calls failed", 0.0)
+    health = Health({"sim-eu": AccountHealth("sim-eu", NOW, {"sale": opened}, {})})
+    made = payment(route=replace(ROUTE, health=health))
+    _save(environment, made)
+
+    shown = history(audit, made.id)
+
+    assert shown is not None
+    (wait,) = shown["waits"]
+    assert "no PSP account may take it for now: sim-eu" in wait["reason"]
+    assert datetime.fromisoformat(wait["until"]) > NOW
+
+
+def test_a_payment_whose_try_reached_nobody_is_shown_with_the_reason(environment, audit):
+    made = payment()
+    unreached = report(operation_of(made), OperationState.UNREACHED, code="not_connected", psp_id=None)
+    outcomes.take(made, unreached, ROUTE, cause())
+    _save(environment, made)
+
+    shown = history(audit, made.id)
+
+    assert shown is not None
+    (wait,) = shown["waits"]
+    assert "(not_connected): again after" in wait["reason"]
 
 
 async def test_the_claims_of_its_operations_are_shown_and_no_others(environment, audit):
