@@ -65,7 +65,7 @@ class Activated(PolicyEvent):
 
     def record(self, policy: "PolicyState") -> None:
         """Makes it the active one."""
-        policy.make_active(self.number, self.who, self.timestamp)
+        policy.make_active(self.number, self.who, self.reason, self.timestamp)
 
 
 class RolledBack(PolicyEvent):
@@ -76,7 +76,7 @@ class RolledBack(PolicyEvent):
 
     def record(self, policy: "PolicyState") -> None:
         """Makes it the active one."""
-        policy.make_active(self.number, self.who, self.timestamp)
+        policy.make_active(self.number, self.who, self.reason, self.timestamp)
 
 
 class ArmStopped(PolicyEvent):

@@ -27,6 +27,9 @@ VERSIONS_MAX: Final = 10_000
 """A policy has at most so many versions: three a day for nine years."""
 
 
+_DRAFT_AGAIN: Final = "draft its document once more, and activate the version that this gives"
+
+
 def policy_id(merchant_id: str) -> UUID:
     """Returns the id of the merchant's stream in `policy_events`: uuid5 of its name."""
     return uuid5(_POLICIES, merchant_id)
@@ -43,8 +46,8 @@ class By:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version. `activated_at`, `activated_by`: when it last became the active one, and by whom; None:
-    never."""
+    """One version. `activated_at`, `activated_by`, `activation_reason`: when it last became the active one,
+    by whom, and why; None: never."""
 
     number: int
     document: Mapping[str, Any]
@@ -53,6 +56,7 @@ class Version:
     drafted_at: datetime
     activated_at: datetime | None = None
     activated_by: str | None = None
+    activation_reason: str | None = None
 
 
 class HasErrors(Refused):
@@ -99,9 +103,11 @@ class PolicyState:
         """Records a new version."""
         self.versions[number] = Version(number, document, who, reason, at)
 
-    def make_active(self, number: int, who: str, at: datetime) -> None:
+    def make_active(self, number: int, who: str, reason: str, at: datetime) -> None:
         """Records which version is active."""
-        self.active = replace(self.versions[number], activated_at=at, activated_by=who)
+        self.active = replace(
+            self.versions[number], activated_at=at, activated_by=who, activation_reason=reason
+        )
         self.versions[number] = self.active
 
     def stop(self, experiment: str, arm: str) -> None:
@@ -147,8 +153,8 @@ class RoutingPolicy(PolicyState, Aggregate):
             return
         if version is not self.newest:
             assert self.newest is not None
-            how = "it was active before: roll back to it" if version.activated_at else "draft it again"
-            text = f"version {self.newest.number} was drafted after version {number}; {how}"
+            how = "it was active before: roll back to it" if version.activated_at else _DRAFT_AGAIN
+            text = f"version {self.newest.number} was drafted after version {number}: {how}"
             raise Refused("policy_not_newest", text)
         _check(version, accounts, by)
         self.trigger_event(policy_events.Activated, number=number, **_fields(by))
@@ -159,7 +165,8 @@ class RoutingPolicy(PolicyState, Aggregate):
         if version is self.active:
             return
         if version.activated_at is None:
-            raise Refused("policy_never_active", f"version {number} was never active: activate it")
+            how = "activate it" if version is self.newest else _DRAFT_AGAIN
+            raise Refused("policy_never_active", f"version {number} was never active: {how}")
         _check(version, accounts, by)
         self.trigger_event(policy_events.RolledBack, number=number, **_fields(by))
 

@@ -16,6 +16,7 @@ Code = Literal[
     "overlap",
     "sum",
     "unknown_account",
+    "unknown_value",
     "unreachable",
     "without_effect",
 ]

@@ -11,6 +11,7 @@ from math import fsum, isclose
 
 from aggregates.routing.coverage import ANY
 from aggregates.routing.findings import Accounts, Finding, error, listed, warning
+from aggregates.routing.known_values import unknown_values
 from aggregates.routing.lint_rules import Exclusions, about_rules
 from aggregates.routing.policy import Commitment, Experiment, Metrics, Policy, Strategy, Weighted
 from aggregates.routing.targets import named, strategies_of
@@ -28,6 +29,7 @@ def lint(policy: Policy, accounts: Accounts | None, today: date) -> list[Finding
         *about_rules(policy, accounts, exclusions),
         *_splits(policy),
         *_empty_texts(policy),
+        *unknown_values(policy),
         *(finding for where, strategy in strategies_of(policy) for finding in _about(where, strategy)),
         *_experiments_with_one_id(policy),
         *_commitments(policy, accounts, today, exclusions),

@@ -255,7 +255,7 @@ def _check_match(request: Request, policy: RoutingPolicy | None) -> None:
 def _shown(policy: RoutingPolicy, version: Version) -> dict[str, Any]:
     shown = {
         name: getattr(version, name)
-        for name in ("who", "reason", "drafted_at", "activated_at", "activated_by")
+        for name in ("who", "reason", "drafted_at", "activated_at", "activated_by", "activation_reason")
     }
     return {"version": version.number, "state": policy.state_of(version), **shown}
 

@@ -48,6 +48,7 @@ class PolicyVersion(_Shape):
     drafted_at: AwareDatetime
     activated_at: AwareDatetime | None = Field(description="When it last became the active one")
     activated_by: str | None
+    activation_reason: str | None = Field(description="Why: of the activation, or of the return to it")
 
 
 class PolicyVersions(_Shape):

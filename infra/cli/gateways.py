@@ -1,11 +1,13 @@
 """`aegispay gateways`: the health of every PSP account, as a table to be read at a glance."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.cli.options import AsJson, Data
 from infra.cli.output import say, write_json
+from infra.cli.policy_target import AccountsFile, accounts_file
 
 if TYPE_CHECKING:
     from commands.health_records import HealthRecord, SegmentRecord
@@ -23,21 +25,32 @@ _HEAD: Final = (
     "per min",
     "of",
 )
+_NO_CALLS: Final = "no calls yet"
 _TO_THE_LEFT: Final = frozenset({"account", "PSP", "of"})
 
 
-def gateways(data: Data = None, *, json: AsJson = False) -> None:
+def gateways(accounts: AccountsFile = None, data: Data = None, *, json: AsJson = False) -> None:
     """Show the health of each PSP account: circuits, rates, latencies."""
     import asyncio
 
-    records = sorted(asyncio.run(_latest(data)).items())
+    from infra.psp.accounts import Accounts
+
+    found: dict[str, HealthRecord] = asyncio.run(_latest(data))
+    file = accounts_file(accounts, data)
+    settled = {} if file is None else Accounts.load(file).gateway_of_each
+    uncalled = {account: gateway for account, gateway in settled.items() if account not in found}
+    records = sorted(found.items())
     if json:
-        write_json([record.model_dump(mode="json") for _, record in records])
+        rest: list[dict[str, object]] = [
+            {"gateway": gateway, "account": account, "as_of": None, "circuits": {}, "segments": {}}
+            for account, gateway in sorted(uncalled.items())
+        ]
+        write_json([record.model_dump(mode="json") for _, record in records] + rest)
         return
+    if records or uncalled:
+        _tell(records, uncalled, datetime.now(UTC))
     if not records:
         say("No PSP account has been called yet, or no health worker runs.")
-        return
-    _tell(records, datetime.now(UTC))
 
 
 async def _latest(data: Any) -> "dict[str, HealthRecord]":
@@ -69,19 +82,17 @@ async def _latest(data: Any) -> "dict[str, HealthRecord]":
     return found
 
 
-def _tell(records: "list[tuple[str, HealthRecord]]", now: datetime) -> None:
-    rows = [_HEAD] + [
-        (account, record.gateway, *_cells(whole), _age(record.as_of, now))
+def _tell(records: "list[tuple[str, HealthRecord]]", uncalled: Mapping[str, str], now: datetime) -> None:
+    """`uncalled`: the gateways of the accounts without a record, by their names."""
+    rows = {
+        account: (account, record.gateway, *_cells(whole), _age(record.as_of, now))
         for account, record in records
         if (whole := record.segments.get("")) is not None
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        padded = (
-            cell.ljust(width) if name in _TO_THE_LEFT else cell.rjust(width)
-            for name, cell, width in zip(_HEAD, row, widths, strict=True)
-        )
-        say("  ".join(padded).rstrip())
+    }
+    others = {account: record.gateway for account, record in records if account not in rows}
+    for account, gateway in {**uncalled, **others}.items():
+        rows[account] = (account, gateway, *("-" for _ in _HEAD[3:]), _NO_CALLS)
+    _tell_rows([_HEAD, *(rows[account] for account in sorted(rows))])
     for account, record in records:
         for kind, circuit in sorted(record.circuits.items()):
             if circuit.state == "closed":
@@ -95,6 +106,16 @@ def _tell(records: "list[tuple[str, HealthRecord]]", now: datetime) -> None:
         if errors:
             listed = ", ".join(f"{name} {count}" for name, count in errors.items())
             say(f"{account}: errors among the last 100 transactions: {listed}")
+
+
+def _tell_rows(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (
+            cell.ljust(width) if name in _TO_THE_LEFT else cell.rjust(width)
+            for name, cell, width in zip(_HEAD, row, widths, strict=True)
+        )
+        say("  ".join(padded).rstrip())
 
 
 def _cells(whole: "SegmentRecord") -> tuple[str, ...]:

@@ -12,9 +12,11 @@ from infra.cli.output import say, write_json
 from infra.cli.policy_decisions import explain, try_
 from infra.cli.policy_target import (
     ACCOUNTS,
+    AccountsFile,
     accounts_of,
     change,
     document_of,
+    findings_of,
     is_version,
     loaded,
     policy_of,
@@ -23,7 +25,7 @@ from infra.cli.policy_target import (
 )
 
 if TYPE_CHECKING:
-    from aggregates.routing.findings import Accounts, Finding
+    from aggregates.routing.findings import Finding
     from aggregates.routing_policy import By, RoutingPolicy, Version
     from commands.policy_document import Document
 
@@ -41,16 +43,6 @@ File = Annotated[
     Path, typer.Argument(metavar="FILE", help="A policy in YAML, or in JSON where its name ends in .json.")
 ]
 Number = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="As `show` lists it.")]
-AccountsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--accounts",
-        metavar="FILE",
-        help=f"The file of PSP accounts, for what is known of them. Default: {ACCOUNTS}, or else the local "
-        "stack's; without any nothing is said about accounts.",
-        show_default=False,
-    ),
-]
 Reason = Annotated[str, typer.Option(help="Why, which is recorded with the change.")]
 
 
@@ -61,7 +53,7 @@ def lint(
     """Find what is wrong in a policy, without any server. Exit code 1: it has errors, and cannot be
     activated."""
     document, known = document_of(file), accounts_of(merchant, accounts, None)
-    findings = _findings(document, known)
+    findings = findings_of(document.policy, known)
     errors = any(one.severity == "error" for one in findings)
     if json:
         lines = [asdict(one) | {"line": document.line_of(one.where)} for one in findings]
@@ -170,7 +162,7 @@ def draft(
     known = accounts_of(merchant, accounts, data)
     numbers: list[int] = []
     changed = change(merchant, data, by, lambda policy: numbers.append(policy.put_draft(document.policy, by)))
-    findings = _findings(document, known)
+    findings = findings_of(document.policy, known)
     if json:
         found = [asdict(one) for one in findings]
         write_json({"version": numbers[0], "change": changed.version, "findings": found})
@@ -258,13 +250,6 @@ def _tell_change(version: int, merchant: str, data: Path | None) -> None:
         say(f"  {sentence}")
 
 
-def _findings(document: "Document", accounts: "Accounts | None") -> "list[Finding]":
-    from aggregates.routing.lint import lint
-    from infra.process import clock
-
-    return lint(document.policy, accounts, clock.now().date())
-
-
 def _list_findings(findings: "list[Finding]", document: "Document") -> None:
     for one in findings:
         line = document.line_of(one.where)
@@ -273,11 +258,12 @@ def _list_findings(findings: "list[Finding]", document: "Document") -> None:
 
 def _list_versions(policy: "RoutingPolicy") -> None:
     for one in policy.versions.values():
-        since = ""
-        if one is policy.active:
-            since = f", active since {one.activated_at:%Y-%m-%d %H:%M} UTC by {one.activated_by}"
         at = f"{one.drafted_at:%Y-%m-%d %H:%M} UTC"
-        say(f"{one.number:>4}  {policy.state_of(one)}  {at}  {one.who}: {one.reason}{since}")
+        say(f"{one.number:>4}  {policy.state_of(one)}  {at}  {one.who}: {one.reason}")
+        if one.activated_at is not None:
+            since = "active since" if one is policy.active else "last activated at"
+            why = f"{one.activated_by}: {one.activation_reason}"
+            say(f"      {since} {one.activated_at:%Y-%m-%d %H:%M} UTC  {why}")
     for experiment, arms in policy.stopped.items():
         say(f"stopped in experiment {experiment}: {', '.join(arms)}")
 

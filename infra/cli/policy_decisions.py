@@ -5,6 +5,7 @@ Invariant: both only read, and `try` holds no more than one page of payments at 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -16,7 +17,7 @@ from commands.sql import statements
 from commands.wording import counted
 from infra.cli.options import AsJson, Data, PaymentName, payment_of
 from infra.cli.output import in_words, money, say, write_json
-from infra.cli.policy_target import accounts_of, document_of, loaded, policy_of, version_named
+from infra.cli.policy_target import accounts_of, document_of, findings_of, loaded, policy_of, version_named
 from infra.errors import NotDone
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from eventsourcing.persistence import StoredEvent
 
     from aggregates.events import HookDecided
+    from aggregates.routing.findings import Finding
     from aggregates.routing.rules import ReadyPolicy
     from commands.recorded_decisions import RecordedDecision
 
@@ -87,7 +89,9 @@ def try_(
 
     document = document_of(file)
     policy = ReadyPolicy.of(document.policy, 0)
-    order = tuple(accounts_of(merchant, accounts, data) or ())
+    known = accounts_of(merchant, accounts, data)
+    errors = [one for one in findings_of(document.policy, known) if one.severity == "error"]
+    order = tuple(known or ())
     payments = decisions = 0
     moves: Counter[tuple[str, str]] = Counter()
     changes: list[dict[str, Any]] = []
@@ -113,14 +117,11 @@ def try_(
                 "changed": moves.total(),
                 "moves": counts,
                 "examples": changes,
+                "errors": [asdict(one) for one in errors],
             }
         )
         return
-    for change in changes:
-        say(
-            f"{change['payment_id']}  attempt {change['attempt']}: {change['from'] or 'none'} becomes "
-            f"{change['to'] or 'none'}"
-        )
+    _tell_changes(changes)
     for (a, b), number in moves.most_common():
         say(f"{number:>7}  from {a} to {b}")
     share = f" ({moves.total() / decisions:.1%})" if decisions else ""
@@ -128,8 +129,26 @@ def try_(
         f"{moves.total()} of {counted(decisions, 'decision')} would change{share}, in "
         f"{counted(payments, 'payment')} of {merchant}."
     )
+    if errors:
+        _tell_errors(errors, file)
     if document.policy.commitments:
         say("Its commitments are not tried: what was owed to them then is not recorded.", error=True)
+
+
+def _tell_changes(changes: Sequence[Mapping[str, Any]]) -> None:
+    for change in changes:
+        say(
+            f"{change['payment_id']}  attempt {change['attempt']}: {change['from'] or 'none'} becomes "
+            f"{change['to'] or 'none'}"
+        )
+
+
+def _tell_errors(errors: "Sequence[Finding]", file: Path) -> None:
+    say(
+        f"It could not be activated: {counted(len(errors), 'error')}, the first at {errors[0].where}: "
+        f"{errors[0].what}. `aegispay policy lint {file}` lists them.",
+        error=True,
+    )
 
 
 class _Policies:

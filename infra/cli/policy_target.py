@@ -4,18 +4,30 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from infra.errors import Mistyped, NoStack, NotDone
 
 if TYPE_CHECKING:
-    from aggregates.routing.findings import Accounts
+    from aggregates.routing.findings import Accounts, Finding
     from aggregates.routing.policy import Policy
     from aggregates.routing_policy import By, RoutingPolicy, Version
     from commands.policy_document import Document
 
 ACCOUNTS: Final = "AEGISPAY_ACCOUNTS_FILE"
 """The variable that names the file of PSP accounts."""
+AccountsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--accounts",
+        metavar="FILE",
+        help=f"The file of PSP accounts, for what is known of them. Default: {ACCOUNTS}, or else the local "
+        "stack's; without any nothing is said about accounts.",
+        show_default=False,
+    ),
+]
 
 
 def document_of(file: Path) -> "Document":
@@ -38,6 +50,21 @@ def accounts_of(merchant: str, file: Path | None, data: Path | None) -> "Account
     None: there is none of them. Raises `Misconfigured`."""
     from infra.psp.accounts import Accounts
 
+    file = accounts_file(file, data)
+    return None if file is None else Accounts.load(file).currencies_of(merchant)
+
+
+def findings_of(policy: "Policy", accounts: "Accounts | None") -> "list[Finding]":
+    """Returns what the lint finds today."""
+    from aggregates.routing.lint import lint
+    from infra.process import clock
+
+    return lint(policy, accounts, clock.now().date())
+
+
+def accounts_file(file: Path | None, data: Path | None) -> Path | None:
+    """Returns the file of PSP accounts: the named one, or that of the environment, or else of the local
+    stack. None: there is none of them."""
     if file is None and (named := os.environ.get(ACCOUNTS)):
         file = Path(named)
     if file is None:
@@ -48,7 +75,7 @@ def accounts_of(merchant: str, file: Path | None, data: Path | None) -> "Account
             file = StackState.require(stack_settings(data).data).accounts_file
         except (ImportError, NoStack):  # an image has no local stack
             return None
-    return Accounts.load(file).currencies_of(merchant)
+    return file
 
 
 def loaded(merchant: str, data: Path | None) -> "RoutingPolicy | None":

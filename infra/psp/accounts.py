@@ -158,6 +158,12 @@ class Accounts:
         """The gateways to which payments may go."""
         return frozenset(taker.psp.gateway for one in self._merchants.values() for taker in one.takers)
 
+    @property
+    def gateway_of_each(self) -> dict[str, str]:
+        """The gateway of each account of the merchants, by the account's name."""
+        takers = (taker.psp for one in self._merchants.values() for taker in one.takers)
+        return {psp.account: psp.gateway for psp in takers}
+
     def currencies_of(self, merchant_id: str) -> dict[str, frozenset[str]]:
         """Returns a merchant's accounts with the currencies that each takes; none for an unknown one."""
         merchant = self._merchants.get(merchant_id)

@@ -45,7 +45,14 @@ def test_a_draft_is_a_version_that_routes_nothing_until_it_is_activated():
     policy.activate(1, _ACCOUNTS, By("Lou", "reviewed", _NOW + timedelta(hours=1)))
 
     assert policy.active == Version(
-        1, {"accounts": ["b", "a"]}, "Kim", "the new contract", _NOW, _NOW + timedelta(hours=1), "Lou"
+        1,
+        {"accounts": ["b", "a"]},
+        "Kim",
+        "the new contract",
+        _NOW,
+        _NOW + timedelta(hours=1),
+        "Lou",
+        "reviewed",
     )
     assert policy.active.drafted_at == _NOW
     assert policy.draft is None
@@ -116,7 +123,9 @@ def test_warnings_do_not_keep_a_version_from_being_active():
 def test_only_the_newest_version_is_activated():
     policy = _opened(_policy(accounts=["a"]), _policy(accounts=["b"]))
 
-    with pytest.raises(Refused, match=r"version 2 was drafted after version 1; draft it again") as refused:
+    with pytest.raises(
+        Refused, match=r"version 2 was drafted after version 1: draft its document"
+    ) as refused:
         policy.activate(1, _ACCOUNTS, _KIM)
 
     assert refused.value.code == "policy_not_newest"
@@ -131,7 +140,8 @@ def test_a_version_that_was_active_is_returned_to_and_the_later_one_as_well():
     policy.roll_back(1, _ACCOUNTS, By("Lou", "declines rose", _NOW))
 
     assert policy.active is not None
-    assert (policy.active.number, policy.active.activated_by) == (1, "Lou")
+    assert (policy.active.activated_by, policy.active.activation_reason) == ("Lou", "declines rose")
+    assert policy.active.number == 1
     assert policy.state_of(policy.versions[2]) == "former"
     policy.roll_back(2, _ACCOUNTS, _KIM)
     assert policy.active.number == 2
@@ -141,7 +151,17 @@ def test_a_version_that_never_was_active_is_not_rolled_back_to():
     policy = _opened(_policy(accounts=["a"]), _policy(accounts=["b"]))
     policy.activate(2, _ACCOUNTS, _KIM)
 
-    with pytest.raises(Refused, match="version 1 was never active"):
+    for refuses in (policy.roll_back, policy.activate):
+        # Neither names the other, which would refuse it too.
+        with pytest.raises(Refused, match="draft its document once more") as refused:
+            refuses(1, _ACCOUNTS, _KIM)
+        assert not any(way in refused.value.detail for way in ("roll back", ": activate it"))
+
+
+def test_the_newest_version_that_was_never_active_is_to_be_activated():
+    policy = _opened(_policy(accounts=["a"]))
+
+    with pytest.raises(Refused, match="version 1 was never active: activate it"):
         policy.roll_back(1, _ACCOUNTS, _KIM)
 
 

@@ -64,6 +64,7 @@ class Control:
         try:
             change = Change.model_validate_json(await request.read())
             conditions_of = self._of(change.gateway)
+            self._require_accounts(change)
         except ValueError as error:
             return web.json_response({"error": _in_words(error)}, status=400)
         hits: dict[str, int] = {}
@@ -109,6 +110,13 @@ class Control:
         if gateway not in self.conditions_of:
             raise ValueError(f"gateway is one of {', '.join(self.conditions_of)}")
         return [self.conditions_of[gateway]]
+
+    def _require_accounts(self, change: Change) -> None:
+        """Raises `ValueError` for a fault of an account that no PSP of the change has: it would never hit."""
+        known = [one.name for one in self.accounts.all if change.gateway in (None, one.gateway)]
+        for place, rule in enumerate(change.faults or ()):
+            if rule.account is not None and rule.account not in known:
+                raise ValueError(f"faults.{place}.account is one of {', '.join(known)}")
 
     def _result(self, change: Change, hits: dict[str, int]) -> dict[str, Any]:
         counts = webhooks.counts(self.ledger, change.gateway)

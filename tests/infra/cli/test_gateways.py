@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,18 @@ from infra.settings import KafkaSettings
 from tests.infra.cli.terminal import run
 from tests.support.environment import Environment
 
+_ACCOUNTS = """
+[merchants.shop]
+accounts = ["stripe-eu", "quiet"]
+[accounts.stripe-eu]
+gateway = "stripe"
+base_url = "https://api.stripe.com"
+secret_file = "never-there.key"
+[accounts.quiet]
+gateway = "stripe"
+base_url = "https://api.stripe.com"
+secret_file = "never-there.key"
+"""
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 WELL = HealthRecord(
     gateway="stripe",
@@ -44,7 +57,7 @@ ILL = HealthRecord(
 def test_a_table_has_a_line_for_each_account_and_says_why_a_circuit_is_open(
     capsys: pytest.CaptureFixture[str],
 ):
-    _tell([("adyen-eu", ILL), ("stripe-eu", WELL)], NOW)
+    _tell([("adyen-eu", ILL), ("stripe-eu", WELL)], {}, NOW)
 
     lines = capsys.readouterr().out.splitlines()
     header, ill, well, circuit, errors = lines
@@ -63,8 +76,19 @@ def test_a_table_has_a_line_for_each_account_and_says_why_a_circuit_is_open(
     assert errors == "adyen-eu: errors among the last 100 transactions: timeout 4, http_503 1"
 
 
+def test_an_account_that_was_never_called_has_a_line_too(capsys: pytest.CaptureFixture[str]):
+    bare = WELL.model_copy(update={"account": "bare", "segments": {}})
+
+    _tell([("bare", bare), ("stripe-eu", WELL)], {"paypal-us": "paypal"}, NOW)
+
+    _, first, second, third = capsys.readouterr().out.splitlines()
+    assert [*first.split()[:3], first[-12:]] == ["bare", "stripe", "-", "no calls yet"]
+    assert [*second.split()[:3], second[-12:]] == ["paypal-us", "paypal", "-", "no calls yet"]
+    assert third.startswith("stripe-eu")
+
+
 @pytest.mark.stack
-async def test_it_reads_the_latest_record_of_each_account(environment: Environment):
+async def test_it_reads_the_latest_record_of_each_account(environment: Environment, tmp_path: Path):
     env = {"AEGISPAY_KAFKA": environment.kafka, "AEGISPAY_TOPIC_PREFIX": environment.prefix}
     assert "No PSP account has been called yet" in run("gateways", **env).stdout
     settings = environment.settings(KafkaSettings, "admin")
@@ -80,4 +104,14 @@ async def test_it_reads_the_latest_record_of_each_account(environment: Environme
 
     (shown,) = json.loads(run("gateways", "--json", **env).stdout)
     assert (shown["account"], shown["segments"][""]["approved"]) == ("stripe-eu", 90)
-    assert "stripe-eu" in run("gateways", **env).stdout
+    (tmp_path / "accounts.toml").write_text(_ACCOUNTS)
+    text = run("gateways", "--accounts", str(tmp_path / "accounts.toml"), **env).stdout
+    assert [line.split()[0] for line in text.splitlines()] == ["account", "quiet", "stripe-eu"]
+    shown = json.loads(run("gateways", "--accounts", str(tmp_path / "accounts.toml"), "--json", **env).stdout)
+    assert shown[1] == {
+        "gateway": "stripe",
+        "account": "quiet",
+        "as_of": None,
+        "circuits": {},
+        "segments": {},
+    }

@@ -137,6 +137,8 @@ def test_a_policy_is_drafted_compared_activated_and_returned_from(environment: E
     assert shown("2")["document"] == {"strategy": {"kind": "cost"}}
     text = run("policy", "show", "--merchant", "shop", **audit).stdout
     assert "former" in text
+    assert "UTC  Kim (aegispay policy rollback): the new contract" in text
+    assert state["versions"][0]["activation_reason"] == "the new contract"
     assert text.endswith("accounts:\n- sim-us\n- sim-eu\n")
 
 
@@ -271,5 +273,10 @@ def test_try_counts_the_decisions_that_a_policy_would_change_and_changes_nothing
     assert (found["payments"], found["decisions"], found["changed"]) == (5, 5, 5)
     assert {move["to"] for move in found["moves"]} == {"none"}
     assert len(found["examples"]) == 5
+    assert [one["code"] for one in found["errors"]] == ["contradiction"]
+    assert (
+        "It could not be activated: 1 error, the first at"
+        in tried("rules: [{id: x, then: {only: [sim-uk]}}]").stderr
+    )
     with environment.connect("audit") as connection:
         assert connection.execute("SELECT count(*) FROM payment_events").fetchone() == (40,)

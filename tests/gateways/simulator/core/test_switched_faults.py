@@ -119,3 +119,15 @@ async def test_faults_that_are_cleared_hit_nothing(simulator: Client):
 async def test_faults_that_make_no_sense_are_refused(simulator: Client, fault: dict[str, Any]):
     async with simulator.http.post(f"{simulator.root}/_simulator", json={"faults": [fault]}) as response:
         assert response.status == 400
+
+
+async def test_a_fault_of_an_account_that_is_not_there_is_refused_with_those_that_are(simulator: Client):
+    fault = {"on": "create", "do": "429", "share": 1, "account": "stripe-eu"}
+    for gateway in ("stripe", None):
+        change = {"gateway": gateway, "faults": [fault]}
+        async with simulator.http.post(f"{simulator.root}/_simulator", json=change) as response:
+            error = (await response.json())["error"]
+        assert (response.status, error.partition(", ")[0]) == (400, "faults.0.account is one of sim-eu")
+
+    await simulator.change(faults=[fault | {"account": "sim-eu"}])
+    assert (await simulator.create()).status == 429
