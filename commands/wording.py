@@ -81,7 +81,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "extra_forbidden": "there is no such field: leave it out, or correct its name",
     "finite_number": "must be a finite number",
     "float_parsing": _NUMBER,
-    "float_type": _NUMBER,
+    "float_type": "must be a number without quotes, e.g. 1.5",
     "frozen_field": "cannot be set",
     "int_from_float": _WHOLE,
     "int_parsing": "must be a whole number: digits only",

@@ -6,13 +6,23 @@ the rules, the strategy, and then the order of the accounts.
 
 import json
 import re
+from collections.abc import Callable
 from datetime import date, time
 from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 ACCOUNTS_MAX: Final = 20
 RULES_MAX: Final = 200
@@ -34,6 +44,17 @@ def _no_percentage(value: Any) -> Any:
     return value
 
 
+def _no_number(kind: Literal["date_type", "time_type"]) -> Callable[[Any], Any]:
+    """Refuses a number, which pydantic would count from midnight, or from 1970."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, int | float):
+            raise PydanticKnownError(kind)
+        return value
+
+    return check
+
+
 AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_no_percentage)]
@@ -42,13 +63,25 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Method = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Minor = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 # Years that Python's calendar, and PostgreSQL's, go on after.
-Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
+Day = Annotated[
+    date,
+    Field(strict=False, ge=date(2000, 1, 1), le=date(2199, 12, 31)),
+    BeforeValidator(_no_number("date_type")),
+]
+_TimeOfDay = Annotated[
+    time,
+    Field(strict=False),
+    BeforeValidator(_no_number("time_type")),
+    # JSON Schema's own format of a time demands an offset.
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?$"}),
+]
 _Shares = Annotated[dict[AccountName, Share], Field(min_length=1, max_length=ACCOUNTS_MAX)]
 _Names = Annotated[list[AccountName], Field(min_length=1, max_length=ACCOUNTS_MAX)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Strict: `priority: true` would be 1, and "0.1" a number.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class _Measured(_Part):
@@ -202,8 +235,8 @@ class TimeOfDay(_Part):
     """Local times, `since` within and `until` not; it may pass midnight. `days`: of the time itself, 1 is
     Monday."""
 
-    since: time
-    until: time
+    since: _TimeOfDay
+    until: _TimeOfDay
     zone: str = "UTC"
     days: Annotated[list[Annotated[int, Field(ge=1, le=7)]], Field(min_length=1, max_length=1000)] = [
         1,

@@ -112,6 +112,36 @@ def test_a_text_that_looks_like_a_number_or_holds_a_line_break_of_unicode_stays_
     assert read_again.rules[0].when.metadata == {text: text}
 
 
+@pytest.mark.parametrize(
+    ("raw", "path", "instead"),
+    [
+        ("rules: [{id: x, priority: true, then: {only: [a]}}]", "rules.0.priority", "must be an integer"),
+        ('rules: [{id: x, priority: "5", then: {only: [a]}}]', "rules.0.priority", "digits without quotes"),
+        ('strategy: {kind: weighted, weights: {a: "0.1"}}', "strategy.weights.a", "a number without quotes"),
+        ('strategy: {kind: metrics, success: "0.1"}', "strategy.success", "a number without quotes"),
+        ("strategy: {kind: metrics, success: true}", "strategy.success", "a number without quotes"),
+        ("rules: [{id: x, then: {only: [5]}}]", "rules.0.then.only.0", "a text in quotes"),
+        (
+            "rules: [{id: x, when: {time: {since: 22, until: 06:00}}, then: {only: [a]}}]",
+            "rules.0.when.time.since",
+            "a time of day as HH:MM",
+        ),
+        (
+            "commitments: [{account: a, since: 20260101, by: 2026-12-31, payments: 5}]",
+            "commitments.0.since",
+            "a day of the calendar as YYYY-MM-DD",
+        ),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_its_path_and_what_to_write(raw, path, instead):
+    with pytest.raises(InvalidDocument) as refused:
+        read(raw.encode(), "yaml")
+
+    (fault,) = refused.value.faults
+    assert fault.path == path
+    assert instead in fault.detail
+
+
 def _with_bins(*bins: str | int) -> bytes:
     rule = {"id": "a", "when": {"bin": list(bins)}, "then": {"only": ["a"]}}
     return json.dumps({"rules": [rule]}).encode()
