@@ -26,7 +26,9 @@ PaymentMethod = Annotated[
     StringConstraints(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._:|/+=-]*[A-Za-z0-9._|/+=-]$"),
 ]
 Method = Annotated[str, StringConstraints(max_length=32, pattern=r"^[a-z][a-z0-9_]*$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+TEXT_MAX: Final = 255
+"""The characters of a `Text`."""
+Text = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
 ONLY_THESE_NAMES: Final[dict[str, Any]] = {"additionalProperties": False}
 PaymentMethods = Annotated[
     dict[Id, PaymentMethod], Field(min_length=1, max_length=20, json_schema_extra=ONLY_THESE_NAMES)

@@ -71,10 +71,14 @@ POLICY_MAPPER = EventMapper(POLICY_EVENTS, RoutingPolicy.TOPIC)
 """Maps the events of routing policies."""
 
 
-def replayed(stored: Iterable[StoredEvent]) -> RoutingPolicy:
-    """Returns a routing policy as its events, one at least, left it. Raises `UnknownEvent`."""
+def replayed(stored: Iterable[StoredEvent], *, gaps: bool = False) -> RoutingPolicy:
+    """Returns a routing policy as its events, one at least, left it. `gaps`: events may be missing, but not
+    the first. Raises `UnknownEvent`."""
     policy: RoutingPolicy | None = None
     for one in stored:
+        if gaps and policy is not None:
+            # The library takes none but the next event.
+            policy.version = one.originator_version - 1
         policy = POLICY_MAPPER.to_domain_event(one).mutate(policy)  # type: ignore[attr-defined]
     assert policy is not None, "a stream has an event"
     return policy

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from commands.messages import CreatePayment
 from infra.api import schemas
 from infra.api.auth import WHO_MAX
-from infra.api.policy_schemas import PolicyFault, PolicyFinding
+from infra.api.policy_schemas import PolicyFault, PolicyFinding, document_schemas
 from infra.api.problems import MEDIA_TYPE, TITLES
 
 # Fields of a command that follow from the API key, the path and the Idempotency-Key.
@@ -78,6 +78,7 @@ def install(app: FastAPI) -> None:
         problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
         named |= problem.pop("$defs")
         named[ProblemDocument.__name__] = problem
+        named |= document_schemas()
         for unused in ("HTTPValidationError", "ValidationError"):
             named.pop(unused, None)
         _restore_nulls(named)

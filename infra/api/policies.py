@@ -5,7 +5,7 @@ the caller has seen if it says which (If-Match).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
@@ -25,10 +25,11 @@ from commands.policy_document import DOCUMENT_BYTES_MAX, Form, InvalidDocument
 from infra.api import openapi, policy_openapi
 from infra.api.auth import Principal
 from infra.api.changes import signed
-from infra.api.deps import ApiContext, allowed, context_of, json_body, json_response, raw_body
+from infra.api.deps import allowed, context_of, json_body, json_response, raw_body
 from infra.api.policy_schemas import ChangePolicy, PolicyChange, PolicyVersions
 from infra.api.problems import Problem
-from infra.postgres.policy_store import PolicyChanged, load, save
+from infra.api.transport import is_known, preferred
+from infra.postgres.policy_store import PolicyChanged, load_part, save
 from infra.process import clock
 
 router = APIRouter(prefix="/v1/routing/policies", tags=["routing"])
@@ -40,6 +41,7 @@ _FORMS: Final[dict[str, Form]] = {
     "application/x-yaml": "yaml",
     "text/yaml": "yaml",
 }
+_AS_YAML: Final = ".yaml"  # at the end of an ETag
 Reads = Annotated[Principal, Depends(allowed("routing:read"))]
 Writes = Annotated[Principal, Depends(allowed("routing:write"))]
 Number = Annotated[int, Path(ge=1, le=2**31, description="The number of a version")]
@@ -50,30 +52,41 @@ Number = Annotated[int, Path(ge=1, le=2**31, description="The number of a versio
     operation_id="listPolicyVersions",
     summary="The versions of the routing policy, newest first",
     response_model=PolicyVersions,
-    responses=openapi.problems(),
+    responses=policy_openapi.NOT_MODIFIED | openapi.problems(),
+    openapi_extra=policy_openapi.CONDITIONAL,
 )
 async def versions(
-    request: Request, principal: Reads, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    request: Request,
+    principal: Reads,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    before: Annotated[
+        int, Query(ge=1, lt=2**31, description="`next_before` of the previous page: versions below it")
+    ] = 2**31 - 1,
 ) -> Response:
-    """Returns the merchant's versions without their documents."""
-    policy = await _policy(context_of(request), principal)
-    newest = sorted(policy.versions.values(), key=lambda one: -one.number)[:limit]
+    """Returns a page of the merchant's versions without their documents."""
+    policy = await _read(request, principal, below=before, most=limit, documents=False)
+    numbers = sorted((number for number in policy.versions if number < before), reverse=True)[:limit]
     content = {
         "merchant_id": principal.merchant_id,
         "change": _change(policy),
         "active": policy.active.number if policy.active else None,
         "draft": policy.draft.number if policy.draft else None,
         "stopped_arms": policy.stopped,
-        "versions": [_shown(policy, one) for one in newest],
+        "versions": [_shown(policy, policy.versions[number]) for number in numbers],
+        "next_before": numbers[-1] if numbers and numbers[-1] > 1 else None,
     }
-    return json_response(content, headers=_etag(policy))
+    headers = _etag(policy)
+    return _not_modified(request, headers) or json_response(content, headers=headers)
 
 
 @router.get(
     "/{version}",
     operation_id="getPolicyVersion",
     summary="The document of one version, in JSON or YAML",
-    responses=policy_openapi.DOCUMENT | openapi.problems("policy_version_unknown"),
+    responses=policy_openapi.DOCUMENT
+    | policy_openapi.NOT_MODIFIED
+    | openapi.problems("policy_version_unknown"),
+    openapi_extra=policy_openapi.CONDITIONAL,
 )
 async def document(
     request: Request,
@@ -83,14 +96,19 @@ async def document(
     principal: Reads,
 ) -> Response:
     """Returns the document, as it can be sent back as a draft."""
-    policy = await _policy(context_of(request), principal)
+    policy = await _read(request, principal, numbers=[int(version)] if version.isdigit() else [])
     found = {"active": policy.active, "draft": policy.draft}.get(version)
     if version.isdigit():
         found = policy.versions.get(int(version))
     if found is None:
         raise Problem("policy_version_unknown", f"there is no version {version}")
-    headers = _etag(policy) | {"Content-Location": f"{router.prefix}/{found.number}", "Vary": "Accept"}
-    if _wants_yaml(request.headers.get("accept", "")):
+    kind = preferred(", ".join(request.headers.getlist("accept")), list(_FORMS))
+    as_yaml = kind is not None and _FORMS[kind] == "yaml"
+    headers = _etag(policy, _AS_YAML if as_yaml else "")
+    headers |= {"Content-Location": f"{router.prefix}/{found.number}", "Vary": "Accept"}
+    if (same := _not_modified(request, headers)) is not None:
+        return same
+    if as_yaml:
         return Response(policy_document.to_yaml(found.document), 200, headers, _YAML)
     return json_response(found.document, headers=headers)
 
@@ -128,7 +146,7 @@ async def put_draft(request: Request, principal: Writes) -> Response:
         first = invalid.faults[0]
         faults = [{"path": one.path, "line": one.line, "detail": one.detail} for one in invalid.faults]
         raise Problem(first.code, str(first), path=first.path, faults=faults) from None
-    return await _changed(request, principal, by, lambda policy, _: policy.put_draft(written.policy, by))
+    return await _changed(request, principal, by, [], lambda policy, _: policy.put_draft(written.policy, by))
 
 
 @router.post(
@@ -148,7 +166,7 @@ async def activate(request: Request, version: Number, principal: Writes) -> Resp
         policy.activate(version, accounts, by)
         return version
 
-    return await _changed(request, principal, by, decide)
+    return await _changed(request, principal, by, [version], decide)
 
 
 @router.post(
@@ -169,21 +187,25 @@ async def roll_back(request: Request, version: Number, principal: Writes) -> Res
         policy.roll_back(version, accounts, by)
         return version
 
-    return await _changed(request, principal, by, decide)
+    return await _changed(request, principal, by, [version], decide)
 
 
 async def _changed(
-    request: Request, principal: Principal, by: By, decide: Callable[[RoutingPolicy, Accounts | None], int]
+    request: Request,
+    principal: Principal,
+    by: By,
+    numbers: Collection[int],
+    decide: Callable[[RoutingPolicy, Accounts | None], int],
 ) -> Response:
-    """Decides on the policy as it is, and saves it. `decide` returns the number of the version that it was
-    about."""
+    """Decides on the policy as it is, and saves it. `numbers`: the versions that `decide` looks at, beside
+    the newest and the active one. It returns the number of the version that it was about."""
     context = context_of(request)
     accounts = (
         None if context.accounts is None else context.accounts.now().currencies_of(principal.merchant_id)
     )
     # Not `ApiContext.read`: a change whose connection is lost may have been made, and is not made twice.
     async with context.pool.connection() as conn:
-        loaded = await load(conn, principal.merchant_id)
+        loaded = await load_part(conn, principal.merchant_id, numbers)
         _check_match(request, loaded)
         policy = loaded or RoutingPolicy.open(principal.merchant_id, by)
         try:
@@ -228,9 +250,9 @@ def _by(given: dict[str, Any], principal: Principal) -> By:
     return By(said.who, said.reason, clock.now())
 
 
-async def _policy(context: ApiContext, principal: Principal) -> RoutingPolicy:
-    """Returns the merchant's policy; an empty one, which is not saved, where it has none."""
-    loaded = await context.read(lambda conn: load(conn, principal.merchant_id))
+async def _read(request: Request, principal: Principal, **part: Any) -> RoutingPolicy:
+    """Returns a part of the merchant's policy; an empty one, which is not saved, where it has none."""
+    loaded = await context_of(request).read(lambda conn: load_part(conn, principal.merchant_id, **part))
     return loaded or RoutingPolicy.open(principal.merchant_id, By("", "", clock.now()))
 
 
@@ -238,13 +260,19 @@ def _change(policy: RoutingPolicy) -> int:
     return policy.version if policy.versions else 0
 
 
-def _etag(policy: RoutingPolicy) -> dict[str, str]:
-    return {"ETag": f'"{_change(policy)}"', "Cache-Control": "private, no-cache"}
+def _etag(policy: RoutingPolicy, form: str = "") -> dict[str, str]:
+    return {"ETag": f'"{_change(policy)}{form}"', "Cache-Control": "private, no-cache"}
+
+
+def _not_modified(request: Request, headers: dict[str, str]) -> Response | None:
+    return Response(status_code=304, headers=headers) if is_known(request, headers["ETag"]) else None
 
 
 def _check_match(request: Request, policy: RoutingPolicy | None) -> None:
     """Raises `Problem` where If-Match names another state than the policy's (RFC 9110, 13.1.1)."""
-    given = [one.strip() for line in request.headers.getlist("if-match") for one in line.split(",")]
+    # The state is the same, whichever form of it the caller has read.
+    lines = request.headers.getlist("if-match")
+    given = [one.strip().replace(f'{_AS_YAML}"', '"') for line in lines for one in line.split(",")]
     here = f'"{0 if policy is None else _change(policy)}"'
     if given and here not in given and (policy is None or "*" not in given):
         raise Problem(
@@ -258,10 +286,3 @@ def _shown(policy: RoutingPolicy, version: Version) -> dict[str, Any]:
         for name in ("who", "reason", "drafted_at", "activated_at", "activated_by", "activation_reason")
     }
     return {"version": version.number, "state": policy.state_of(version), **shown}
-
-
-def _wants_yaml(accept: str) -> bool:
-    """True if the caller names YAML, and JSON not or after it."""
-    kinds = [one.partition(";")[0].strip().lower() for one in accept.split(",")]
-    named = [_FORMS[kind] for kind in kinds if kind in _FORMS]
-    return bool(named) and named[0] == "yaml"

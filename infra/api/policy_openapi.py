@@ -2,7 +2,9 @@
 
 from typing import Any, Final
 
+from commands.fields import TEXT_MAX
 from infra.api import openapi
+from infra.api.auth import WHO_MAX
 from infra.api.policy_schemas import DOCUMENT as _DOCUMENT
 from infra.api.policy_schemas import ChangePolicy
 
@@ -20,16 +22,32 @@ REFUSALS: Final = (
 )
 """The problems of both ways to another active version."""
 
-_REF: Final = {"$ref": "#/components/schemas/PolicyDocument"}
 _ETAG: Final = {
     "ETag": {"description": "Changes with each change of the policy", "schema": {"type": "string"}}
 }
 DOCUMENT: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "The document",
-        "content": {"application/json": {"schema": _REF}, "application/yaml": {"schema": _REF}},
+        "content": {"application/json": {"schema": _DOCUMENT}, "application/yaml": {"schema": _DOCUMENT}},
         "headers": _ETAG,
     }
+}
+NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
+    304: {
+        "description": "If-None-Match names the ETag of the policy as it is now, in the form that is wanted"
+    }
+}
+CONDITIONAL: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "required": False,
+            "description": "The ETag of an earlier response: 304 if nothing changed",
+            "schema": {"type": "string"},
+            "example": '"7"',
+        }
+    ]
 }
 _IF_MATCH: Final[dict[str, Any]] = {
     "name": "If-Match",
@@ -42,13 +60,13 @@ _IF_MATCH: Final[dict[str, Any]] = {
 }
 
 
-def _query(name: str, description: str, example: str) -> dict[str, Any]:
+def _query(name: str, description: str, example: str, length_max: int) -> dict[str, Any]:
     return {
         "name": name,
         "in": "query",
         "required": True,
         "description": description,
-        "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+        "schema": {"type": "string", "minLength": 1, "maxLength": length_max},
         "example": example,
     }
 
@@ -59,8 +77,8 @@ DRAFT: Final[dict[str, Any]] = {
         "content": {"application/json": {"schema": _DOCUMENT}, "application/yaml": {"schema": _DOCUMENT}},
     },
     "parameters": [
-        _query("who", "The name of who changes it; the API key's id is added to it", "Kim"),
-        _query("reason", "Why", "the new contract"),
+        _query("who", "The name of who changes it; the API key's id is added to it", "Kim", WHO_MAX),
+        _query("reason", "Why", "the new contract", TEXT_MAX),
         _IF_MATCH,
     ],
 }

@@ -4,6 +4,7 @@ from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from aggregates.routing.policy import Policy
 from commands.fields import Text
 
 
@@ -62,6 +63,7 @@ class PolicyVersions(_Shape):
         description="By experiment: the arms that get no customers any more"
     )
     versions: list[PolicyVersion]
+    next_before: int | None = Field(description="Of the next page; null: this is the last one")
 
 
 class PolicyChange(_Shape):
@@ -85,11 +87,52 @@ EXAMPLE: Final[dict[str, Any]] = {
     ],
     "residency": {"IN": ["razorpay-in"]},
 }
-DOCUMENT: Final[dict[str, Any]] = {
-    "type": "object",
-    "title": "PolicyDocument",
-    "description": "A routing policy as it is written: accounts, strategy, rules, residency, commitments. The schema of "
-    "each is in docs/asyncapi.yaml, and what it means in docs/routing.md",
-    "additionalProperties": True,
-    "example": EXAMPLE,
-}
+DOCUMENT_NAME: Final = "PolicyDocument"
+_STRATEGY: Final = "PolicyStrategy"
+_REF: Final = "#/components/schemas/{}"
+
+
+def document_schemas() -> dict[str, Any]:
+    """Returns the schema of a policy's document and of each of its parts, by their names in OpenAPI: those of
+    the parts begin with Policy, since other schemas are called Experiment or Latency too."""
+    whole = Policy.model_json_schema()
+    parts = whole.pop("$defs")
+    whole["title"] = DOCUMENT_NAME
+    whole["description"] = "A routing policy as it is written. What each part means is in docs/routing.md"
+    whole["example"] = EXAMPLE
+    found = {DOCUMENT_NAME: whole} | {f"Policy{name}": part for name, part in parts.items()}
+    strategies: dict[str, Any] = {}
+    for name, part in found.items():
+        _for_openapi(part, strategies)
+        part["title"] = name
+    return found | {_STRATEGY: strategies | {"title": _STRATEGY}}
+
+
+def _for_openapi(part: Any, strategies: dict[str, Any]) -> None:
+    """Points references to the components, and gives what generators would leave without a name or a type
+    one. Fills `strategies`."""
+    for one in part if isinstance(part, list) else ():
+        _for_openapi(one, strategies)
+    if not isinstance(part, dict):
+        return
+    for value in part.values():
+        _for_openapi(value, strategies)
+    if "$ref" in part:
+        part["$ref"] = _component(part["$ref"])
+    if "patternProperties" in part:
+        ((pattern, values),) = part.pop("patternProperties").items()
+        part |= {"additionalProperties": values, "propertyNames": {"pattern": pattern}}
+    if "discriminator" in part:
+        kinds = part["discriminator"]["mapping"]
+        part["discriminator"]["mapping"] = {kind: _component(to) for kind, to in kinds.items()}
+        strategies |= part
+        part.clear()
+        part["$ref"] = _REF.format(_STRATEGY)
+
+
+def _component(reference: str) -> str:
+    return _REF.format(f"Policy{reference.rpartition('/')[2]}")
+
+
+DOCUMENT: Final = {"$ref": _REF.format(DOCUMENT_NAME)}
+"""Refers to the schema of a document."""

@@ -5,6 +5,7 @@ which they are committed.
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Any, Final
 
 import psycopg
@@ -31,6 +32,34 @@ async def load(conn: psycopg.AsyncConnection[Any], merchant_id: str) -> RoutingP
 
 def _replayed(rows: list[Any]) -> RoutingPolicy:
     return replayed(StoredEvent(*row) for row in rows)
+
+
+async def load_part(
+    conn: psycopg.AsyncConnection[Any],
+    merchant_id: str,
+    numbers: Collection[int] = (),
+    *,
+    below: int = 2**31 - 1,
+    most: int = 0,
+    documents: bool = True,
+) -> RoutingPolicy | None:
+    """Returns a merchant's policy with the newest and the active version, those of `numbers` that there are,
+    and the newest `most` `below` a number: enough to decide on any of these, and to save the decision. None:
+    he has no policy. Without `documents` each is empty."""
+    values = {
+        "stream": policy_id(merchant_id),
+        "numbers": list(numbers),
+        "below": below,
+        "most": most,
+        "documents": documents,
+    }
+    rows = await (await conn.execute(_SQL["part"], values)).fetchall()
+    if not rows:
+        return None
+    last = int(rows[0][4])
+    policy = await asyncio.to_thread(replayed, [StoredEvent(*row[:4]) for row in rows], gaps=True)
+    policy.version = last
+    return policy
 
 
 async def save(conn: psycopg.AsyncConnection[Any], policy: RoutingPolicy) -> None:

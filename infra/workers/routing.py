@@ -102,7 +102,7 @@ class Guardrails:
 
     async def _stop(self, merchant_id: str, experiment: Experiment, reasons: Mapping[str, str]) -> int:
         # The topic may be behind: what is active, and what is stopped already, is read anew.
-        policy = await policy_store.load(self._conn, merchant_id)
+        policy = await policy_store.load_part(self._conn, merchant_id)
         if policy is None or policy.active is None:
             return 0
         try:

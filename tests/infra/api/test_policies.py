@@ -53,6 +53,7 @@ async def test_a_policy_goes_from_draft_to_active_and_back(api):
         "draft": None,
         "stopped_arms": {},
         "versions": [],
+        "next_before": None,
     }
 
     first = await _draft(api, _BY_HAND, _YAML)
@@ -74,7 +75,44 @@ async def test_a_policy_goes_from_draft_to_active_and_back(api):
         (2, "former", f"Kim {key}", f"Kim {key}"),
         (1, "active", f"Kim {key}", f"Lou {key}"),
     ]
-    assert [one["version"] for one in (await api.get(f"{_PATH}?limit=1")).body["versions"]] == [2]
+    assert [one["activation_reason"] for one in listed["versions"]] == ["the new contract", "declines rose"]
+
+
+async def test_versions_are_listed_a_page_at_a_time(api):
+    for name in ("a", "b", "c"):
+        await _draft(api, {"accounts": [name]})
+    await _post(api, "3/activate")
+
+    first = (await api.get(f"{_PATH}?limit=2")).body
+    second = (await api.get(f"{_PATH}?limit=2&before={first['next_before']}")).body
+
+    assert ([one["version"] for one in first["versions"]], first["next_before"]) == ([3, 2], 2)
+    assert ([one["version"] for one in second["versions"]], second["next_before"]) == ([1], None)
+    assert {(page["active"], page["draft"], page["change"]) for page in (first, second)} == {(3, None, 5)}
+    assert second["versions"][0]["state"] == "superseded"
+
+
+async def test_a_policy_that_did_not_change_is_not_sent_again(api):
+    await _draft(api, _BY_HAND, _YAML)
+    in_yaml, in_json = {"Accept": "application/yaml"}, {"Accept": "application/json"}
+
+    as_json, as_yaml = await api.get(f"{_PATH}/1", **in_json), await api.get(f"{_PATH}/1", **in_yaml)
+    listed = await api.get(_PATH)
+
+    tags = [one.headers["ETag"] for one in (as_json, as_yaml, listed)]
+    assert tags == ['"2"', '"2.yaml"', '"2"']
+    for path, headers, tag in (
+        (f"{_PATH}/1", in_json, tags[0]),
+        (f"{_PATH}/1", in_yaml, f'"9", W/{tags[1]}'),
+        (_PATH, {}, tags[2]),
+    ):
+        again = await api.get(path, **headers, **{"If-None-Match": tag})
+        assert (again.status, again.raw) == (304, b"")
+        assert again.headers["ETag"] in tag
+    assert (await api.get(f"{_PATH}/1", **in_yaml, **{"If-None-Match": tags[0]})).status == 200
+    # A change may be meant for either form of the state.
+    assert (await _post(api, "1/activate", also={"If-Match": tags[1]})).status == 200
+    assert (await api.get(_PATH, **{"If-None-Match": tags[2]})).status == 200
 
 
 async def test_a_document_is_read_in_the_form_that_is_wanted_and_may_be_sent_back(api):

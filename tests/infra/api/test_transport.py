@@ -7,6 +7,7 @@ import http.client
 
 import pytest
 
+from infra.api.transport import preferred
 from projections import batch
 from tests.support.builders import NOW
 from tests.support.event_stories import captured, event_of, put_into_store, read_models_connection
@@ -84,3 +85,25 @@ async def test_the_methods_of_a_path_are_all_named_where_one_is_not_taken(api):
         response = await api.ask("DELETE", path)
         assert (response.status, response.headers["Allow"]) == (405, methods)
         assert response.body["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", "a/json"),
+        ("*/*", "a/json"),
+        ("text/html", None),
+        ("a/yaml", "a/yaml"),
+        ("A/YAML; charset=utf-8", "a/yaml"),
+        ("a/json;q=0.5, a/yaml", "a/yaml"),
+        ("a/json; q=0.2, a/yaml; q=0.9", "a/yaml"),
+        ("a/yaml;q=0.1, */*", "a/json"),
+        ("a/json;q=0, */*;q=0.1", "a/yaml"),
+        ("a/json;q=0", None),
+        ("a/yaml, a/json", "a/yaml"),
+        ("a/*;q=0.3, a/yaml;q=0.2", "a/json"),
+        ("a/yaml;q=2", "a/yaml"),
+    ],
+)
+def test_the_form_that_a_caller_prefers_is_chosen(accept, kind):
+    assert preferred(accept, ["a/json", "a/yaml"]) == kind

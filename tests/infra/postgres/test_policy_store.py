@@ -7,7 +7,7 @@ import pytest
 
 from aggregates.routing.policy import Policy
 from aggregates.routing_policy import By, RoutingPolicy
-from infra.postgres.policy_store import PolicyChanged, load, save
+from infra.postgres.policy_store import PolicyChanged, load, load_part, save
 from tests.support.environment import Environment
 from tests.support.policies import KIM, activate, api_session
 from tests.support.until import until
@@ -29,6 +29,55 @@ async def test_a_policy_is_loaded_as_it_was_saved(database: Environment):
         assert (again.merchant_id, again.version, again.active) == ("shop", 3, made.active)
         assert again.versions == made.versions
         assert await load(connection, "other") is None
+
+
+async def test_a_part_of_a_policy_is_what_is_asked_for_with_the_newest_and_the_active_version(
+    database: Environment,
+):
+    async with api_session(database) as connection:
+        assert await load_part(connection, "shop") is None
+        made = RoutingPolicy.open("shop", KIM)
+        for number in range(1, 31):
+            made.put_draft(Policy(accounts=[f"a{number}"]), KIM)
+            if number in (3, 7):
+                made.activate(number, None, KIM)
+        made.roll_back(3, None, By("Lou", "declines rose", KIM.now))
+        await save(connection, made)
+
+        part = await load_part(connection, "shop", [5, 7, 99])
+        page = await load_part(connection, "shop", below=20, most=4, documents=False)
+        start = await load_part(connection, "shop", below=3, most=10)
+
+        assert part is not None
+        assert list(part.versions) == [3, 5, 7, 30]
+        assert part.versions == {number: made.versions[number] for number in part.versions}
+        assert (part.version, part.active, part.draft) == (made.version, made.active, made.versions[30])
+        assert page is not None
+        assert list(page.versions) == [3, 16, 17, 18, 19, 30]
+        assert [one.document for one in page.versions.values()] == [{}] * 6
+        assert start is not None
+        assert list(start.versions) == [1, 2, 3, 30]
+
+
+async def test_what_is_decided_on_a_part_is_saved_after_all_that_was_stored(database: Environment):
+    async with api_session(database) as connection:
+        await activate(connection, "shop", accounts=["a"])
+        for name in ("b", "c"):
+            await activate(connection, "shop", accounts=[name])
+        policy = await load_part(connection, "shop")
+        other = await load_part(connection, "shop", [1])
+        assert policy is not None
+        assert other is not None
+
+        assert policy.put_draft(Policy(accounts=["d"]), KIM) == 4
+        other.roll_back(1, None, KIM)
+        await save(connection, policy)
+        with pytest.raises(PolicyChanged):
+            await save(connection, other)
+
+        stored = await load(connection, "shop")
+        assert stored is not None
+        assert (stored.version, stored.versions[4].document) == (8, {"accounts": ["d"]})
 
 
 async def test_of_two_writers_the_second_gets_a_conflict_and_nothing_of_it_is_kept(database: Environment):

@@ -116,3 +116,29 @@ def test_no_route_documents_an_error_that_is_no_problem_document():
             errors = [response for status, response in route["responses"].items() if status >= "400"]
             media_type = "text/html" if path.startswith("/return/") else "application/problem+json"
             assert path == "/ready" or all(response["content"].keys() == {media_type} for response in errors)
+
+
+def test_a_policy_fits_its_schema_and_what_no_policy_may_hold_does_not():
+    named = orjson.loads(openapi_file.text())["components"]["schemas"]
+    registry = Registry().with_resource(
+        "urn:openapi", DRAFT202012.create_resource({"components": {"schemas": named}})
+    )
+    validator = Draft202012Validator(
+        {"$ref": "urn:openapi#/components/schemas/PolicyDocument"}, registry=registry
+    )
+    night = {"time": {"since": "22:00", "until": "06:00:00"}, "country": ["DE"]}
+    arms = {"a": {"share": 1, "strategy": {"kind": "weighted", "weights": {"sim-eu": 3}}}}
+    rule = {"id": "night", "when": night, "then": {"strategy": {"kind": "cost"}}}
+    experiment = {"kind": "experiment", "id": "x", "control": "a", "arms": arms | {"b": {"share": 0}}}
+
+    validator.validate({"rules": [rule], "strategy": experiment, "residency": {"IN": ["razorpay-in"]}})
+
+    for wrong in (
+        {"rule": []},
+        {"rules": [rule | {"priority": True}]},
+        {"strategy": {"kind": "magic"}},
+        {"strategy": {"kind": "weighted", "weights": {"sim eu": 1}}},
+        {"strategy": {"kind": "weighted", "weights": {"sim-eu": "0.1"}}},
+        {"residency": {"Germany": ["a"]}},
+    ):
+        assert not validator.is_valid(wrong), wrong
