@@ -3,7 +3,7 @@
 Invariant: of two records of one merchant the one with the greater `change` holds, whichever came last.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
@@ -47,6 +47,16 @@ class PolicyRecord(BaseModel):
         # A policy's parts tell what was written from what was left out: a null that is sent would be read as
         # written.
         return document.document()
+
+
+class _Changed(Protocol):
+    @property
+    def change(self) -> int: ...
+
+
+def replaces(read: _Changed, held: _Changed) -> bool:
+    """True unless what was read was sent by a relay that another had overtaken."""
+    return read.change >= held.change
 
 
 def key(merchant_id: str) -> bytes:

@@ -31,7 +31,7 @@ from infra.hooks.calls import Calls, Failed, Returned, is_async
 from infra.hooks.discovery import Hooks
 from infra.hooks.words import fit
 
-# A batch has to be done within 60 s (infra/workers/command.py), of which hooks get half.
+# A batch has to be done within 60 s (infra/workers/command_loop.py), of which hooks get half.
 _BATCH_WITHIN_S: Final = 30.0
 _DecidingHook = PreValidation | FraudCheck | Routing
 _GIVES: Final[dict[type[_DecidingHook], tuple[type, ...]]] = {

@@ -16,7 +16,7 @@ from aggregates.fees import FeeBook
 from aggregates.routing.health import AccountHealth, Health
 from aggregates.routing.route import Route
 from aggregates.routing.rules import NO_POLICY, UNREADABLE, ReadyPolicy
-from commands import health_records, policy_records
+from commands import policy_records
 from commands.volume_records import VolumeRecord, month_of, month_volumes
 from infra.psp.accounts import Accounts
 
@@ -41,15 +41,6 @@ class ActivePolicy(NamedTuple):
             return cls(0, UNREADABLE)
         stopped = {name: frozenset(arms) for name, arms in record.stopped_arms.items()}
         return cls(record.change, ReadyPolicy.of(record.document, record.version, stopped))
-
-    def replaces(self, held: "ActivePolicy") -> bool:
-        """True unless this one was sent by a relay that another had overtaken."""
-        return self.change >= held.change
-
-
-def read_health(value: bytes) -> AccountHealth:
-    """Reads a record of `gateways.health`. Raises pydantic's `ValidationError`, a `ValueError`."""
-    return health_records.HealthRecord.model_validate_json(value).health()
 
 
 def read_volumes(value: bytes) -> VolumeRecord:

@@ -14,12 +14,12 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka import AIOKafkaProducer
 from eventsourcing.utils import get_topic
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 from aggregates.hooks import Verdict
+from commands import policy_records
 from commands.decider import Decider, Result, Stream, Work, by_payment
 from commands.failpoints import reached
 from commands.messages import CreatePayment, RetryParked, dump
@@ -29,10 +29,9 @@ from commands.reply import Reply
 from commands.webhook_samples import batches
 from infra.hooks import discovery
 from infra.hooks.new_payments import NewPaymentHooks
-from infra.kafka import reader, topics
+from infra.kafka import topics
+from infra.kafka.circuits import read_health
 from infra.kafka.compacted import CompactedTopic
-from infra.kafka.offsets import Ownership, Progress
-from infra.kafka.open_transactions import OpenTransactions
 from infra.kafka.producers import BrokerClock, KafkaDeadLetters, producer
 from infra.postgres.connections import connect
 from infra.postgres.event_store import PaymentStore, Recorder
@@ -40,10 +39,10 @@ from infra.process import clock
 from infra.process.runtime import Process, run
 from infra.psp import fingerprints
 from infra.psp.accounts import Accounts
-from infra.psp.routed_accounts import ActivePolicy, RoutedAccounts, read_health, read_volumes
+from infra.psp.routed_accounts import ActivePolicy, RoutedAccounts, read_volumes
 from infra.settings import CommandWorkerSettings
+from infra.workers.command_loop import consume, consumer_of
 from infra.workers.misplaced import Misplaced
-from infra.workers.request_age import Backlog
 from infra.workers.startup import ready_to_start
 
 # Streams, of all workers together.
@@ -54,14 +53,9 @@ _ALONE_MAX: Final = 5
 _PAUSE_S: Final = 0.005
 # Between rounds for payments that are overtaken each time. The partitions stand still for so long.
 _WAIT_S: Final = (0.1, 0.5)
-# A read waits so long for records; a stop, and commands to be held back, are noticed after it.
-_POLL_MS: Final = 200
-# A worker whose batch takes longer leaves the group, and another one reads its partitions.
-_BATCH_WITHIN_MS: Final = 60_000
 # Without its policy a merchant's residency would be passed over: nothing is decided before they are known.
 _POLICIES_WITHIN_S: Final = 3600.0
 
-RECORDS = Counter("aegispay_command_records", "Records read", ["topic"])
 REPLIES = Counter("aegispay_command_replies", "Replies sent", ["kind", "result", "code"])
 LETTERS = Counter("aegispay_dead_letters", "Records that could not be used", ["code"])
 PARKED = Counter("aegispay_parked", "Streams put aside, since neither reading nor deciding them works")
@@ -78,9 +72,6 @@ SECONDS = Histogram(
 )
 BATCH = Histogram(
     "aegispay_command_batch_records", "Records in a batch", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
-)
-AGE = Gauge(
-    "aegispay_command_oldest_record_age_seconds", "Of the oldest record in the last batch, when it was read"
 )
 
 _log = structlog.get_logger()
@@ -259,74 +250,6 @@ class CommandWorker:
             )
 
 
-async def consume(
-    process: Process,
-    settings: CommandWorkerSettings,
-    worker: CommandWorker,
-    consumer: AIOKafkaConsumer,
-    *,
-    gateways: Collection[str],
-    broker_clock: BrokerClock,
-) -> None:
-    """Reads and handles batches until a stop signal comes. `gateways`: those to which payments
-    may go."""
-    # A batch holds this from its first decision to its last reply: `Ownership` waits for it before partitions
-    # are given up.
-    busy = asyncio.Lock()
-    commands = settings.topic_prefix + topics.COMMANDS
-    outcomes = settings.topic_prefix + topics.OUTCOMES
-    progress = Progress(consumer)
-    consumer.subscribe([commands, outcomes], listener=Ownership(busy, progress, process))
-    backlog = Backlog(settings, process, gateways, broker_clock)
-    watching = asyncio.create_task(backlog.watch())
-    transactions = OpenTransactions(consumer, process)
-    try:
-        while not process.stop.is_set():
-            # Raises what the watch raised: without the requests' ages, nothing would hold new payments back
-            # any more.
-            if watching.done():
-                watching.result()
-            # Commands are paused before each read, and not once: a rebalance forgets what was paused.
-            _hold_back(process, consumer, commands, hold=backlog.too_old)
-            read = await consumer.getmany(timeout_ms=_POLL_MS, max_records=settings.batch_max)
-            transactions.look()
-            # Nothing is awaited between reading and taking the lock: the partitions are still ours.
-            async with busy:
-                if read:
-                    await _run(read, worker, broker_clock)
-                    progress.finished(read)
-                await progress.commit_when_due()
-    finally:
-        watching.cancel()
-        async with busy:
-            await progress.commit()
-
-
-async def _run(
-    read: dict[TopicPartition, list[Any]], worker: CommandWorker, broker_clock: BrokerClock
-) -> None:
-    records = [reader.record_of(message) for messages in read.values() for message in messages]
-    for place, messages in read.items():
-        RECORDS.labels(place.topic).inc(len(messages))
-    # A record that cannot be read has no stamp.
-    if stamps := [record.timestamp_ms for record in records if record.timestamp_ms > 0]:
-        broker_clock.stamped(max(stamps))
-        AGE.set(broker_clock.age_s(min(stamps)) or 0.0)
-    await worker.run_batch(records)
-
-
-def _hold_back(process: Process, consumer: AIOKafkaConsumer, commands: str, *, hold: bool) -> None:
-    """Pauses commands while every gateway is behind; keeps reading outcomes."""
-    ours = [place for place in consumer.assignment() if place.topic == commands]
-    paused = consumer.paused()
-    if hold and (fresh := [place for place in ours if place not in paused]):
-        consumer.pause(*fresh)
-        process.log.warning("commands held back: every gateway is behind", partitions=len(fresh))
-    elif not hold and (held := [place for place in ours if place in paused]):
-        consumer.resume(*held)
-        process.log.warning("commands go on", partitions=len(held))
-
-
 async def main(process: Process, settings: CommandWorkerSettings) -> None:
     """Runs until a stop signal comes. Raises `TooManyParked`, and PostgreSQL's and Kafka's
     errors."""
@@ -338,26 +261,14 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
         return
     connection: psycopg.Connection = connect(settings, "command")
     broker = producer(settings, "command")
-    consumer = reader.consumer(
-        settings.kafka,
-        client_id="aegispay-command",
-        group_id=settings.topic_prefix + topics.COMMAND_GROUP,
-        auto_offset_reset="earliest",
-        # It gives partition n of both topics, which have equally many, to one member; round robin would part
-        # a payment's commands from its outcomes, and two workers would decide about it and conflict.
-        partition_assignment_strategy=[RangePartitionAssignor],
-        session_timeout_ms=round(settings.session_timeout_s * 1000),
-        heartbeat_interval_ms=round(settings.heartbeat_every_s * 1000),
-        max_poll_interval_ms=_BATCH_WITHIN_MS,
-        max_poll_records=settings.batch_max,
-    )
+    consumer = consumer_of(settings)
     store = PaymentStore(Recorder.for_this_cluster(connection))
     chance = random.Random()  # noqa: S311  # spreads retries; guards nothing
     policies = CompactedTopic(
         settings,
         topics.POLICIES,
         ActivePolicy.read,
-        replaces=ActivePolicy.replaces,
+        replaces=policy_records.replaces,
         first_within_s=_POLICIES_WITHIN_S,
     )
     health = CompactedTopic(settings, topics.HEALTH, read_health)
@@ -388,7 +299,12 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
         # The topics are read to their ends before the first decision; those but the policies for 5 s at most.
         async with policies, health, volumes:
             await consume(
-                process, settings, worker, consumer, gateways=accounts.gateways, broker_clock=broker_clock
+                process,
+                settings,
+                worker.run_batch,
+                consumer,
+                gateways=accounts.gateways,
+                broker_clock=broker_clock,
             )
     finally:
         await consumer.stop()

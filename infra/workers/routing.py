@@ -232,15 +232,13 @@ def _counted(number: int) -> int:
     return min(max(number, 0), COUNT_MAX)
 
 
-def _is_newer(read_: PolicyRecord, held: PolicyRecord) -> bool:
-    return read_.change >= held.change
-
-
 async def main(process: Process, settings: RoutingWorkerSettings) -> None:
     """Runs until a stop signal comes. Raises PostgreSQL's and Kafka's errors."""
     if not await ready_to_start(process, settings):
         return
-    policies = CompactedTopic(settings, topics.POLICIES, policy_records.read, replaces=_is_newer)
+    policies = CompactedTopic(
+        settings, topics.POLICIES, policy_records.read, replaces=policy_records.replaces
+    )
     async with (
         policies,
         producing(settings, process.name) as producer,
