@@ -2,7 +2,7 @@
 saved and sent."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
 from typing import Final, assert_never
@@ -22,13 +22,11 @@ from aggregates.decision import PAYMENT_FIELDS, Cause, PaymentRequest, Refused
 from aggregates.events import ExternalMoveRecorded
 from aggregates.hooks import Verdict
 from aggregates.money import Money, MoneyRefused
-from aggregates.operation import Balances, Move, OperationState, Report
 from aggregates.payment import Payment
 from aggregates.routing.budgets import DeclinedAttempt
 from aggregates.routing.route import Route
 from aggregates.status import ANNOUNCED
-from commands import budgets, replies
-from commands.balances import Balances as ReportedBalances
+from commands import budgets, replies, reports
 from commands.ids import fingerprint, payment_id
 from commands.messages import (
     AnyCommand,
@@ -39,7 +37,6 @@ from commands.messages import (
     CreatePayment,
     InvalidMessage,
     MerchantCommand,
-    Outcome,
     RecordDispute,
     RecordOutcome,
     RefundPayment,
@@ -107,11 +104,6 @@ class Decided:
 
 
 # Fields that a message and a record of the aggregate have under one name are passed on by that name.
-_REPORT: Final = {one.name for one in fields(Report)} - {"state", "balances"}
-OF_THE_OUTCOME: Final = tuple(sorted(_REPORT & Outcome.model_fields.keys()))
-OF_THE_MESSAGE: Final = tuple(sorted(_REPORT & RecordOutcome.model_fields.keys()))
-_read_outcome: Final = attrgetter(*OF_THE_OUTCOME)
-_read_message: Final = attrgetter(*OF_THE_MESSAGE)
 _read_payment: Final = attrgetter(*PAYMENT_FIELDS)
 
 _NOT_FOUND: Final = "there is no such payment"
@@ -306,7 +298,7 @@ def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -
     cause = context.cause(message.command_id, payment.correlation_id)
     before, version = payment.status, payment.version
     outcome = message.outcome
-    report = _report(message)
+    report = reports.of_outcome(message)
     outcomes.take(payment, report, context.route(payment, message), cause)
     decided = _changed(payment, context.now)
     if payment.pending_events:
@@ -328,42 +320,12 @@ def record_outcome(message: RecordOutcome, payment: Payment, context: Context) -
     return decided
 
 
-def _report(message: RecordOutcome) -> Report:
-    outcome = message.outcome
-    return Report(
-        **dict(zip(OF_THE_MESSAGE, _read_message(message), strict=True)),
-        **dict(zip(OF_THE_OUTCOME, _read_outcome(outcome), strict=True)),
-        state=OperationState(outcome.kind),
-        balances=_balances(outcome.balances),
-    )
-
-
-def _balances(message: ReportedBalances | None) -> Balances | None:
-    if message is None:
-        return None
-    moves = tuple(Move(one.kind, one.psp_id, one.amount_minor) for one in message.moves)
-    return Balances(message.captured_minor, message.refunded_minor, message.held_minor, moves)
-
-
 def record_dispute(message: RecordDispute, payment: Payment, context: Context) -> Decided:
     """Takes a report of a dispute. It may end refunds that waited for their next try."""
     cause = context.cause(message.command_id, payment.correlation_id)
     before, version = payment.status, payment.version
-    dispute = message.dispute
-    report = disputes.DisputeReport(
-        dispute_id=dispute.dispute_id,
-        operation_id=message.operation_id,
-        state=dispute.state,
-        amount_minor=dispute.amount_minor,
-        currency=dispute.currency,
-        reason=dispute.reason,
-        respond_by=dispute.respond_by.isoformat() if dispute.respond_by else None,
-        reported_at=message.reported_at,
-        observed_at=message.observed_at,
-        signed_before=message.signed_before,
-    )
     waiting = list(payment.retries)
-    disputes.take(payment, report, cause)
+    disputes.take(payment, reports.of_dispute(message), cause)
     decided = _changed(payment, context.now)
     decided.replies += replies.payment_update(payment, message.command_id, before, version)
     for name in waiting:

@@ -6,8 +6,8 @@ from dataclasses import fields
 from aggregates.decision import PAYMENT_FIELDS, PaymentRequest
 from aggregates.operation import Report
 from commands.client import Client
-from commands.handlers import OF_THE_MESSAGE, OF_THE_OUTCOME
 from commands.messages import CreatePayment, Outcome, RecordOutcome
+from commands.reports import OF_THE_MESSAGE, OF_THE_OUTCOME
 
 
 def test_each_field_of_a_report_comes_from_the_outcome_or_from_its_message():
