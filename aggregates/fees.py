@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Final, Literal, assert_never, get_args
 
 from aggregates.money import Money
-from aggregates.routing.facts import Funding, PaymentFacts, region_of
+from aggregates.routing.facts import CardFacts, Funding, PaymentFacts, region_of
 
 FeeKind = Literal["authorize", "sale", "capture", "void", "refund", "dispute"]
 FEE_KINDS: Final[tuple[FeeKind, ...]] = get_args(FeeKind)
@@ -40,9 +40,15 @@ class FeeFacts:
     @classmethod
     def of(cls, payment: PaymentFacts) -> "FeeFacts":
         """Returns the facts of an operation for all of the payment's amount."""
-        card = payment.card
-        country = card.country or payment.country
-        return cls(payment.amount_minor, payment.currency, payment.method, country, card.scheme, card.funding)
+        amount_minor, currency = payment.amount_minor, payment.currency
+        return cls.with_card(amount_minor, currency, payment.method, payment.country, payment.card)
+
+    @classmethod
+    def with_card(
+        cls, amount_minor: int, currency: str, method: str, country: str | None, card: CardFacts
+    ) -> "FeeFacts":
+        """`country`: the customer's, where the card's is not known."""
+        return cls(amount_minor, currency, method, card.country or country, card.scheme, card.funding)
 
 
 @dataclass(frozen=True, slots=True)

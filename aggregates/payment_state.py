@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
 from aggregates.contradiction import Contradiction, ContradictionKey
@@ -14,7 +14,8 @@ from aggregates.dispute import Dispute
 from aggregates.fees import FeeFacts
 from aggregates.money import Money
 from aggregates.operation import Kind, Operation, OperationState
-from aggregates.routing.facts import USUAL_METHOD, Funding, Hints, region_of, segments
+from aggregates.routing.facts import USUAL_METHOD, Hints, region_of, segments
+from aggregates.routing.payment_facts import card_facts
 from aggregates.routing.retries import AwaitedAccount
 from aggregates.status import TAKES, Ended, Flags, OperationAmounts, Status, Totals, status, totals
 
@@ -92,14 +93,9 @@ class PaymentState:
 
     def fee_fields(self, kind: Kind, account: str, amount_minor: int, cause: Cause) -> dict[str, Any]:
         """Returns the fields of an event that keep what an operation at the account is expected to cost."""
-        card = self.card or {}
-        facts = FeeFacts(
-            amount_minor,
-            self.amount.currency,
-            self.method or USUAL_METHOD,
-            card.get("country") or self.country,
-            card.get("scheme"),
-            cast("Funding | None", card.get("funding")),
+        method = self.method or USUAL_METHOD
+        facts = FeeFacts.with_card(
+            amount_minor, self.amount.currency, method, self.country, card_facts(self.card)
         )
         fees = cause.fees.fees(account, kind, facts, cause.now)
         if fees is None:

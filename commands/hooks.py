@@ -20,9 +20,9 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
+from aggregates.hooks import FailureMode
 from commands.card_data import holds_card_data
 
-FailureMode = Literal["open", "closed"]
 WITHIN_S_MAX: Final = 10.0
 """The longest time limit of a hook, s."""
 TEXT_MAX: Final = 400
