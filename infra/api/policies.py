@@ -160,13 +160,7 @@ async def put_draft(request: Request, principal: Writes) -> Response:
 )
 async def activate(request: Request, version: Number, principal: Writes) -> Response:
     """Activates the version, or finds it active."""
-    by = _by(await json_body(request), principal)
-
-    def decide(policy: RoutingPolicy, accounts: Accounts | None) -> int:
-        policy.activate(version, accounts, by)
-        return version
-
-    return await _changed(request, principal, by, [version], decide)
+    return await _switched(request, principal, version, RoutingPolicy.activate)
 
 
 @router.post(
@@ -181,10 +175,19 @@ async def activate(request: Request, version: Number, principal: Writes) -> Resp
 )
 async def roll_back(request: Request, version: Number, principal: Writes) -> Response:
     """Returns to the version, or finds it active."""
+    return await _switched(request, principal, version, RoutingPolicy.roll_back)
+
+
+async def _switched(
+    request: Request,
+    principal: Principal,
+    version: int,
+    switch: Callable[[RoutingPolicy, int, Accounts | None, By], None],
+) -> Response:
     by = _by(await json_body(request), principal)
 
     def decide(policy: RoutingPolicy, accounts: Accounts | None) -> int:
-        policy.roll_back(version, accounts, by)
+        switch(policy, version, accounts, by)
         return version
 
     return await _changed(request, principal, by, [version], decide)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.cli.doubt import require_yes
 from infra.cli.options import AsJson, Data, Who, Yes
 from infra.cli.output import say, write_json
 from infra.cli.policy_decisions import explain, try_
@@ -25,7 +26,7 @@ from infra.cli.policy_target import (
 )
 
 if TYPE_CHECKING:
-    from aggregates.routing.findings import Finding
+    from aggregates.routing.findings import Accounts, Finding
     from aggregates.routing_policy import By, RoutingPolicy, Version
     from commands.policy_document import Document
 
@@ -172,71 +173,46 @@ def draft(
     _list_findings(findings, document)
 
 
-@policy.command()
-def activate(
-    version: Number,
-    *,
-    who: Who,
-    reason: Reason,
-    yes: Yes = False,
-    merchant: Merchant = "demo",
-    accounts: AccountsFile = None,
-    data: Data = None,
-    json: AsJson = False,
+def _switching(
+    name: str, text: str, decide: "Callable[[RoutingPolicy, int, Accounts | None, By], None]"
 ) -> None:
-    """Let the newest version route the merchant's payments, within 2 s. Needs the schema's owner."""
-    by, known = signed(who, reason, "activate"), accounts_of(merchant, accounts, data)
-    _switch(
-        version, merchant, data, by, lambda policy: policy.activate(version, known, by), yes=yes, as_json=json
-    )
+    """Adds the command `name`, which makes another version the active one."""
+
+    def run(
+        version: Number,
+        *,
+        who: Who,
+        reason: Reason,
+        yes: Yes = False,
+        merchant: Merchant = "demo",
+        accounts: AccountsFile = None,
+        data: Data = None,
+        json: AsJson = False,
+    ) -> None:
+        by, known = signed(who, reason, name), accounts_of(merchant, accounts, data)
+        require_yes(yes=yes, as_json=json)
+        if not yes:
+            _tell_change(version, merchant, data)
+            typer.confirm("Let it route?", abort=True)
+        changed = change(merchant, data, by, lambda policy: decide(policy, version, known, by))
+        if json:
+            write_json({"version": version, "change": changed.version})
+        else:
+            say(f"Version {version} routes the payments of {merchant}.")
+
+    policy.command(name, help=text)(run)
 
 
-@policy.command()
-def rollback(
-    version: Number,
-    *,
-    who: Who,
-    reason: Reason,
-    yes: Yes = False,
-    merchant: Merchant = "demo",
-    accounts: AccountsFile = None,
-    data: Data = None,
-    json: AsJson = False,
-) -> None:
-    """Return to a version that was active before, within 2 s. Needs the schema's owner."""
-    by, known = signed(who, reason, "rollback"), accounts_of(merchant, accounts, data)
-    _switch(
-        version,
-        merchant,
-        data,
-        by,
-        lambda policy: policy.roll_back(version, known, by),
-        yes=yes,
-        as_json=json,
-    )
-
-
-def _switch(
-    version: int,
-    merchant: str,
-    data: Path | None,
-    by: "By",
-    decide: "Callable[[RoutingPolicy], None]",
-    *,
-    yes: bool,
-    as_json: bool,
-) -> None:
-    from infra.cli.doubt import require_yes
-
-    require_yes(yes=yes, as_json=as_json)
-    if not yes:
-        _tell_change(version, merchant, data)
-        typer.confirm("Let it route?", abort=True)
-    changed = change(merchant, data, by, decide)
-    if as_json:
-        write_json({"version": version, "change": changed.version})
-    else:
-        say(f"Version {version} routes the payments of {merchant}.")
+_switching(
+    "activate",
+    "Let the newest version route the merchant's payments, within 2 s. Needs the schema's owner.",
+    lambda policy, *about: policy.activate(*about),
+)
+_switching(
+    "rollback",
+    "Return to a version that was active before, within 2 s. Needs the schema's owner.",
+    lambda policy, *about: policy.roll_back(*about),
+)
 
 
 def _tell_change(version: int, merchant: str, data: Path | None) -> None:
