@@ -5,6 +5,7 @@ Invariant: each query takes the merchant of the API key, so that nobody reads an
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -103,11 +104,7 @@ async def of_customer(
 
     async def query(conn: psycopg.AsyncConnection) -> dict[str, Any]:
         page, following = await customer_payments.page(conn, principal.merchant_id, customer_id, after, limit)
-        return {
-            "payments": [_with_exponents(one) for one in page],
-            "next_cursor": str(following) if following else None,
-            "read_model": {"lag_ms": await context.lag_ms(conn)},
-        }
+        return {"payments": _listed(page)} | await _rest(context, conn, following)
 
     return json_response(await context.read(query))
 
@@ -133,16 +130,9 @@ async def in_doubt(
 
     async def query(conn: psycopg.AsyncConnection) -> dict[str, Any]:
         page, following = await doubts.page(conn, merchant_id, now, after, limit)
-        shown = [
-            _with_exponents({name: value for name, value in asdict(one).items() if name != "merchant_id"})
-            for one in page
-        ]
-        return {
-            "totals": [_with_exponents(asdict(one)) for one in await doubts.totals(conn, merchant_id, now)],
-            "in_doubt": shown,
-            "next_cursor": str(following) if following else None,
-            "read_model": {"lag_ms": await context.lag_ms(conn)},
-        }
+        totals = await doubts.totals(conn, merchant_id, now)
+        lists = {"totals": _listed(map(asdict, totals)), "in_doubt": _listed(map(asdict, page))}
+        return lists | await _rest(context, conn, following)
 
     return json_response(await context.read(query))
 
@@ -167,15 +157,7 @@ async def held(
 
     async def query(conn: psycopg.AsyncConnection) -> dict[str, Any]:
         page, following = await reviews.page(conn, principal.merchant_id, after, limit)
-        shown = [
-            _with_exponents({name: value for name, value in asdict(one).items() if name != "merchant_id"})
-            for one in page
-        ]
-        return {
-            "reviews": shown,
-            "next_cursor": str(following) if following else None,
-            "read_model": {"lag_ms": await context.lag_ms(conn)},
-        }
+        return {"reviews": _listed(map(asdict, page))} | await _rest(context, conn, following)
 
     return json_response(await context.read(query))
 
@@ -220,6 +202,20 @@ def _with_exponents(row: dict[str, Any]) -> dict[str, Any]:
     exponent = money.exponent(currency) if currency in money.CURRENCIES else None
     parts = {name: [_with_exponents(one) for one in row[name]] for name in _PARTS if name in row}
     return row | {"currency_exponent": exponent} | parts
+
+
+def _listed(page: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        _with_exponents({name: value for name, value in one.items() if name != "merchant_id"}) for one in page
+    ]
+
+
+async def _rest(
+    context: ApiContext, conn: psycopg.AsyncConnection, following: Cursor | None
+) -> dict[str, Any]:
+    """Returns what each page has beside its list."""
+    read_model = {"lag_ms": await context.lag_ms(conn)}
+    return {"next_cursor": str(following) if following else None, "read_model": read_model}
 
 
 async def shown(context: ApiContext, payment_id: UUID, merchant_id: str) -> dict[str, Any] | None:

@@ -52,32 +52,25 @@ def list_(
     say(f"{len(held)} shown" if held else "Nothing is held.")
 
 
-@review.command()
-def allow(
-    payment: PaymentName,
-    *,
-    evidence: Evidence,
-    who: Who,
-    yes: Yes = False,
-    data: Data = None,
-    json: AsJson = False,
-) -> None:
-    """Start the payment's first attempt. Exit code 1: it was refused."""
-    _decide(payment, "allow", evidence, who, data, yes=yes, as_json=json)
+def _deciding(decision: Literal["allow", "deny"], text: str) -> None:
+    """Adds the command of a decision, called like it."""
+
+    def run(
+        payment: PaymentName,
+        *,
+        evidence: Evidence,
+        who: Who,
+        yes: Yes = False,
+        data: Data = None,
+        json: AsJson = False,
+    ) -> None:
+        _decide(payment, decision, evidence, who, data, yes=yes, as_json=json)
+
+    review.command(decision, help=text)(run)
 
 
-@review.command()
-def deny(
-    payment: PaymentName,
-    *,
-    evidence: Evidence,
-    who: Who,
-    yes: Yes = False,
-    data: Data = None,
-    json: AsJson = False,
-) -> None:
-    """Reject the payment: nothing of it is ever sent. Exit code 1: it was refused."""
-    _decide(payment, "deny", evidence, who, data, yes=yes, as_json=json)
+_deciding("allow", "Start the payment's first attempt. Exit code 1: it was refused.")
+_deciding("deny", "Reject the payment: nothing of it is ever sent. Exit code 1: it was refused.")
 
 
 def _decide(
