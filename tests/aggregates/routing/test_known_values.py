@@ -1,9 +1,12 @@
 """The lint warns of schemes, methods and countries that nobody has, and of nothing else."""
 
+from datetime import date
+
 import pytest
 from babel import Locale
 
 from aggregates.routing.known_values import COUNTRIES, unknown_values
+from aggregates.routing.lint import lint
 from aggregates.routing.policy import Policy
 
 _NOT_OF_ISO = frozenset("AC CP CQ DG EA EU EZ IC QO TA UN XA XB XK ZZ".split())  # noqa: SIM905
@@ -43,6 +46,12 @@ def test_a_value_that_nobody_has_is_a_warning_with_what_to_write(document, where
     assert (finding.severity, finding.code, finding.where) == ("warning", "unknown_value", where)
     assert what in finding.what
     assert remedy in finding.remedy
+
+
+def test_the_lint_has_it_among_its_findings():
+    policy = Policy.model_validate({"residency": {"UK": ["a"]}})
+
+    assert [one.code for one in lint(policy, None, date(2026, 11, 30))] == ["unknown_value"]
 
 
 def test_what_is_known_is_not_reported():
