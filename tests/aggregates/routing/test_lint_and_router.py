@@ -4,8 +4,8 @@ from hypothesis import given, settings
 
 from aggregates.routing.choice import Situation, choose
 from aggregates.routing.facts import Candidate
-from aggregates.routing.policy import Conditions, Rule
-from aggregates.routing.rules import ReadyPolicy, ready
+from aggregates.routing.policy import Conditions, Policy
+from aggregates.routing.rules import ReadyPolicy
 from tests.aggregates.routing.world_of_payments import (
     ACCOUNTS,
     CONDITIONS,
@@ -22,9 +22,10 @@ from tests.aggregates.routing.world_of_payments import (
 @given(CONDITIONS)
 def test_conditions_hold_for_the_same_payments(content):
     when = Conditions.model_validate(content)
-    rule = ready(Rule.model_validate({"id": "r", "when": content, "then": {"never": ["a"]}}))
+    rule = {"id": "r", "when": content, "then": {"never": ["a"]}}
+    made = ReadyPolicy.of(Policy.model_validate({"rules": [rule]}), 1)
 
-    assert all(rule.holds(*at) == holds(when, at) for at in PAYMENTS)
+    assert all(bool(made.rules_that_hold(*at)) == holds(when, at) for at in PAYMENTS)
 
 
 @settings(max_examples=60, deadline=None)

@@ -129,6 +129,8 @@ def holds(when: Conditions, at: At) -> bool:
         (when.card_country, facts.card.country),
         (when.region, region_of(facts.card.country or facts.country)),
         (when.attempt, facts.attempt),
+        (when.scheme, facts.card.scheme),
+        (when.customer, facts.customer_id),
     )
     if any(wanted is not None and value not in wanted for wanted, value in lists):
         return False
