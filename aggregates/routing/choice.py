@@ -5,11 +5,11 @@ Invariants: each account that is not a candidate has a reason; the same inputs g
 chosen is never excluded.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aggregates.routing import strategies
 from aggregates.routing.facts import Candidate, Exclusion, Hints, PaymentFacts
@@ -43,8 +43,7 @@ class Situation:
     shares: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """A choice and how it came about. `account` None: none is left. `probe`: the attempt tests a half-open
     circuit. `strategy`: what ranked the candidates; `order` where only their order did, `in_turn` where all
     were tried. `rules`: those that held. `draw`: in [0, 1), what chose by the propensities. `known`: the
@@ -95,10 +94,10 @@ class Decision:
     def record(self) -> dict[str, Any]:
         """Returns the decision as JSON values, with every input that is not in the payment or its policy:
         `recompute` makes the same decision of it."""
-        situation, ranking = self.situation, self.ranking
+        situation, ranking, known = self.situation, self.ranking, self.known
         chances = dict(zip(ranking.order, ranking.propensities, strict=True)) if ranking is not None else {}
         scores = ranking.scores if ranking is not None else {}
-        fresh = sum(self.known[one.account] is not None for one in self.ranked)
+        fresh = len([one for one in self.ranked if known[one.account] is not None])
         made: dict[str, Any] = {
             "account": self.account,
             "policy_version": situation.policy.version,
@@ -106,7 +105,7 @@ class Decision:
             "health": "fresh" if fresh == len(self.ranked) else "partial" if fresh else "none",
             "attempt": situation.facts.attempt,
             "draw": self.draw,
-            "accounts": [self._entry(one, scores, chances) for one in self.ranked],
+            "accounts": [self._entry(one, known[one.account], scores, chances) for one in self.ranked],
         }
         if not situation.policy.readable:
             made["policy"] = "unreadable"
@@ -130,30 +129,34 @@ class Decision:
         return made
 
     def _entry(
-        self, one: Ranked, scores: Mapping[str, float], chances: Mapping[str, float]
+        self,
+        one: Ranked,
+        known: AccountHealth | None,
+        scores: Mapping[str, float],
+        chances: Mapping[str, float],
     ) -> dict[str, Any]:
-        entry: dict[str, Any] = {"account": one.account}
-        if one.fee_minor is not None:
-            entry["fee_minor"] = one.fee_minor
-        if (known := self.known[one.account]) is not None:
+        account, fee_minor, segment, health = one
+        entry: dict[str, Any] = {"account": account}
+        if fee_minor is not None:
+            entry["fee_minor"] = fee_minor
+        if known is not None:
             entry["known"] = True
             circuit = known.circuits.get(self.situation.facts.kind)
             if circuit is not None and circuit.state != "closed":
                 entry["circuit"] = [circuit.state, circuit.probe_share, circuit.reason]
-        if one.health is not None:
-            health = one.health
-            entry["segment"] = one.segment
+        if health is not None:
+            entry["segment"] = segment
             entry["outcomes"] = [health.approved, health.declined, health.failed, health.unknown]
             if health.p95_ms is not None:
                 entry["p95_ms"] = health.p95_ms
             if health.wins or health.losses:
                 entry["arm"] = [health.wins, health.losses]
-        if (excluded := self.excluded.get(one.account)) is not None:
+        if (excluded := self.excluded.get(account)) is not None:
             entry["excluded"] = [excluded.code, excluded.detail]
         else:
-            if one.account in scores:
-                entry["score"] = scores[one.account]
-            entry["propensity"] = chances.get(one.account, 0.0)
+            if account in scores:
+                entry["score"] = scores[account]
+            entry["propensity"] = chances.get(account, 0.0)
         return entry
 
 
@@ -170,11 +173,10 @@ def choose(situation: Situation) -> Decision:
     facts, policy = situation.facts, situation.policy
     draw, probe_draw = draws(facts)
     candidates = _in_order(situation)
-    known = situation.health.fresh([one.account for one in candidates], situation.now)
-    segments = facts.segments
-    ranked = [_figures(segments, one, known[one.account]) for one in candidates]
-    excluded = {one.account: one for one in situation.excluded}
     names = [one.account for one in candidates]
+    known = situation.health.fresh(names, situation.now)
+    ranked = _figures(facts.segments, candidates, known)
+    excluded = {one.account: one for one in situation.excluded}
     if not policy.readable:
         detail = "this release cannot read the merchant's routing policy, which may rule it out"
         excluded |= {
@@ -185,9 +187,9 @@ def choose(situation: Situation) -> Decision:
     _by_hints(situation.hints, names, excluded)
     for rule in held:
         if rule.then.only is not None:
-            _exclude(names, excluded, set(names) - set(rule.then.only), f"rule {rule.id}", "rule")
+            _exclude(_without(rule.then.only, names), excluded, f"rule {rule.id}", "rule")
         elif rule.then.never is not None:
-            _exclude(names, excluded, rule.then.never, f"rule {rule.id}", "rule")
+            _exclude(_among(rule.then.never, names), excluded, f"rule {rule.id}", "rule")
     probing = _by_circuits(facts, known, excluded, probe_draw)
     open_to_it = [one for one in ranked if one.account not in excluded]
     untried = [one for one in open_to_it if one.account not in situation.tried]
@@ -221,7 +223,7 @@ def choose(situation: Situation) -> Decision:
         ranking = strategies.prefer(situation.hints.prefer, ranking)
     if ranking is not by_strategy and ranking.experiment is not None:
         # Its arm did not decide, or not alone: it counts for none.
-        ranking = replace(ranking, experiment=ranking.experiment.unserved())
+        ranking = ranking._replace(experiment=ranking.experiment.unserved())
     return decided(_drawn(ranking, draw), ranking, kind)
 
 
@@ -237,16 +239,30 @@ def _in_order(situation: Situation) -> list[Candidate]:
     return sorted(situation.candidates, key=lambda one: order.get(one.account, len(order)))
 
 
-def _figures(segments: Sequence[str], one: Candidate, known: AccountHealth | None) -> Ranked:
-    found = None if known is None else strategies.judged(segments, known.segments)
-    segment, health = (None, None) if found is None else found
-    return Ranked(one.account, one.fee_minor, segment, health)
+def _figures(
+    segments: Sequence[str], candidates: Sequence[Candidate], known: Mapping[str, AccountHealth | None]
+) -> list[Ranked]:
+    ranked = []
+    for account, fee_minor in candidates:
+        health = known[account]
+        found = None if health is None else strategies.judged(segments, health.segments)
+        segment, figures = (None, None) if found is None else found
+        ranked.append(Ranked(account, fee_minor, segment, figures))
+    return ranked
 
 
-def _exclude(names: Sequence[str], excluded: dict[str, Exclusion], which: Any, by: str, code: str) -> None:
+def _exclude(names: Iterable[str], excluded: dict[str, Exclusion], by: str, code: str) -> None:
     for name in names:
-        if name in which and name not in excluded:
+        if name not in excluded:
             excluded[name] = Exclusion(name, code, f"{by} rules it out")
+
+
+def _among(named: Sequence[str], names: Sequence[str]) -> list[str]:
+    return [name for name in names if name in named]
+
+
+def _without(named: Sequence[str], names: Sequence[str]) -> list[str]:
+    return [name for name in names if name not in named]
 
 
 def _by_residency(
@@ -254,14 +270,14 @@ def _by_residency(
 ) -> None:
     if facts.country is not None and (allowed := policy.residency.get(facts.country)) is not None:
         by = f"the residency of customers in {facts.country}"
-        _exclude(names, excluded, set(names) - set(allowed), by, "residency")
+        _exclude(_without(allowed, names), excluded, by, "residency")
 
 
 def _by_hints(hints: Hints, names: Sequence[str], excluded: dict[str, Exclusion]) -> None:
     if hints.only:
-        _exclude(names, excluded, set(names) - set(hints.only), "a routing hook", "hook")
+        _exclude(_without(hints.only, names), excluded, "a routing hook", "hook")
     if hints.never:
-        _exclude(names, excluded, hints.never, "a routing hook", "hook")
+        _exclude(_among(hints.never, names), excluded, "a routing hook", "hook")
 
 
 def _by_circuits(
@@ -294,6 +310,8 @@ def _next_in_turn(eligible: Sequence[str], order: Sequence[str], last: str) -> s
 def _bend(ranking: Ranking, shares: Mapping[str, float]) -> Ranking:
     """Gives committed accounts their shares first; the others keep their proportions. `shares` add up to 1 at
     most."""
+    if not shares:
+        return ranking
     chances = dict(zip(ranking.order, ranking.propensities, strict=True))
     # An account that is excluded is not forced: no payment fails for a volume.
     wanted = {account: share for account, share in shares.items() if account in chances}

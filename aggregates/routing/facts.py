@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 ChargeKind = Literal["authorize", "sale"]
@@ -82,8 +82,7 @@ def segments(kind: str, method: str, currency: str, region: str) -> tuple[str, .
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An account of the merchant that can take the payment. `fee_minor`: expected for it, in its currency;
     None: unknown, which is not free."""
 
@@ -91,8 +90,7 @@ class Candidate:
     fee_minor: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exclusion:
+class Exclusion(NamedTuple):
     """An account that may not take the payment now, and why: a code, and the reason in words."""
 
     account: str

@@ -78,10 +78,11 @@ class Health:
 
     def fresh(self, accounts: Iterable[str], now: datetime) -> dict[str, AccountHealth | None]:
         """Returns the health of these accounts; see `of`."""
-        found = {name: self.accounts.get(name) for name in accounts}
-        return {
-            name: one if one is not None and is_fresh(one.as_of, now) else None for name, one in found.items()
-        }
+        found: dict[str, AccountHealth | None] = {}
+        for name in accounts:
+            one = self.accounts.get(name)
+            found[name] = one if one is not None and is_fresh(one.as_of, now) else None
+        return found
 
 
 def is_fresh(as_of: datetime, now: datetime) -> bool:

@@ -5,16 +5,16 @@ is never taken for good. A segment with too few transactions falls back to the w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from math import sqrt
-from typing import Final, assert_never
+from math import inf, sqrt
+from types import MappingProxyType
+from typing import Final, NamedTuple, assert_never
 
 from aggregates.routing import policy
 from aggregates.routing.adaptive import propensities
 from aggregates.routing.assignment import Assignment, arm_of
 from aggregates.routing.facts import PaymentFacts, region_of
-from aggregates.routing.health import SegmentHealth
+from aggregates.routing.health import WINDOW, SegmentHealth
 
 _ENOUGH: Final = 20
 """Transactions from which a narrow segment is judged by itself."""
@@ -23,8 +23,7 @@ _LATENCY_HALF_MS: Final = 1000.0
 _COST_ZERO_BPS: Final = 500.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """An account that may take the payment, with the figures that a strategy ranks by. `segment`: the one
     that `health` is of; None: nothing is known."""
 
@@ -34,15 +33,14 @@ class Ranked:
     health: SegmentHealth | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(NamedTuple):
     """The result of a strategy. `order`: best first. `propensities`: of being chosen, in the order of
     `order`; they add up to 1. `scores`: by account, in the unit of the strategy; an account without one
     is unknown. `experiment`: the payment's arm, where an experiment decided."""
 
     order: Sequence[str]
     propensities: Sequence[float]
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float] = MappingProxyType({})
     experiment: Assignment | None = None
 
 
@@ -52,9 +50,9 @@ def judged(segments: Sequence[str], health: Mapping[str, SegmentHealth]) -> tupl
     widest = None
     for name in segments:
         found = health.get(name)
-        if found is None or not found.transactions:
+        if found is None or not (count := found.transactions):
             continue
-        if found.transactions >= _ENOUGH:
+        if count >= _ENOUGH:
             return name, found
         widest = name, found
     return widest
@@ -68,7 +66,12 @@ def success_bound(health: SegmentHealth | None) -> float | None:
     """
     if health is None or not (n := health.approved + health.declined + health.failed):
         return None
-    rate, z2 = health.approved / n, _Z * _Z
+    return _wilson(health.approved, n)
+
+
+@lru_cache(maxsize=(WINDOW + 1) * (WINDOW + 2) // 2)  # all pairs that a window may show
+def _wilson(approved: int, n: int) -> float:
+    rate, z2 = approved / n, _Z * _Z
     centre = rate + z2 / (2 * n)
     return max(0.0, (centre - _Z * sqrt((rate * (1 - rate) + z2 / (4 * n)) / n)) / (1 + z2 / n))
 
@@ -95,18 +98,19 @@ def rank(
         case None:
             return _by({}, candidates)
         case policy.Metrics():
-            return _explore(strategy, _by(_metrics(strategy, candidates, facts), candidates), facts)
+            scores = _metrics(strategy, candidates, facts)
+            return _by(scores, candidates, strategy.explores(facts.amount_minor))
         case policy.Cost():
             fees = {one.account: one.fee_minor for one in candidates}
             return _by({name: -float(fee) for name, fee in fees.items() if fee is not None}, candidates)
         case policy.Latency():
             slow = {one.account: _p95(one) for one in candidates}
             known = {name: -p95 for name, p95 in slow.items() if p95 is not None}
-            return _explore(strategy, _by(known, candidates), facts)
+            return _by(known, candidates, strategy.explores(facts.amount_minor))
         case policy.Success():
             bounds = {one.account: success_bound(one.health) for one in candidates}
             known = {name: bound for name, bound in bounds.items() if bound is not None}
-            return _explore(strategy, _by(known, candidates), facts)
+            return _by(known, candidates, strategy.explores(facts.amount_minor))
         case policy.RoundRobin():
             return share({one.account: 1.0 for one in candidates}, candidates)
         case policy.Weighted():
@@ -138,16 +142,21 @@ def prefer(accounts: Sequence[str], ranking: Ranking) -> Ranking:
     if not first:
         return ranking
     order = [*first, *(name for name in ranking.order if name not in first)]
-    return replace(ranking, order=order, propensities=_certain(len(order)))
+    return Ranking(order, _certain(len(order)), ranking.scores, ranking.experiment)
 
 
-def _by(scores: Mapping[str, float], candidates: Sequence[Ranked]) -> Ranking:
+def _by(scores: Mapping[str, float], candidates: Sequence[Ranked], explored: float = 0.0) -> Ranking:
+    """Ranks by the scores, the highest first. `explored`: the share of payments that go to any candidate;
+    where nothing is known of any, the order alone decides."""
     # sorted() is stable: between equals, and among the unknown, the given order decides.
     names = sorted(
-        (one.account for one in candidates),
-        key=lambda name: -scores[name] if name in scores else float("inf"),
+        [one.account for one in candidates], key=lambda name: -scores[name] if name in scores else inf
     )
-    return Ranking(names, _certain(len(names)), scores)
+    count = len(names)
+    if count == 1 or not scores:
+        return Ranking(names, _certain(count), scores)
+    any_of_them = explored / count
+    return Ranking(names, [1 - explored + any_of_them, *[any_of_them] * (count - 1)], scores)
 
 
 def _certain(count: int) -> list[float]:
@@ -159,18 +168,19 @@ def _p95(candidate: Ranked) -> float | None:
 
 
 def _metrics(weights: policy.Metrics, candidates: Sequence[Ranked], facts: PaymentFacts) -> dict[str, float]:
-    total = weights.success + weights.latency + weights.cost
+    success, latency, cost = weights.success, weights.latency, weights.cost
+    total = success + latency + cost
     scores = {}
-    for one in candidates:
-        bound, p95 = success_bound(one.health), _p95(one)
-        if bound is None and p95 is None and one.fee_minor is None:
+    for account, fee_minor, _, health in candidates:
+        bound, p95 = (None, None) if health is None else (success_bound(health), health.p95_ms)
+        if bound is None and p95 is None and fee_minor is None:
             continue
-        score = weights.success * bound if bound is not None else 0.0
+        score = success * bound if bound is not None else 0.0
         if p95 is not None:
-            score += weights.latency * latency_score(p95)
-        if one.fee_minor is not None:
-            score += weights.cost * cost_score(one.fee_minor, facts.amount_minor)
-        scores[one.account] = score / total
+            score += latency * latency_score(p95)
+        if fee_minor is not None:
+            score += cost * cost_score(fee_minor, facts.amount_minor)
+        scores[account] = score / total
     return scores
 
 
@@ -181,16 +191,6 @@ def _geographic(strategy: policy.Geographic, candidates: Sequence[Ranked], facts
         if place is not None and place in places:
             return prefer(places[place], _by({}, candidates))
     return _by({}, candidates)
-
-
-def _explore(
-    strategy: policy.Metrics | policy.Latency | policy.Success, ranking: Ranking, facts: PaymentFacts
-) -> Ranking:
-    count, explored = len(ranking.order), strategy.explores(facts.amount_minor)
-    if count == 1 or not ranking.scores:
-        return ranking
-    any_of_them = explored / count
-    return replace(ranking, propensities=[1 - explored + any_of_them, *[any_of_them] * (count - 1)])
 
 
 def _experiment(
@@ -207,7 +207,7 @@ def _experiment(
             assigned = assigned.unserved()
     else:
         ranking = rank(arm.strategy, candidates, facts, stopped)
-    return replace(ranking, experiment=assigned)
+    return ranking._replace(experiment=assigned)
 
 
 def _adaptive(strategy: policy.Adaptive, candidates: Sequence[Ranked], facts: PaymentFacts) -> Ranking:
