@@ -11,7 +11,7 @@ from tests.support.processes import ALL, running, shop
 
 pytestmark = [pytest.mark.stack, pytest.mark.soak, pytest.mark.timeout(600)]
 
-EVERY: Final = (*ALL, "api")
+EVERY: Final = (*ALL, "api", "health", "routing")
 _PAYMENTS: Final = 1000
 _RATE: Final = 50.0
 

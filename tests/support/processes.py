@@ -37,6 +37,7 @@ _MODULES: Final = {
     "read-models": ("infra.workers.read_models", "read_models"),
     "listener": ("infra.workers.listener", "api"),
     "health": ("infra.workers.health", "gateway"),  # it has no database
+    "routing": ("infra.workers.routing", "routing"),
     "api": ("infra.workers.api", "api"),
 }
 

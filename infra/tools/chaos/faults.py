@@ -22,7 +22,18 @@ from gateways.simulator.core.faults import FaultRule
 from infra.kafka import topics
 from infra.tools.chaos import mistakes
 
-PROCESSES: Final = ("simulator", "gateway", "relay", "command", "timers", "read-models", "api")
+PROCESSES: Final = (
+    "simulator",
+    "gateway",
+    "relay",
+    "command",
+    "timers",
+    "health",
+    "routing",
+    "read-models",
+    "api",
+)
+_WITHOUT_DATABASE: Final = ("simulator", "health")
 SERVERS: Final = ("postgres", "kafka")
 _NAME: Final = rf"({'|'.join(PROCESSES)})(-[2-9])?"
 TOPICS: Final = (
@@ -136,6 +147,13 @@ class CutCommit(_Fault):
     process: ProcessName
     when: Literal["before", "after"] = "after"
     statement: Literal["COMMIT", "INSERT", "UPDATE"] = "COMMIT"
+
+    @field_validator("process")
+    @classmethod
+    def _has_a_database(cls, name: str) -> str:
+        if name in _WITHOUT_DATABASE:
+            raise ValueError(f"{name} has no connection to PostgreSQL")
+        return name
 
 
 class Clock(_Fault):

@@ -93,6 +93,10 @@ def test_the_second_process_of_a_kind_with_two_words_is_found(tmp_path):
         ('[[faults]]\nfault = "kill"\nprocess = "relais"', "fault 1 (kill), process: "),
         ('[[faults]]\nfault = "explode"', "fault 1: "),
         ('[[faults]]\nfault = "kill"\nprocess = "relay-2"', "the stack has no relay-2; see [stack]"),
+        (
+            '[[faults]]\nfault = "cut_commit"\nprocess = "health"',
+            "fault 1 (cut_commit), process: health has no connection to PostgreSQL",
+        ),
         ('[[faults]]\nfault = "failpoint"\npoint = "relay.never"', "no failpoint is called relay.never"),
         (
             '[[faults]]\nfault = "failpoint"\npoint = "relay.after_send"\nprocess = "read-models"',
@@ -176,9 +180,27 @@ def _names(kind) -> tuple[str, ...]:
     return get_args(kind.model_fields["fault"].annotation)
 
 
-def test_the_plan_of_the_figures_hits_everything_five_times():
+def test_the_guide_names_every_process():
+    (named,) = re.findall(r"Processes are (.*?);", _GUIDE, re.DOTALL)
+
+    assert tuple(re.findall("`([a-z-]+)`", named)) == faults.PROCESSES
+
+
+def test_random_plans_kill_stop_and_pause_every_process_in_time():
+    hit = {
+        (fault.fault, faults.kind_of(fault.process))
+        for seed in range(40)
+        for fault in random_plan(seed, 5000).faults
+        if isinstance(fault, faults.Kill | faults.Stop | faults.Pause)
+    }
+
+    assert {(how, name) for how in ("kill", "stop", "pause") for name in faults.PROCESSES} <= hit
+
+
+def test_the_plan_of_the_figures_hits_everything_that_payments_or_their_readers_wait_for_five_times():
     plan = load(Path(__file__).parents[4] / "docs" / "plans" / "recovery.toml")
     injected = Counter(fault.process for fault in plan.faults)
+    waited_for = set(faults.PROCESSES) - {"health", "routing"}
 
-    assert injected == dict.fromkeys((*faults.PROCESSES, *faults.SERVERS), 5)
+    assert injected == dict.fromkeys((*waited_for, *faults.SERVERS), 5)
     assert plan.faults[-1].at_s < plan.payments / plan.rate
