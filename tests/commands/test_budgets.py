@@ -185,6 +185,26 @@ def test_the_attempts_of_one_payment_count_with_those_of_others(shop: DeciderHar
     assert "15 declines of this card and amount within 30 days" in reasons[0][0]
 
 
+@pytest.mark.parametrize(("before", "attempts"), [(12, 3), (13, 2)])
+def test_a_decline_counts_for_a_later_message_of_its_own_batch(shop: DeciderHarness, before, attempts):
+    """Two attempts of one payment are declined in one batch, before either is saved: with 13 declines from
+    before, the second is the 15th."""
+    declined(shop, range(before))
+    tokens = {"stripe": "pm_1", "adyen": "8416", "paypal": "8JE"}
+    payment, _ = request(shop, 14, payment_method=None, payment_methods=tokens)
+    report = record_outcome(
+        shop.payment(payment), kind="DECLINED_SOFT", code="x", amount_minor=None, currency=None
+    )
+    reports = [
+        report.model_copy(update={"command_id": uuid4(), "operation_id": f"{payment.hex}-s{attempt}"})
+        for attempt in (1, 2)
+    ]
+
+    shop.run(*(shop.record(one, topic=OUTCOMES) for one in reports))
+
+    assert len(shop.payment(payment).attempts) == attempts
+
+
 def test_a_report_that_stands_twice_in_a_batch_is_written_once_under_each_token(shop: DeciderHarness):
     declined(shop, range(14))
     both = {"payment_method": None, "payment_methods": {"stripe": "pm_1", "adyen": "8416"}}
