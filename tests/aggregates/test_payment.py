@@ -1,14 +1,16 @@
 """What holds for every story of a payment."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregates import timers
-from aggregates.events import EVENTS, REQUEST_TOPICS
+from aggregates.events import EVENTS, REQUEST_TOPICS, Reviewed
 from aggregates.operation import NOT_EXECUTED, OperationState
 from aggregates.operation import TRANSITIONS as OPERATION_TRANSITIONS
 from aggregates.payment import Payment
@@ -23,12 +25,19 @@ from tests.support.builders import (
     WEBHOOK_ONLY,
     WHOLE,
     cause,
+    held,
     payment,
 )
-from tests.support.payment_stories import STORIES, act, play, replayed
+from tests.support.payment_stories import STEPS, STORIES, act, play, replayed
 
 ROUTES = st.sampled_from([ROUTE, TWO_ACCOUNTS, MULTICAPTURE, WEBHOOK_ONLY, ORDERS, WHOLE])
-CAPTURES = st.sampled_from(["automatic", "manual"])
+BEGINNINGS = st.sampled_from(
+    [
+        partial(make, capture=capture)
+        for make in (payment, payment, held)
+        for capture in ("automatic", "manual")
+    ]
+)
 MOVES = {"payment.external_move_recorded.v1", "payment.external_move_reversed.v1"}
 MAY_MOVE_WHAT_ENDED = {
     "payment.resolved.v1",
@@ -41,10 +50,10 @@ def topics(made: Payment) -> list[str]:
     return [type(event).TOPIC for event in made.pending_events]
 
 
-@given(STORIES, ROUTES, CAPTURES)
+@given(STORIES, ROUTES, BEGINNINGS)
 @settings(max_examples=400)
-def test_we_never_ask_for_more_than_the_sums_allow(steps, route: Route, capture):
-    made = payment(route, capture=capture)
+def test_we_never_ask_for_more_than_the_sums_allow(steps, route: Route, begin):
+    made = begin(route)
     now = NOW
     for number, step in enumerate(steps):
         before, started = made.totals, len(made.operations)
@@ -57,10 +66,10 @@ def test_we_never_ask_for_more_than_the_sums_allow(steps, route: Route, capture)
             assert operation.amount.minor <= most
 
 
-@given(STORIES, ROUTES, CAPTURES)
+@given(STORIES, ROUTES, BEGINNINGS)
 @settings(max_examples=400)
-def test_an_attempt_starts_only_when_every_earlier_one_is_proven_not_executed(steps, route: Route, capture):
-    made = payment(route, capture=capture)
+def test_an_attempt_starts_only_when_every_earlier_one_is_proven_not_executed(steps, route: Route, begin):
+    made = begin(route)
     play(made, steps, route)
 
     copy = None
@@ -71,10 +80,28 @@ def test_an_attempt_starts_only_when_every_earlier_one_is_proven_not_executed(st
     assert len([o for o in made.attempts if not o.duplicate_charge]) <= route.retry.attempts_max
 
 
-@given(STORIES, ROUTES, CAPTURES)
+@given(STORIES, STEPS, STORIES, ROUTES)
+@settings(max_examples=300)
+def test_a_held_payment_starts_nothing_until_an_operator_allows_it_and_never_after_one_denied_it(
+    before, step, after, route: Route
+):
+    made = held(route)
+    play(made, [*before, replace(step, what="review"), *after], route)
+
+    copy, allowed = None, False
+    for event in made.pending_events:
+        if isinstance(event, Reviewed):
+            assert copy.held
+            assert not copy.operations
+            allowed = event.decision == "allow"
+        copy = event.mutate(copy)
+        assert allowed or not copy.operations
+
+
+@given(STORIES, ROUTES, BEGINNINGS)
 @settings(max_examples=400)
-def test_no_story_makes_a_transition_that_is_not_in_the_table(steps, route: Route, capture):
-    made = payment(route, capture=capture)
+def test_no_story_makes_a_transition_that_is_not_in_the_table(steps, route: Route, begin):
+    made = begin(route)
     now = NOW
     for number, step in enumerate(steps):
         before, version = made.status, made.version
@@ -88,12 +115,12 @@ def test_no_story_makes_a_transition_that_is_not_in_the_table(steps, route: Rout
         )
 
 
-@given(STORIES, ROUTES, CAPTURES)
+@given(STORIES, ROUTES, BEGINNINGS)
 @settings(max_examples=300)
 def test_an_operation_that_ended_is_moved_by_an_operator_a_confirmed_duplicate_charge_or_a_failed_move_only(
-    steps, route, capture
+    steps, route, begin
 ):
-    made = payment(route, capture=capture)
+    made = begin(route)
     play(made, steps, route)
 
     ended: dict[str, OperationState] = {}
@@ -108,11 +135,11 @@ def test_an_operation_that_ended_is_moved_by_an_operator_a_confirmed_duplicate_c
                 ended[operation.id] = operation.state
 
 
-@given(STORIES, CAPTURES)
+@given(STORIES, BEGINNINGS)
 @settings(max_examples=400)
-def test_no_operation_changes_its_state_in_a_way_that_is_not_in_the_table(steps, capture):
+def test_no_operation_changes_its_state_in_a_way_that_is_not_in_the_table(steps, begin):
     """At a PSP with steps: there every row of the table is used."""
-    made = payment(ORDERS, capture=capture)
+    made = begin(ORDERS)
     play(made, steps, ORDERS)
 
     copy, before = None, dict[str, OperationState]()
@@ -126,12 +153,12 @@ def test_no_operation_changes_its_state_in_a_way_that_is_not_in_the_table(steps,
         before = after
 
 
-@given(STORIES, ROUTES, CAPTURES)
+@given(STORIES, ROUTES, BEGINNINGS)
 @settings(max_examples=300)
 def test_a_step_is_sent_once_named_by_the_one_before_and_never_of_a_frozen_or_cancelled_payment(
-    steps, route, capture
+    steps, route, begin
 ):
-    made = payment(route, capture=capture)
+    made = begin(route)
     play(made, steps, route)
 
     copy, sent = None, set()
@@ -146,10 +173,10 @@ def test_a_step_is_sent_once_named_by_the_one_before_and_never_of_a_frozen_or_ca
         copy = event.mutate(copy)
 
 
-@given(STORIES, ROUTES, CAPTURES)
+@given(STORIES, ROUTES, BEGINNINGS)
 @settings(max_examples=300)
-def test_replaying_the_stream_gives_the_state_at_every_version(steps, route: Route, capture):
-    made = payment(route, capture=capture)
+def test_replaying_the_stream_gives_the_state_at_every_version(steps, route: Route, begin):
+    made = begin(route)
     now = NOW
     seen = []
     for number, step in enumerate(steps):
@@ -165,20 +192,20 @@ def test_replaying_the_stream_gives_the_state_at_every_version(steps, route: Rou
     assert {name: vars(copy)[name] for name in ours} == ours
 
 
-@given(STORIES, ROUTES, CAPTURES)
+@given(STORIES, ROUTES, BEGINNINGS)
 @settings(max_examples=300)
-def test_any_message_a_second_time_adds_nothing(steps, route: Route, capture):
-    once, twice = payment(route, capture=capture), payment(route, capture=capture)
+def test_any_message_a_second_time_adds_nothing(steps, route: Route, begin):
+    once, twice = begin(route), begin(route)
     play(once, steps, route, times=1)
     play(twice, steps, route, times=2)
 
     assert topics(once) == topics(twice)
 
 
-@given(STORIES, ROUTES, CAPTURES)
+@given(STORIES, ROUTES, BEGINNINGS)
 @settings(max_examples=300)
-def test_a_wake_leaves_nothing_due_and_a_payment_under_way_always_has_a_timer(steps, route: Route, capture):
-    made = payment(route, capture=capture)
+def test_a_wake_leaves_nothing_due_and_a_payment_under_way_always_has_a_timer(steps, route: Route, begin):
+    made = begin(route)
     play(made, steps, route)
     now = _later(NOW, sum(step.seconds for step in steps))
 
@@ -201,10 +228,10 @@ def test_a_wake_leaves_nothing_due_and_a_payment_under_way_always_has_a_timer(st
         assert wake_at is not None
 
 
-@given(STORIES, ROUTES, CAPTURES)
+@given(STORIES, ROUTES, BEGINNINGS)
 @settings(max_examples=200)
-def test_every_end_of_the_attempts_and_every_start_says_why(steps, route: Route, capture):
-    made = payment(route, capture=capture)
+def test_every_end_of_the_attempts_and_every_start_says_why(steps, route: Route, begin):
+    made = begin(route)
     play(made, steps, route)
 
     for event in made.pending_events:
@@ -215,10 +242,10 @@ def test_every_end_of_the_attempts_and_every_start_says_why(steps, route: Route,
     assert Counter(topics(made))["payment.attempts_ended.v1"] <= 1
 
 
-@given(STORIES, ROUTES, CAPTURES)
+@given(STORIES, ROUTES, BEGINNINGS)
 @settings(max_examples=400)
-def test_what_is_to_be_given_back_is_on_its_way_or_stands_before_an_operator(steps, route: Route, capture):
-    made = payment(route, capture=capture)
+def test_what_is_to_be_given_back_is_on_its_way_or_stands_before_an_operator(steps, route: Route, begin):
+    made = begin(route)
     play(made, steps, route)
 
     total = made.totals

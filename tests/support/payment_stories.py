@@ -5,12 +5,12 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 from uuid import UUID, uuid5
 
 from hypothesis import strategies as st
 
-from aggregates import disputes, merchant_commands, outcomes, resolution, status_queries, timers
+from aggregates import disputes, merchant_commands, outcomes, resolution, review, status_queries, timers
 from aggregates.decision import Cause, Refused
 from aggregates.operation import Balances, Move, OperationState, Report
 from aggregates.payment import Payment
@@ -58,6 +58,8 @@ STEPS: Final = st.builds(
             "dispute",
             "dispute",
             "decide",
+            "review",
+            "review",
         ]
     ),
     which=st.integers(0, 7),
@@ -84,7 +86,8 @@ def play(payment: Payment, steps: Sequence[Step], route: Route = TWO_ACCOUNTS, *
 
 def act(payment: Payment, step: Step, number: int, now: datetime, route: Route, *, times: int = 1) -> None:
     """One message, so many times."""
-    operations = list(payment.operations)
+    # Before its first attempt, a report can only be about an operation that nobody started.
+    operations = list(payment.operations) or [f"{payment.id.hex}-s1"]
     name = operations[step.which % len(operations)]
     message = Message(step, number, _report(payment, name, step, now), now)
     for _ in range(times):
@@ -114,10 +117,11 @@ def _deliver(payment: Payment, message: Message, route: Route) -> None:
             _dispute(payment, message, reported)
         case _:
             with contextlib.suppress(Refused):
-                _command(payment, message, cause(message.now, command_id, fingerprint=f"of {message.number}"))
+                commanded = cause(message.now, command_id, fingerprint=f"of {message.number}")
+                _command(payment, message, route, commanded)
 
 
-def _command(payment: Payment, message: Message, commanded: Cause) -> None:
+def _command(payment: Payment, message: Message, route: Route, commanded: Cause) -> None:
     step = message.step
     match step.what:
         case "capture":
@@ -130,6 +134,9 @@ def _command(payment: Payment, message: Message, commanded: Cause) -> None:
             merchant_commands.cancel(payment, commanded)
         case "return":
             merchant_commands.customer_returned(payment, None, commanded)
+        case "review":
+            decision: Literal["allow", "deny"] = "allow" if step.flag else "deny"
+            review.decide(payment, decision, route, commanded, evidence="the customer called", who="ada")
         case "ask":
             status_queries.query_now(payment, None, commanded)
         case "resolve":
@@ -173,9 +180,10 @@ def _dispute(payment: Payment, message: Message, reported: Cause) -> None:
 
 def _report(payment: Payment, name: str, step: Step, now: datetime) -> Report:
     """Mostly the report of a PSP that does as requested; sometimes not."""
-    requested = payment.operations[name].amount.minor
+    operation = payment.operations.get(name)
+    requested = payment.amount.minor if operation is None else operation.amount.minor
     honest = step.which < 6
-    sent = payment.operations[name].step
+    sent = "1" if operation is None else operation.step
     waits = step.state in {OperationState.PENDING, OperationState.ACTION_REQUIRED}
     return report(
         name,
