@@ -1,12 +1,15 @@
-"""Real servers for tests, and an environment of one's own on them: a schema, a topic prefix."""
+"""Real servers for tests, and an environment of one's own on them: a schema, a topic prefix. Topics cost
+Kafka more than most tests do: an environment has them once its prefix is read, and not before."""
 
 import asyncio
 import os
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -46,8 +49,13 @@ class Servers:
 class Environment:
     servers: Servers
     schema: str
-    prefix: str
     partitions: int
+    take_prefix: Callable[[], str]
+    """Makes the topics when it is called first."""
+
+    @property
+    def prefix(self) -> str:
+        return self.take_prefix()
 
     @property
     def kafka(self) -> str:
@@ -62,17 +70,19 @@ class Environment:
         return psycopg.connect(self.dsn(role), autocommit=True, options=options)
 
     def settings(self, kind: type[S], role: str, **more: Any) -> S:
-        return kind(**(self._values(role) | more))
+        kafka = self._kafka() if "topic_prefix" in kind.model_fields else {}
+        return kind(**(self._values(role) | kafka | more))
 
     def env(self, role: str, **more: Any) -> dict[str, str]:
         """For a subprocess: the settings of the process that runs as `role`."""
-        return {f"AEGISPAY_{name.upper()}": str(value) for name, value in (self._values(role) | more).items()}
+        values = self._values(role) | self._kafka() | more
+        return {f"AEGISPAY_{name.upper()}": str(value) for name, value in values.items()}
+
+    def _kafka(self) -> dict[str, Any]:
+        return {"kafka": self.kafka, "topic_prefix": self.prefix, "partitions": self.partitions}
 
     def _values(self, role: str) -> dict[str, Any]:
         return {
-            "kafka": self.kafka,
-            "topic_prefix": self.prefix,
-            "partitions": self.partitions,
             "one_node": True,
             "session_timeout_s": _SESSION_TIMEOUT_S,
             "database_url": self.dsn(role),
@@ -98,8 +108,17 @@ class Environment:
 
 
 def new_environment(servers: Servers, partitions: int) -> Environment:
-    name = f"t{os.getpid()}_{secrets.token_hex(4)}"
-    return Environment(servers, schema=name, prefix=f"{name}.", partitions=partitions)
+    """Without a schema, and without topics."""
+    name = _new_name()
+    return Environment(servers, name, partitions, lambda: f"{name}.")
+
+
+def _new_name() -> str:
+    return f"t{os.getpid()}_{secrets.token_hex(4)}"
+
+
+def _topics(prefixes: Sequence[str], partitions: int) -> list[Topic]:
+    return [topic for prefix in prefixes for topic in declared(partitions, prefix)]
 
 
 @dataclass
@@ -108,15 +127,19 @@ class Environments:
     than they do."""
 
     servers: Servers
-    _unused: defaultdict[int, list[Environment]] = field(default_factory=lambda: defaultdict(list))
-    _used: list[Environment] = field(default_factory=list)
+    _unused: defaultdict[int, list[str]] = field(default_factory=lambda: defaultdict(list))  # prefixes
+    _used: list[tuple[str, int]] = field(default_factory=list)
+    _taken: dict[str, tuple[str, int]] = field(default_factory=dict)  # by schema
     _at_once: defaultdict[int, int] = field(default_factory=lambda: defaultdict(lambda: 1))
     _passwords: Mapping[str, str] = field(default_factory=lambda: _PASSWORDS)
 
     def take(self, partitions: int) -> Environment:
-        if not self._unused[partitions]:
-            asyncio.run(self._prepare(partitions))
-        return self._with_schema(self._unused[partitions].pop())
+        schema = _new_name()
+        return self._with_schema(
+            Environment(
+                self.servers, schema, partitions, cache(lambda: self._take_prefix(schema, partitions))
+            )
+        )
 
     def take_without_topics(self) -> Environment:
         return self._with_schema(new_environment(self.servers, 4))
@@ -126,42 +149,53 @@ class Environments:
         self._passwords = {}  # the roles have them now, and making their verifiers takes long
         return environment
 
+    def _take_prefix(self, schema: str, partitions: int) -> str:
+        if not self._unused[partitions]:
+            # The test's own loop may run, and is held up.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, self._prepare(partitions)).result()
+        prefix = self._unused[partitions].pop()
+        self._taken[schema] = (prefix, partitions)
+        return prefix
+
     def give_back(self, environment: Environment) -> None:
         environment.remove_schema()
-        self._used.append(environment)
+        if environment.schema in self._taken:
+            self._used.append(self._taken.pop(environment.schema))
 
     def close(self) -> None:
-        asyncio.run(self._close())
+        unused = [(prefix, partitions) for partitions, some in self._unused.items() for prefix in some]
+        if self._used or unused:
+            asyncio.run(self._close(unused))
 
     async def _prepare(self, partitions: int) -> None:
         """Twice as many as the last time, so that a run of one test does not pay for those that never
         come."""
         count = self._at_once[partitions]
         self._at_once[partitions] = min(2 * count, _AT_ONCE_MAX)
-        environments = [new_environment(self.servers, partitions) for _ in range(count)]
+        prefixes = [f"{_new_name()}." for _ in range(count)]
+        wanted = _topics(prefixes, partitions)
+        settings = new_environment(self.servers, partitions).settings(KafkaSettings, "admin")
         async with _admin(self.servers) as admin:
             await self._delete(admin, self._used)
             self._used = []
-            wanted = [topic for environment in environments for topic in environment.topics]
-            settings = environments[0].settings(KafkaSettings, "admin")
             response = await admin.create_topics([topic_admin.new_topic(topic, settings) for topic in wanted])
             assert all(code == 0 for _, code, *_ in response.topic_errors), response
             # The broker that gets the next request learns of them a little later than the controller.
             async with asyncio.timeout(30):
                 while topic_admin._missing(await topic_admin._found(admin, wanted), wanted):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-        self._unused[partitions] += environments
+        self._unused[partitions] += prefixes
 
-    async def _close(self) -> None:
+    async def _close(self, unused: Sequence[tuple[str, int]]) -> None:
         async with _admin(self.servers) as admin:
-            await self._delete(admin, [*self._used, *(one for some in self._unused.values() for one in some)])
+            await self._delete(admin, [*self._used, *unused])
 
     @staticmethod
-    async def _delete(admin: AIOKafkaAdminClient, environments: Sequence[Environment]) -> None:
-        if environments:
-            await admin.delete_topics(
-                [topic.name for environment in environments for topic in environment.topics]
-            )
+    async def _delete(admin: AIOKafkaAdminClient, places: Sequence[tuple[str, int]]) -> None:
+        if places:
+            names = [topic.name for prefix, partitions in places for topic in _topics([prefix], partitions)]
+            await admin.delete_topics(names)
 
 
 @asynccontextmanager
