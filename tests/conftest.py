@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,16 @@ _TESTS = Path(__file__).parent
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 os.environ.setdefault("AEGISPAY_KAFKA_JAVA_OPTIONS", _JAVA_OPTIONS)  # of the stacks that tests start
 os.environ["AEGISPAY_PORTS"] = ports.OF_STACKS
+# The servers of a run live as long as it does, and no test takes the machine's power away. Those that kill a
+# PostgreSQL have a stack of their own, with fsync on.
+_FORGETFUL = ("fsync=off", "full_page_writes=off")
 # Of files that share what they start: one worker runs them.
 _TOGETHER = {
     "tests/system/complete/": "the complete local stack",
     **dict.fromkeys(
         (
             f"tests/system/test_{name}.py"
-            for name in ("bad_psp", "generated_clients", "life", "main_job", "scenarios")
+            for name in ("bad_psp", "foreign_clients", "generated_clients", "life", "main_job", "scenarios")
         ),
         "the stack of tests/system/conftest.py",
     ),
@@ -206,7 +210,7 @@ def environment(environment_of: Callable[[int], Environment]) -> Environment:
 
 @pytest.fixture
 def database(environments: Environments) -> Iterator[Environment]:
-    """An environment without topics: for what only needs PostgreSQL."""
+    """An environment that never has topics: for what only needs PostgreSQL."""
     environment = environments.take_without_topics()
     yield environment
     environment.remove_schema()
@@ -250,7 +254,11 @@ def _local_servers() -> Iterator[Servers]:
     async def start() -> None:
         await train()
         await asyncio.gather(kafka.prepare(), postgres.prepare())
-        programs = (kafka.program(_JAVA_OPTIONS), postgres.program())
+        server = postgres.program()
+        programs = (
+            kafka.program(_JAVA_OPTIONS),
+            replace(server, argv=(*server.argv, *(word for one in _FORGETFUL for word in ("-c", one)))),
+        )
         children.extend(Child(program) for program in programs)
         await asyncio.gather(*(child.ready_within(60) for child in children))
         await _groups_form(kafka.bootstrap)
