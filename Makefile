@@ -52,14 +52,15 @@ up: $(INSTALLED) ## Start everything and stay up; Ctrl-C stops it
 
 .PHONY: test
 test: $(INSTALLED) ## Every test: unit, property, system and faults, by WORKERS=3 with a Kafka and a PostgreSQL each
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@unset PYTHONDONTWRITEBYTECODE  # else each of the hundreds of processes compiles every module anew
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## The tests that need no Kafka, no PostgreSQL and no other program, with a tenth of the examples: a minute
 	@$(BIN)/pytest --unit -q -n $(WORKERS) --dist worksteal -r fE
 
 .PHONY: soak
-soak: $(INSTALLED) ## The faults that take long, one by one: half an hour
+soak: $(INSTALLED) ## The faults that take long, one by one, and clients in Go: half an hour
 	@$(BIN)/pytest -q -m soak
 
 .PHONY: chaos

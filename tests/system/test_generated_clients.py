@@ -67,8 +67,11 @@ async def _go(folder: Path) -> Command:
 
 @pytest.mark.parametrize(
     ("language", "generate"),
-    [("python", _python), ("typescript", _typescript), ("go", _go)],
-    ids=["python", "typescript", "go"],
+    [
+        pytest.param("python", _python, id="python"),
+        pytest.param("typescript", _typescript, id="typescript"),
+        pytest.param("go", _go, id="go", marks=pytest.mark.soak),  # see tests/system/clients/foreign.py
+    ],
 )
 async def test_a_generated_client_makes_a_payment_and_reads_it(
     stack, tmp_path, language: str, generate: Callable[[Path], Awaitable[Command]]

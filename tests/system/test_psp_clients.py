@@ -137,6 +137,7 @@ async def test_stripes_client_for_node_pays_at_stripes_own_port(npm: Path, plain
     }
 
 
+@pytest.mark.soak  # see tests/system/clients/foreign.py
 async def test_stripes_client_for_go_pays_at_stripes_own_port(
     go: Path, plain: dict[str, str], tmp_path: Path
 ):
@@ -149,6 +150,7 @@ async def test_stripes_client_for_go_pays_at_stripes_own_port(
     }
 
 
+@pytest.mark.soak  # see tests/system/clients/foreign.py
 async def test_stripes_client_for_go_pays_where_it_looks_for_stripe_by_the_proxy(
     go: Path, psps: Psps, tmp_path: Path
 ):
