@@ -51,7 +51,7 @@ up: $(INSTALLED) ## Start everything and stay up; Ctrl-C stops it
 	@exec $(BIN)/aegispay up
 
 .PHONY: test
-test: $(INSTALLED) ## Every test: unit, property, system and faults, by WORKERS=3 with a Kafka and a PostgreSQL each
+test: $(INSTALLED) ## Every test, with a third of the examples of property tests, by WORKERS=3 with a Kafka and a PostgreSQL each
 	@unset PYTHONDONTWRITEBYTECODE  # else each of the hundreds of processes compiles every module anew
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
@@ -60,8 +60,9 @@ test-unit: $(INSTALLED) ## The tests that need no Kafka, no PostgreSQL and no ot
 	@$(BIN)/pytest --unit -q -n $(WORKERS) --dist worksteal -r fE
 
 .PHONY: soak
-soak: $(INSTALLED) ## The faults that take long, one by one, and clients in Go: half an hour
+soak: $(INSTALLED) ## The faults that take long, one by one, clients in Go, and every example of the property tests: 40 minutes
 	@$(BIN)/pytest -q -m soak
+	$(BIN)/pytest --unit --examples all -q -n $(WORKERS) --dist worksteal -r fE
 
 .PHONY: chaos
 chaos: $(INSTALLED) ## 5,000 payments under faults made up from a seed: make chaos SEED=7

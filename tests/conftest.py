@@ -27,7 +27,7 @@ from infra.tools.local.postgres import Postgres
 from infra.tools.local.subprocesses import Child
 from tests.support import ports
 from tests.support.environment import Environment, Environments, Servers
-from tests.support.examples import UNIT_VARIABLE, examples
+from tests.support.examples import EXAMPLES_VARIABLE, PARTS, examples
 from tests.support.until import until
 
 # A busy machine is no fault of what is tried: no test is judged by its time.
@@ -98,11 +98,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="only tests that need no Kafka, no PostgreSQL and no other program, with a tenth of the examples",
     )
+    parser.addoption(
+        "--examples",
+        choices=PARTS,
+        help="the part of the examples of property and fuzz tests: a third, unless said otherwise",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--unit"):
-        os.environ[UNIT_VARIABLE] = "1"
+    unit = config.getoption("--unit")
+    os.environ[EXAMPLES_VARIABLE] = config.getoption("--examples") or ("tenth" if unit else "third")
+    if unit:
         sys.addaudithook(_skip_at_a_program)
 
 
@@ -160,8 +166,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = [item for item in items if not _is_unit(item)]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if _is_unit(item)]
-        for item in items:
-            _try_fewer_examples(getattr(item, "obj", None))
+    for item in items:
+        _try_fewer_examples(getattr(item, "obj", None))
     if hasattr(config, "workerinput"):
         items.sort(key=_rank)
 

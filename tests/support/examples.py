@@ -1,19 +1,24 @@
-"""Says how many examples a property or a fuzz test tries: all of them, or a part under `pytest --unit`."""
+"""Says how many examples a property or a fuzz test tries, of those that it names: a third of them, unless
+`--examples` says otherwise; a tenth under `--unit`; all of them in `make soak`."""
 
 import os
 from typing import Final
 
-UNIT_VARIABLE: Final = "AEGISPAY_TEST_UNIT"
-"""Set by tests/conftest.py under `--unit`, before any test module is imported, in xdist's workers too."""
+EXAMPLES_VARIABLE: Final = "AEGISPAY_TEST_EXAMPLES"
+"""Set by tests/conftest.py before any test module is imported, in xdist's workers too: a name of `PARTS`."""
 
-_PART: Final = 10
+PARTS: Final = {"all": 1, "third": 3, "tenth": 10}
 
 
 def examples(count: int) -> int:
-    """Returns the number, or a tenth of it under `--unit`, at least 1."""
-    return max(1, count // _PART) if UNIT_VARIABLE in os.environ else count
+    """Returns the part of the number that this run tries, at least 1."""
+    return max(1, count // _part())
 
 
 def every() -> int:
-    """Returns the stride through an exhaustive list: 1, or 10 under `--unit`."""
-    return _PART if UNIT_VARIABLE in os.environ else 1
+    """Returns the stride through an exhaustive list: 1, or 10 where a tenth is tried."""
+    return 10 if _part() == 10 else 1
+
+
+def _part() -> int:
+    return PARTS[os.environ.get(EXAMPLES_VARIABLE, "third")]
