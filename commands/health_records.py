@@ -9,12 +9,18 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from aggregates.operation import Kind
-from aggregates.routing.health import AccountHealth, Circuit, CircuitState, SegmentHealth
+from aggregates.routing.health import WINDOW, AccountHealth, Circuit, CircuitState, SegmentHealth
 from commands.fields import Id, Moment
 from commands.internal_record import InternalRecord
 from commands.samples import ErrorKind, Segment
 
 _LEAST: Final = 1e-6
+
+SEGMENTS_MAX: Final = 256
+"""The segments that a reader takes: twice what the health worker keeps, which it may pass for a moment after
+a rebalance, and some. A record with more is skipped."""
+ERRORS_MAX: Final = WINDOW
+"""The kinds of errors of one segment that a reader takes: a window has no more."""
 
 
 def _not_tiny(value: float) -> float:
@@ -27,6 +33,7 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False), AfterValidator(_not_tiny)]
 Outcomes = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False), AfterValidator(_not_tiny)]
+Errors = Annotated[dict[ErrorKind, Count], Field(max_length=ERRORS_MAX)]
 Reason = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """It stands in decisions, and so in events, and in a table: without a bound it would stop both."""
 
@@ -44,7 +51,8 @@ class CircuitRecord(InternalRecord):
 
 class SegmentRecord(InternalRecord):
     """The figures of one segment: the counts, errors, latencies and score of its last 100 transactions.
-    `errors`: how often each kind of error occurs among them. `volume`: transactions in the last hour.
+    `errors`: how often each kind of error occurs among them, the most frequent kinds; the rest as `other`.
+    `volume`: transactions in the last hour.
     `per_minute`: in the last 5 minutes. `wins`, `losses`: of the adaptive strategy's arm."""
 
     approved: Count = 0
@@ -55,7 +63,7 @@ class SegmentRecord(InternalRecord):
     p95_ms: Milliseconds | None = None
     p99_ms: Milliseconds | None = None
     score: Share = 1.0
-    errors: dict[ErrorKind, Count] = Field(default_factory=dict)
+    errors: Errors = Field(default_factory=dict)
     volume: Count = 0
     per_minute: Milliseconds = 0.0
     wins: Outcomes = 0.0
@@ -71,7 +79,9 @@ class HealthRecord(InternalRecord):
     account: Id
     as_of: Moment
     circuits: dict[Kind, CircuitRecord] = Field(default_factory=dict)
-    segments: dict[Segment, SegmentRecord] = Field(default_factory=dict)
+    segments: Annotated[dict[Segment, SegmentRecord], Field(max_length=SEGMENTS_MAX)] = Field(
+        default_factory=dict
+    )
 
     def health(self) -> AccountHealth:
         """Returns what a decision sees of the record."""
@@ -111,7 +121,7 @@ class MinuteFigures(InternalRecord):
     p50_ms: Milliseconds | None = None
     p95_ms: Milliseconds | None = None
     p99_ms: Milliseconds | None = None
-    errors: dict[ErrorKind, Count] = Field(default_factory=dict)
+    errors: Errors = Field(default_factory=dict)
 
 
 class MinuteRecord(InternalRecord):
@@ -122,7 +132,7 @@ class MinuteRecord(InternalRecord):
     gateway: Id
     account: Id
     minute: Moment
-    segments: dict[Segment, MinuteFigures]
+    segments: Annotated[dict[Segment, MinuteFigures], Field(max_length=SEGMENTS_MAX)]
 
 
 class CircuitChange(InternalRecord):

@@ -134,12 +134,20 @@ class Account:
             by_segment: defaultdict[str, list[Sample]] = defaultdict(list)
             for sample in samples:
                 for name in filter(minutes.is_kept, chain(sample.kind, sample.segment)):
-                    by_segment[name].append(sample)
+                    if name in by_segment or self._fits(name, minute, by_segment):
+                        by_segment[name].append(sample)
             counts = minute.segments | {
                 name: minutes.counted(minute.segments.get(name, MinuteCounts()), some)
                 for name, some in by_segment.items()
             }
             self.minute = replace(minute, segments=counts, seen=place)
+
+    @staticmethod
+    def _fits(name: str, minute: MinuteRow, more: Collection[str]) -> bool:
+        """Decides whether the minute has room. It is too short for a segment to be silent in it: the first
+        ones stay."""
+        held = minute.segments.keys()
+        return "/" not in name or name in held or len(held | set(more)) < SEGMENTS_MAX
 
 
 def _counted(before: Window, timed: Sequence[_Timed]) -> Window:

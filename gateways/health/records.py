@@ -12,6 +12,10 @@ from aggregates.routing.window import quantile
 from commands.health_records import CircuitRecord, HealthRecord, SegmentRecord
 from gateways.health.rows import SegmentRow
 
+ERRORS_NAMED_MAX: Final = 20
+"""The kinds of errors that a segment's record names. With the bound on segments it keeps the record of an
+account far below what a broker and a reader take."""
+_OTHER: Final = "other"
 _KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
@@ -59,9 +63,17 @@ def _segment(row: SegmentRow, now: datetime) -> SegmentRecord:
         p95_ms=p95_ms,
         p99_ms=quantile(latencies, 0.99),
         score=round(score(**counts, p95_ms=p95_ms), 4),
-        errors=dict(window.errors),
+        errors=_named(window.errors),
         volume=window.volume(now),
         per_minute=round(window.per_minute(now), 2),
         wins=row.arm.wins,
         losses=row.arm.losses,
     )
+
+
+def _named(errors: Mapping[str, int]) -> dict[str, int]:
+    """Returns the most frequent kinds, which come first, and how often all the others occur as `other`."""
+    named = dict(list(errors.items())[:ERRORS_NAMED_MAX])
+    if rest := sum(errors.values()) - sum(named.values()):
+        named[_OTHER] = named.get(_OTHER, 0) + rest
+    return named

@@ -1,6 +1,6 @@
 """Follows a compacted topic: the latest value of each key, in memory.
 
-    async with CompactedTopic(settings, topics.HEALTH, read) as health:
+    async with CompactedTopic(settings, topics.HEALTH, read, key_of=lambda one: one.account) as health:
         health.now().get("stripe-eu")
 
 Invariant: what cannot be read changes nothing. A record without use is skipped, and while Kafka is away the
@@ -42,7 +42,8 @@ V = TypeVar("V")
 
 class CompactedTopic(Generic[V]):
     """The latest value of each key of a topic. `read` makes a value of a record's bytes, and raises
-    `InvalidMessage` or `ValueError` where it cannot."""
+    `InvalidMessage` or `ValueError` where it cannot. A record whose key is not that of its value is
+    skipped."""
 
     def __init__(
         self,
@@ -50,17 +51,20 @@ class CompactedTopic(Generic[V]):
         topic: str,
         read: Callable[[bytes], V],
         *,
+        key_of: Callable[[V], str | None],
         first_within_s: float = FIRST_WITHIN_S,
         keys_max: int = KEYS_MAX,
         replaces: Callable[[V, V], bool] = lambda _read, _held: True,
     ) -> None:
-        """`topic`: without the installation's prefix. `replaces(read, held)`: False where a record that comes
+        """`topic`: without the installation's prefix. `key_of`: the key under which a value belongs, by its
+        own content; None: it does not say. `replaces(read, held)`: False where a record that comes
         later is older than the one that is held, since a writer that was stopped went on."""
         declared = {one.name: one for one in topics.declared(settings.partitions, settings.topic_prefix)}
         found = declared[settings.topic_prefix + topic]
         self._topic = topic
         self._bootstrap = settings.kafka
         self._read = read
+        self._key_of = key_of
         self._first_within_s = first_within_s
         self._keys_max = keys_max
         self._replaces = replaces
@@ -177,6 +181,8 @@ class CompactedTopic(Generic[V]):
             raise ValueError("too many keys")
         else:
             value = self._read(content)
+            if self._key_of(value) not in {None, key}:
+                raise InvalidMessage("wrong_key", None, "the record's key is not that of its content")
             if key not in values or self._replaces(value, values[key]):
                 values[key] = value
 
@@ -185,4 +191,5 @@ class CompactedTopic(Generic[V]):
         if place not in self._logged and len(self._logged) < _LOGGED_MAX:
             self._logged.add(place)
             # Not the error's text: pydantic's quotes the value.
-            self._log.error("a record cannot be used", place=place, reason=type(error).__name__)
+            reason = error.code if isinstance(error, InvalidMessage) else type(error).__name__
+            self._log.error("a record cannot be used", place=place, reason=reason)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import orjson
 import structlog
 from pydantic import ValidationError
 
@@ -25,10 +26,11 @@ _log: Final = structlog.get_logger()
 
 class ActivePolicy(NamedTuple):
     """A merchant's policy as its record has it, ready for decisions. `change` grows with each change to
-    it."""
+    it. `merchant_id`: of the record; None: it does not say."""
 
     change: int
     ready: ReadyPolicy
+    merchant_id: str | None = None
 
     @classmethod
     def read(cls, value: bytes) -> "ActivePolicy":
@@ -38,9 +40,19 @@ class ActivePolicy(NamedTuple):
             record = policy_records.read(value)
         except ValidationError:
             _log.error("a routing policy cannot be read: its merchant's payments wait")
-            return cls(0, UNREADABLE)
+            return cls(0, UNREADABLE, _merchant_of(value))
         stopped = {name: frozenset(arms) for name, arms in record.stopped_arms.items()}
-        return cls(record.change, ReadyPolicy.of(record.document, record.version, stopped))
+        return cls(
+            record.change, ReadyPolicy.of(record.document, record.version, stopped), record.merchant_id
+        )
+
+
+def _merchant_of(unreadable: bytes) -> str | None:
+    try:
+        found = orjson.loads(unreadable)["merchant_id"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def read_volumes(value: bytes) -> VolumeRecord:

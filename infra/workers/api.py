@@ -69,7 +69,9 @@ async def main(process: Process, settings: ApiSettings) -> None:
         async with (
             _pool(settings, process) as pool,
             Certificates.open() as certificates,
-            CompactedTopic(settings, topics.HEALTH, HealthRecord.read) as health,
+            CompactedTopic(
+                settings, topics.HEALTH, HealthRecord.read, key_of=lambda one: one.account
+            ) as health,
         ):
             app = build()
             app.state.context = ApiContext(process, pool, Keys(pool), bus, accounts, health.now)

@@ -268,11 +268,12 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
         settings,
         topics.POLICIES,
         ActivePolicy.read,
+        key_of=lambda one: one.merchant_id,
         replaces=policy_records.replaces,
         first_within_s=_POLICIES_WITHIN_S,
     )
-    health = CompactedTopic(settings, topics.HEALTH, read_health)
-    volumes = CompactedTopic(settings, topics.VOLUMES, read_volumes)
+    health = CompactedTopic(settings, topics.HEALTH, read_health, key_of=lambda one: one.account)
+    volumes = CompactedTopic(settings, topics.VOLUMES, read_volumes, key_of=lambda one: one.merchant_id)
     decider = Decider(
         store,
         RoutedAccounts(accounts, policies.now, health.now, volumes.now, clock.now),

@@ -91,7 +91,7 @@ async def main(process: Process, settings: GatewayWorkerSettings) -> None:
         producing(settings, process.name) as producer,
         PostgresClaims.open(settings, process.name) as claims,
         HttpClient.open(settings.calls_max) as http,
-        CompactedTopic(settings, topics.HEALTH, read_health) as health,
+        CompactedTopic(settings, topics.HEALTH, read_health, key_of=lambda one: one.account) as health,
         sending(producer, settings) as samples,
         lifecycle.running(
             settings.gateway, installed.lifecycle, settings.hook_threads, _HOOKS_DRAIN_S

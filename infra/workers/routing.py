@@ -237,7 +237,11 @@ async def main(process: Process, settings: RoutingWorkerSettings) -> None:
     if not await ready_to_start(process, settings):
         return
     policies = CompactedTopic(
-        settings, topics.POLICIES, policy_records.read, replaces=policy_records.replaces
+        settings,
+        topics.POLICIES,
+        policy_records.read,
+        key_of=lambda one: one.merchant_id,
+        replaces=policy_records.replaces,
     )
     async with (
         policies,

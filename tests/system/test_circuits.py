@@ -73,7 +73,10 @@ async def test_half_open_probes_of_three_workers_are_few_and_traffic_comes_back(
     async with running(environment, tmp_path, *_REST, accounts=TWO_ACCOUNTS) as stack:
         await stack.start("health", circuit_open_s=4, circuit_growth=1)
         settings = environment.settings(KafkaSettings, "admin")
-        async with CompactedTopic(settings, topics.HEALTH, read_health) as health, traffic(stack) as keys:
+        async with (
+            CompactedTopic(settings, topics.HEALTH, read_health, key_of=lambda one: one.account) as health,
+            traffic(stack) as keys,
+        ):
 
             def known() -> AccountHealth | None:
                 return health.now().get("sim-eu")

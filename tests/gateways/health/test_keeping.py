@@ -223,3 +223,16 @@ def test_what_is_pending_counts_for_no_figure(samples):
     fresh = sum(one.outcome != "pending" and one.late is None for one in samples)
     late = sum(one.outcome != "pending" and one.late is not None for one in samples)
     assert fresh <= sum(counts(kept).values()) <= fresh + late
+
+
+def test_a_minute_keeps_the_first_segments_and_always_the_wide_ones():
+    kept = Kept()
+    for first in (0, 90):
+        names = [f"sale/m{number:03}" for number in range(first, first + 90)]
+        kept.take(batch(*[sample(segment=name) for name in names]), first)
+
+    held = kept.minute.segments
+    assert len(held) == SEGMENTS_MAX
+    assert {"sale/m000", "sale", ""} <= held.keys()
+    assert "sale/m179" not in held
+    assert held[""].approved == held["sale"].approved == 180

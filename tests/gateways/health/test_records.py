@@ -1,9 +1,16 @@
 """The health record of an account."""
 
+import json
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from aggregates.routing.circuit import CircuitRules
-from gateways.health.records import record_of
+from commands.health_records import HealthRecord
+from commands.messages import InvalidMessage
+from gateways.health.keeping import SEGMENTS_MAX
+from gateways.health.records import ERRORS_NAMED_MAX, record_of
 from tests.gateways.health.batches import ACCOUNT, SEGMENT, START, Kept, batch, sample
 
 
@@ -46,3 +53,45 @@ def test_an_open_circuit_is_shown_as_it_is_by_then():
     assert (record.circuits["sale"].state, record.circuits["sale"].probe_share) == ("half_open", 0.6)
     ((kind, change),) = changes
     assert (kind, change.at) == ("sale", at + timedelta(seconds=60))
+
+
+def test_a_record_names_the_most_frequent_errors_and_counts_the_others_together():
+    kept = Kept()
+    rare = [sample("failed", error=f"code_{number}") for number in range(30)]
+    kept.take(
+        batch(*rare, *[sample("failed", error="http_503")] * 40, *[sample("failed", error="other")] * 3)
+    )
+
+    errors = record_of(ACCOUNT, kept.rows, CircuitRules(), START)[0].segments[""].errors
+
+    assert (errors["http_503"], errors["other"], len(errors)) == (40, 3 + 12, ERRORS_NAMED_MAX)
+    assert sum(errors.values()) == 73
+
+
+def test_the_largest_record_of_an_account_is_half_of_what_a_reader_takes_at_most():
+    kept = Kept(CircuitRules(in_a_row=1000, rate=1.1))
+    kinds = [f"{number:03}".ljust(64, "e") for number in range(100)]
+    for number in range(SEGMENTS_MAX + 20):
+        segment = f"sale/{number:03}".ljust(64, "s")
+        kept.take(batch(*[sample("failed", number, segment=segment, error=one) for one in kinds]), number)
+    record, _ = record_of(ACCOUNT, kept.rows, CircuitRules(), START)
+
+    assert len(record.segments) >= SEGMENTS_MAX
+    assert {"", "sale"} < set(record.segments)
+    assert len(record.dump()) < 512 * 1024
+    assert HealthRecord.read(record.dump()) == record
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"segments": {f"sale/m{number}": {} for number in range(257)}},
+        {"segments": {"": {"errors": {f"e{number}": 1 for number in range(101)}}}},
+    ],
+)
+def test_a_record_beyond_the_bounds_is_not_read(more: dict[str, Any]):
+    record = {"gateway": "stripe", "account": ACCOUNT, "as_of": START.isoformat()}
+    HealthRecord.read(json.dumps(record).encode())
+
+    with pytest.raises(InvalidMessage):
+        HealthRecord.read(json.dumps(record | more).encode())

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from commands.messages import InvalidMessage
 from infra.kafka import topic_admin, topics
-from infra.kafka.compacted import CompactedTopic
+from infra.kafka.compacted import SKIPPED, CompactedTopic
 from infra.kafka.producers import producing
 from infra.settings import KafkaSettings
 from infra.tools.local.kafka import Kafka, new_cluster_id
@@ -37,7 +38,7 @@ def settings_of(environment: Environment) -> KafkaSettings:
 
 
 def topic_of(environment: Environment, **more: Any) -> CompactedTopic[Any]:
-    return CompactedTopic(settings_of(environment), topics.HEALTH, read, **more)
+    return CompactedTopic(settings_of(environment), topics.HEALTH, read, **{"key_of": lambda _: None} | more)
 
 
 async def write(environment: Environment, *pairs: tuple[str, Any]) -> None:
@@ -76,6 +77,33 @@ async def test_a_record_without_use_changes_nothing_and_what_follows_it_is_read(
         assert topic.now() == {"a": 1, "b": 2}
 
 
+async def test_a_record_under_a_key_that_is_not_its_contents_own_is_skipped_counted_and_logged(
+    environment: Environment,
+):
+    named = [{"name": "a", "is": "mine"}, {"name": "b", "is": "forged"}, {"is": "without a name"}]
+    await write(environment, ("a", named[0]), ("a", named[1]), ("c", named[1]), ("d", named[2]))
+    before = SKIPPED.labels(topics.HEALTH)._value.get()
+
+    with structlog.testing.capture_logs() as logs:
+        async with topic_of(environment, key_of=lambda one: one.get("name")) as topic:
+            assert topic.now() == {"a": named[0], "d": named[2]}
+
+    assert SKIPPED.labels(topics.HEALTH)._value.get() == before + 2
+    assert [one["reason"] for one in logs if one["event"] == "a record cannot be used"] == ["wrong_key"] * 2
+
+
+async def test_after_a_forged_change_that_holds_all_later_ones_off_a_deletion_lets_them_in(
+    environment: Environment,
+):
+    await write(environment, ("a", 7), ("a", 2**31 - 1), ("a", 8))
+    newest = {"replaces": lambda read_, held: read_ >= held}
+
+    async with topic_of(environment, **newest) as topic:
+        assert topic.now() == {"a": 2**31 - 1}
+        await write(environment, ("a", None), ("a", 8))
+        await until(lambda: topic.now() == {"a": 8}, "the policy of the relay")
+
+
 async def test_what_a_transaction_has_aborted_is_no_value(environment: Environment):
     await write(environment, ("a", 1))
     await Librdkafka().send(
@@ -98,7 +126,9 @@ async def test_no_more_keys_are_held_than_allowed(environment: Environment):
 async def test_without_kafka_the_start_goes_on_with_nothing(environment: Environment):
     settings = environment.settings(KafkaSettings, "admin", kafka="127.0.0.1:9")
 
-    async with CompactedTopic(settings, topics.HEALTH, read, first_within_s=0.2) as topic:
+    async with CompactedTopic(
+        settings, topics.HEALTH, read, key_of=lambda _: None, first_within_s=0.2
+    ) as topic:
         assert topic.now() == {}
         assert not topic.whole
 
@@ -110,7 +140,9 @@ async def test_a_bug_in_reading_is_raised_to_who_asks(environment: Environment):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        async with CompactedTopic(settings_of(environment), topics.HEALTH, fails) as topic:
+        async with CompactedTopic(
+            settings_of(environment), topics.HEALTH, fails, key_of=lambda _: None
+        ) as topic:
             topic.now()
 
 
@@ -127,7 +159,7 @@ async def test_while_its_broker_is_away_the_last_values_stay_and_later_ones_come
     try:
         await topic_admin.create(settings)
         await write_by(settings, ("a", 1))
-        async with CompactedTopic(settings, topics.HEALTH, read) as topic:
+        async with CompactedTopic(settings, topics.HEALTH, read, key_of=lambda _: None) as topic:
             assert topic.now() == {"a": 1}
             broker.signal(signal.SIGKILL)
             await broker.ended()

@@ -90,6 +90,8 @@ def test_a_policy_that_this_release_cannot_read_makes_payments_wait_and_not_go_a
 
     assert (decision.account, decision.may_pass) == (None, True)
     assert {one.code for one in decision.excluded.values()} == {"policy_unreadable"}
+    assert read.merchant_id == "demo", "so that it is skipped under another's key"
+    assert ActivePolicy.read(b"[]").merchant_id is None
     assert not replaces(read, ActivePolicy(1, NO_POLICY))
     assert replaces(ActivePolicy(1, NO_POLICY), read)
     again = recompute(decision.record(), decision.situation.facts, NO_POLICY, decision.situation.now)

@@ -50,7 +50,9 @@ async def working(environment: Environment, **more: Any) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def watching(environment: Environment) -> AsyncIterator[Known]:
-    async with CompactedTopic(settings_of(environment), topics.HEALTH, read_health) as known:
+    async with CompactedTopic(
+        settings_of(environment), topics.HEALTH, read_health, key_of=lambda one: one.account
+    ) as known:
         yield known
 
 

@@ -207,10 +207,17 @@ async def test_no_volumes_are_published_before_the_policies_are_read_to_their_en
             )
             return await volumes.run_once()
 
-    unread = CompactedTopic(nowhere, topics.POLICIES, policy_records.read, first_within_s=0.1)
+    unread = CompactedTopic(
+        nowhere, topics.POLICIES, policy_records.read, key_of=lambda one: one.merchant_id, first_within_s=0.1
+    )
     assert await publish(unread) == 0
     assert await records_of(environment, topics.VOLUMES) == []
-    assert await publish(CompactedTopic(settings, topics.POLICIES, policy_records.read)) == 1
+    assert (
+        await publish(
+            CompactedTopic(settings, topics.POLICIES, policy_records.read, key_of=lambda one: one.merchant_id)
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize("by", [date.max, date(9999, 1, 1)])
