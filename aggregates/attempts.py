@@ -331,6 +331,7 @@ def retry(payment: Payment, failed: Operation, route: Route, cause: Cause) -> No
             final=failed.final,
             duplicate_charge=failed.duplicate_charge,
             timed=failed.timed,
+            owed=failed.owed,
             final_requested=failed.final_requested,
             retry_of=failed,
         )

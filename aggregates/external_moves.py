@@ -191,7 +191,9 @@ def void_left(payment: Payment, approved: Operation, cause: Cause) -> None:
     as far as AegisPay knows."""
     if payment.timed_void_due and is_left(payment) and not payment.frozen:
         reason, left = "the authorization's time is over", payment.totals.capturable
-        payment.start("void", approved.psp, left, cause, reason=reason, target=approved, timed=True)
+        payment.start(
+            "void", approved.psp, left, cause, reason=reason, target=approved, timed=True, owed=True
+        )
 
 
 def _has_timed_void(payment: Payment) -> bool:

@@ -35,7 +35,8 @@ def give_back(
     reason: str,
     duplicate_charge: bool,
 ) -> None:
-    """Starts the void or the refund of `amount_minor` of what `operation` took."""
+    """Starts the void or the refund of `amount_minor` of what `operation` took. AegisPay owes it to the
+    customer: no hook may keep it from being sent."""
     kind: Kind = "void" if operation.kind == "authorize" else "refund"
     payment.start(
         kind,
@@ -45,4 +46,5 @@ def give_back(
         reason=reason,
         target=operation,
         duplicate_charge=duplicate_charge,
+        owed=True,
     )

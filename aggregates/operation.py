@@ -225,6 +225,7 @@ class Operation:
     external: bool = False
     may_be_disputed: bool = False
     timed: bool = False
+    owed: bool = False  # given back by AegisPay itself
     final_requested: bool = False
     refused: Report | None = None  # of its last step, while the hold of the earlier ones is being released
     state: OperationState = OperationState.STARTED

@@ -49,7 +49,8 @@ class Request(Event):
 class OperationStarted(Request):
     """Recorded before the call: it is also the request that a gateway worker reads. `decision`: of the
     router, see `routing.choice.Decision.record`; None where nothing was to be chosen. `probe`: the call
-    tests a half-open circuit. `expected_fee_minor`: what the account is expected to charge if the operation
+    tests a half-open circuit. `owed`: AegisPay gives it back by itself, and no hook is asked.
+    `expected_fee_minor`: what the account is expected to charge if the operation
     is executed, in minor units of `expected_fee_currency`; None: unknown, never free."""
 
     TOPIC: ClassVar[str] = "operation.started.v1"
@@ -60,6 +61,7 @@ class OperationStarted(Request):
     retry_of: str | None
     duplicate_charge: bool
     timed: bool = field(default=False, kw_only=True)
+    owed: bool = field(default=False, kw_only=True)
     final_requested: bool = field(default=False, kw_only=True)
     limits: tuple[Limit, ...] = field(default=(), kw_only=True)
     decision: dict[str, Any] | None = field(default=None, kw_only=True)
@@ -104,6 +106,7 @@ class OperationStarted(Request):
             three_ds=self.three_ds,
             duplicate_charge=self.duplicate_charge,
             timed=self.timed,
+            owed=self.owed,
             final_requested=self.final_requested,
         )
 

@@ -123,8 +123,8 @@ class GatewayAgent:
     async def _denied(self, request: Request) -> StepResult | None:
         """Consults the hooks about a first send. None: none denies it, or it was claimed before, and then
         goes on as the claim stands: a request that is read again may have been sent."""
-        # A duplicate charge goes back to the customer in any case: AegisPay itself owes that.
-        if request.how is not None or request.duplicate_charge:
+        # What AegisPay itself owes the customer goes back in any case.
+        if request.how is not None or request.owed:
             return None
         denial = await self._hooks.before(request)
         if denial is None or not await self._claims.refuse(request.step, denial):

@@ -31,7 +31,7 @@ class Request:
     `expires_at`: no try is sent later. `key_life_s`: as recorded when the operation started; None: it was
     not. `ends_unreached`: the step is closed where nobody could be reached, for another account waits for the
     proof. `segment`: whose health its outcome describes; empty: not known. `probe`: it was chosen to probe a
-    half-open circuit. `duplicate_charge`: it gives one back. `unsent`: no byte of it left AegisPay, as far
+    half-open circuit. `owed`: AegisPay gives it back by itself. `unsent`: no byte of it left AegisPay, as far
     as its payment knows: its first send, or a repeat of its first step after one that reached nobody.
     `draw`: in [0, 1), the same whenever this record is read; see `circuit.holds_back`.
     """
@@ -45,7 +45,7 @@ class Request:
     segment: str
     probe: bool
     call: Call
-    duplicate_charge: bool = False
+    owed: bool = False
     unsent: bool = False
     draw: float = 0.0
 
@@ -113,7 +113,10 @@ class _Event(BaseModel):
     follow_up: int | None = None
     returned: dict[str, str] | None = None
     ends_unreached: bool = False
+    # Of these two and `owed` events of an earlier version have the first two.
     duplicate_charge: bool = False
+    timed: bool = False
+    owed: bool = False
     # Neither may refuse a request: health is no reason for a payment to wait.
     segment: Annotated[str, _or("", Segment)] = ""
     probe: Annotated[bool, _or(default=False, kind=bool)] = False
@@ -154,7 +157,7 @@ def read(record: Record, return_url_of: ReturnUrlOf) -> Request:
         segment=event.segment,
         probe=event.probe,
         call=_call(event, return_url_of),
-        duplicate_charge=event.duplicate_charge,
+        owed=event.owed or event.duplicate_charge or event.timed,
         unsent=event.how is None or _is_unsent_repeat(event),
         draw=_draw(record),
     )

@@ -19,6 +19,7 @@ from tests.support.builders import (
     REVIEW,
     ROUTE,
     TWO_ACCOUNTS,
+    WEBHOOK_ONLY,
     authorized,
     captured,
     cause,
@@ -246,3 +247,35 @@ def test_a_routing_hook_that_leaves_no_account_rejects_the_payment_with_the_reas
     assert (made.status, made.rejected, made.operations) == (Status.REJECTED, "no_psp_account", {})
     assert "sim-eu" in made.detail
     assert "sim-us" in made.detail
+
+
+def test_what_is_taken_after_a_cancel_is_given_back_without_a_hook_and_so_is_its_next_attempt():
+    made = payment(capture="manual")
+    merchant_commands.cancel(made, cause(NOW, uuid4(), fingerprint="c"))
+    take(made, report(operation_of(made)), ROUTE, cause(NOW, uuid4()))
+    void = made.pending_events[-1]
+    assert (void.kind, void.owed) == ("void", True)
+
+    take(made, report(void.operation_id, OperationState.NOT_SENT, code="rate_limited"), ROUTE, cause())
+    timers.wake(made, ROUTE, cause(NOW + timedelta(minutes=1)))
+
+    again = made.pending_events[-1]
+    assert (again.kind, again.retry_of, again.owed) == ("void", void.operation_id, True)
+    assert replayed(made).operations[again.operation_id].owed
+
+
+@pytest.mark.parametrize("ask", ["void", "cancel"])
+def test_a_void_that_the_merchant_requests_is_asked_of_the_hooks(ask):
+    made = authorized()
+    getattr(merchant_commands, ask)(made, cause(NOW, uuid4(), fingerprint="v"))
+
+    assert (made.pending_events[-1].kind, made.pending_events[-1].owed) == ("void", False)
+
+
+def test_the_void_by_our_clock_is_asked_of_no_hook():
+    made = authorized(WEBHOOK_ONLY)
+    for at in (NOW + timedelta(days=6, hours=12), NOW + timedelta(days=7, seconds=2)):
+        timers.wake(made, WEBHOOK_ONLY, cause(at, uuid4()))
+
+    void = made.pending_events[-1]
+    assert (void.kind, void.timed, void.owed) == ("void", True, True)

@@ -94,12 +94,13 @@ async def test_without_a_verdict_the_step_is_closed_as_unreached_and_health_hear
     assert (psp.sends, reports.samples) == (0, [])
 
 
-async def test_a_duplicate_charge_is_given_back_without_asking_a_hook(
-    make: MakeAgent, psp: TillServer, reports: Reports
+@pytest.mark.parametrize("why", ["owed", "duplicate_charge", "timed"])
+async def test_what_aegispay_owes_the_customer_is_given_back_without_asking_a_hook(
+    make: MakeAgent, psp: TillServer, reports: Reports, why: str
 ):
     hooks = Hooks(DENIAL)
 
-    await make(hooks=hooks).handle(started(duplicate_charge=True))
+    await make(hooks=hooks).handle(started(**{why: True}))
 
     assert (hooks.before_calls, psp.sends, reports.last.outcome.kind) == ([], 1, "APPROVED")
 
