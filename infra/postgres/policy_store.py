@@ -56,10 +56,8 @@ async def load_part(
     rows = await (await conn.execute(_SQL["part"], values)).fetchall()
     if not rows:
         return None
-    last = int(rows[0][4])
-    policy = await asyncio.to_thread(replayed, [StoredEvent(*row[:4]) for row in rows], gaps=True)
-    policy.version = last
-    return policy
+    # The stream's last event is among them, and with it the version that a change follows.
+    return await asyncio.to_thread(replayed, [StoredEvent(*row) for row in rows], gaps=True)
 
 
 async def save(conn: psycopg.AsyncConnection[Any], policy: RoutingPolicy) -> None:

@@ -11,7 +11,7 @@ WHERE originator_id = %s ORDER BY originator_version
 -- name: part
 -- Of one merchant's stream, oldest first, what is needed of some versions: their drafts and last activations, those of
 -- the newest and of the active version, and all that is about no version. The versions are those that are named, and
--- so many below a number. Each row has the number of the stream's last event.
+-- so many below a number. The stream's last event is always among these.
 WITH newest AS (
     SELECT number FROM policy_events
     WHERE originator_id = %(stream)s AND topic = 'routing_policy.drafted.v1' ORDER BY number DESC LIMIT 1
@@ -49,9 +49,7 @@ chosen AS (
         AND topic NOT IN ('routing_policy.opened.v1', 'routing_policy.drafted.v1', 'routing_policy.activated.v1',
                           'routing_policy.rolled_back.v1')
 )
-SELECT originator_id, originator_version, topic, state,
-    (SELECT max(originator_version) FROM policy_events WHERE originator_id = %(stream)s)
-FROM chosen ORDER BY originator_version
+SELECT originator_id, originator_version, topic, state FROM chosen ORDER BY originator_version
 
 -- name: append
 -- Appends events to a stream; another writer's event of the same version is a unique violation.
