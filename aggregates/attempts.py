@@ -18,7 +18,7 @@ from aggregates.payment_state import Retry
 from aggregates.routing.accounts import PspAccount
 from aggregates.routing.choice import Decision
 from aggregates.routing.payment_facts import payment_facts
-from aggregates.routing.retries import for_now_delay_s, unreached_at, unreached_delay_s
+from aggregates.routing.retries import after, for_now_delay_s, unreached_at, unreached_delay_s
 from aggregates.routing.route import Route
 
 BY_OPERATOR: Final = "resolved"
@@ -108,11 +108,12 @@ def _await_account(payment: Payment, decision: Decision, cause: Cause) -> None:
     tries = 1 if waited is None else waited.tries + 1
     waited_s = (cause.now - payment.requested_at).total_seconds()
     delay_s = unreached_delay_s(tries, waited_s, cause.jitter, customer_waits=False)
+    at, wait_s = after(cause.now, delay_s, payment.expires_at)
     payment.trigger_event(
         events.AccountAwaited,
-        retry_at=(cause.now + timedelta(seconds=delay_s)).isoformat(),
+        retry_at=at.isoformat(),
         tries=tries,
-        reason=f"no PSP account may take it for now: {decision.reasons}; again after {delay_s:.3g} s",
+        reason=f"no PSP account may take it for now: {decision.reasons}; again after {wait_s:.3g} s",
         decision=decision.record(),
         **cause.fields(),
     )
@@ -228,12 +229,13 @@ def _choose(payment: Payment, operation: Operation, report: Report, route: Route
     if waits and decision is not None:
         reason += f"; no PSP account may take it for now: {decision.reasons}"
     delay_s = _delay_s(operation, route, cause)
+    at, wait_s = after(cause.now, delay_s, payment.expires_at)
     payment.schedule_retry(
         operation,
-        min(cause.now + timedelta(seconds=delay_s), payment.expires_at),
+        at,
         operation.psp.account if psp is None else psp.account,
         cause,
-        reason=f"{reason}; again after a back-off of {delay_s:.3g} s",
+        reason=f"{reason}; again after a back-off of {wait_s:.3g} s",
         three_ds=with_3ds or operation.three_ds,
         decision=recorded,
     )
@@ -379,12 +381,13 @@ def _retry_later(payment: Payment, planned: Retry, decision: Decision, cause: Ca
     # No event counts these looks: each doubling of the wait counts as one.
     looks = 1 + int(waited_s).bit_length()
     delay_s = unreached_delay_s(looks, waited_s, cause.jitter, customer_waits=False)
+    at, wait_s = after(cause.now, delay_s, payment.expires_at)
     payment.schedule_retry(
         failed,
-        min(cause.now + timedelta(seconds=delay_s), payment.expires_at),
+        at,
         planned.account,
         cause,
-        reason=f"no PSP account may take it for now: {decision.reasons}; again after {delay_s:.3g} s",
+        reason=f"no PSP account may take it for now: {decision.reasons}; again after {wait_s:.3g} s",
         three_ds=planned.three_ds,
         decision=decision.record(),
     )

@@ -6,7 +6,7 @@ from typing import Final
 from aggregates.hooks import DENIED_BEFORE_SENT
 from aggregates.operation import NOT_EXECUTED, Operation, OperationState, Report
 
-REFUSED_HERE: Final = frozenset(
+_REFUSED_HERE: Final = frozenset(
     {
         "amount_not_expressible",
         "blocked_by_dispute",
@@ -58,4 +58,4 @@ def refused_by(attempts: Iterable[Operation]) -> dict[str, str]:
 
 def is_final_here(hint: str | None, code: str | None) -> bool:
     """True for a refusal that the same request would get again at the same account."""
-    return hint == "CONFIG" or code in REFUSED_HERE
+    return hint == "CONFIG" or code in _REFUSED_HERE

@@ -103,7 +103,7 @@ class Decided:
     gateway_ids: list[GatewayId] = field(default_factory=list)
 
 
-# Fields that a message and a record of the aggregate have under one name are passed on by that name.
+# As in commands/reports.py.
 _read_payment: Final = attrgetter(*PAYMENT_FIELDS)
 
 _NOT_FOUND: Final = "there is no such payment"

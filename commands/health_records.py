@@ -16,10 +16,10 @@ from commands.samples import ErrorKind, Segment
 
 _LEAST: Final = 1e-6
 
-SEGMENTS_MAX: Final = 256
+SEGMENTS_READ_MAX: Final = 256
 """The segments that a reader takes: twice what the health worker keeps, which it may pass for a moment after
 a rebalance, and some. A record with more is skipped."""
-ERRORS_MAX: Final = WINDOW
+ERRORS_READ_MAX: Final = WINDOW
 """The kinds of errors of one segment that a reader takes: a window has no more."""
 
 
@@ -33,7 +33,7 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False), AfterValidator(_not_tiny)]
 Outcomes = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False), AfterValidator(_not_tiny)]
-Errors = Annotated[dict[ErrorKind, Count], Field(max_length=ERRORS_MAX)]
+Errors = Annotated[dict[ErrorKind, Count], Field(max_length=ERRORS_READ_MAX)]
 Reason = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """It stands in decisions, and so in events, and in a table: without a bound it would stop both."""
 
@@ -79,7 +79,7 @@ class HealthRecord(InternalRecord):
     account: Id
     as_of: Moment
     circuits: dict[Kind, CircuitRecord] = Field(default_factory=dict)
-    segments: Annotated[dict[Segment, SegmentRecord], Field(max_length=SEGMENTS_MAX)] = Field(
+    segments: Annotated[dict[Segment, SegmentRecord], Field(max_length=SEGMENTS_READ_MAX)] = Field(
         default_factory=dict
     )
 
@@ -132,7 +132,7 @@ class MinuteRecord(InternalRecord):
     gateway: Id
     account: Id
     minute: Moment
-    segments: Annotated[dict[Segment, MinuteFigures], Field(max_length=SEGMENTS_MAX)]
+    segments: Annotated[dict[Segment, MinuteFigures], Field(max_length=SEGMENTS_READ_MAX)]
 
 
 class CircuitChange(InternalRecord):

@@ -46,6 +46,7 @@ PATTERNS: Final[Mapping[str, str]] = {
     ),
     r"^[^\x00-\x1f\x7f]+$": "may hold no line breaks and no control characters",
     r"^[^\x00-\x08\x7f]+$": "may hold no control characters",
+    r"^[^\x00]*$": "may hold no NUL",
     r"^([0-9]{6}|[0-9]{8})$": "must be the card number's first 6 or 8 digits, in quotes",
     r"^[a-z][a-z_]*$": "must be small letters and _ only, e.g. visa",
     r"^[a-z][a-z0-9_]*$": "must be small letters, digits and _ only, and open with a letter, e.g. card",

@@ -70,13 +70,13 @@ def _about(what: str, where: str, value: str, known: Collection[str]) -> Iterato
     if value in known:
         return
     if what == "country":
-        told = "write its code of ISO 3166-1, such as DE or GB"
+        advice = "write its code of ISO 3166-1, such as DE or GB"
     else:
-        told = f"the usual ones are {listed(known)}; another works if your payments name it so"
+        advice = f"the usual ones are {listed(known)}; another works if your payments name it so"
     near = get_close_matches(value, known, 1) if what != "country" else []
     if (other := _ALSO.get(value)) is not None and other in known:
         near = [other]
-    remedy = f"did you mean {near[0]}? {told}" if near else told
+    remedy = f"did you mean {near[0]}? {advice}" if near else advice
     yield warning("unknown_value", where, f"no {what} that AegisPay knows is called {value}", remedy)
 
 

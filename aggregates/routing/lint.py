@@ -1,7 +1,7 @@
 """Finds what is valid in a policy and still wrong. Pure.
 
-Invariant: each finding is true of the policy, whatever payments come; what the lint cannot tell it does not
-report.
+Invariant: each finding is true of the policy, whatever payments come, but for `unknown_value`
+(known_values.py); what the lint cannot tell it does not report.
 """
 
 from collections.abc import Iterator

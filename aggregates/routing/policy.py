@@ -27,6 +27,8 @@ from pydantic_core import PydanticKnownError
 ACCOUNTS_MAX: Final = 20
 RULES_MAX: Final = 200
 
+# No payment carries one, and PostgreSQL's `jsonb` takes none.
+_NO_NUL: Final = r"^[^\x00]*$"
 _PERCENTAGE: Final = re.compile(r"\s*(\d{1,3}(?:[.,]\d{1,6})?)\s*%\s*", re.ASCII)
 
 
@@ -287,13 +289,17 @@ class Conditions(_Part):
     scheme: Annotated[list[Method], Field(min_length=1, max_length=1000)] | None = None
     customer: (
         Annotated[
-            list[Annotated[str, Field(min_length=1, max_length=64)]], Field(min_length=1, max_length=1000)
+            list[Annotated[str, Field(min_length=1, max_length=64, pattern=_NO_NUL)]],
+            Field(min_length=1, max_length=1000),
         ]
         | None
     ) = None
     metadata: (
         Annotated[
-            dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=200)]],
+            dict[
+                Annotated[str, Field(max_length=64, pattern=_NO_NUL)],
+                Annotated[str, Field(max_length=200, pattern=_NO_NUL)],
+            ],
             Field(min_length=1, max_length=20),
         ]
         | None

@@ -45,15 +45,23 @@ def unreached_delay_s(tries: int, waited_s: float, jitter: float, *, customer_wa
     return delay_s if customer_waits else max(delay_s, waited_s / _WAITED_PER_GAP * (0.5 + jitter / 2))
 
 
+def after(now: datetime, delay_s: float, end: datetime) -> tuple[datetime, float]:
+    """Returns when the delay is over, or `end` if that comes first, and the seconds until then."""
+    at = min(now + timedelta(seconds=delay_s), end)
+    return at, (at - now).total_seconds()
+
+
 LAST_TRY_BEFORE_S: Final = 900.0
 """A capture, void or refund that reached nobody is tried at least once within so many seconds before its time
 is over, whatever its gap is; no circuit holds that try back."""
+# 5 minutes within that bound: the agent's clock and its queue differ by less.
+_LAST_TRY_AT_S: Final = 600.0
 
 
 def unreached_at(now: datetime, delay_s: float, expires_at: datetime) -> datetime:
     """Returns when what reached nobody is tried again: after the delay, but once so late that the last try is
     not held back."""
-    at, last = now + timedelta(seconds=delay_s), expires_at - timedelta(seconds=LAST_TRY_BEFORE_S * 2 / 3)
+    at, last = now + timedelta(seconds=delay_s), expires_at - timedelta(seconds=_LAST_TRY_AT_S)
     return last if now < last < at else at
 
 

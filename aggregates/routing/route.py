@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
-from typing import Final
 
 from aggregates.fees import FeeBook
 from aggregates.routing.accounts import PspAccount
@@ -13,8 +11,6 @@ from aggregates.routing.facts import Candidate, Exclusion, Hints, PaymentFacts
 from aggregates.routing.health import Health
 from aggregates.routing.retries import RetryPolicy
 from aggregates.routing.rules import NO_POLICY, ReadyPolicy
-
-NONE_REFUSED: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,7 @@ class Route:
         fees: FeeBook,
         hints: Hints,
         *,
-        refused: Mapping[str, str] = NONE_REFUSED,
+        refused: Mapping[str, str],
     ) -> Decision:
         """Chooses the account of the next attempt. `tried`: the accounts of the attempts so far, oldest
         first. `refused`: those that refused this payment for good, each with the reason."""

@@ -162,12 +162,12 @@ def _checks(conditions: Sequence[Conditions]) -> Iterator[tuple[Check, ...]]:
     ]
     every = (1 << len(conditions)) - 1
     others = defaultdict[str, Places](lambda: every)
-    for place, ones in enumerate(contents):
-        for content in ones.values():
+    for place, checked in enumerate(contents):
+        for content in checked.values():
             others[content] ^= 1 << place
-    for when, ones in zip(conditions, contents, strict=True):
+    for when, checked in zip(conditions, contents, strict=True):
         yield tuple(
-            Check(_CHECKED[name](getattr(when, name)), others[content]) for name, content in ones.items()
+            Check(_CHECKED[name](getattr(when, name)), others[content]) for name, content in checked.items()
         )
 
 
@@ -186,8 +186,8 @@ def _is_within(ranges: list[AmountRange]) -> Holds:
     return holds
 
 
-def _begins_with(its: list[str]) -> Holds:
-    beginnings = tuple(its)
+def _begins_with(prefixes: list[str]) -> Holds:
+    beginnings = tuple(prefixes)
     return lambda facts, _: facts.card.bin is not None and facts.card.bin.startswith(beginnings)
 
 

@@ -1,5 +1,6 @@
-"""Whether an account's circuit holds a request back. Invariant: only what nothing was ever sent of is held
-back; a step that may have reached the PSP is repeated, looked up or ended whatever the circuit says.
+"""Whether an account's circuit holds a request back. Invariant: only what has had no effect is held back: it
+was never sent, or it reached nobody, or a PSP that was not available and did nothing. A step that may have
+had one is repeated, looked up or ended whatever the circuit says.
 """
 
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ GIVEN_BACK: Final = Outcome(
 def holds_back(circuits: Circuits, request: Request, now: datetime) -> bool:
     """True if the circuit does not let the request pass: the first send of a step, or its repeat after it
     was given back, as often as it comes."""
-    if not request.unsent or request.probe:
+    if not request.without_effect or request.probe:
         return False
     circuit = circuits.of(request.account, request.call.kind)
     if circuit is None or circuit.state == "closed":

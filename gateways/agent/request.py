@@ -31,9 +31,10 @@ class Request:
     `expires_at`: no try is sent later. `key_life_s`: as recorded when the operation started; None: it was
     not. `ends_unreached`: the step is closed where nobody could be reached, for another account waits for the
     proof. `segment`: whose health its outcome describes; empty: not known. `probe`: it was chosen to probe a
-    half-open circuit. `owed`: AegisPay gives it back by itself. `unsent`: no byte of it left AegisPay, as far
-    as its payment knows: its first send, or a repeat of its first step after one that reached nobody.
-    `draw`: in [0, 1), the same whenever this record is read; see `circuit.holds_back`.
+    half-open circuit. `owed`: AegisPay gives it back by itself. `without_effect`: it has had none, as far as
+    its payment knows: its first send, or a repeat of its first step after one that reached nobody, or a PSP
+    that was not available. `draw`: in [0, 1), the same whenever this record is read; see
+    `circuit.holds_back`.
     """
 
     payment_id: UUID
@@ -46,7 +47,7 @@ class Request:
     probe: bool
     call: Call
     owed: bool = False
-    unsent: bool = False
+    without_effect: bool = False
     draw: float = 0.0
 
     @property
@@ -113,7 +114,7 @@ class _Event(BaseModel):
     follow_up: int | None = None
     returned: dict[str, str] | None = None
     ends_unreached: bool = False
-    # Of these two and `owed` events of an earlier version have the first two.
+    # Events of an earlier version have no `owed`: one of these two says it.
     duplicate_charge: bool = False
     timed: bool = False
     owed: bool = False
@@ -158,13 +159,14 @@ def read(record: Record, return_url_of: ReturnUrlOf) -> Request:
         probe=event.probe,
         call=_call(event, return_url_of),
         owed=event.owed or event.duplicate_charge or event.timed,
-        unsent=event.how is None or _is_unsent_repeat(event),
+        without_effect=event.how is None or _is_repeat_without_effect(event),
         draw=_draw(record),
     )
 
 
-def _is_unsent_repeat(event: _Event) -> bool:
-    # The payment numbers the follow-ups of a call that may have been sent from 1. Later steps always go on.
+def _is_repeat_without_effect(event: _Event) -> bool:
+    # The payment numbers the follow-ups of a call that may have had an effect from 1. Later steps always go
+    # on.
     return event.how == "repeat" and event.follow_up == 0 and event.step == FIRST_STEP
 
 

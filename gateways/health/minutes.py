@@ -13,7 +13,7 @@ from typing import Final
 from fastdigest import TDigest
 
 from aggregates.routing.window import begins
-from commands.health_records import MinuteFigures, MinuteRecord
+from commands.health_records import SEGMENTS_READ_MAX, MinuteFigures, MinuteRecord
 from commands.samples import Sample
 from gateways.health.rows import MinuteCounts, MinuteRow
 
@@ -62,12 +62,13 @@ def counted(counts: MinuteCounts, samples: Iterable[Sample]) -> MinuteCounts:
 
 
 def record_of(account: str, row: MinuteRow) -> MinuteRecord:
-    """Returns the minute as the history has it."""
+    """Returns the minute as the history has it; of more segments than that takes, the widest."""
+    kept = sorted(row.segments.items(), key=lambda one: one[0].count("/"))[:SEGMENTS_READ_MAX]
     return MinuteRecord(
         gateway=row.gateway,
         account=account,
         minute=begins(row.minute),
-        segments={name: _figures(counts) for name, counts in row.segments.items()},
+        segments={name: _figures(counts) for name, counts in kept},
     )
 
 

@@ -44,7 +44,7 @@ _FORMS: Final[dict[str, Form]] = {
 _AS_YAML: Final = ".yaml"  # at the end of an ETag
 Reads = Annotated[Principal, Depends(allowed("routing:read"))]
 Writes = Annotated[Principal, Depends(allowed("routing:write"))]
-Number = Annotated[int, Path(ge=1, le=2**31, description="The number of a version")]
+Number = Annotated[int, Path(ge=1, lt=2**31, description="The number of a version")]
 
 
 @router.get(

@@ -31,10 +31,10 @@ def reason_of(code: str | None, detail: str | None) -> str:
 
 
 def in_words(value: object) -> str:
-    """Returns a part of a record as a line for people: `a 0.5, b 0.5`; of an object without what is empty."""
+    """Puts a part of a record into words: `a 0.5, b 0.5`. Leaves out what an object has no value for."""
     match value:
         case dict():
-            shown = {name: one for name, one in value.items() if one not in (None, "", [], {})}
+            shown = {name: one for name, one in value.items() if one not in (None, [], {})}
             return ", ".join(f"{name} {in_words(one)}" for name, one in shown.items()) or "nothing"
         case list() | tuple():
             between = "; " if any(isinstance(one, dict | list) for one in value) else " and "
@@ -43,7 +43,7 @@ def in_words(value: object) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:g}"
-        case None:
+        case None | "":
             return "nothing"
         case _:
             return str(value)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
+import orjson
 import typer
 
 from commands.sql import statements
@@ -274,10 +275,9 @@ def _tell(one: "RecordedDecision", again: Mapping[str, Any], *, same: bool) -> N
     say("  made again from this record: ANOTHER RESULT", error=True)
     for name in sorted({*record, *again}):
         if record.get(name) != again.get(name):
-            say(
-                f"    {name}: recorded {in_words(record.get(name))}, now {in_words(again.get(name))}",
-                error=True,
-            )
+            # In full: words round, and the difference may be small.
+            before, now = (orjson.dumps(one.get(name)).decode() for one in (record, again))
+            say(f"    {name}: recorded {before}, now {now}", error=True)
 
 
 def _line(entry: Mapping[str, Any], currency: str) -> str:

@@ -127,10 +127,10 @@ _HOOK_MORE: Final = ("failed", "failure_mode", "only", "never", "prefer")
 def gist(data: dict[str, Any]) -> str:
     """Returns the part of an event's data that an operator reads, with its reason last."""
     names = (*_HOOK, *_GIST, *_HOOK_MORE) if "hook" in data else _GIST
-    told = {name: data[name] for name in names if data.get(name) not in (None, "", [])}
-    if isinstance(decision := told.get("decision"), dict):
+    shown = {name: data[name] for name in names if data.get(name) not in (None, "", [])}
+    if isinstance(decision := shown.get("decision"), dict):
         # All of it is what `aegispay policy explain` is for.
-        told["decision"] = f"{decision['account'] or 'no account'} by {decision['strategy']}"
-    record = ", ".join(f"{name} {in_words(one)}" for name, one in told.items())
+        shown["decision"] = f"{decision['account'] or 'no account'} by {decision['strategy']}"
+    record = ", ".join(f"{name} {in_words(one)}" for name, one in shown.items())
     words = f" ({data['detail']})" if data.get("detail") else ""
     return record + words + (f": {data['reason']}" if data.get("reason") else "")

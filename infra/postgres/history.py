@@ -110,9 +110,9 @@ def _waits(payment: Payment, events: Sequence[dict[str, Any]]) -> list[dict[str,
     for event in events:
         name, data = event["operation_id"], event["data"]
         if event["type"] == AccountAwaited.TOPIC:
-            waits = payment.awaits_account is not None
+            waits = not payment.frozen and payment.awaits_account is not None
         elif event["type"] == RetryScheduled.TOPIC:
-            waits = name in payment.retries
+            waits = not payment.frozen and name in payment.retries
         else:
             waits = "retry_at" in data and payment.operations[name].state is OperationState.UNREACHED
         if waits:

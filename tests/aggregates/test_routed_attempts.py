@@ -110,6 +110,16 @@ def test_with_all_circuits_open_a_payment_waits_and_starts_once_one_has_closed()
     assert made.awaits_account is None
 
 
+def test_a_wait_ends_with_the_payment_and_says_so():
+    end = NOW + timedelta(milliseconds=250)
+    made = requested(replace(TWO_ACCOUNTS, health=open_at("sim-eu", "sim-us")), expires_at=end)
+
+    waits = made.pending_events[-1]
+
+    assert waits.retry_at == end.isoformat()
+    assert waits.reason.endswith("; again after 0.25 s")
+
+
 def test_a_payment_that_waits_looks_less_often_the_longer_it_waits():
     made = requested(
         replace(TWO_ACCOUNTS, health=open_at("sim-eu", "sim-us")), expires_at=NOW + timedelta(days=3)

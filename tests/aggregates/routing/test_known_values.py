@@ -48,7 +48,7 @@ def test_a_value_that_nobody_has_is_a_warning_with_what_to_write(document, where
     assert remedy in finding.remedy
 
 
-def test_the_lint_has_it_among_its_findings():
+def test_the_lint_warns_of_a_country_that_nobody_has():
     policy = Policy.model_validate({"residency": {"UK": ["a"]}})
 
     assert [one.code for one in lint(policy, None, date(2026, 11, 30))] == ["unknown_value"]

@@ -27,6 +27,13 @@ def test_what_is_no_share_at_all_is_refused(share):
     assert "percent" not in _error({"then": {"split": {"a": share}}})
 
 
+@pytest.mark.parametrize(
+    "when", [{"customer": ["a\x00"]}, {"metadata": {"k": "\x00"}}, {"metadata": {"\x00": "v"}}]
+)
+def test_a_nul_is_refused_since_no_payment_carries_one_and_the_store_takes_none(when):
+    assert _error({"when": when, "then": {"never": ["a"]}}) == r"String should match pattern '^[^\x00]*$'"
+
+
 def test_a_time_with_an_offset_is_refused_since_its_zone_has_a_field():
     said = _error({"when": {"time": {"since": "06:00Z", "until": "08:00"}}, "then": {"prefer": ["a"]}})
 

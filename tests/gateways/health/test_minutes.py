@@ -2,6 +2,7 @@
 
 import random
 
+from commands.health_records import SEGMENTS_READ_MAX
 from gateways.health.minutes import counted, is_kept, record_of
 from gateways.health.rows import MinuteCounts, MinuteRow
 from tests.gateways.health.batches import START, sample
@@ -47,6 +48,15 @@ def test_many_kinds_of_errors_are_counted_and_not_all_named():
 
     assert counts.failed == 50
     assert len(counts.errors) == 20
+
+
+def test_of_more_segments_than_a_record_takes_the_widest_stay():
+    names = [f"sale/{number}" for number in range(SEGMENTS_READ_MAX)]
+    row = MinuteRow("stripe", 29_667_600, dict.fromkeys([*names, "sale", ""], MinuteCounts()))
+
+    kept = record_of("stripe-eu", row).segments
+
+    assert (len(kept), {"", "sale"} <= kept.keys()) == (SEGMENTS_READ_MAX, True)
 
 
 def test_a_minute_without_latencies_has_none():

@@ -265,6 +265,14 @@ async def test_who_and_why_are_needed_for_each_change(api, words, field, code):
     assert (await _versions(api))["change"] == 0
 
 
+async def test_a_version_beyond_the_stores_numbers_is_refused(api):
+    await _draft(api, {"accounts": ["a"]})
+
+    for what in ("2147483648/activate", "2147483648/rollback"):
+        assert (await _post(api, what)).status == 422
+    assert (await _post(api, "2147483647/activate")).body["code"] == "policy_version_unknown"
+
+
 async def test_what_the_rules_refuse_is_a_conflict_with_its_reason(api):
     await _draft(api, {"accounts": ["a"]})
     await _draft(api, {"accounts": ["b"]})

@@ -1,9 +1,13 @@
+"""What the command line's output has in common."""
+
 import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from infra.cli.output import in_words
 
 INFRA = Path(__file__).parents[3] / "infra"
 _FILES = [
@@ -32,3 +36,17 @@ def _always_plural(file: Path) -> Iterator[str]:
                     found = _PLURAL.match(str(after.value))
                     if found:
                         yield f"{file.name}:{node.lineno}: {ast.unparse(value.value)}{found[0]}"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"a": 0.5, "b": 1 / 3}, "a 0.5, b 0.333333"),
+        ({"experiment": "x", "serves": "", "stopped": [], "arm": None}, "experiment x, serves nothing"),
+        (["a", "b"], "a and b"),
+        ([], "nothing"),
+        (True, "yes"),
+    ],
+)
+def test_a_part_of_a_record_is_put_into_words(value, words):
+    assert in_words(value) == words

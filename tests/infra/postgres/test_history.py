@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import datetime
+from uuid import uuid4
 
 import pytest
 
@@ -80,6 +81,20 @@ def test_a_payment_that_waits_for_an_account_is_shown_with_the_reason(environmen
     (wait,) = shown["waits"]
     assert "no PSP account may take it for now: sim-eu" in wait["reason"]
     assert datetime.fromisoformat(wait["until"]) > NOW
+
+
+def test_a_frozen_payment_waits_for_an_operator_and_for_no_account(environment, audit):
+    opened = Circuit("open", NOW, "5 calls failed", 0.0)
+    health = Health({"sim-eu": AccountHealth("sim-eu", NOW, {"sale": opened}, {})})
+    made = payment(route=replace(ROUTE, health=health))
+    outcomes.take(made, report(uuid4().hex, OperationState.APPROVED), ROUTE, cause())
+    assert made.frozen
+    _save(environment, made)
+
+    shown = history(audit, made.id)
+
+    assert shown is not None
+    assert shown["waits"] == []
 
 
 def test_a_payment_whose_try_reached_nobody_is_shown_with_the_reason(environment, audit):
