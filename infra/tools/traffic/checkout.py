@@ -16,7 +16,9 @@ from commands.client import ENDED, SETTLED, Client, NoReply, NotSettled, Refused
 from commands.reply import Reply
 from infra.tools.traffic.lifecycles import OrderLifecycle, Step
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 120.0
+"""A lost response is noticed after 10 s, and a PSP whose first look is of no use is queried 30 s after it: a
+slow machine needs some time beside them."""
 REPLY_WITHIN_S: Final = 15.0
 """The time that one try has, of several."""
 _AGAIN_AFTER_S: Final = 0.25

@@ -16,27 +16,6 @@ _OTHERS = "AEGISPAY_TEST_KAFKA" in os.environ or os.environ.get("AEGISPAY_TEST_C
 pytestmark = [pytest.mark.stack, pytest.mark.skipif(_OTHERS, reason="not the local stack's servers")]
 
 
-def _setting(conn: psycopg.Connection, name: str) -> str:
-    row = conn.execute("SELECT current_setting(%s)", [name]).fetchone()
-    assert row
-    return str(row[0])
-
-
-def test_postgresql_keeps_what_it_confirmed_and_listens_on_loopback_alone(servers: Servers):
-    with psycopg.connect(servers.dsn()) as conn:
-        settings = {
-            name: _setting(conn, name)
-            for name in ("fsync", "synchronous_commit", "listen_addresses", "unix_socket_directories")
-        }
-
-    assert settings == {
-        "fsync": "on",
-        "synchronous_commit": "on",
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",
-    }
-
-
 def test_postgresql_refuses_a_wrong_password(servers: Servers):
     wrong = psycopg.conninfo.make_conninfo(servers.dsn(), password="wrong")
 
