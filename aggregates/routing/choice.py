@@ -15,7 +15,7 @@ from aggregates.routing import strategies
 from aggregates.routing.facts import Candidate, Exclusion, Hints, PaymentFacts
 from aggregates.routing.health import AccountHealth, Health
 from aggregates.routing.policy import Policy, Strategy
-from aggregates.routing.rules import NO_POLICY, ReadyPolicy
+from aggregates.routing.rules import NO_POLICY, ReadyPolicy, ReadyRule
 from aggregates.routing.strategies import Ranked, Ranking
 
 FOR_NOW: Final = frozenset({"circuit_open", "circuit_half_open", "policy_unreadable"})
@@ -47,7 +47,8 @@ class Decision(NamedTuple):
     """A choice and how it came about. `account` None: none is left. `probe`: the attempt tests a half-open
     circuit. `strategy`: what ranked the candidates; `order` where only their order did, `in_turn` where all
     were tried. `rules`: those that held. `draw`: in [0, 1), what chose by the propensities. `known`: the
-    health of each account, None where it is not fresh."""
+    health of each account, None where it is not fresh. `applied`: the rule whose `prefer`, `split` or
+    `strategy` counted."""
 
     account: str | None
     situation: Situation
@@ -59,6 +60,7 @@ class Decision(NamedTuple):
     draw: float
     known: Mapping[str, AccountHealth | None]
     probe: bool = False
+    applied: ReadyRule | None = None
 
     @property
     def elsewhere(self) -> bool:
@@ -78,7 +80,12 @@ class Decision(NamedTuple):
     @property
     def words(self) -> str:
         """How the account was chosen, in words for the merchant."""
+        if (by := self._wish) is not None:
+            return f"{self.account}, {by} (routing policy {self.situation.policy.version})"
         match self.strategy:
+            case "order" if self.situation.policy.order:
+                version = self.situation.policy.version
+                return f"{self.account}, by the order of the accounts (routing policy {version})"
             case "order" if self.situation.tried:
                 return "the next of the merchant's PSP accounts"
             case "order" if self.excluded:
@@ -90,6 +97,25 @@ class Decision(NamedTuple):
             case "probe":
                 return f"{self.account}, as a test of its half-open circuit"
         return f"{self.account}, by {self.strategy} (routing policy {self.situation.policy.version})"
+
+    @property
+    def _wish(self) -> str | None:
+        """What else than the policy's strategy and the order of the accounts had a say, in words."""
+        if self.strategy in {"none", "in_turn", "probe"}:
+            return None
+        if self.account in self.situation.hints.prefer:
+            return "preferred by a routing hook"
+        if (rule := self.applied) is not None:
+            if rule.then.prefer is None:
+                by = self.strategy
+                return (
+                    f"by the split of rule {rule.id}"
+                    if rule.then.split
+                    else f"by {by}, as rule {rule.id} says"
+                )
+            if self.account in rule.then.prefer:
+                return f"preferred by rule {rule.id}"
+        return f"by {self.strategy} and the volume commitments" if self.situation.shares else None
 
     def record(self) -> dict[str, Any]:
         """Returns the decision as JSON values, with every input that is not in the payment or its policy:
@@ -195,8 +221,12 @@ def choose(situation: Situation) -> Decision:
     untried = [one for one in open_to_it if one.account not in situation.tried]
     ids = tuple(rule.id for rule in held)
 
+    applied = next((rule for rule in held if rule.then.only is None and rule.then.never is None), None)
+
     def decided(name: str | None, ranking: Ranking | None, strategy: str, *, probe: bool = False) -> Decision:
-        return Decision(name, situation, excluded, ranked, ranking, strategy, ids, draw, known, probe)
+        return Decision(
+            name, situation, excluded, ranked, ranking, strategy, ids, draw, known, probe, applied
+        )
 
     if not open_to_it:
         return decided(None, None, "none")
@@ -206,7 +236,7 @@ def choose(situation: Situation) -> Decision:
     if tests := [one.account for one in untried if one.account in probing]:
         first = tests[0]
         return decided(first, Ranking([first], [probing[first]]), "probe", probe=True)
-    wanted = next((then for rule in held if (then := rule.then).only is None and then.never is None), None)
+    wanted = None if applied is None else applied.then
     strategy = policy.policy.strategy
     if wanted is not None and wanted.strategy is not None:
         strategy = wanted.strategy

@@ -47,11 +47,17 @@ def document_of(file: Path) -> "Document":
 
 def accounts_of(merchant: str, file: Path | None, data: Path | None) -> "Accounts | None":
     """Returns the merchant's accounts by the file, or that of the environment, or else of the local stack.
-    None: there is none of them. Raises `Misconfigured`."""
+    None: there is none of them. Raises `Misconfigured`, and `Mistyped` if the file has no such merchant."""
     from infra.psp.accounts import Accounts
 
     file = accounts_file(file, data)
-    return None if file is None else Accounts.load(file).currencies_of(merchant)
+    if file is None:
+        return None
+    accounts = Accounts.load(file)
+    if merchant not in accounts.merchants:
+        known = ", ".join(accounts.merchants)
+        raise Mistyped(f"{file} has no merchant {merchant}", f"It has {known}", "--merchant")
+    return accounts.currencies_of(merchant)
 
 
 def findings_of(policy: "Policy", accounts: "Accounts | None") -> "list[Finding]":

@@ -164,6 +164,11 @@ class Accounts:
         takers = (taker.psp for one in self._merchants.values() for taker in one.takers)
         return {psp.account: psp.gateway for psp in takers}
 
+    @property
+    def merchants(self) -> list[str]:
+        """The merchants' names, in the order of the settings."""
+        return list(self._merchants)
+
     def currencies_of(self, merchant_id: str) -> dict[str, frozenset[str]]:
         """Returns a merchant's accounts with the currencies that each takes; none for an unknown one."""
         merchant = self._merchants.get(merchant_id)

@@ -1,6 +1,7 @@
 """Every Python process of the stack: its module, its PostgreSQL role, and only the settings that it needs."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,8 +14,15 @@ from infra.tools.local.ports import HOST
 from infra.tools.local.settings import StackSettings
 from infra.tools.local.subprocesses import Program
 
-# The code that runs is the code that started it, whatever else is installed.
-PYTHON: Final = {"PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONUNBUFFERED": "1"}
+
+def python_env(environ: Mapping[str, str]) -> dict[str, str]:
+    """Returns what a Python process of ours needs: the code that runs is the code that started it, whatever
+    else is installed. Behind it come the user's folders, which may hold hooks."""
+    folders = [str(Path(__file__).parents[3]), *filter(None, [environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(folders), "PYTHONUNBUFFERED": "1"}
+
+
+PYTHON: Final = python_env(os.environ)
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,37 @@ def test_accounts_without_a_commitment_keep_their_proportions():
     assert bent == pytest.approx({"a": 0.5, "b": 0.4, "c": 0.05, "d": 0.05})
 
 
+@pytest.mark.parametrize(
+    ("then", "more", "words"),
+    [
+        ({"prefer": ["c"]}, {}, "c, preferred by rule big (routing policy 7)"),
+        ({"prefer": ["z"]}, {}, "a, by the order of the accounts (routing policy 7)"),
+        ({"split": {"b": 1.0}}, {}, "b, by the split of rule big (routing policy 7)"),
+        (
+            {"strategy": {"kind": "round_robin"}},
+            {},
+            "{}, by round_robin, as rule big says (routing policy 7)",
+        ),
+        (
+            {"prefer": ["c"]},
+            {"hints": Hints(prefer=("b",))},
+            "b, preferred by a routing hook (routing policy 7)",
+        ),
+        (
+            {"never": ["a"]},
+            {"shares": {"c": 1.0}},
+            "c, by order and the volume commitments (routing policy 7)",
+        ),
+    ],
+)
+def test_the_words_name_what_put_the_account_first(then, more, words):
+    ready = policy(accounts=["a", "b", "c"], rules=[{"id": "big", "then": then}])
+
+    decision = choose(situation("abc", policy=ready, **more))
+
+    assert decision.words == words.format(decision.account)
+
+
 def test_a_hooks_preference_goes_before_a_commitment():
     made = situation("abc", shares={"c": 1.0}, hints=Hints(prefer=("b",)))
 

@@ -70,6 +70,8 @@ def test_lint_names_each_finding_with_its_line_and_needs_no_server(file):
     assert shadowed.startswith(
         "error in line 5, rules.1: rule norway never decides: rule all is applied before it"
     )
+    mistyped = run("policy", "lint", wrong, "--merchant", "shup", "--accounts", accounts)
+    assert (mistyped.returncode, f"{accounts} has no merchant shup" in mistyped.stderr) == (2, True)
     as_json = json.loads(run("policy", "lint", wrong, "--json").stdout)
     assert as_json["accounts_known"] is False
     assert [(one["code"], one["line"]) for one in as_json["findings"]] == [("unreachable", 5)]
@@ -238,7 +240,7 @@ def test_a_record_that_was_changed_is_an_error(environment: Environment, routed)
     as_json = run("policy", "explain", str(routed[1]), "--json", **environment.env("audit"))
 
     assert (done.returncode, as_json.returncode) == (1, 1)
-    assert "account: recorded sim-us, now sim-eu" in done.stderr
+    assert 'account: recorded "sim-us", now "sim-eu"' in done.stderr
     (decision,) = json.loads(as_json.stdout)["decisions"]
     assert (decision["same"], decision["decision"]["account"], decision["again"]["account"]) == (
         False,

@@ -33,6 +33,12 @@ def _environments(settings: StackSettings) -> dict[str, dict[str, str]]:
     return made
 
 
+def test_the_users_folders_come_behind_our_code_since_hooks_may_be_in_them():
+    ours = processes.python_env({})["PYTHONPATH"]
+
+    assert processes.python_env({"PYTHONPATH": "/srv/hooks"})["PYTHONPATH"] == f"{ours}:/srv/hooks"
+
+
 def test_several_of_one_kind_have_names_of_their_own():
     settings = StackSettings(command_workers=3, relays=2)
 
