@@ -39,12 +39,18 @@ class ActivePolicy(NamedTuple):
         try:
             record = policy_records.read(value)
         except ValidationError:
-            _log.error("a routing policy cannot be read: its merchant's payments wait")
-            return cls(0, UNREADABLE, _merchant_of(value))
+            merchant_id = _merchant_of(value)
+            _log.error("a routing policy cannot be read: its merchant's payments wait", merchant=merchant_id)
+            return cls(0, UNREADABLE, merchant_id)
         stopped = {name: frozenset(arms) for name, arms in record.stopped_arms.items()}
         return cls(
             record.change, ReadyPolicy.of(record.document, record.version, stopped), record.merchant_id
         )
+
+    def replaces(self, held: "ActivePolicy") -> bool:
+        """True unless a relay that another had overtaken sent this one. One that cannot be read takes the
+        place of any: it may be a newer release's, and a worker that starts later has nothing else."""
+        return not self.ready.readable or policy_records.replaces(self, held)
 
 
 def _merchant_of(unreadable: bytes) -> str | None:

@@ -19,7 +19,6 @@ from eventsourcing.utils import get_topic
 from prometheus_client import Counter, Histogram
 
 from aggregates.hooks import Verdict
-from commands import policy_records
 from commands.decider import Decider, Result, Stream, Work, by_payment
 from commands.failpoints import reached
 from commands.messages import CreatePayment, RetryParked, dump
@@ -269,7 +268,7 @@ async def main(process: Process, settings: CommandWorkerSettings) -> None:
         topics.POLICIES,
         ActivePolicy.read,
         key_of=lambda one: one.merchant_id,
-        replaces=policy_records.replaces,
+        replaces=ActivePolicy.replaces,
         first_within_s=_POLICIES_WITHIN_S,
     )
     health = CompactedTopic(settings, topics.HEALTH, read_health, key_of=lambda one: one.account)

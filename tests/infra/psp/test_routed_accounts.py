@@ -6,7 +6,6 @@ from aggregates.routing.explain import recompute
 from aggregates.routing.health import AccountHealth
 from aggregates.routing.policy import Policy
 from aggregates.routing.rules import NO_POLICY, ReadyPolicy
-from commands.policy_records import replaces
 from commands.volume_records import CommitmentShare, MonthVolume, VolumeRecord
 from infra.psp.accounts import Accounts
 from infra.psp.routed_accounts import ActivePolicy, RoutedAccounts
@@ -31,9 +30,9 @@ def test_a_policy_and_health_count_from_the_message_after_they_were_read():
 def test_a_policy_that_an_overtaken_relay_sends_later_does_not_replace_a_newer_one():
     newer, older = (ActivePolicy(change, NO_POLICY) for change in (5, 4))
 
-    assert replaces(newer, older)
-    assert replaces(newer, newer)
-    assert not replaces(older, newer)
+    assert newer.replaces(older)
+    assert newer.replaces(newer)
+    assert not older.replaces(newer)
 
 
 def volumes(as_of: datetime) -> dict[str, VolumeRecord]:
@@ -92,7 +91,8 @@ def test_a_policy_that_this_release_cannot_read_makes_payments_wait_and_not_go_a
     assert {one.code for one in decision.excluded.values()} == {"policy_unreadable"}
     assert read.merchant_id == "demo", "so that it is skipped under another's key"
     assert ActivePolicy.read(b"[]").merchant_id is None
-    assert not replaces(read, ActivePolicy(1, NO_POLICY))
-    assert replaces(ActivePolicy(1, NO_POLICY), read)
+    held = ActivePolicy(1, NO_POLICY)
+    assert read.replaces(held), "a worker that starts later has nothing else"
+    assert held.replaces(read)
     again = recompute(decision.record(), decision.situation.facts, NO_POLICY, decision.situation.now)
     assert again.record() == decision.record()
