@@ -77,9 +77,15 @@ async def test_eight_writers_that_dawdle_before_commit_lose_no_event_and_no_orde
 
 @pytest.mark.usefixtures("without_the_snapshot")
 async def test_without_the_snapshot_condition_the_same_writers_lose_events(environment: Environment) -> None:
-    written, published = await _what_eight_writers_wrote_and_kafka_has(environment)
+    written, lost = set[str](), set[str]()
+    for _ in range(10):  # which of them overtakes another is chance
+        more, published = await _what_eight_writers_wrote_and_kafka_has(environment)
+        written |= more
+        assert set(published) <= written
+        if lost := written - set(published):
+            break
 
-    assert set(published) < written
+    assert lost
 
 
 async def test_an_event_waits_for_every_transaction_that_began_to_write_before_it(
