@@ -48,7 +48,7 @@ class Decision(NamedTuple):
     circuit. `strategy`: what ranked the candidates; `order` where only their order did, `in_turn` where all
     were tried. `rules`: those that held. `draw`: in [0, 1), what chose by the propensities. `known`: the
     health of each account, None where it is not fresh. `applied`: the rule whose `prefer`, `split` or
-    `strategy` counted."""
+    `strategy` counted. `bent`: by the volume commitments."""
 
     account: str | None
     situation: Situation
@@ -61,6 +61,7 @@ class Decision(NamedTuple):
     known: Mapping[str, AccountHealth | None]
     probe: bool = False
     applied: ReadyRule | None = None
+    bent: bool = False
 
     @property
     def elsewhere(self) -> bool:
@@ -105,17 +106,15 @@ class Decision(NamedTuple):
             return None
         if self.account in self.situation.hints.prefer:
             return "preferred by a routing hook"
-        if (rule := self.applied) is not None:
-            if rule.then.prefer is None:
-                by = self.strategy
-                return (
-                    f"by the split of rule {rule.id}"
-                    if rule.then.split
-                    else f"by {by}, as rule {rule.id} says"
-                )
-            if self.account in rule.then.prefer:
-                return f"preferred by rule {rule.id}"
-        return f"by {self.strategy} and the volume commitments" if self.situation.shares else None
+        if self.bent:
+            return f"by {self.strategy} and the volume commitments"
+        if (rule := self.applied) is None:
+            return None
+        if rule.then.split is not None:
+            return f"by the split of rule {rule.id}"
+        if rule.then.strategy is not None:
+            return f"by {self.strategy}, as rule {rule.id} says"
+        return f"preferred by rule {rule.id}" if self.account in (rule.then.prefer or ()) else None
 
     def record(self) -> dict[str, Any]:
         """Returns the decision as JSON values, with every input that is not in the payment or its policy:
@@ -223,9 +222,11 @@ def choose(situation: Situation) -> Decision:
 
     applied = next((rule for rule in held if rule.then.only is None and rule.then.never is None), None)
 
-    def decided(name: str | None, ranking: Ranking | None, strategy: str, *, probe: bool = False) -> Decision:
+    def decided(
+        name: str | None, ranking: Ranking | None, strategy: str, *, probe: bool = False, bent: bool = False
+    ) -> Decision:
         return Decision(
-            name, situation, excluded, ranked, ranking, strategy, ids, draw, known, probe, applied
+            name, situation, excluded, ranked, ranking, strategy, ids, draw, known, probe, applied, bent
         )
 
     if not open_to_it:
@@ -248,13 +249,15 @@ def choose(situation: Situation) -> Decision:
     by_strategy = ranking
     if wanted is not None and wanted.prefer is not None:
         ranking = strategies.prefer(wanted.prefer, ranking)
+    unbent = ranking
     ranking = _bend(ranking, situation.shares)
+    bent = ranking is not unbent
     if situation.hints.prefer:
         ranking = strategies.prefer(situation.hints.prefer, ranking)
     if ranking is not by_strategy and ranking.experiment is not None:
         # Its arm did not decide, or not alone: it counts for none.
         ranking = ranking._replace(experiment=ranking.experiment.unserved())
-    return decided(_drawn(ranking, draw), ranking, kind)
+    return decided(_drawn(ranking, draw), ranking, kind, bent=bent)
 
 
 def _name_of(strategy: Strategy | None) -> str:

@@ -138,7 +138,10 @@ async def _consumer(testbed: Testbed, group: str | None = None) -> AsyncIterator
     finally:
         # Awaited apart: while Kafka is away, what the library cancels of its own comes out of `stop`, and
         # would pass for a cancellation of the fault.
-        await asyncio.wait([asyncio.ensure_future(consumer.stop())])
+        stopping = asyncio.ensure_future(consumer.stop())
+        await asyncio.wait([stopping])
+        if not stopping.cancelled():
+            stopping.result()
 
 
 async def _again(fault: faults.Again, testbed: Testbed) -> int:

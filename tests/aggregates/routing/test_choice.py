@@ -216,6 +216,7 @@ def test_accounts_without_a_commitment_keep_their_proportions():
     [
         ({"prefer": ["c"]}, {}, "c, preferred by rule big (routing policy 7)"),
         ({"prefer": ["z"]}, {}, "a, by the order of the accounts (routing policy 7)"),
+        ({"prefer": ["z"]}, {"shares": {"a": 0.1}}, "a, by the order of the accounts (routing policy 7)"),
         ({"split": {"b": 1.0}}, {}, "b, by the split of rule big (routing policy 7)"),
         (
             {"strategy": {"kind": "round_robin"}},
